@@ -1,0 +1,81 @@
+"""Run, understand and prove machine-learning experiments.
+
+Every experiment of the command line is a function here: keyword arguments are the keys of its
+configuration, and it returns a :class:`Result`. Nothing is printed and no file is written.
+
+>>> import mlhw
+>>> result = mlhw.lr_sweep(etas=[0.5, 0.1], data={"name": "gaussians"})
+>>> [run["eta"] for run in result.summary["runs"]]
+[0.5, 0.1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlhw.result import Claim as Claim
+    from mlhw.result import Result as Result
+
+__version__ = "0.1.0"
+
+
+def run(experiment: str, **keys: Any) -> Result:
+    """Run an experiment by its name on the command line, ``"lr-sweep"``.
+
+    Parameters
+    ----------
+    experiment
+        One of ``mlhw.experiments.EXPERIMENTS``.
+    **keys
+        The keys of its configuration; what is left out has its default.
+
+    Raises
+    ------
+    mlhw.errors.ConfigError
+        A key or a value is wrong; one line for each.
+    mlhw.errors.DataError
+        The data cannot be used.
+    mlhw.errors.RunError
+        The run failed after work had begun.
+    """
+    from mlhw import config
+    from mlhw.experiments import experiment as load
+    from mlhw.result import Recorder
+
+    module = load(experiment)
+    return module.run(config.from_keywords(module.Config, keys), Recorder())
+
+
+def __getattr__(name: str) -> Any:
+    """The experiments as functions and the result types, imported when first asked for."""
+    from mlhw.experiments import EXPERIMENTS, experiment, module_name
+
+    for known in EXPERIMENTS:
+        if name == module_name(known):
+            function = _function(known, experiment(known).QUESTION)
+            globals()[name] = function
+            return function
+    if name in ("Result", "Claim"):
+        from mlhw import result
+
+        return getattr(result, name)
+    raise AttributeError(f"module 'mlhw' has no attribute {name!r}")
+
+
+def _function(experiment: str, question: str) -> Callable[..., Result]:
+    def function(**keys: Any) -> Result:
+        return run(experiment, **keys)
+
+    function.__name__ = function.__qualname__ = experiment.replace("-", "_")
+    function.__doc__ = (
+        f"{question}\n\nKeyword arguments are the keys of ``configs/{experiment}.yaml``."
+    )
+    return function
+
+
+def __dir__() -> list[str]:
+    from mlhw.experiments import EXPERIMENTS, module_name
+
+    return sorted([*globals(), "Claim", "Result", *map(module_name, EXPERIMENTS)])

@@ -1,0 +1,437 @@
+"""Configuration: defaults < YAML file < ``--set key=value`` < named options, then one validation.
+
+Every value remembers where it came from, so that an error names the place:
+``configs/x.yaml:12: optim.lr: must be greater than 0 (got -0.1)``. All errors are reported at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import secrets
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import pydantic
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from mlhw import yaml12
+from mlhw.errors import ConfigError
+from mlhw.yaml12 import Path
+
+# ------------------------------------------------------------------------------------- models
+
+
+class Section(BaseModel):
+    """A group of keys. Unknown keys, NaN, infinities and booleans for numbers are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+def _draw_seed(value: Any) -> Any:
+    return secrets.randbits(32) if value == "random" else value
+
+
+class ExperimentConfig(Section):
+    """What every experiment's configuration has."""
+
+    seed: Annotated[
+        int,
+        BeforeValidator(_draw_seed),
+        Field(
+            ge=0, lt=2**63, description="seed of every random draw; 'random' draws one, recorded"
+        ),
+    ] = 0
+
+
+@dataclass(frozen=True)
+class Option:
+    """Marks a field in ``Annotated[...]`` for the command line.
+
+    ``name`` replaces the option's name made from the key (``optim.name`` is ``--optim``), ``metavar``
+    what the help shows for the value. A non-scalar field gets an option only with this mark, and its
+    validator has to take the text. A ``repeatable`` one may be given several times and gathers a list.
+    """
+
+    name: str | None = None
+    metavar: str | None = None
+    repeatable: bool = False
+
+
+class InputFile:
+    """Marks a text field that holds a path: made absolute, from where it was written."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# ------------------------------------------------------------------------------------- fields
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One key of a model that is not a section: its path, its type and what marks it."""
+
+    path: tuple[str, ...]
+    annotation: Any
+    metadata: tuple[Any, ...]
+    description: str
+    default: Any
+
+    @property
+    def key(self) -> str:
+        return ".".join(self.path)
+
+    def marked(self, kind: type) -> Any:
+        """The mark of this kind in the field's ``Annotated`` type, or None."""
+        return next((m for m in self.metadata if isinstance(m, kind) or m is kind), None)
+
+    @property
+    def types(self) -> tuple[type, ...]:
+        """The plain types that the key takes, None left out: ``(int,)``, ``(str,)``, ``(list,)``."""
+        return tuple(dict.fromkeys(_plain_types(self.annotation)))
+
+    @property
+    def scalar(self) -> bool:
+        return all(t in (int, float, bool, str) for t in self.types)
+
+
+def _plain_types(annotation: Any) -> Iterator[type]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _plain_types(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType):
+        for part in get_args(annotation):
+            yield from _plain_types(part)
+    elif origin is Literal:
+        for choice in get_args(annotation):
+            if choice is not None:
+                yield type(choice)
+    elif origin is not None:
+        yield origin
+    elif annotation is not type(None):
+        yield annotation
+
+
+def _is_section(annotation: Any) -> type[BaseModel] | None:
+    for kind in _plain_types(annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """Every key of ``model`` and of its sections, in order."""
+    for name, info in model.model_fields.items():
+        section = _is_section(info.annotation)
+        if section is not None:
+            yield from leaves(section, (*prefix, name))
+        else:
+            default = info.get_default(call_default_factory=True)
+            yield Leaf(
+                (*prefix, name),
+                info.annotation,
+                tuple(info.metadata),
+                info.description or "",
+                default,
+            )
+
+
+# ------------------------------------------------------------------------------------- merging
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a value was written, for errors, and the folder that a relative path there starts from."""
+
+    label: str
+    folder: str
+    shows_key: bool = True
+
+
+def read_file(path: str) -> tuple[dict[str, Any], dict[Path, int]]:
+    """The mapping in a YAML file and the lines of its keys.
+
+    Raises ConfigError if the file is missing, unreadable, not UTF-8, not YAML or no mapping.
+    """
+    try:
+        text = FilePath(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        near = nearest(os.path.basename(path), _listing(os.path.dirname(path)))
+        hint = f", did you mean '{os.path.join(os.path.dirname(path), near)}'?" if near else ""
+        raise ConfigError(f"{path}: no such file{hint}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from None
+    value, lines = yaml12.load(text, path)
+    if value is None:
+        return {}, lines
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}:{lines[()]}: must be keys and values, not {_kind(value)}")
+    return value, lines
+
+
+def _listing(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder or ".")
+    except OSError:
+        return []
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    """Lay ``layer`` over ``base``: mappings are merged key by key, everything else replaces."""
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            merge(base[key], value)
+        else:
+            base[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+class Layers:
+    """Raw values gathered from file, ``--set`` and options, each with its source."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.model = model
+        self.values: dict[str, Any] = {}
+        self.sources: dict[Path, Source] = {}
+        self.errors: list[str] = []
+
+    def add_file(self, path: str) -> None:
+        values, lines = read_file(path)
+        folder = os.path.dirname(os.path.abspath(path))
+        merge(self.values, values)
+        for where, line in lines.items():
+            if where:
+                self.sources[where] = Source(f"{path}:{line}", folder)
+
+    def add_set(self, item: str) -> None:
+        """``key.sub=value``; the value is YAML."""
+        key, equals, text = item.partition("=")
+        path = tuple(key.strip().split("."))
+        if not equals or not all(path):
+            self.errors.append(f"--set {item}: must be KEY=VALUE")
+            return
+        try:
+            value = yaml12.parse_value(text, f"--set {key}")
+        except ConfigError as error:
+            self.errors.extend(error.lines)
+            return
+        self._put(path, value, Source("--set", os.getcwd()))
+
+    def add_option(self, option: str, path: tuple[str, ...], value: Any) -> None:
+        self._put(path, value, Source(option, os.getcwd(), shows_key=False))
+
+    def _put(self, path: tuple[str, ...], value: Any, source: Source) -> None:
+        layer: dict[str, Any] = {path[-1]: value}
+        for key in reversed(path[:-1]):
+            layer = {key: layer}
+        merge(self.values, layer)
+        for known in [p for p in self.sources if p[: len(path)] == path]:
+            del self.sources[known]
+        self.sources[path] = source
+
+    def source(self, path: Path) -> Source | None:
+        """The nearest source on the way up from ``path``."""
+        while path:
+            if path in self.sources:
+                return self.sources[path]
+            path = path[:-1]
+        return None
+
+
+def resolve(layers: Layers) -> Any:
+    """Validate what was gathered and return an instance of the layers' model.
+
+    Raises
+    ------
+    ConfigError
+        With one line for each error.
+    """
+    errors = list(layers.errors)
+    _absolute_paths(layers)
+    try:
+        config = layers.model.model_validate(layers.values)
+    except pydantic.ValidationError as error:
+        errors += [_line(layers, e) for e in error.errors(include_url=False)]
+    else:
+        if not errors:
+            return config
+    raise ConfigError(*dict.fromkeys(errors))
+
+
+def _absolute_paths(layers: Layers) -> None:
+    for leaf in leaves(layers.model):
+        if leaf.marked(InputFile) is None:
+            continue
+        section: Any = layers.values
+        for key in leaf.path[:-1]:
+            section = section.get(key) if isinstance(section, dict) else None
+        value = section.get(leaf.path[-1]) if isinstance(section, dict) else None
+        source = layers.source(leaf.path)
+        if isinstance(value, str) and source is not None and value:
+            section[leaf.path[-1]] = os.path.normpath(
+                os.path.join(source.folder, os.path.expanduser(value))
+            )
+
+
+def load(
+    model: type[Model],
+    file: str | None = None,
+    sets: Sequence[str] = (),
+    options: Mapping[str, tuple[tuple[str, ...], Any]] | None = None,
+) -> Model:
+    """One validated configuration from a YAML file, ``--set`` items and named options.
+
+    ``options`` maps an option's name to the path of its key and its value.
+    """
+    layers = Layers(model)
+    if file is not None:
+        layers.add_file(file)
+    for item in sets:
+        layers.add_set(item)
+    for name, (path, value) in (options or {}).items():
+        layers.add_option(name, path, value)
+    config = resolve(layers)
+    assert isinstance(config, model)
+    return config
+
+
+def from_keywords(model: type[Model], keywords: Mapping[str, Any]) -> Model:
+    """A configuration from Python keyword arguments named like the keys."""
+    layers = Layers(model)
+    for key, value in keywords.items():
+        plain = value.tolist() if hasattr(value, "tolist") else value
+        plain = list(plain) if isinstance(plain, tuple) else plain
+        plain = os.fspath(plain) if isinstance(plain, os.PathLike) else plain
+        layers.add_option(key, (key,), plain)
+    config = resolve(layers)
+    assert isinstance(config, model)
+    return config
+
+
+def as_yaml(config: BaseModel) -> str:
+    """The configuration as YAML that ``load`` reads back equal."""
+    return yaml12.dump(config.model_dump(mode="python"))
+
+
+# ------------------------------------------------------------------------------------- sentences
+
+
+def _line(layers: Layers, error: Any) -> str:
+    """One plain line for one of pydantic's errors: where, which key, what is wrong."""
+    path: Path = tuple(error["loc"])
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        key = str(path[-1])
+        known = _known_keys(layers.model, path[:-1])
+        near = nearest(key, known)
+        if near:
+            sentence = f"unknown key '{key}', did you mean '{near}'?"
+        else:
+            sentence = f"unknown key '{key}' (known: {', '.join(known)})"
+        path = path[:-1]
+        source = layers.source((*path, key))
+    else:
+        # pydantic appends the branch of a union to the path; such a part is no key of ours.
+        while path and not _exists(layers.values, path) and kind != "missing":
+            path = path[:-1]
+        source = layers.source(path)
+        sentence = _problem(error)
+    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
+    parts = []
+    if source is not None:
+        parts.append(source.label)
+    if dotted and (source is None or source.shows_key or "." in dotted):
+        # A named option says which key it sets; "--set" and files need the key beside them.
+        joined = f"{parts.pop()} {dotted}" if parts == ["--set"] else dotted
+        parts.append(joined)
+    return ": ".join([*parts, sentence])
+
+
+def _exists(values: Any, path: Path) -> bool:
+    for key in path:
+        try:
+            values = values[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
+    for key in path:
+        section = _is_section(model.model_fields[str(key)].annotation)
+        if section is None:
+            return []
+        model = section
+    return list(model.model_fields)
+
+
+_WHAT: dict[str, str] = {
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+    "finite_number": "finite",
+}
+_BOUNDS: dict[str, tuple[str, str]] = {
+    "greater_than": ("greater than {}", "gt"),
+    "greater_than_equal": ("at least {}", "ge"),
+    "less_than": ("less than {}", "lt"),
+    "less_than_equal": ("at most {}", "le"),
+}
+
+
+def _problem(error: Any) -> str:
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    got = f" (got {_short(value)})"
+    if kind in _WHAT:
+        return f"must be {_WHAT[kind]}{got}"
+    if kind in _BOUNDS:
+        words, key = _BOUNDS[kind]
+        return f"must be {words.format(f'{context[key]:g}')}{got}"
+    if kind == "literal_error":
+        choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        near = nearest(str(value), choices)
+        hint = f", did you mean '{near}'?" if near else ""
+        return f"must be one of {', '.join(choices)}{got}{hint}"
+    if kind == "missing":
+        return "is missing"
+    if kind in ("too_short", "too_long"):
+        bound = context.get("min_length", context.get("max_length"))
+        return f"must have at {'least' if kind == 'too_short' else 'most'} {bound} items{got}"
+    if kind == "value_error":
+        return str(context["error"])
+    return f"{str(error['msg']).lower()}{got}"
+
+
+def _short(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value) if isinstance(value, str) and not value.strip() else str(value)
+    text = text.replace("\n", " ")
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _kind(value: Any) -> str:
+    names: dict[type, str] = {list: "a list", str: "text", bool: "true or false"}
+    return names.get(type(value), "a number")
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """The known word that ``word`` was most likely meant to be, or None."""
+    found = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=1)
+    return next((k for k in known if found and k.lower() == found[0]), None)

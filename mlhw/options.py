@@ -1,0 +1,189 @@
+"""A Typer command for an experiment: the common options, and one for each key of its configuration."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from mlhw import config as configuration
+from mlhw import yaml12
+from mlhw.config import Leaf, Option
+from mlhw.errors import FINISHED
+from mlhw.experiments import EXPERIMENTS, experiment
+
+_METAVARS: dict[type, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+
+# name, annotation, default: the options that every command has.
+_COMMON: dict[str, tuple[Any, Any]] = {
+    "config_file": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--config", "-c", metavar="FILE", help="YAML configuration to start from."
+            ),
+        ],
+        None,
+    ),
+    "sets": (
+        Annotated[
+            list[str] | None,
+            typer.Option("--set", "-s", metavar="KEY=VALUE", help="Set any key (repeatable)."),
+        ],
+        None,
+    ),
+    "runs_dir": (
+        Annotated[
+            str,
+            typer.Option(
+                "--runs-dir", metavar="DIR", envvar="MLHW_RUNS_DIR", help="Where runs land."
+            ),
+        ],
+        "runs",
+    ),
+    "name": (
+        Annotated[
+            str | None,
+            typer.Option("--name", metavar="TEXT", help="Appended to the run folder's name."),
+        ],
+        None,
+    ),
+    "print_config": (
+        Annotated[
+            bool, typer.Option("--print-config", help="Print the resolved configuration and end.")
+        ],
+        False,
+    ),
+    "json": (
+        Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")],
+        False,
+    ),
+    "quiet": (
+        Annotated[bool, typer.Option("--quiet", "-q", help="No log lines on the screen.")],
+        False,
+    ),
+    "verbose": (
+        Annotated[bool, typer.Option("--verbose", "-v", help="Every log line on the screen.")],
+        False,
+    ),
+    "no_plots": (Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")], False),
+    "no_check": (
+        Annotated[
+            bool, typer.Option("--no-check", help="A failing claim does not change the exit code.")
+        ],
+        False,
+    ),
+}
+
+
+def experiment_command(name: str) -> Any:
+    """The Typer command of the experiment called ``name``."""
+    module = experiment(name)
+    options = {
+        "_".join(leaf.path): leaf
+        for leaf in configuration.leaves(module.Config)
+        if leaf.scalar or leaf.marked(Option) is not None
+    }
+
+    def command(**given: Any) -> int:
+        values = {
+            option_name(leaf): (leaf.path, _value(leaf, given[parameter]))
+            for parameter, leaf in options.items()
+            if given[parameter] not in (None, [])
+        }
+        config = configuration.load(
+            module.Config, given["config_file"], given["sets"] or (), values
+        )
+        if given["print_config"]:
+            print(configuration.as_yaml(config), end="")
+            return FINISHED
+        from mlhw.execute import RunOptions, execute
+
+        return execute(
+            name,
+            module,
+            config,
+            RunOptions(
+                command=("mlhw", *_arguments()),
+                runs_dir=given["runs_dir"],
+                name=given["name"],
+                json=given["json"],
+                quiet=given["quiet"],
+                verbose=given["verbose"],
+                plots=not given["no_plots"],
+                check=not given["no_check"],
+            ),
+        )
+
+    parameters = {parameter: _typer_option(leaf) for parameter, leaf in options.items()}
+    parameters |= {key: (annotation, default) for key, (annotation, default) in _COMMON.items()}
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+            )
+            for key, (annotation, default) in parameters.items()
+        ]
+    )
+    command.__annotations__ = {key: annotation for key, (annotation, _) in parameters.items()}
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    app.command(
+        name,
+        help=f"{EXPERIMENTS[name]}\n\n{module.QUESTION}",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )(command)
+    return typer.main.get_command(app)
+
+
+def option_name(leaf: Leaf) -> str:
+    """``max_iterations`` is ``--max-iterations``; ``optim.name`` is ``--optim``."""
+    mark = leaf.marked(Option)
+    if mark is not None and mark.name:
+        return str(mark.name)
+    key = leaf.path[-2] if leaf.path[-1] == "name" and len(leaf.path) > 1 else leaf.path[-1]
+    return "--" + key.replace("_", "-")
+
+
+def _typer_option(leaf: Leaf) -> tuple[Any, Any]:
+    option = option_name(leaf)
+    mark = leaf.marked(Option)
+    help = leaf.description[:1].upper() + leaf.description[1:]
+    shown = yaml12.dump({"x": leaf.default})[3:].strip()
+    if leaf.default is not None and "\n" not in shown:
+        help += f" [default: {shown}]"
+    if leaf.types == (bool,):
+        flags = f"{option}/--no-{option[2:]}"
+        return Annotated[bool | None, typer.Option(flags, help=help)], None
+    choices = _choices(leaf.annotation)
+    if mark is not None and mark.metavar:
+        metavar = mark.metavar
+    elif choices:
+        metavar = "|".join(choices)
+    else:
+        metavar = next((_METAVARS[t] for t in leaf.types if t in _METAVARS), "VALUE")
+    if mark is not None and mark.repeatable:
+        return Annotated[list[str] | None, typer.Option(option, metavar=metavar, help=help)], None
+    return Annotated[str | None, typer.Option(option, metavar=metavar, help=help)], None
+
+
+def _choices(annotation: Any) -> list[str]:
+    from typing import Literal, get_args, get_origin
+
+    if get_origin(annotation) is Literal:
+        return [str(choice) for choice in get_args(annotation)]
+    return [choice for part in get_args(annotation) for choice in _choices(part)]
+
+
+def _value(leaf: Leaf, text: Any) -> Any:
+    """The option's text as its key's type: numbers read as in YAML, texts and lists left to the model."""
+    if not isinstance(text, str) or not leaf.scalar:
+        return text
+    if leaf.types == (str,):
+        return text
+    return yaml12.parse_scalar(text)
+
+
+def _arguments() -> list[str]:
+    return sys.argv[1:]

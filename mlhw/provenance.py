@@ -1,0 +1,87 @@
+"""Where numbers come from: versions, machine, git commit. Nothing here imports what it names."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mlhw
+
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "torchvision", "matplotlib")
+
+
+def version_line() -> str:
+    """What ``mlhw --version`` prints."""
+    return (
+        f"mlhw {mlhw.__version__}, Python {platform.python_version()}, "
+        f"torch {_installed('torch') or 'not installed'}"
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Versions, host, platform and git state, for ``run.json``."""
+    versions: dict[str, str | None] = {
+        "mlhw": mlhw.__version__,
+        "python": platform.python_version(),
+    }
+    versions.update({name: _installed(name) for name in _PACKAGES})
+    return {
+        "host": socket.gethostname(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        "versions": versions,
+        "git": git_state(Path(mlhw.__file__).parent),
+    }
+
+
+def usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit and dirty flag of the checkout that ``folder`` is tracked in; None where unknown.
+
+    A package in a virtual environment inside somebody's repository is no part of that repository,
+    so its own folder has to be tracked.
+    """
+    unknown: dict[str, Any] = {"commit": None, "dirty": None}
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(folder), *arguments],
+                capture_output=True,
+                text=True,
+                timeout=5,
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout if done.returncode == 0 else None
+
+    if not git("ls-files", "--error-unmatch", "__init__.py"):
+        return unknown
+    status = git("status", "--porcelain=v2", "--branch")
+    if status is None:
+        return unknown
+    commit, dirty = None, False
+    for line in status.splitlines():
+        if line.startswith("# branch.oid "):
+            commit = line.split()[-1]
+        elif not line.startswith("#"):
+            dirty = True
+    return {"commit": None if commit == "(initial)" else commit, "dirty": dirty}

@@ -1,0 +1,52 @@
+"""Every claim can fail: tampered data or a tampered formula turns it and the exit code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mlhw.cli import main
+from mlhw.experiments import EXPERIMENTS, experiment, module_name
+
+ALL = [(name, id) for name in EXPERIMENTS for id in experiment(name).CLAIMS.ids]
+
+
+def tampering(name: str) -> ModuleType:
+    return importlib.import_module(f"tests.tampering.{module_name(name)}")
+
+
+def verdicts(
+    name: str, id: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, dict[str, Any]]:
+    """Exit code and verdict by claim of a run with the options that ``id`` needs."""
+    module = tampering(name)
+    options = getattr(module, "COMMANDS", {}).get(id, module.COMMAND)
+    code = main([name, *options, "--runs-dir", str(folder), "--no-plots", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert "error" not in found, found["error"]
+    return code, {claim["id"]: claim["verdict"] for claim in found["claims"]}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_claim_has_a_tampering_that_makes_it_fail(name: str) -> None:
+    assert set(tampering(name).TAMPERINGS) == set(experiment(name).CLAIMS.ids)
+
+
+@pytest.mark.parametrize(("name", "id"), ALL, ids=[f"{name}:{id}" for name, id in ALL])
+def test_a_claim_holds_untouched_and_fails_when_tampered_with(
+    name: str,
+    id: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, before = verdicts(name, id, tmp_path, capsys)
+    assert (code, before[id]) == (0, "holds")
+    tampering(name).TAMPERINGS[id](monkeypatch)
+    code, after = verdicts(name, id, tmp_path, capsys)
+    assert (code, after[id]) == (3, "fails")
