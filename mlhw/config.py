@@ -26,7 +26,11 @@ from mlhw.yaml12 import Path
 
 
 class Section(BaseModel):
-    """A group of keys. Unknown keys, NaN, infinities and booleans for numbers are errors."""
+    """A group of keys. Unknown keys, NaN, infinities and booleans for numbers are errors.
+
+    A section that can be given as one text (``data: iris``, ``--data iris``) has a static method
+    ``from_text(text)`` that returns its keys.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
@@ -61,6 +65,10 @@ class Option:
     repeatable: bool = False
 
 
+class NoOption:
+    """Marks a key that no option sets by itself (``--set`` still does)."""
+
+
 class InputFile:
     """Marks a text field that holds a path: made absolute, from where it was written."""
 
@@ -79,6 +87,7 @@ class Leaf:
     metadata: tuple[Any, ...]
     description: str
     default: Any
+    is_section: bool = False
 
     @property
     def key(self) -> str:
@@ -92,6 +101,13 @@ class Leaf:
     def types(self) -> tuple[type, ...]:
         """The plain types that the key takes, None left out: ``(int,)``, ``(str,)``, ``(list,)``."""
         return tuple(dict.fromkeys(_plain_types(self.annotation)))
+
+    @property
+    def has_option(self) -> bool:
+        """Scalars have one unless marked otherwise; lists and sections where marked."""
+        if self.marked(Option) is not None:
+            return True
+        return not self.is_section and self.scalar and self.marked(NoOption) is None
 
     @property
     def scalar(self) -> bool:
@@ -123,20 +139,19 @@ def _is_section(annotation: Any) -> type[BaseModel] | None:
 
 
 def leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Leaf]:
-    """Every key of ``model`` and of its sections, in order."""
+    """Every key of ``model`` and of its sections, in order; a section comes before its keys."""
     for name, info in model.model_fields.items():
         section = _is_section(info.annotation)
+        yield Leaf(
+            (*prefix, name),
+            info.annotation,
+            tuple(info.metadata),
+            info.description or "",
+            None if section else info.get_default(call_default_factory=True),
+            is_section=section is not None,
+        )
         if section is not None:
             yield from leaves(section, (*prefix, name))
-        else:
-            default = info.get_default(call_default_factory=True)
-            yield Leaf(
-                (*prefix, name),
-                info.annotation,
-                tuple(info.metadata),
-                info.description or "",
-                default,
-            )
 
 
 # ------------------------------------------------------------------------------------- merging
@@ -228,7 +243,28 @@ class Layers:
     def add_option(self, option: str, path: tuple[str, ...], value: Any) -> None:
         self._put(path, value, Source(option, os.getcwd(), shows_key=False))
 
+    def expand_texts(self) -> None:
+        """Sections given as one text, to their keys."""
+        for leaf in leaves(self.model):
+            if leaf.is_section:
+                self._expand(leaf)
+
+    def _expand(self, leaf: Leaf) -> None:
+        holder: Any = self.values
+        for key in leaf.path[:-1]:
+            holder = holder.get(key) if isinstance(holder, dict) else None
+        value = holder.get(leaf.path[-1]) if isinstance(holder, dict) else None
+        section = _is_section(leaf.annotation)
+        if isinstance(value, str) and hasattr(section, "from_text"):
+            holder[leaf.path[-1]] = section.from_text(value)  # type: ignore[union-attr]
+
     def _put(self, path: tuple[str, ...], value: Any, source: Source) -> None:
+        leaf = next((leaf for leaf in leaves(self.model) if leaf.path == path), None)
+        section = _is_section(leaf.annotation) if leaf else None
+        if isinstance(value, str) and hasattr(section, "from_text"):
+            # A text for a section replaces what it names and leaves the other keys as they were.
+            value = section.from_text(value)  # type: ignore[union-attr]
+            self.expand_texts()
         layer: dict[str, Any] = {path[-1]: value}
         for key in reversed(path[:-1]):
             layer = {key: layer}
@@ -255,6 +291,7 @@ def resolve(layers: Layers) -> Any:
         With one line for each error.
     """
     errors = list(layers.errors)
+    layers.expand_texts()
     _absolute_paths(layers)
     try:
         config = layers.model.model_validate(layers.values)

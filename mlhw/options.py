@@ -82,9 +82,7 @@ def experiment_command(name: str) -> Any:
     """The Typer command of the experiment called ``name``."""
     module = experiment(name)
     options = {
-        "_".join(leaf.path): leaf
-        for leaf in configuration.leaves(module.Config)
-        if leaf.scalar or leaf.marked(Option) is not None
+        "_".join(leaf.path): leaf for leaf in configuration.leaves(module.Config) if leaf.has_option
     }
 
     def command(**given: Any) -> int:
@@ -178,7 +176,7 @@ def _choices(annotation: Any) -> list[str]:
 
 def _value(leaf: Leaf, text: Any) -> Any:
     """The option's text as its key's type: numbers read as in YAML, texts and lists left to the model."""
-    if not isinstance(text, str) or not leaf.scalar:
+    if not isinstance(text, str) or leaf.is_section or not leaf.scalar:
         return text
     if leaf.types == (str,):
         return text
