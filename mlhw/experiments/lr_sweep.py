@@ -1,0 +1,515 @@
+"""How does the learning rate change gradient descent?
+
+Two-class logistic regression, p(C1|x) = σ(wᵀx) with w = [w1 … wd, bias], by batch gradient descent
+w ← w − η ∇E(w) on E(w), the mean negative log-likelihood (Bishop, PRML, eq. 4.90 and 4.91 over n),
+at several rates η side by side. Beside the paths stand the answers that explain them: the optimum
+(Newton's method), 2/L below which no step can raise E, 2/λmax of the Hessian at the optimum above
+which descent cannot settle there, and the same limit along each path.
+
+    mlhw lr-sweep --etas 0.5,0.3,0.1,0.05,0.01
+
+On the built-in data η = 0.5 and 0.3 overshoot at first and oscillate; 0.1, 0.05 and 0.01 never rise,
+and the smaller, the slower.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from mlhw import plots
+from mlhw.maths import descent, logistic
+from mlhw.result import Check, Claims, Plot, Recorder, Result, check, not_applicable
+from mlhw.sweeps import Problem, SweepConfig, begin, eta_label, load, separators_figure, text_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+QUESTION = (
+    "How does the learning rate change gradient descent? Two-class logistic regression at several "
+    "rates from the same start: which oscillate, which are slow, and why."
+)
+
+
+class Config(SweepConfig):
+    max_iterations: Annotated[
+        int, Field(ge=1, le=10_000_000, description="NLLs recorded at most for a rate")
+    ] = 500
+    tolerance: Annotated[
+        float,
+        Field(ge=0, description="a rate stops when its NLL changes by less; 0 never does"),
+    ] = 1e-5
+    log_axis: Annotated[
+        Literal["none", "iteration", "nll", "both"],
+        Field(description="logarithmic axes of the figure of the NLL"),
+    ] = "none"
+
+
+# A rise of the NLL by less than this is rounding: the mean of n terms, each right to some ulps.
+ROUNDING = 1e-12
+# The local limit is worked out for at most this many iterations of a rate, evenly spread.
+LIMIT_POINTS = 2000
+
+
+@dataclass
+class Curve:
+    """The path of one rate: ``nll`` (K,) and ``W`` (K, d+1), row k before the k-th update."""
+
+    eta: float
+    nll: np.ndarray
+    W: np.ndarray
+    stopped: str
+
+    @cached_property
+    def rises(self) -> np.ndarray:
+        """The k with E(k+1) > E(k), beyond rounding."""
+        return np.flatnonzero(np.diff(self.nll) > ROUNDING * np.maximum(1.0, self.nll[:-1]))
+
+    @property
+    def oscillates(self) -> bool:
+        return len(self.rises) > 0
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "eta": self.eta,
+            "iterations": len(self.nll),
+            "stopped": self.stopped,
+            "nll": self.nll[-1],
+            "w": self.W[-1],
+            "increases": int(np.sum(np.diff(self.nll) > 0)),
+        }
+
+
+@dataclass
+class Evidence:
+    """What the claims are judged by: the curves by falling rate, and the problem."""
+
+    problem: Problem
+    curves: list[Curve]
+
+    @property
+    def steady(self) -> list[Curve]:
+        """The rates that do not oscillate, largest first."""
+        return [curve for curve in self.curves if not curve.oscillates]
+
+
+def run(config: Config, recorder: Recorder) -> Result:
+    """Descend at every rate, record each step, and judge what it shows."""
+    problem, loaded = load(config)
+    begin(config, problem, loaded, recorder)
+    metrics = recorder.table("metrics", ["eta", "iteration", "nll", *problem.columns])
+    etas = config.etas
+    losses: list[list[float]] = [[] for _ in etas]
+    paths: list[list[np.ndarray]] = [[] for _ in etas]
+    stopped: dict[int, str] = {}
+    steps = descent.gradient_descent(
+        problem.X, problem.t, problem.w0, etas, config.max_iterations, config.tolerance
+    )
+    for step in steps:
+        rows = []
+        for i, loss, w in zip(step.rates.tolist(), step.nll.tolist(), step.W.T, strict=True):
+            losses[i].append(loss)
+            paths[i].append(w)
+            rows.append((etas[i], step.iteration, loss, *w.tolist()))
+        metrics.extend(rows)
+        stopped.update(step.stopped)
+        recorder.progress(step.iteration + 1, config.max_iterations, "iterations")
+    curves = [
+        Curve(eta, np.array(losses[i]), np.array(paths[i]), stopped[i])
+        for i, eta in enumerate(etas)
+    ]
+    for curve in curves:
+        recorder.log(
+            f"eta {curve.eta:g}: {len(curve.nll)} iterations, {curve.stopped}, "
+            f"NLL {curve.nll[-1]:.8g}, {curve.summary()['increases']} rises"
+        )
+    limits = record_limits(problem, curves, recorder)
+    claims = CLAIMS.judge(Evidence(problem, sorted(curves, key=lambda c: -c.eta)))
+    summary = problem.summary() | {"runs": [curve.summary() for curve in curves]}
+    if problem.d != 2:
+        recorder.log(
+            f"{problem.d} features: the figures of two dimensions (path, separators) are left out"
+        )
+    return Result(
+        "lr-sweep",
+        summary,
+        claims,
+        answers(problem, curves),
+        recorder.tables,
+        figures(problem, curves, limits, config.log_axis),
+    )
+
+
+def record_limits(
+    problem: Problem, curves: list[Curve], recorder: Recorder
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """2/λmax(H(w_k)) along each path, also as the table ``limits``; (iterations, limits) a rate."""
+    table = recorder.table("limits", ["eta", "iteration", "local_eta"])
+    limits = []
+    for curve in curves:
+        stride = -(-len(curve.nll) // LIMIT_POINTS)
+        iterations = np.arange(0, len(curve.nll), stride)
+        found = []
+        for part in np.array_split(iterations, -(-len(iterations) // 50)):
+            found.append(logistic.local_limits(problem.X, curve.W[part].T))
+            recorder.progress(int(part[-1]) + 1, len(curve.nll), f"local limits, eta {curve.eta:g}")
+        local = np.concatenate(found)
+        table.extend(
+            (curve.eta, k, limit if np.isfinite(limit) else None)
+            for k, limit in zip(iterations.tolist(), local.tolist(), strict=True)
+        )
+        limits.append((iterations, local))
+    return limits
+
+
+def answers(problem: Problem, curves: list[Curve]) -> list[str]:
+    header = ["eta", "iterations", "stopped by", "last NLL", "rises"]
+    rows = []
+    for curve in curves:
+        s = curve.summary()
+        rows.append(
+            [
+                f"{s['eta']:g}",
+                str(s["iterations"]),
+                s["stopped"],
+                f"{s['nll']:.8g}",
+                str(s["increases"]),
+            ]
+        )
+    return [*text_table(header, rows), "", *problem.answers()]
+
+
+# ------------------------------------------------------------------------------------- claims
+
+CLAIMS = Claims[Evidence]()
+
+
+@CLAIMS.claim("monotone-below-2L", "no rate below 2/L ever rises")
+def monotone_below(e: Evidence) -> Check:
+    below = [curve for curve in e.curves if curve.eta < e.problem.monotone_eta]
+    if not below:
+        return not_applicable(f"no rate is below 2/L = {e.problem.monotone_eta:.4g}")
+    rises = {f"eta {curve.eta:g}": len(curve.rises) for curve in below}
+    return check(
+        not any(rises.values()),
+        measured=rises,
+        expected=0,
+        tolerance=ROUNDING,
+        note=f"rises of the NLL; 2/L = {e.problem.monotone_eta:.6g}",
+    )
+
+
+@CLAIMS.claim(
+    "rise-above-local-limit",
+    "every rise happens where eta exceeds the local limit somewhere between w_k and w_k+1",
+)
+def rise_above_local_limit(e: Evidence) -> Check:
+    """A rise means that the curvature along the step exceeds 2/η somewhere on it (Taylor)."""
+    smallest, where, rises = np.inf, "", 0
+    for curve in e.curves:
+        rises += len(curve.rises)
+        ratios = _largest_ratio_on_steps(e.problem.X, curve)
+        if len(ratios) and ratios.min() < smallest:
+            smallest = float(ratios.min())
+            where = f"eta {curve.eta:g}, iteration {curve.rises[ratios.argmin()]}"
+    if not rises:
+        return not_applicable("no rate ever rises")
+    return check(
+        smallest > 1.0,
+        measured=smallest,
+        expected="above 1",
+        note=f"the smallest ratio of eta to the limit over {rises} rises, at {where}",
+    )
+
+
+def _largest_ratio_on_steps(X: np.ndarray, curve: Curve) -> np.ndarray:
+    """For each rise, the largest η/limit on the segment from w_k to w_k+1."""
+    ratios = np.zeros(len(curve.rises))
+    # Most rises show at an end or in the middle; only the others are looked at more closely.
+    for places in (np.array([0.0, 0.5, 1.0]), np.linspace(0.0, 1.0, 65)):
+        for j in np.flatnonzero(ratios <= 1.0):
+            k = curve.rises[j]
+            segment = curve.W[k][:, None] + places * (curve.W[k + 1] - curve.W[k])[:, None]
+            ratios[j] = np.max(curve.eta / logistic.local_limits(X, segment))
+    return ratios
+
+
+@CLAIMS.claim("largest-oscillates", "the largest rate oscillates, the smallest does not")
+def largest_oscillates(e: Evidence) -> Check:
+    largest, smallest = e.curves[0], e.curves[-1]
+    if largest.eta <= e.problem.start_limit:
+        return not_applicable(
+            f"no rate exceeds the local limit at the start, {e.problem.start_limit:.4g}"
+        )
+    if smallest.eta >= e.problem.monotone_eta:
+        return not_applicable(f"no rate is below 2/L = {e.problem.monotone_eta:.4g}")
+    return check(
+        largest.oscillates and not smallest.oscillates,
+        measured={f"eta {curve.eta:g}": len(curve.rises) for curve in (largest, smallest)},
+        expected={f"eta {largest.eta:g}": "some", f"eta {smallest.eta:g}": 0},
+        tolerance=ROUNDING,
+        note="rises of the NLL",
+    )
+
+
+SETTLED = 1e-6
+
+
+@CLAIMS.claim(
+    "no-settling-above-critical", "a rate above critical_eta does not settle at the optimum"
+)
+def no_settling_above_critical(e: Evidence) -> Check:
+    if e.problem.optimum is None or e.problem.critical_eta is None:
+        return not_applicable("the classes are separable: there is no optimum")
+    above = [curve for curve in e.curves if curve.eta > e.problem.critical_eta]
+    if not above:
+        return not_applicable(f"no rate is above critical_eta = {e.problem.critical_eta:.4g}")
+    # The last two NLLs, since a cycle may touch the optimum's level with one of its points.
+    gaps = {
+        f"eta {curve.eta:g}": float(np.max(curve.nll[-2:]) - e.problem.optimum.nll)
+        for curve in above
+    }
+    return check(
+        min(gaps.values()) > SETTLED,
+        measured=gaps,
+        expected=f"above {SETTLED:g}",
+        note="NLL above the optimum at the end",
+    )
+
+
+@CLAIMS.claim(
+    "larger-is-faster",
+    "among rates that do not oscillate, a larger one reaches a given NLL in fewer iterations",
+)
+def larger_is_faster(e: Evidence) -> Check:
+    steady = e.steady
+    if len(steady) < 2:
+        return not_applicable("fewer than two rates do not oscillate")
+    # Levels that all of them reach, from the first update of the smallest to its end.
+    reached = max(float(curve.nll.min()) for curve in steady)
+    start = float(steady[0].nll[0])
+    if not reached < start:
+        return not_applicable("no NLL below the start is reached by all of these rates")
+    levels = np.linspace(start, reached, 11)[1:]
+    times = [_times(curve, levels) for curve in steady]
+    leads = [slower - faster for faster, slower in pairwise(times)]
+    return check(
+        all((lead > 0).all() for lead in leads),
+        measured={
+            f"eta {c.eta:g}": round(float(n[-1]), 3) for c, n in zip(steady, times, strict=True)
+        },
+        expected="more for each smaller rate",
+        note=f"iterations to NLL {reached:.6g}, between iterations by interpolation; "
+        f"checked at {len(levels)} levels",
+    )
+
+
+def _times(curve: Curve, levels: np.ndarray) -> np.ndarray:
+    """The fractional iteration at which a falling curve first reaches each level."""
+    times: np.ndarray = np.interp(-levels, -curve.nll, np.arange(len(curve.nll)))
+    return times
+
+
+@CLAIMS.claim(
+    "smaller-is-higher",
+    "after the same number of iterations a smaller rate has the higher NLL",
+)
+def smaller_is_higher(e: Evidence) -> Check:
+    steady = e.steady
+    if len(steady) < 2:
+        return not_applicable("fewer than two rates do not oscillate")
+    smallest, where = np.inf, ""
+    for faster, slower in pairwise(steady):
+        common = min(len(faster.nll), len(slower.nll))
+        if common < 2:
+            continue
+        lead = slower.nll[1:common] - faster.nll[1:common]
+        if lead.min() < smallest:
+            smallest = float(lead.min())
+            where = f"eta {slower.eta:g} above eta {faster.eta:g} at iteration {lead.argmin() + 1}"
+    if not np.isfinite(smallest):
+        return not_applicable("the rates share no iteration after the start")
+    return check(
+        smallest > -ROUNDING,
+        measured=smallest,
+        expected="above 0",
+        tolerance=ROUNDING,
+        note=f"the smallest lead over all common iterations, {where}; rates that do not oscillate",
+    )
+
+
+@CLAIMS.claim("above-optimum", "every run's NLL lies above the optimum")
+def above_optimum(e: Evidence) -> Check:
+    if e.problem.optimum is None:
+        return not_applicable("the classes are separable: there is no optimum")
+    gaps = {curve.eta: float(curve.nll.min() - e.problem.optimum.nll) for curve in e.curves}
+    eta = min(gaps, key=lambda rate: gaps[rate])
+    return check(
+        gaps[eta] >= -ROUNDING,
+        measured=gaps[eta],
+        expected="at least 0",
+        tolerance=ROUNDING,
+        note=f"the smallest NLL of all runs less the optimum's, at eta {eta:g}",
+    )
+
+
+# ------------------------------------------------------------------------------------- figures
+
+
+def figures(
+    problem: Problem,
+    curves: list[Curve],
+    limits: list[tuple[np.ndarray, np.ndarray]],
+    log_axis: str,
+) -> list[Plot]:
+    ends = ", ".join(f"{c.nll[-1]:.4g} at {eta_label(c.eta)}" for c in curves)
+    rising = [c.eta for c in curves if c.oscillates]
+    oscillating = (
+        f"Rates that oscillate: {plots.listing(rising)}." if rising else "None oscillates."
+    )
+    all_plots = [
+        Plot(
+            "nll",
+            "NLL against iteration",
+            "A large rate is fast and oscillates, a small one is smooth and slow.",
+            f"NLL against iteration; the curves end at {ends}. {oscillating}",
+            lambda: _nll_figure(problem, curves, log_axis),
+        ),
+        Plot(
+            "limit",
+            "The local limit along each path",
+            "Solid: 2/λmax(H(w)) at the weights of each iteration. A rate (its dotted line) can raise "
+            "the NLL only where it lies above its own curve.",
+            f"The limit starts at {problem.start_limit:.4g}; 2/L is {problem.monotone_eta:.4g}.",
+            lambda: _limit_figure(problem, curves, limits),
+        ),
+    ]
+    if problem.optimum is not None:
+        all_plots.append(
+            Plot(
+                "gap",
+                "NLL above the optimum",
+                "On a logarithmic axis a straight line is linear convergence.",
+                f"NLL less its minimum {problem.optimum.nll:.6g}; critical rate "
+                f"{problem.critical_eta:.4g}. {oscillating}",
+                lambda: _gap_figure(problem, curves),
+            )
+        )
+    if problem.d == 2:
+        all_plots += [
+            Plot(
+                "path",
+                "Path in slope-intercept space",
+                "The separator is the line x2 = slope · x1 + intercept with slope −w1/w2 and "
+                "intercept −bias/w2; each panel shows how it moves, from pale to dark, and the star "
+                "is the optimum.",
+                f"A panel for each of {len(curves)} rates. {oscillating}",
+                lambda: _path_figure(problem, curves),
+            ),
+            Plot(
+                "separators",
+                "Data and the last separator of each rate",
+                "On each line both classes have probability 1/2.",
+                f"{len(problem.X)} points of two classes and {len(curves)} lines.",
+                lambda: separators_figure(problem, _last_weights(problem, curves)),
+            ),
+        ]
+    return all_plots
+
+
+def _last_weights(problem: Problem, curves: list[Curve]) -> dict[str, np.ndarray]:
+    weights = {eta_label(curve.eta): curve.W[-1] for curve in curves}
+    return weights | ({"optimum": problem.optimum.w} if problem.optimum is not None else {})
+
+
+def _nll_figure(problem: Problem, curves: list[Curve], log_axis: str) -> Figure:
+    figure = plots.new_figure()
+    axes = figure.add_subplot()
+    for i, curve in enumerate(curves):
+        axes.plot(curve.nll, color=plots.colour(i), linewidth=1.0, label=eta_label(curve.eta))
+    if problem.optimum is not None:
+        axes.axhline(
+            problem.optimum.nll, color="black", linestyle=":", linewidth=1, label="optimum"
+        )
+    if log_axis in ("iteration", "both"):
+        axes.set_xscale("symlog", linthresh=1)
+    if log_axis in ("nll", "both"):
+        axes.set_yscale("log")
+    else:
+        # A diverged rate would press all others flat.
+        calm = [c.nll for c in curves if c.stopped != "diverged"]
+        if calm and len(calm) < len(curves):
+            axes.set_ylim(0, 1.1 * max(nll.max() for nll in calm))
+    axes.set(xlabel="iteration", ylabel="NLL (mean over the points)")
+    plots.legend(axes, outside=True)
+    return figure
+
+
+def _limit_figure(
+    problem: Problem, curves: list[Curve], limits: list[tuple[np.ndarray, np.ndarray]]
+) -> Figure:
+    figure = plots.new_figure()
+    axes = figure.add_subplot()
+    for i, (curve, (iterations, local)) in enumerate(zip(curves, limits, strict=True)):
+        axes.plot(iterations, local, color=plots.colour(i), linewidth=1, label=eta_label(curve.eta))
+        axes.axhline(curve.eta, color=plots.colour(i), linewidth=1, linestyle=":")
+    axes.axhline(problem.monotone_eta, color="black", linestyle="--", linewidth=1, label="2/L")
+    axes.set_yscale("log")
+    axes.set(xlabel="iteration", ylabel="2 / λmax(H(w)),  dotted: η")
+    plots.legend(axes, outside=True)
+    return figure
+
+
+def _gap_figure(problem: Problem, curves: list[Curve]) -> Figure:
+    assert problem.optimum is not None
+    figure = plots.new_figure()
+    axes = figure.add_subplot()
+    for i, curve in enumerate(curves):
+        gap = curve.nll - problem.optimum.nll
+        axes.plot(
+            np.where(gap > 0, gap, np.nan),
+            color=plots.colour(i),
+            linewidth=1.0,
+            label=eta_label(curve.eta),
+        )
+    axes.set_yscale("log")
+    axes.set(xlabel="iteration", ylabel="NLL − optimum")
+    axes.set_title(f"critical rate 2/λmax(H(w*)) = {problem.critical_eta:.4g}")
+    plots.legend(axes, outside=True)
+    return figure
+
+
+def _path_figure(problem: Problem, curves: list[Curve]) -> Figure:
+    rows, columns = plots.panels(len(curves), columns=3)
+    figure = plots.new_figure(3.1 * columns, 2.7 * rows)
+    for i, curve in enumerate(curves):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope, intercept = -curve.W[:, 0] / curve.W[:, 1], -curve.W[:, 2] / curve.W[:, 1]
+        shown = np.isfinite(slope) & np.isfinite(intercept)
+        slope, intercept = slope[shown], intercept[shown]
+        axes.plot(slope, intercept, color=plots.colour(i), linewidth=0.6, alpha=0.6)
+        axes.scatter(slope, intercept, c=np.flatnonzero(shown), s=7, cmap="Greys", vmin=-200)
+        star: list[float] = []
+        if problem.optimum is not None and problem.optimum.w[1] != 0:
+            w = problem.optimum.w
+            star = [-w[0] / w[1], -w[2] / w[1]]
+            axes.plot(*star, marker="*", color=plots.RED, markersize=11)
+        # The first separators can be far out; nine tenths of the path, its end and the optimum
+        # decide the frame.
+        for values, limit, goal in (
+            (slope, axes.set_xlim, star[:1]),
+            (intercept, axes.set_ylim, star[1:]),
+        ):
+            if len(values) > 20:
+                seen = [*np.quantile(values, [0.05, 0.95]), values[-1], *goal]
+                margin = 0.12 * max(max(seen) - min(seen), 1e-9)
+                limit(min(seen) - margin, max(seen) + margin)
+        axes.set_title(eta_label(curve.eta))
+        axes.set(xlabel="slope −w1/w2", ylabel="intercept −bias/w2")
+    return figure

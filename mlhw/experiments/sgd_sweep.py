@@ -1,0 +1,451 @@
+"""Is stochastic gradient descent faster than gradient descent?
+
+The two-class logistic regression of lr-sweep, p(C1|x) = σ(wᵀx) with w = [w1 … wd, bias], by
+w ← w − η ∇Eᵢ(w), one update a sample (Bishop, PRML, eq. 3.22 with the gradient of one term of 4.91),
+over a fresh permutation of the data every epoch. ``nll_online`` is the mean over an epoch of each
+sample's loss at the weights before its update; ``nll`` is over all data at the epoch's end.
+
+    mlhw sgd-sweep --etas 0.5,0.3,0.1,0.05,0.01 --epochs 500
+
+On the built-in data: at η = 0.5 stochastic descent keeps fluctuating and gradient descent is better
+after 500 passes over the data; at η = 0.01 stochastic descent is better after any number of passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from mlhw import plots
+from mlhw.errors import ConfigError
+from mlhw.maths import descent
+from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
+from mlhw.result import Check, Claims, Plot, Recorder, Result, Table, check, not_applicable
+from mlhw.sweeps import Problem, SweepConfig, begin, eta_label, load, separators_figure, text_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+QUESTION = (
+    "Is stochastic gradient descent faster than gradient descent? The same logistic regression with "
+    "one update a sample, against gradient descent after the same number of passes over the data."
+)
+
+PASSES = (1, 10, 100, 500)
+SCREEN_EPOCHS = 50  # every how many epochs the screen shows one
+LAST_EPOCHS = 100  # over which the fluctuation is judged
+
+
+class Config(SweepConfig):
+    epochs: Annotated[int, Field(ge=1, le=10_000_000, description="passes over the data")] = 500
+    repeats: Annotated[
+        int, Field(ge=1, le=100_000, description="runs with permutations of their own")
+    ] = 1
+    batch_size: Annotated[int, Field(ge=1, description="samples whose mean gradient is a step")] = 1
+    tolerance: Annotated[
+        float | None,
+        Field(ge=0, description="a rate stops when its NLL changes by less; null or 0 never does"),
+    ] = None
+
+
+@dataclass
+class Evidence:
+    """What the claims are judged by; the rates are in falling order.
+
+    ``nll`` and ``online`` are (repeats, epochs, rates), NaN after a rate has stopped; ``gd`` is
+    (passes + 1, rates), the NLL of gradient descent after k updates; ``sample_eta`` is 2/max Lᵢ.
+    """
+
+    problem: Problem
+    etas: list[float]
+    nll: np.ndarray
+    online: np.ndarray
+    gd: np.ndarray
+    against: list[dict[str, Any]]
+    sample_eta: float
+
+
+def run(config: Config, recorder: Recorder) -> Result:
+    """Descend at every rate and repeat, record each epoch, and compare with gradient descent."""
+    problem, loaded = load(config)
+    if config.batch_size > len(problem.X):
+        raise ConfigError(
+            f"batch_size: must be at most the {len(problem.X)} points (got {config.batch_size})"
+        )
+    begin(config, problem, loaded, recorder)
+    etas = config.etas
+    shape = (config.repeats, config.epochs, len(etas))
+    nll, online = np.full(shape, np.nan), np.full(shape, np.nan)
+    metrics = recorder.table(
+        "metrics", ["eta", "repeat", "epoch", "nll_online", "nll", *problem.columns]
+    )
+    runs: dict[tuple[int, int], dict[str, Any]] = {}
+    for repeat in range(config.repeats):
+        blocks = stochastic_gradient_descent(
+            problem.X,
+            problem.t,
+            problem.w0,
+            etas,
+            config.epochs,
+            permutation_stream(config.seed, repeat),
+            batch_size=config.batch_size,
+            tolerance=config.tolerance or 0.0,
+        )
+        for block in blocks:
+            _record(block, repeat, etas, metrics, runs)
+            for lane, rate in enumerate(block.rates):
+                part = slice(block.first, block.first + block.count[lane])
+                nll[repeat, part, rate] = block.nll[: block.count[lane], lane]
+                online[repeat, part, rate] = block.nll_online[: block.count[lane], lane]
+            if repeat == 0:
+                _log_epochs(block, etas, recorder)
+            done = repeat * config.epochs + block.first + len(block.nll)
+            recorder.progress(done, config.repeats * config.epochs, "epochs")
+    gd = _gradient_descent(problem, etas, max(p for p in (0, *PASSES) if p <= config.epochs))
+    settled = {key for key, row in runs.items() if row["stopped"] == "tolerance"}
+    against = _against(etas, nll, gd, settled)
+    # Smoothness of one sample's loss is |x|²/4; below 2 over the largest, no update overshoots its
+    # own sample (Needell, Srebro and Ward 2014, "Stochastic gradient descent, weighted sampling").
+    sample_eta = float(2.0 / (np.max(np.sum(problem.X**2, axis=1)) / 4.0))
+    order = sorted(range(len(etas)), key=lambda i: -etas[i])
+    evidence = Evidence(
+        problem,
+        [etas[i] for i in order],
+        nll[:, :, order],
+        online[:, :, order],
+        gd[:, order],
+        against,
+        sample_eta,
+    )
+    ordered = [runs[rate, repeat] for rate in range(len(etas)) for repeat in range(config.repeats)]
+    summary = problem.summary() | {
+        "sample_eta": sample_eta,
+        "runs": ordered,
+        "against_gd": against,
+    }
+    if problem.d != 2:
+        recorder.log(f"{problem.d} features: the figure of the separators is left out")
+    return Result(
+        "sgd-sweep",
+        summary,
+        CLAIMS.judge(evidence),
+        answers(evidence, ordered),
+        recorder.tables,
+        figures(evidence, [runs[i, 0]["w"] for i in order]),
+    )
+
+
+def _record(
+    block: Epochs,
+    repeat: int,
+    etas: list[float],
+    metrics: Table,
+    runs: dict[tuple[int, int], dict[str, Any]],
+) -> None:
+    """The rows of a block, epoch by epoch, and the state of each rate at its end."""
+    online, full = block.nll_online.tolist(), block.nll.tolist()
+    weights = block.W.transpose(0, 2, 1).tolist()
+    rates, count = block.rates.tolist(), block.count.tolist()
+    metrics.extend(
+        (etas[rate], repeat, block.first + k, online[k][lane], full[k][lane], *weights[k][lane])
+        for k in range(len(full))
+        for lane, rate in enumerate(rates)
+        if k < count[lane]
+    )
+    for lane, rate in enumerate(rates):
+        if count[lane]:
+            k = count[lane] - 1
+            runs[rate, repeat] = {
+                "eta": etas[rate],
+                "repeat": repeat,
+                "epochs": block.first + count[lane],
+                "stopped": block.stopped.get(rate),
+                "nll_online": online[k][lane],
+                "nll": full[k][lane],
+                "w": weights[k][lane],
+            }
+        else:  # diverged in its first epoch of the block; what came before is its end
+            nothing = {"eta": etas[rate], "repeat": repeat, "epochs": 0, "nll_online": None}
+            start = {**nothing, "nll": None, "w": [None] * block.W.shape[1]}
+            runs[rate, repeat] = runs.get((rate, repeat), start) | {"stopped": block.stopped[rate]}
+
+
+def _log_epochs(block: Epochs, etas: list[float], recorder: Recorder) -> None:
+    """The course's log, one line an epoch under a line that names the rate."""
+    for lane, rate in enumerate(block.rates):
+        recorder.log(f"eta {etas[rate]:g}")
+        for k in range(block.count[lane]):
+            epoch = block.first + k
+            w = np.array2string(block.W[k, :, lane], max_line_width=np.inf)  # type: ignore[arg-type]
+            recorder.log(
+                f"epoch {epoch}, negative log-likelihood {block.nll_online[k, lane]:.4f}, w={w}",
+                screen=epoch % SCREEN_EPOCHS == 0,
+            )
+
+
+def _gradient_descent(problem: Problem, etas: list[float], updates: int) -> np.ndarray:
+    """lr-sweep's algorithm without tolerance: (updates + 1, rates), infinite after divergence."""
+    nll = np.full((updates + 1, len(etas)), np.inf)
+    for step in descent.gradient_descent(problem.X, problem.t, problem.w0, etas, updates + 1):
+        nll[step.iteration, step.rates] = step.nll
+    return nll
+
+
+def _against(
+    etas: list[float], nll: np.ndarray, gd: np.ndarray, settled: set[tuple[int, int]]
+) -> list[dict[str, Any]]:
+    """Which descent has the lower NLL after k passes: k updates of one, k epochs of the other.
+
+    A rate and repeat in ``settled`` stopped by tolerance and stays where it is; one that diverged
+    has an infinite NLL.
+    """
+    rows = []
+    for i, eta in enumerate(etas):
+        for passes in PASSES:
+            if passes > nll.shape[1]:
+                continue
+            reached = [
+                _after(nll[repeat, :, i], passes, settled=(i, repeat) in settled)
+                for repeat in range(len(nll))
+            ]
+            sgd, batch = float(np.median(reached)), float(gd[passes, i])
+            if np.isfinite(sgd) or np.isfinite(batch):
+                rows.append(
+                    {
+                        "eta": eta,
+                        "passes": passes,
+                        "gd_nll": batch if np.isfinite(batch) else None,
+                        "sgd_nll": sgd if np.isfinite(sgd) else None,
+                        "faster": "sgd" if sgd < batch else "gd",
+                    }
+                )
+    return rows
+
+
+def _after(curve: np.ndarray, passes: int, *, settled: bool) -> float:
+    recorded = curve[:passes][np.isfinite(curve[:passes])]
+    return float(recorded[-1]) if len(recorded) == passes or settled else np.inf
+
+
+def answers(e: Evidence, runs: list[dict[str, Any]]) -> list[str]:
+    header = ["eta", "epochs", "stopped by", "last NLL", "last online NLL"]
+    rows = []
+    for run in runs:
+        if run["repeat"] == 0:
+            numbers = ["-" if run[k] is None else f"{run[k]:.8g}" for k in ("nll", "nll_online")]
+            rows.append([f"{run['eta']:g}", str(run["epochs"]), run["stopped"], *numbers])
+    lines = text_table(header, rows)
+    repeats = len(e.nll)
+    if repeats > 1:
+        lines.append(f"(repeat 0 of {repeats}; below, medians over the repeats)")
+    header = ["eta", "passes", "NLL by GD", "NLL by SGD", "faster"]
+    rows = [
+        [
+            f"{row['eta']:g}",
+            str(row["passes"]),
+            "-" if row["gd_nll"] is None else f"{row['gd_nll']:.6g}",
+            "-" if row["sgd_nll"] is None else f"{row['sgd_nll']:.6g}",
+            row["faster"],
+        ]
+        for row in e.against
+    ]
+    return [*lines, "", *text_table(header, rows), "", *e.problem.answers()]
+
+
+# ------------------------------------------------------------------------------------- claims
+
+CLAIMS = Claims[Evidence]()
+
+
+@CLAIMS.claim(
+    "not-always-faster",
+    "stochastic gradient descent is not always faster than gradient descent",
+)
+def not_always_faster(e: Evidence) -> Check:
+    if e.etas[0] <= e.problem.monotone_eta:
+        return not_applicable(
+            f"only a large rate can show it, and none exceeds 2/L = {e.problem.monotone_eta:.4g}"
+        )
+    slower = [row for row in e.against if row["faster"] == "gd"]
+    some = ", ".join(f"eta {row['eta']:g} after {row['passes']}" for row in slower[:4])
+    return check(
+        len(slower) > 0,
+        measured=len(slower),
+        expected="at least 1",
+        note=f"of {len(e.against)} comparisons gradient descent wins {len(slower)}"
+        + (f": {some} passes" if some else ""),
+    )
+
+
+@CLAIMS.claim("keeps-fluctuating", "at the largest rate its NLL keeps fluctuating")
+def keeps_fluctuating(e: Evidence) -> Check:
+    if len(e.etas) < 2 or e.etas[0] < 2 * e.etas[-1]:
+        return not_applicable("two rates are needed, one at least twice the other")
+    if e.nll.shape[1] < 2 * LAST_EPOCHS:
+        return not_applicable(f"fewer than {2 * LAST_EPOCHS} epochs")
+    last = e.nll[:, -LAST_EPOCHS:, :]
+    if not np.isfinite(last[:, :, [0, -1]]).all():
+        return not_applicable("the largest or the smallest rate stopped before the last epochs")
+    largest, smallest = (float(np.median(_spread(last[:, :, i]))) for i in (0, -1))
+    return check(
+        largest > 2 * smallest,
+        measured={f"eta {e.etas[0]:g}": largest, f"eta {e.etas[-1]:g}": smallest},
+        expected="the first above twice the second",
+        note=f"5-95 % range of the NLL over the last {LAST_EPOCHS} epochs, median over repeats",
+    )
+
+
+def _spread(nll: np.ndarray) -> np.ndarray:
+    """The 5-95 % range along the epochs, (repeats,)."""
+    low, high = np.quantile(nll, [0.05, 0.95], axis=1)
+    spread: np.ndarray = high - low
+    return spread
+
+
+@CLAIMS.claim("faster-at-smallest", "at the smallest rate it is faster")
+def faster_at_smallest(e: Evidence) -> Check:
+    eta = e.etas[-1]
+    if eta >= e.sample_eta:
+        return not_applicable(
+            f"no rate is small for single samples, below 2/max L_i = {e.sample_eta:.4g}"
+        )
+    leads = {
+        f"after {row['passes']}": row["gd_nll"] - row["sgd_nll"]
+        if row["sgd_nll"] is not None and row["gd_nll"] is not None
+        else -np.inf
+        for row in e.against
+        if row["eta"] == eta
+    }
+    return check(
+        min(leads.values()) > 0,
+        measured=leads,
+        expected="above 0",
+        note=f"NLL of gradient descent less that of stochastic descent at eta {eta:g}, by passes",
+    )
+
+
+# ------------------------------------------------------------------------------------- figures
+
+
+def figures(e: Evidence, weights: list[list[float]]) -> list[Plot]:
+    """``weights`` are each rate's last ones in repeat 0."""
+    repeats, epochs, _ = e.nll.shape
+    bands = f" Lines are medians of {repeats} repeats, bands hold 5 to 95 %." if repeats > 1 else ""
+    ends = ", ".join(
+        f"{_median(e.nll)[-1, i]:.4g} at {eta_label(eta)}" for i, eta in enumerate(e.etas)
+    )
+    won = sum(row["faster"] == "gd" for row in e.against)
+    all_plots = [
+        Plot(
+            "nll",
+            "NLL against epoch",
+            "Over all data, at each epoch's end. A large rate keeps fluctuating." + bands,
+            f"NLL after {epochs} epochs: {ends}.",
+            lambda: _nll_figure(e),
+        ),
+        Plot(
+            "online",
+            "Online and full NLL",
+            "Left: the mean over an epoch of each sample's loss before its update, what a running "
+            "log shows. Right: over all data at the epoch's end." + bands,
+            f"Online and full NLL of {len(e.etas)} rates over {epochs} epochs.",
+            lambda: _online_figure(e),
+        ),
+        Plot(
+            "against_gd",
+            "Stochastic against batch gradient descent",
+            "After the same number of passes over the data, a panel a rate." + bands,
+            f"Gradient descent has the lower NLL in {won} of {len(e.against)} comparisons.",
+            lambda: _against_figure(e),
+        ),
+    ]
+    if e.problem.d == 2:
+        lines = {eta_label(eta): np.array(w, float) for eta, w in zip(e.etas, weights, strict=True)}
+        if e.problem.optimum is not None:
+            lines["optimum"] = e.problem.optimum.w
+        all_plots.append(
+            Plot(
+                "separators",
+                "Data and the last separator of each rate",
+                "On each line both classes have probability 1/2"
+                + (" (repeat 0)." if repeats > 1 else "."),
+                f"{len(e.problem.X)} points of two classes and {len(e.etas)} lines.",
+                lambda: separators_figure(e.problem, lines),
+            )
+        )
+    return all_plots
+
+
+def _median(curves: np.ndarray) -> np.ndarray:
+    """Median over repeats (epochs, rates); a repeat that has stopped counts as NaN."""
+    result: np.ndarray = np.median(curves, axis=0)
+    return result
+
+
+def _curve(axes: Any, x: np.ndarray, curves: np.ndarray, index: int, **style: Any) -> None:
+    """One rate's median (repeats, epochs) with its band."""
+    if len(curves) > 1:
+        low, high = np.quantile(curves, [0.05, 0.95], axis=0)
+        axes.fill_between(x, low, high, color=plots.colour(index), alpha=0.2, linewidth=0)
+    axes.plot(x, _median(curves), color=plots.colour(index), linewidth=1.0, **style)
+
+
+def _limit_axis(axes: Any, e: Evidence, curves: np.ndarray) -> None:
+    """A logarithmic axis where one rate is far above the others, so that all can be seen."""
+    finite = curves[np.isfinite(curves)]
+    if len(finite) and finite.min() > 0 and finite.max() > 20 * np.median(finite):
+        axes.set_yscale("log")
+
+
+def _nll_figure(e: Evidence) -> Figure:
+    figure = plots.new_figure()
+    axes = figure.add_subplot()
+    x = np.arange(e.nll.shape[1])
+    for i, eta in enumerate(e.etas):
+        _curve(axes, x, e.nll[:, :, i], i, label=eta_label(eta))
+    if e.problem.optimum is not None:
+        axes.axhline(
+            e.problem.optimum.nll, color="black", linestyle=":", linewidth=1, label="optimum"
+        )
+    _limit_axis(axes, e, e.nll)
+    axes.set(xlabel="epoch", ylabel="NLL (mean over the points)")
+    plots.legend(axes, outside=True)
+    return figure
+
+
+def _online_figure(e: Evidence) -> Figure:
+    figure = plots.new_figure(9.0, 4.0)
+    left, right = figure.subplots(1, 2, sharey=True)
+    x = np.arange(e.nll.shape[1])
+    for axes, curves, title in (
+        (left, e.online, "online, before each update"),
+        (right, e.nll, "over all data, at the end"),
+    ):
+        for i, eta in enumerate(e.etas):
+            _curve(axes, x, curves[:, :, i], i, label=eta_label(eta))
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+    _limit_axis(left, e, e.online)
+    left.set_ylabel("NLL (mean over the points)")
+    plots.legend(right, outside=True)
+    return figure
+
+
+def _against_figure(e: Evidence) -> Figure:
+    rows, columns = plots.panels(len(e.etas), columns=3)
+    figure = plots.new_figure(3.1 * columns, 2.7 * rows)
+    passes = np.arange(1, e.nll.shape[1] + 1)
+    for i, eta in enumerate(e.etas):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _curve(axes, passes, e.nll[:, :, i], i, label="SGD")
+        batch = np.where(np.isfinite(e.gd[1:, i]), e.gd[1:, i], np.nan)
+        axes.plot(np.arange(1, len(e.gd)), batch, color="black", linewidth=1.2, label="GD")
+        if len(passes) > 1:
+            axes.set_xscale("log")
+        axes.set_title(eta_label(eta))
+        axes.set(xlabel="passes over the data", ylabel="NLL")
+        plots.legend(axes)
+    return figure

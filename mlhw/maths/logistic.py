@@ -1,0 +1,186 @@
+"""Two-class logistic regression: loss, gradient, Hessian, the optimum, and the rates that matter.
+
+p(C1|x) = σ(a), a = wᵀx; X is (n, d+1) with a last column of ones, t (n,) is 0 or 1, and W is
+(d+1, r): r weight vectors side by side, so that one matrix product serves them all. Equations are
+those of Bishop, *Pattern Recognition and Machine Learning* (PRML), section 4.3.
+
+Everything is written in terms of the margin m = (2t − 1) a: a sample's loss is softplus(−m) and its
+residual −σ(−m) up to sign. So nothing overflows, and nothing is lost where σ rounds to 0 or 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+GRADIENT_TOLERANCE = 1e-12
+
+
+def softplus(z: np.ndarray) -> np.ndarray:
+    """log(1 + eᶻ) for every z, of any shape: the log-sum-exp of 0 and z."""
+    result: np.ndarray = np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
+    return result
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    """σ(z) = 1 / (1 + e⁻ᶻ), by e⁻|ᶻ| alone, so with full relative accuracy in both tails."""
+    e = np.exp(-np.abs(z))
+    result: np.ndarray = np.where(z >= 0, 1.0, e) / (1.0 + e)
+    return result
+
+
+def _margins(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    s = 2.0 * t - 1.0
+    s = s if W.ndim == 1 else s[:, None]
+    return s, s * (X @ W)
+
+
+def nll(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """Mean negative log-likelihood, PRML eq. 4.90 over n; (r,) for W (d+1, r), () for (d+1,)."""
+    _, m = _margins(X, t, W)
+    result: np.ndarray = np.mean(softplus(-m), axis=0)
+    return result
+
+
+def nll_and_gradient(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """NLL and its gradient Xᵀ(σ(a) − t) / n (PRML eq. 4.91 over n), the latter shaped like W."""
+    s, m = _margins(X, t, W)
+    e = np.exp(-np.abs(m))  # the one exponential that both need
+    loss = np.mean(np.maximum(-m, 0.0) + np.log1p(e), axis=0)
+    residual = -s * np.where(m >= 0, e, 1.0) / (1.0 + e)  # σ(a) − t = −s σ(−m)
+    return loss, X.T @ residual / len(X)
+
+
+def gradient(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """Xᵀ(σ(a) − t) / n, PRML eq. 4.91 over n; shaped like W."""
+    return nll_and_gradient(X, t, W)[1]
+
+
+def hessian(X: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Xᵀ diag(σ(1 − σ)) X / n, PRML eq. 4.97 over n; (d+1, d+1) for w (d+1,)."""
+    e = np.exp(-np.abs(X @ w))
+    curvature = e / (1.0 + e) ** 2
+    result: np.ndarray = (X * curvature[:, None]).T @ X / len(X)
+    return result
+
+
+_BLOCK = 1 << 20  # numbers held at once by local_limits
+
+
+def local_limits(X: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """2/λmax(H(w)) at each of the r columns of W (d+1, r): the rates above which a step along the
+    steepest curvature overshoots; infinite where the curvature has vanished.
+
+    Returns (r,).
+    """
+    n, d = X.shape
+    hessians = np.zeros((W.shape[1], d * d))
+    rows = max(1, _BLOCK // max(d * d, W.shape[1]))
+    for start in range(0, n, rows):
+        part = X[start : start + rows]
+        e = np.exp(-np.abs(part @ W))
+        products = (part[:, :, None] * part[:, None, :]).reshape(len(part), -1)
+        hessians += (e / (1.0 + e) ** 2).T @ products
+    largest = np.linalg.eigvalsh(hessians.reshape(-1, d, d) / n)[:, -1]
+    with np.errstate(divide="ignore"):
+        return np.where(largest > 0, 2.0 / largest, np.inf)
+
+
+def local_limit(X: np.ndarray, w: np.ndarray) -> float:
+    """2/λmax(H(w)) at one weight vector (d+1,)."""
+    return float(local_limits(X, w[:, None])[0])
+
+
+def monotone_eta(X: np.ndarray) -> float:
+    """2/L with L = λmax(XᵀX)/(4n), a bound on every Hessian since σ(1 − σ) ≤ 1/4.
+
+    Below it a step of gradient descent lowers the NLL from wherever it starts (Nesterov,
+    *Introductory Lectures on Convex Optimization*, section 1.2.3).
+    """
+    return float(2.0 / (np.linalg.eigvalsh(X.T @ X)[-1] / (4 * len(X))))
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The minimum of the NLL: its value, the weights (d+1,), the largest component of the gradient."""
+
+    nll: float
+    w: np.ndarray
+    gradient_norm: float
+
+
+def optimum(X: np.ndarray, t: np.ndarray) -> Optimum | None:
+    """The minimum by Newton's method (IRLS, PRML eq. 4.99); None where the classes are separable.
+
+    Steps are halved while they do not lower the NLL, since the full Newton step can overshoot. Done
+    when no component of the gradient exceeds 1e-12, or where rounding allows no less.
+    Linearly dependent columns have many minima; this returns the one that Newton's least-norm steps
+    reach.
+    """
+    scale = np.max(np.abs(X), axis=0)
+    scale[scale == 0] = 1.0
+    Z = X / scale
+    v = np.zeros(X.shape[1])
+    value = float(nll(Z, t, v))
+    for _ in range(100):
+        slope = gradient(Z, t, v)
+        if np.max(np.abs(slope) * np.maximum(scale, 1.0)) < GRADIENT_TOLERANCE:
+            break
+        step = np.linalg.lstsq(hessian(Z, v), slope, rcond=None)[0]
+        for halving in range(40):
+            trial = v - step * 0.5**halving
+            trial_value = float(nll(Z, t, trial))
+            if trial_value < value:
+                break
+        else:
+            # No step lowers it: the rounding of the NLL is reached. One plain step more can still
+            # take the gradient, which is accurate to more digits than the NLL, below its bound.
+            trial = v - step
+            if np.max(np.abs(gradient(Z, t, trial))) >= np.max(np.abs(slope)):
+                break
+            trial_value = float(nll(Z, t, trial))
+        v, value = trial, trial_value
+    if not _overlap_is_certain(Z, t, v) and separable(Z, t):
+        return None
+    w = v / scale
+    return Optimum(float(nll(X, t, w)), w, float(np.max(np.abs(gradient(X, t, w)))))
+
+
+def _overlap_is_certain(Z: np.ndarray, t: np.ndarray, v: np.ndarray) -> bool:
+    """Whether weights ``v`` of almost no gradient already prove that the classes overlap.
+
+    By Stiemke's lemma the classes are not separable, not even weakly, if Σ λᵢ sᵢ zᵢ = 0 for some
+    λ > 0. At the minimum λᵢ = σ(−mᵢ) is such a λ. Near it the sum is a small r; the least-norm
+    correction of λ that removes r is at most |r| / smallest singular value, so if every λᵢ is larger
+    than that, an exact λ > 0 exists and no linear programme is needed.
+    """
+    s, m = _margins(Z, t, v)
+    multipliers = sigmoid(-m)
+    residual = float(np.linalg.norm(Z.T @ (s * multipliers)))
+    smallest = float(np.linalg.svd(Z, compute_uv=False)[-1])
+    # The residual's own rounding error, with a margin.
+    rounding = 8 * len(Z) * np.finfo(float).eps * float(np.linalg.norm(Z))
+    return bool(smallest > 0 and multipliers.min() > 2 * (residual + rounding) / smallest)
+
+
+def separable(X: np.ndarray, t: np.ndarray) -> bool:
+    """Whether some hyperplane has no point on its wrong side and not all points on it.
+
+    Then the likelihood has no maximum: the weights grow without end (Albert and Anderson 1984,
+    "On the existence of maximum likelihood estimates in logistic regression models"). Decided by a
+    linear programme: maximise Σ mᵢ over weights in a box with every margin mᵢ ≥ 0; it is zero
+    exactly when there is no such hyperplane.
+    """
+    from scipy.optimize import linprog
+
+    signed = (2.0 * t - 1.0)[:, None] * X / np.maximum(np.max(np.abs(X), axis=0), 1e-300)
+    found = linprog(
+        -signed.sum(axis=0),
+        A_ub=-signed,
+        b_ub=np.zeros(len(X)),
+        bounds=[(-1.0, 1.0)] * X.shape[1],
+        method="highs",
+    )
+    # The solver's margins are right to about 1e-7; a margin beyond that is a real one.
+    return bool(found.status == 0 and np.max(signed @ found.x) > 1e-6)

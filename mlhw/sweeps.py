@@ -1,0 +1,220 @@
+"""What lr-sweep and sgd-sweep share: the keys of the data and the start, the problem, two figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from mlhw import plots, points
+from mlhw.config import ExperimentConfig, Option
+from mlhw.errors import ConfigError
+from mlhw.etas import Etas
+from mlhw.maths import logistic
+from mlhw.maths.descent import start_weights
+from mlhw.points import Label, Points, PointsConfig
+from mlhw.result import Recorder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def _numbers(value: Any) -> Any:
+    """``0.1,0,0`` as given on the command line, to the list that a file would hold."""
+    from mlhw.yaml12 import parse_scalar
+
+    return [parse_scalar(p.strip()) for p in value.split(",")] if isinstance(value, str) else value
+
+
+class SweepConfig(ExperimentConfig):
+    """The keys that both sweeps have."""
+
+    data: Annotated[
+        PointsConfig,
+        Option("--data", metavar="NAME|FILE"),
+        Field(
+            description=f"points: {', '.join(points.BUILT_IN)}, or a .txt, .csv, .tsv, .npz file"
+        ),
+    ] = PointsConfig()
+    etas: Etas = [0.5, 0.3, 0.1, 0.05, 0.01]
+    w0: Annotated[
+        list[float] | None,
+        BeforeValidator(_numbers),
+        Option(metavar="LIST"),
+        Field(description="start, w1,…,wd,bias; null: 0.1,0,…,0"),
+    ] = None
+    standardize: Annotated[
+        bool, Field(description="scale every feature to mean 0 and standard deviation 1")
+    ] = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Two classes of points and the answers that need no descent.
+
+    X (n, d+1) with a last column of ones, t (n,), w0 (d+1,). ``optimum`` is None where the classes
+    are separable. ``scaling`` holds the means and standard deviations that were taken out.
+    """
+
+    X: np.ndarray
+    t: np.ndarray
+    w0: np.ndarray
+    classes: list[Label]
+    features: tuple[str, ...]
+    optimum: logistic.Optimum | None
+    monotone_eta: float
+    critical_eta: float | None
+    start_limit: float
+    scaling: dict[str, list[float]] | None
+
+    @property
+    def d(self) -> int:
+        """Number of features, the bias not counted."""
+        return int(self.X.shape[1]) - 1
+
+    @property
+    def columns(self) -> list[str]:
+        """The weights' columns: ``w1 … wd, bias``."""
+        return [f"w{i}" for i in range(1, self.d + 1)] + ["bias"]
+
+    def summary(self) -> dict[str, Any]:
+        """What both sweeps report about the problem."""
+        optimum = None
+        if self.optimum is not None:
+            optimum = {"nll": self.optimum.nll, "w": self.optimum.w}
+        return {
+            "classes": self.classes,
+            "points": len(self.X),
+            "features": list(self.features),
+            "scaling": self.scaling,
+            "optimum": optimum,
+            "monotone_eta": self.monotone_eta,
+            "critical_eta": self.critical_eta,
+            "local_eta_at_start": self.start_limit,
+        }
+
+    def answers(self) -> list[str]:
+        """The same in sentences."""
+        if self.optimum is None:
+            lines = ["the classes are separable: the NLL has no minimum, it falls for ever"]
+        else:
+            w = ", ".join(f"{value:.6g}" for value in self.optimum.w)
+            lines = [f"optimum: NLL {self.optimum.nll:.8g} at w = [{w}]"]
+        lines.append(f"below eta = {self.monotone_eta:.4g} (2/L) no step can raise the NLL")
+        if self.critical_eta is not None:
+            lines.append(
+                f"above eta = {self.critical_eta:.4g} (2/lambda_max of the Hessian at the optimum) "
+                "gradient descent cannot settle there"
+            )
+        return lines
+
+
+def load(config: SweepConfig) -> tuple[Problem, Points]:
+    """Read and check the data of a sweep and work out the answers that need no descent.
+
+    Raises DataError or ConfigError for what cannot be used.
+    """
+    loaded = points.load_points(config.data)
+    X, t, classes = points.two_classes(loaded)
+    d = X.shape[1] - 1
+    if config.w0 is not None and len(config.w0) != d + 1:
+        raise ConfigError(
+            f"w0: {d + 1} weights needed ({d} features and the bias), got {len(config.w0)}"
+        )
+    scaling = None
+    if config.standardize:
+        mean, deviation = X[:, :-1].mean(axis=0), X[:, :-1].std(axis=0)
+        if not (deviation > 0).all():
+            constant = loaded.features[int(np.argmin(deviation))]
+            raise ConfigError(f"standardize: the feature '{constant}' of {loaded.name} is constant")
+        X[:, :-1] = (X[:, :-1] - mean) / deviation
+        scaling = {"mean": mean.tolist(), "standard_deviation": deviation.tolist()}
+    optimum = logistic.optimum(X, t)
+    w0 = start_weights(config.w0, d)
+    problem = Problem(
+        X=X,
+        t=t,
+        w0=w0,
+        classes=classes,
+        features=loaded.features,
+        optimum=optimum,
+        monotone_eta=logistic.monotone_eta(X),
+        critical_eta=None if optimum is None else logistic.local_limit(X, optimum.w),
+        start_limit=logistic.local_limit(X, w0),
+        scaling=scaling,
+    )
+    return problem, loaded
+
+
+def begin(config: SweepConfig, problem: Problem, loaded: Points, recorder: Recorder) -> None:
+    """Begin the run and log what was recognised in the data."""
+    warning = points.changed(config.data, loaded)
+    data = config.data.model_copy(update={"digest": loaded.digest})
+    recorder.begin(config.model_copy(update={"data": data}), data_digest=loaded.digest)
+    if warning:
+        recorder.warn(warning)
+    for note in loaded.notes:
+        recorder.log(f"{loaded.name}: {note}")
+    a, b = problem.classes
+    recorder.log(
+        f"{loaded.name}: {len(problem.X)} points, {problem.d} features; "
+        f"class {a} is t = 0, class {b} is t = 1"
+    )
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of an aligned table for people."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
+
+
+def eta_label(eta: float) -> str:
+    return f"η = {eta:g}"
+
+
+def separators_figure(problem: Problem, weights: Mapping[str, np.ndarray]) -> Figure:
+    """The two-dimensional data with the line p = 1/2 of each of the named weights (d+1,)."""
+    figure = plots.new_figure(7.2, 5.0)
+    axes = figure.add_subplot()
+    for value, label in enumerate(problem.classes):
+        part = problem.X[problem.t == value]
+        axes.scatter(
+            part[:, 0],
+            part[:, 1],
+            s=18,
+            marker=plots.MARKERS[value],
+            facecolor="none" if value else plots.GREY,
+            edgecolor="black" if value else plots.GREY,
+            linewidth=0.8,
+            label=f"class {label} (t = {value})",
+        )
+    low, high = problem.X[:, :2].min(axis=0), problem.X[:, :2].max(axis=0)
+    margin = 0.06 * (high - low) + 1e-12
+    low, high = low - margin, high + margin
+    for i, (name, w) in enumerate(weights.items()):
+        line = _line_in_box(w, low, high)
+        if line is not None:
+            axes.plot(*line.T, color=plots.colour(i), linestyle=plots.dash(i), label=name)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    axes.set(xlabel=problem.features[0], ylabel=problem.features[1])
+    plots.legend(axes, outside=True)
+    return figure
+
+
+def _line_in_box(w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
+    """Two points (2, 2) of w1 x1 + w2 x2 + bias = 0 that span the box, or None."""
+    steep = abs(w[0]) > abs(w[1])
+    if not np.isfinite(w).all() or max(abs(w[0]), abs(w[1])) == 0:
+        return None
+    # Solve for the coordinate with the larger weight: no division by a small number.
+    along, across = (1, 0) if steep else (0, 1)
+    line = np.empty((2, 2))
+    line[:, along] = low[along], high[along]
+    line[:, across] = -(w[2] + w[along] * line[:, along]) / w[across]
+    return line
