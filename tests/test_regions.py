@@ -1,0 +1,415 @@
+"""The exact geometry of the regions against grids, SciPy's hulls and linear programs, and laws."""
+
+from __future__ import annotations
+
+from fractions import Fraction as F
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.spatial
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from mlhw.maths.rational import ZERO, over_root, unit
+from mlhw.maths.rays import gaps_along, middle_ray, nearest_in_hull
+from mlhw.maths.regions import (
+    Envelope,
+    activations_at,
+    largest_at,
+    region_of,
+    upper_envelope,
+)
+
+Planes = list[tuple[float, float, float]]
+
+# Small integers meet in one point, run parallel, coincide and disappear all the time.
+integers = st.lists(st.tuples(*[st.integers(-3, 3)] * 3), min_size=2, max_size=7)
+floats = st.lists(st.tuples(*[st.floats(-1e6, 1e6)] * 3), min_size=2, max_size=6)
+planes_of_both_kinds = integers | floats
+
+
+def envelope_of(planes: Planes) -> Envelope:
+    return upper_envelope([p[:2] for p in planes], [p[2] for p in planes])
+
+
+def points_on(e: Envelope, n: int) -> list[tuple[F, F]]:
+    """Exact points inside boundary ``n``, far along it too."""
+    boundary = e.boundaries[n]
+    places = [F(1, 1000), F(1, 2), F(999, 1000)]
+    if boundary.kind != "segment":
+        places += [F(1), F(10**9)]
+    if boundary.kind == "line":
+        places += [F(0), F(-(10**9))]
+    s, d = boundary.start, boundary.direction
+    return [(s[0] + t * d[0], s[1] + t * d[1]) for t in places]
+
+
+# ------------------------------------------------------------------------------------- laws
+
+
+@given(planes_of_both_kinds)
+def test_at_every_vertex_exactly_its_classes_are_largest_and_three_have_area(
+    planes: Planes,
+) -> None:
+    e = envelope_of(planes)
+    area = {region.index for region in e.with_area}
+    for vertex in e.vertices:
+        assert largest_at(e.planes, vertex.point) == vertex.classes
+        assert len(area & set(vertex.classes)) >= 3
+
+
+@given(planes_of_both_kinds)
+def test_all_along_a_boundary_exactly_its_classes_are_largest(planes: Planes) -> None:
+    e = envelope_of(planes)
+    for n, boundary in enumerate(e.boundaries):
+        for point in points_on(e, n):
+            assert largest_at(e.planes, point) == boundary.tied
+        assert len(boundary.vertices) == {"segment": 2, "ray": 1, "line": 0}[boundary.kind]
+
+
+@given(planes_of_both_kinds)
+def test_beside_a_boundary_its_two_classes_are_largest_each_on_its_side(planes: Planes) -> None:
+    e = envelope_of(planes)
+    for n, boundary in enumerate(e.boundaries):
+        i, j = boundary.classes
+        normal = [e.planes[i][c] - e.planes[j][c] for c in (0, 1)]
+        x = points_on(e, n)[1]
+        step = F(1)
+        # Some neighbourhood is free of all others, however near they are.
+        for _ in range(4000):
+            sides = [(x[0] + s * step * normal[0], x[1] + s * step * normal[1]) for s in (1, -1)]
+            found = [largest_at(e.planes, side) for side in sides]
+            if found == [e.equals(i), e.equals(j)]:
+                break
+            step /= 2
+        else:
+            pytest.fail(f"{boundary} has other neighbours: {found}")
+
+
+@given(planes_of_both_kinds)
+def test_vertices_boundaries_and_regions_obey_eulers_formula(planes: Planes) -> None:
+    """With one point at infinity where all rays end, V + 1 − E + F = 2 (lines: each a loop)."""
+    e = envelope_of(planes)
+    lines = sum(boundary.kind == "line" for boundary in e.boundaries)
+    if e.vertices:
+        assert lines == 0
+        assert len(e.vertices) - len(e.boundaries) + len(e.with_area) == 1
+    else:
+        assert len(e.boundaries) == lines == len(e.with_area) - 1
+
+
+@given(integers, st.randoms(use_true_random=False))
+def test_the_order_of_the_classes_does_not_matter(planes: Planes, random: object) -> None:
+    order = list(range(len(planes)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    e, shuffled = envelope_of(planes), envelope_of([planes[k] for k in order])
+    assert {v.point for v in e.vertices} == {v.point for v in shuffled.vertices}
+    assert sorted(sorted(order[k] for k in b.tied) for b in shuffled.boundaries) == sorted(
+        list(b.tied) for b in e.boundaries
+    )
+    for place, k in enumerate(order):
+        same = ("empty", "bounded", "touches")
+        assert [getattr(e.regions[k], a) for a in same] == [
+            getattr(shuffled.regions[place], a) for a in same
+        ]
+
+
+@given(integers, st.tuples(*[st.integers(-100, 100)] * 3), st.integers(1, 50))
+def test_a_plane_added_to_all_and_a_common_scale_change_nothing(
+    planes: Planes, shift: tuple[int, int, int], scale: int
+) -> None:
+    moved = [tuple(scale * p + s for p, s in zip(plane, shift, strict=True)) for plane in planes]
+    e, m = envelope_of(planes), envelope_of(moved)  # type: ignore[arg-type]
+    assert e.vertices == m.vertices
+    assert e.regions == m.regions
+    assert [(b.classes, b.kind, b.start, b.end) for b in e.boundaries] == [
+        (b.classes, b.kind, b.start, b.end) for b in m.boundaries
+    ]
+
+
+# ------------------------------------------------------------------------------------- oracles
+
+
+@given(planes_of_both_kinds)
+def test_seen_from_the_boundaries_every_grid_point_lies_where_its_activation_is_largest(
+    planes: Planes,
+) -> None:
+    e = envelope_of(planes)
+    side = np.arange(-4, 4.5, 0.5)
+    grid = np.array([(x, y) for x in side for y in side])
+    found = region_of(e, ZERO, grid)
+    for (x, y), k in zip(grid.tolist(), found.tolist(), strict=True):
+        a = [float(value) for value in activations_at(e.planes, (F(x), F(y)))]
+        size = max(1.0, *(abs(v) for plane in planes for v in plane))
+        assert max(a) - a[k] <= 1e-12 * size
+
+
+@settings(max_examples=50, deadline=None)
+@given(integers)
+@example([(1, 0, 0), (-1, 0, 0), (0, 0, 0)])
+@example([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 0)])
+def test_a_region_has_area_exactly_where_a_linear_program_finds_a_disc_in_it(
+    planes: Planes,
+) -> None:
+    e = envelope_of(planes)
+    for k, (w1, w2, b) in enumerate(planes):
+        others = [p for p in set(planes) if p != planes[k]]
+        rows = [(p[0] - w1, p[1] - w2, 1.0) for p in others]
+        program = scipy.optimize.linprog(
+            [0, 0, -1],
+            A_ub=rows or None,
+            b_ub=[b - p[2] for p in others] or None,
+            bounds=[(-1e4, 1e4), (-1e4, 1e4), (None, 1.0)],
+        )
+        assert program.success
+        margin = -program.fun
+        assert e.regions[k].empty == (margin < 1e-9)
+        assert (e.regions[k].touches is not None) == (e.regions[k].empty and margin > -1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(3, 25))
+def test_vertices_agree_with_scipys_halfspace_intersection(seed: int, classes: int) -> None:
+    draw = np.random.default_rng(seed)
+    W, b = draw.normal(size=(classes, 2)), draw.normal(size=classes)
+    e = upper_envelope(W.tolist(), b.tolist())
+    ceiling = 1e3
+    halfspaces = np.vstack([np.column_stack([W, -np.ones(classes), b]), [0, 0, 1, -ceiling]])
+    corners = scipy.spatial.HalfspaceIntersection(
+        halfspaces, np.array([0, 0, b.max() + 1.0])
+    ).intersections
+    corners = corners[np.isfinite(corners).all(axis=1) & (corners[:, 2] < ceiling - 1e-6)]
+    assume(len(corners) == 0 or corners[:, 2].max() < ceiling / 2)
+    mine = np.array([[float(c) for c in v.point] for v in e.vertices]).reshape(-1, 2)
+    mine = mine[(mine @ W.T + b).max(axis=1) < ceiling - 1e-6]
+    assert len(mine) <= len(corners)
+    tree = scipy.spatial.cKDTree(corners[:, :2]) if len(corners) else None
+    for point in mine:
+        assert tree is not None
+        assert tree.query(point)[0] < 1e-6 * max(1.0, np.abs(point).max())
+    back = scipy.spatial.cKDTree(mine) if len(mine) else None
+    for corner in corners:
+        assert back is not None
+        assert back.query(corner[:2])[0] < 1e-6 * max(1.0, np.abs(corner).max())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(3, 25))
+def test_the_unbounded_regions_are_the_corners_of_the_hull_of_the_weights(
+    seed: int, classes: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    W, b = draw.normal(size=(classes, 2)), draw.normal(size=classes)
+    e = upper_envelope(W.tolist(), b.tolist())
+    unbounded = {r.index for r in e.regions if not r.bounded}
+    assert unbounded == set(scipy.spatial.ConvexHull(W).vertices.tolist())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
+def test_no_direction_lets_the_margin_grow_faster_than_the_middle_ray(
+    seed: int, classes: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    W, b = draw.normal(size=(classes, 2)), draw.normal(size=classes)
+    e = upper_envelope(W.tolist(), b.tolist())
+    angles = np.linspace(0, 2 * np.pi, 20_001)
+    directions = np.column_stack([np.cos(angles), np.sin(angles)])
+    for region in e.regions:
+        ray = middle_ray(e, region)
+        if ray is None:
+            continue
+        assert ray.grows
+        others = np.delete(W, region.index, axis=0)
+        best = (directions @ (W[region.index] - others).T).min(axis=1).max()
+        gaps = gaps_along(e.planes, region.index, ray.start, ray.direction)
+        rate = np.delete(gaps.slope, region.index).min()
+        assert best <= rate + 1e-12
+        # The best of the 20,000 directions is off by half their step at most.
+        assert (
+            best >= rate - np.pi / 20_000 * np.linalg.norm(others - W[region.index], axis=1).max()
+        )
+        assert np.delete(gaps.start, region.index).min() >= 0
+
+
+@given(planes_of_both_kinds)
+def test_the_margin_along_a_middle_ray_never_falls_and_grows_unless_in_a_strip(
+    planes: Planes,
+) -> None:
+    e = envelope_of(planes)
+    for region in e.regions:
+        ray = middle_ray(e, region)
+        assert (ray is not None) == (not region.bounded and bool(region.boundaries))
+        if ray is None:
+            continue
+        w = e.planes[region.index]
+        same = {k for k, p in enumerate(e.planes) if p[:2] == w[:2]}
+        a = activations_at(e.planes, ray.start)
+        assert a[region.index] == max(a)
+        slopes = [
+            (w[0] - p[0]) * ray.direction[0] + (w[1] - p[1]) * ray.direction[1]
+            for k, p in enumerate(e.planes)
+            if k not in same
+        ]
+        assert (min(slopes) > 0) == ray.grows
+        assert min(slopes) >= 0
+        # In a strip the start is midway, so that no class ties there that will not fall back.
+        behind = [a[region.index] - a[k] for k in range(len(a)) if k not in same]
+        assert all(gap > 0 for gap, slope in zip(behind, slopes, strict=True) if slope == 0)
+
+
+@given(st.lists(st.tuples(*[st.integers(-9, 9).map(F)] * 2), min_size=1, max_size=9))
+def test_the_nearest_point_of_a_hull_separates_it_from_the_origin(
+    points: list[tuple[F, F]],
+) -> None:
+    z = nearest_in_hull(points)
+    square = z[0] ** 2 + z[1] ** 2
+    assert all(p[0] * z[0] + p[1] * z[1] >= square for p in points)
+    # z is in the hull: a mean of the points with weights that linprog finds.
+    found = scipy.optimize.linprog(
+        np.zeros(len(points)),
+        A_eq=np.vstack([np.array(points, float).T, np.ones(len(points))]),
+        b_eq=[float(z[0]), float(z[1]), 1.0],
+    )
+    assert found.success
+
+
+@given(
+    st.fractions().filter(bool),
+    st.fractions(min_value=F(1, 10**12)).filter(lambda s: s > 0),
+)
+def test_over_root_is_right_to_the_last_bit(value: F, square: F) -> None:
+    with mpmath.workdps(60):
+        expected = (
+            mpmath.mpf(value.numerator)
+            / value.denominator
+            / mpmath.sqrt(mpmath.mpf(square.numerator) / square.denominator)
+        )
+    assert over_root(value, square) == float(expected)
+    assert over_root(F(0), square) == 0.0
+
+
+def test_over_root_survives_numbers_beyond_float64() -> None:
+    huge = F(10) ** 400
+    assert over_root(huge, huge**2) == 1.0
+    assert over_root(-1 / huge, 1 / huge**2) == -1.0
+    assert over_root(huge, F(1)) == np.inf
+    np.testing.assert_array_equal(unit((huge, F(0))), [1.0, 0.0])
+
+
+# ------------------------------------------------------------------------------------- cases
+
+COURSE = [(3, 1, 1), (1, 3, 2), (-3, 1.5, 2)]
+
+
+def test_the_courses_three_classes_meet_at_3_22_and_minus_4_11() -> None:
+    e = envelope_of(COURSE)
+    assert [v.point for v in e.vertices] == [(F(3, 22), F(-4, 11))]
+    assert activations_at(e.planes, e.vertices[0].point) == [F(23, 22)] * 3
+    assert [b.kind for b in e.boundaries] == ["ray"] * 3
+    assert e.common is not None
+    assert e.common.kind == "point"
+    assert [r.bounded for r in e.regions] == [False] * 3
+
+
+def test_two_classes_have_one_line_and_no_vertex() -> None:
+    e = envelope_of([(1, 0, 0), (-1, 0, 3)])
+    assert e.vertices == ()
+    (line,) = e.boundaries
+    assert (line.kind, line.start, line.direction) == ("line", (F(3, 2), F(0)), (F(0), F(2)))
+    assert e.common is not None
+    assert e.common.kind == "line"
+
+
+def test_three_collinear_weights_give_parallel_boundaries_and_no_common_point() -> None:
+    e = envelope_of([(-1, 0, 0), (0, 0, 1), (1, 0, 0)])
+    assert e.vertices == ()
+    assert [(b.classes, b.kind, b.start[0]) for b in e.boundaries] == [
+        ((0, 1), "line", -1),
+        ((1, 2), "line", 1),
+    ]
+    assert e.common is None
+    strip = middle_ray(e, e.regions[1])
+    assert strip is not None
+    assert not strip.grows
+    assert strip.start == (0, 0)
+
+
+def test_a_class_that_ties_only_along_a_boundary_has_no_region() -> None:
+    e = envelope_of([(-1, 0, 0), (0, 0, 0), (1, 0, 0)])
+    (line,) = e.boundaries
+    assert (line.classes, line.tied) == ((0, 2), (0, 1, 2))
+    assert (e.regions[1].empty, e.regions[1].touches) == (True, "boundary")
+    assert e.common is not None
+    assert e.common.kind == "line"
+
+
+def test_a_class_that_ties_only_at_a_vertex_has_no_region() -> None:
+    e = envelope_of([*COURSE, (0, 1.5, F(23, 22) + F(6, 11))])  # type: ignore[list-item]
+    assert e.vertices[0].classes == (0, 1, 2, 3)
+    assert (e.regions[3].empty, e.regions[3].touches) == (True, "point")
+
+
+def test_a_class_below_all_others_is_empty_and_touches_nothing() -> None:
+    e = envelope_of([*COURSE, (0, 1.5, -9)])
+    assert (e.regions[3].empty, e.regions[3].bounded, e.regions[3].touches) == (True, True, None)
+    assert len(e.boundaries) == 3
+    assert e.common is None
+
+
+def test_four_classes_meet_in_one_point() -> None:
+    e = envelope_of([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)])
+    assert [v.classes for v in e.vertices] == [(0, 1, 2, 3)]
+    assert [b.kind for b in e.boundaries] == ["ray"] * 4
+
+
+def test_equal_classes_share_their_region_and_its_boundaries() -> None:
+    e = envelope_of([*COURSE, COURSE[1]])
+    assert e.groups == ((0,), (1, 3), (2,))
+    assert e.regions[3].equals == (1,)
+    assert e.regions[1].boundaries == e.regions[3].boundaries
+    assert e.vertices[0].classes == (0, 1, 2, 3)
+    assert len(e.boundaries) == 3
+
+
+def test_all_classes_equal_share_the_whole_plane() -> None:
+    e = envelope_of([(1, 2, 3)] * 3)
+    assert e.boundaries == ()
+    assert [(r.empty, r.bounded, len(r.equals)) for r in e.regions] == [(False, False, 2)] * 3
+    assert e.common is not None
+    assert e.common.kind == "plane"
+    assert middle_ray(e, e.regions[0]) is None
+
+
+def test_equal_weights_and_unequal_biases_leave_the_plane_to_the_largest() -> None:
+    e = envelope_of([(1, 2, 3), (1, 2, 5), (1, 2, 4)])
+    assert e.boundaries == ()
+    assert [(r.empty, r.bounded) for r in e.regions] == [(True, True), (False, False), (True, True)]
+    assert e.common is None
+
+
+def test_a_half_strip_starts_between_its_two_sides() -> None:
+    e = envelope_of([(-1, 0, 0), (0, 0, 1), (1, 0, 0), (0, 3, -9)])
+    kinds = {b.classes: b.kind for b in e.boundaries}
+    assert kinds[(0, 1)] == kinds[(1, 2)] == "ray"
+    ray = middle_ray(e, e.regions[1])
+    assert ray is not None
+    assert not ray.grows
+    assert ray.start[0] == 0
+    assert ray.direction[0] == 0
+    assert ray.direction[1] < 0
+
+
+def test_a_bounded_region_has_segments_only_and_no_middle_ray() -> None:
+    e = envelope_of([*COURSE, (0, 1.5, 2)])
+    assert [r.bounded for r in e.regions] == [False, False, False, True]
+    assert sorted(b.kind for b in e.boundaries) == ["ray"] * 3 + ["segment"] * 3
+    assert middle_ray(e, e.regions[3]) is None
+
+
+def test_weights_a_million_in_size_and_a_vertex_far_away_lose_no_digit() -> None:
+    a = 1e6
+    e = envelope_of([(a, 1, 0), (a, 1 + 2**-30, 1), (a + 2**-30, 1, 1)])
+    assert [v.point for v in e.vertices] == [(F(-(2**30)), F(-(2**30)))]
