@@ -10,8 +10,10 @@ import typer
 
 from mlhw import config as configuration
 from mlhw import yaml12
+from mlhw.actions import Action, Arguments
 from mlhw.config import Leaf, Option
-from mlhw.errors import FINISHED
+from mlhw.errors import FINISHED, ConfigError
+from mlhw.execute import RunOptions, execute
 from mlhw.experiments import EXPERIMENTS, experiment
 
 _METAVARS: dict[type, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
@@ -84,6 +86,7 @@ def experiment_command(name: str) -> Any:
     options = {
         "_".join(leaf.path): leaf for leaf in configuration.leaves(module.Config) if leaf.has_option
     }
+    actions: list[Action] = list(getattr(module, "ACTIONS", ()))
 
     def command(**given: Any) -> int:
         values = {
@@ -91,31 +94,40 @@ def experiment_command(name: str) -> Any:
             for parameter, leaf in options.items()
             if given[parameter] not in (None, [])
         }
-        config = configuration.load(
-            module.Config, given["config_file"], given["sets"] or (), values
+        run_options = RunOptions(
+            command=("mlhw", *_arguments()),
+            runs_dir=given["runs_dir"],
+            name=given["name"],
+            json=given["json"],
+            quiet=given["quiet"],
+            verbose=given["verbose"],
+            plots=not given["no_plots"],
+            check=not given["no_check"],
         )
+        arguments = Arguments(
+            given["config_file"], given["sets"] or (), values, given["print_config"], run_options
+        )
+        asked = [action for action in actions if given[action.parameter] is not None]
+        if len(asked) > 1:
+            raise ConfigError(f"{asked[0].option} and {asked[1].option}: only one can be given")
+        if asked:
+            return asked[0].function(given[asked[0].parameter], arguments)
+        config = arguments.config(module.Config)
         if given["print_config"]:
             print(configuration.as_yaml(config), end="")
             return FINISHED
-        from mlhw.execute import RunOptions, execute
-
-        return execute(
-            name,
-            module,
-            config,
-            RunOptions(
-                command=("mlhw", *_arguments()),
-                runs_dir=given["runs_dir"],
-                name=given["name"],
-                json=given["json"],
-                quiet=given["quiet"],
-                verbose=given["verbose"],
-                plots=not given["no_plots"],
-                check=not given["no_check"],
-            ),
-        )
+        return execute(name, module, config, run_options)
 
     parameters = {parameter: _typer_option(leaf) for parameter, leaf in options.items()}
+    parameters |= {
+        action.parameter: (
+            Annotated[
+                str | None, typer.Option(action.option, metavar=action.metavar, help=action.help)
+            ],
+            None,
+        )
+        for action in actions
+    }
     parameters |= {key: (annotation, default) for key, (annotation, default) in _COMMON.items()}
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [

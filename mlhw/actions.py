@@ -1,0 +1,49 @@
+"""Options that do something else than run the experiment: ``mlhw backprop-check --write-template FILE``.
+
+A module of ``mlhw.experiments`` may have ``ACTIONS``, a list of them. Such an option is no key of the
+configuration; when it is given its function is called instead of ``run`` and its return value is the
+exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlhw import config as configuration
+from mlhw.config import Model
+from mlhw.execute import RunOptions
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What else stood on the command line: the configuration's parts, not yet merged, and the run's.
+
+    ``keys`` maps each named option given to the path of its key and its value.
+    """
+
+    config_file: str | None
+    sets: Sequence[str]
+    keys: Mapping[str, tuple[tuple[str, ...], Any]]
+    print_config: bool
+    options: RunOptions
+
+    def config(self, model: type[Model]) -> Model:
+        """The configuration that these arguments make; raises ConfigError as a run would."""
+        return configuration.load(model, self.config_file, self.sets, self.keys)
+
+
+@dataclass(frozen=True)
+class Action:
+    """``function(value, arguments)`` gets the option's text and returns the exit code."""
+
+    option: str
+    metavar: str
+    help: str
+    function: Callable[[str, Arguments], int]
+
+    @property
+    def parameter(self) -> str:
+        """``--write-template`` as a Python name."""
+        return self.option.lstrip("-").replace("-", "_")
