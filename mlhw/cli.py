@@ -7,6 +7,7 @@ when that command is called (``options.py``).
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import re
@@ -125,7 +126,7 @@ def _usage_line(error: Any) -> str:
     """Typer's usage errors as one plain line with the nearest neighbour."""
     option = getattr(error, "option_name", None)
     if option is not None and getattr(error, "possibilities", None) is not None:
-        near = sorted(error.possibilities)
+        near = difflib.get_close_matches(option, error.possibilities, n=1, cutoff=0.0)
         return f"no such option: {option}" + (f", did you mean {near[0]}?" if near else "")
     message = re.sub(r"\s+", " ", error.format_message()).strip().rstrip(".")
     message = re.sub(

@@ -274,12 +274,12 @@ class Layers:
         self.sources[path] = source
 
     def source(self, path: Path) -> Source | None:
-        """The nearest source on the way up from ``path``."""
-        while path:
-            if path in self.sources:
-                return self.sources[path]
-            path = path[:-1]
-        return None
+        """The nearest source on the way up from ``path``, else one that lies below it."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.sources:
+                return self.sources[path[:length]]
+        below = (s for known, s in self.sources.items() if path and known[: len(path)] == path)
+        return next(below, None)
 
 
 def resolve(layers: Layers) -> Any:
@@ -389,7 +389,8 @@ def _line(layers: Layers, error: Any) -> str:
         # A named option says which key it sets; "--set" and files need the key beside them.
         joined = f"{parts.pop()} {dotted}" if parts == ["--set"] else dotted
         parts.append(joined)
-    return ": ".join([*parts, sentence])
+    # A value with a line break in it must not break the line.
+    return " ".join(": ".join([*parts, sentence]).splitlines())
 
 
 def _exists(values: Any, path: Path) -> bool:

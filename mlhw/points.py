@@ -271,8 +271,10 @@ def _from_rows(path: str, rows: Iterator[Row]) -> Points:
         raise DataError(f"{path}: no rows")
     notes = []
     first = table[0][1]
+    if len(first) < 2:
+        raise DataError(f"{path}:{table[0][0]}: one column only; features and a class are needed")
     # A header has a word where the features stand; without one only the class may be a word.
-    if len(first) > 1 and all(_number(cell) is not None for cell in first[:-1]):
+    if all(_number(cell) is not None for cell in first[:-1]):
         header = [f"x{i}" for i in range(1, len(first))] + ["label"]
         if path.lower().endswith((".csv", ".tsv")):
             notes.append("no header line; the last column is the class")
@@ -284,8 +286,6 @@ def _from_rows(path: str, rows: Iterator[Row]) -> Points:
             raise DataError(f"{path}:1: two columns are called '{twice[0]}'")
         if not table:
             raise DataError(f"{path}: no rows below the header")
-    if len(header) < 2:
-        raise DataError(f"{path}:{table[0][0]}: one column only; features and a class are needed")
     target = header.index("label") if "label" in header else len(header) - 1
     errors: list[str] = []
     values, texts = [], []
@@ -355,7 +355,7 @@ def _without_bias(
 
 def _from_npz(path: str) -> Points:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise DataError(f"{path}: not an NPZ file")
             missing = [key for key in ("X", "y") if key not in file.files]

@@ -102,7 +102,8 @@ def cell(value: Any) -> Any:
         return ""
     if isinstance(value, float):
         return float.__repr__(value)
-    return value
+    # A bare carriage return, in a file's name say, would end the row for many readers.
+    return value.replace("\r", " ") if isinstance(value, str) else value
 
 
 def csv_text(table: Table) -> str:

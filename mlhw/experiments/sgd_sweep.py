@@ -259,17 +259,21 @@ def answers(e: Evidence, runs: list[dict[str, Any]]) -> list[str]:
 
 CLAIMS = Claims[Evidence]()
 
+NO_NOISE = "the classes are separable: every sample's gradient vanishes, and with it the noise"
+
 
 @CLAIMS.claim(
     "not-always-faster",
     "stochastic gradient descent is not always faster than gradient descent",
 )
 def not_always_faster(e: Evidence) -> Check:
-    if e.etas[0] <= e.problem.monotone_eta:
+    slower = [row for row in e.against if row["faster"] == "gd"]
+    if not slower and e.problem.optimum is None:
+        return not_applicable(NO_NOISE)
+    if not slower and e.etas[0] <= e.problem.monotone_eta:
         return not_applicable(
             f"only a large rate can show it, and none exceeds 2/L = {e.problem.monotone_eta:.4g}"
         )
-    slower = [row for row in e.against if row["faster"] == "gd"]
     some = ", ".join(f"eta {row['eta']:g} after {row['passes']}" for row in slower[:4])
     return check(
         len(slower) > 0,
@@ -284,6 +288,13 @@ def not_always_faster(e: Evidence) -> Check:
 def keeps_fluctuating(e: Evidence) -> Check:
     if len(e.etas) < 2 or e.etas[0] < 2 * e.etas[-1]:
         return not_applicable("two rates are needed, one at least twice the other")
+    if e.problem.optimum is None:
+        return not_applicable(NO_NOISE)
+    if e.etas[0] <= e.sample_eta:
+        return not_applicable(
+            "even the largest rate is small for single samples: none exceeds 2/max L_i = "
+            f"{e.sample_eta:.4g}"
+        )
     if e.nll.shape[1] < 2 * LAST_EPOCHS:
         return not_applicable(f"fewer than {2 * LAST_EPOCHS} epochs")
     last = e.nll[:, -LAST_EPOCHS:, :]
@@ -294,13 +305,19 @@ def keeps_fluctuating(e: Evidence) -> Check:
         largest > 2 * smallest,
         measured={f"eta {e.etas[0]:g}": largest, f"eta {e.etas[-1]:g}": smallest},
         expected="the first above twice the second",
-        note=f"5-95 % range of the NLL over the last {LAST_EPOCHS} epochs, median over repeats",
+        note=f"5-95 % range of the NLL about its trend over the last {LAST_EPOCHS} epochs, "
+        "median over repeats",
     )
 
 
 def _spread(nll: np.ndarray) -> np.ndarray:
-    """The 5-95 % range along the epochs, (repeats,)."""
-    low, high = np.quantile(nll, [0.05, 0.95], axis=1)
+    """The 5-95 % range about the straight line through the epochs, (repeats,).
+
+    A small rate may still be on its way down; that is no fluctuation.
+    """
+    epochs = np.arange(nll.shape[1]) - (nll.shape[1] - 1) / 2
+    slope = nll @ epochs / (epochs @ epochs)
+    low, high = np.quantile(nll - slope[:, None] * epochs, [0.05, 0.95], axis=1)
     spread: np.ndarray = high - low
     return spread
 

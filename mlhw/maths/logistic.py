@@ -83,13 +83,44 @@ def local_limits(X: np.ndarray, W: np.ndarray) -> np.ndarray:
         products = (part[:, :, None] * part[:, None, :]).reshape(len(part), -1)
         hessians += (e / (1.0 + e) ** 2).T @ products
     largest = np.linalg.eigvalsh(hessians.reshape(-1, d, d) / n)[:, -1]
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.where(largest > 0, 2.0 / largest, np.inf)
 
 
 def local_limit(X: np.ndarray, w: np.ndarray) -> float:
     """2/λmax(H(w)) at one weight vector (d+1,)."""
     return float(local_limits(X, w[:, None])[0])
+
+
+def largest_mean_curvature(
+    X: np.ndarray, W0: np.ndarray, W1: np.ndarray, enough: float, halvings: int = 60
+) -> np.ndarray:
+    """A lower bound on the largest λmax(H) on each segment from a column of W0 to one of W1.
+
+    The curvature along the segment, between two of its points, has the mean
+    (σ(a'') − σ(a')) · Δa / (n |Δw|² Δs), exactly, however narrow its peaks are; so halving the
+    interval towards the larger mean finds peaks that no grid of points would meet. W0 and W1 are
+    (d+1, r); the search for a segment ends once ``enough`` is exceeded. Returns (r,).
+    """
+    a, change = X @ W0, X @ (W1 - W0)
+    squared = np.sum((W1 - W0) ** 2, axis=0) * len(X)
+    low, high = np.zeros(W0.shape[1]), np.ones(W0.shape[1])
+    left, right = sigmoid(a), sigmoid(a + change)
+    best = np.sum((right - left) * change, axis=0) / squared
+    for _ in range(halvings):
+        if (best > enough).all():
+            break
+        middle = 0.5 * (low + high)
+        centre = sigmoid(a + middle * change)
+        means = [
+            np.sum(difference * change, axis=0) / (squared * 0.5 * (high - low))
+            for difference in (centre - left, right - centre)
+        ]
+        upper = means[1] > means[0]
+        best = np.maximum(best, np.maximum(*means))
+        low, high = np.where(upper, middle, low), np.where(upper, high, middle)
+        left, right = np.where(upper, centre, left), np.where(upper, right, centre)
+    return best
 
 
 def monotone_eta(X: np.ndarray) -> float:

@@ -1,0 +1,48 @@
+# `make run` and `make test` set everything up themselves. `make help` lists the rest.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+# One process of pytest a core.
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.installed  ## virtual environment, locked dependencies, mlhw in editable mode
+
+run: $(VENV)/.installed  ## the main job on built-in data; prints the answers and the run folders
+	$(BIN)/mlhw lr-sweep
+	$(BIN)/mlhw sgd-sweep
+
+test: lint  ## lint, types and tests
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(VENV)/.developing  ## ruff check, ruff format --check, mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.developing  ## speed and memory beside what one would use instead, as ratios
+	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/sweeps.py
+
+clean:  ## take away the environment and all caches; runs/ and data/ stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# The stamp is newer than what it was made from, so nothing is installed twice. The build backend
+# comes from the lock as well, hence no build isolation.
+$(VENV)/.installed: pyproject.toml requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -c requirements.lock hatchling
+	$(PIP) install -c requirements.lock --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.developing: $(VENV)/.installed
+	$(PIP) install -c requirements.lock --no-build-isolation -e '.[dev]'
+	touch $@

@@ -1,0 +1,199 @@
+"""The mathematics of logistic regression against SciPy, scikit-learn, torch and mpmath."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, log_expit
+
+from mlhw.maths import logistic
+from mlhw.points import PointsConfig, load_points, two_classes
+
+
+def overlapping(seed: int, n: int = 80, d: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.normal(size=(n, d)), np.ones(n)])
+    t = (rng.random(n) < expit(X @ rng.normal(size=d + 1))).astype(float)
+    return X, t
+
+
+@given(st.floats(-1e4, 1e4))
+def test_softplus_and_sigmoid_agree_with_mpmath_to_a_few_ulps(z: float) -> None:
+    with mpmath.workdps(60):
+        softplus = mpmath.log1p(mpmath.exp(mpmath.mpf(z)))
+        sigmoid = 1 / (1 + mpmath.exp(-mpmath.mpf(z)))
+        for ours, exact in (
+            (logistic.softplus(np.array(z)), softplus),
+            (logistic.sigmoid(np.array(z)), sigmoid),
+        ):
+            error = abs(mpmath.mpf(float(ours)) - exact)
+            assert error <= mpmath.mpf(2.0**-51) * exact + mpmath.mpf(5e-324)
+
+
+def test_the_nll_stays_finite_and_exact_where_a_naive_one_overflows() -> None:
+    X = np.array([[1e6, 1.0], [-1e6, 1.0]])
+    t = np.array([0.0, 0.0])
+    w = np.array([1.0, 0.0])
+    assert logistic.nll(X, t, w) == pytest.approx(5e5, rel=1e-15)
+    assert np.isfinite(logistic.gradient(X, t, w)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_loss_and_gradient_agree_with_torch_autograd(seed: int) -> None:
+    import torch
+
+    X, t = overlapping(seed)
+    W = np.random.default_rng(seed).normal(size=(4, 5))
+    weights = torch.tensor(W, requires_grad=True)
+    activations = torch.tensor(X) @ weights
+    targets = torch.tensor(t)[:, None].expand_as(activations)
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(
+        activations, targets, reduction="none"
+    ).mean(dim=0)
+    losses.sum().backward()
+    assert weights.grad is not None
+    loss, slope = logistic.nll_and_gradient(X, t, W)
+    np.testing.assert_allclose(loss, losses.detach().numpy(), rtol=1e-13)
+    np.testing.assert_allclose(slope, weights.grad.numpy(), rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(loss, logistic.nll(X, t, W), rtol=1e-15)
+
+
+def test_the_hessian_is_the_derivative_of_the_gradient() -> None:
+    import torch
+
+    X, t = overlapping(4)
+    w = np.random.default_rng(4).normal(size=4)
+
+    def loss(weights: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            torch.tensor(X) @ weights, torch.tensor(t)
+        )
+
+    exact = torch.autograd.functional.hessian(loss, torch.tensor(w)).numpy()  # type: ignore[no-untyped-call]
+    np.testing.assert_allclose(logistic.hessian(X, w), exact, rtol=1e-10)
+    largest = np.linalg.eigvalsh(exact)[-1]
+    assert logistic.local_limit(X, w) == pytest.approx(2 / largest, rel=1e-10)
+
+
+def test_the_optimum_is_scikit_learns_without_penalty() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    X, t, _ = two_classes(load_points(PointsConfig()))
+    found = logistic.optimum(X, t)
+    assert found is not None
+    assert found.gradient_norm < 1e-12
+    theirs = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=1000)
+    theirs.fit(X[:, :-1], t)
+    ours = np.append(theirs.coef_[0], theirs.intercept_)
+    np.testing.assert_allclose(found.w, ours, rtol=1e-7)
+    assert found.nll == pytest.approx(-np.mean(log_expit((2 * t - 1) * (X @ found.w))), rel=1e-14)
+
+
+def test_the_optimum_of_badly_scaled_features_has_no_gradient_left() -> None:
+    X, t = overlapping(7)
+    X[:, 0] *= 1e4
+    X[:, 1] *= 1e-4
+    found = logistic.optimum(X, t)
+    assert found is not None
+    assert found.gradient_norm < 1e-11
+    assert (found.gradient_norm / np.abs(X).max(axis=0).max()) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "expected"),
+    [
+        ([0.0, 1.0, 2.0, 3.0], [0, 0, 1, 1], True),
+        ([0.0, 1.0, 1.0, 3.0], [0, 0, 1, 1], True),  # touching: separable, weakly
+        ([0.0, 2.0, 1.0, 3.0], [0, 0, 1, 1], False),
+        ([1.0, 1.0, 1.0, 1.0], [0, 1, 0, 1], False),
+    ],
+)
+def test_separability_of_points_on_a_line(
+    points: list[float], labels: list[int], expected: bool
+) -> None:
+    X = np.column_stack([points, np.ones(4)])
+    t = np.array(labels, float)
+    assert logistic.separable(X, t) is expected
+    assert (logistic.optimum(X, t) is None) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "expected"), [("iris", [0, 1], True), ("iris", [1, 2], False)]
+)
+def test_iris_is_separable_where_it_is_known_to_be(
+    name: str, classes: list[int | float | str], expected: bool
+) -> None:
+    X, t, _ = two_classes(load_points(PointsConfig(name=name, classes=classes)))
+    assert logistic.separable(X, t) is expected
+    assert (logistic.optimum(X, t) is None) is expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(4, 25))
+def test_the_quick_proof_of_overlap_never_contradicts_the_linear_programme(
+    seed: int, n: int
+) -> None:
+    X, t = overlapping(seed, n=n, d=2)
+    if 0 < t.sum() < n:
+        assert (logistic.optimum(X, t) is None) == logistic.separable(X, t)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_no_hessian_exceeds_the_bound_behind_monotone_eta(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    X, _ = overlapping(seed)
+    W = rng.normal(size=(4, 20)) * rng.choice([0.01, 1.0, 100.0])
+    assert (logistic.local_limits(X, W) >= logistic.monotone_eta(X) * (1 - 1e-12)).all()
+    # It is reached where every activation is 0.
+    assert logistic.local_limit(X, np.zeros(4)) == pytest.approx(
+        logistic.monotone_eta(X), rel=1e-12
+    )
+
+
+def test_local_limits_do_not_depend_on_how_the_work_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, _ = overlapping(1)
+    W = np.random.default_rng(1).normal(size=(4, 9))
+    whole = logistic.local_limits(X, W)
+    monkeypatch.setattr(logistic, "_BLOCK", 50)
+    np.testing.assert_allclose(logistic.local_limits(X, W), whole, rtol=1e-13)
+
+
+def test_a_peak_of_the_curvature_that_no_grid_meets_is_found_by_halving() -> None:
+    # One point, a segment a million long: the curvature is nowhere but within ±10 of its middle.
+    X = np.array([[1.0, 0.0]])
+    before, after = np.array([[-654_321.0], [0.0]]), np.array([[345_679.0], [0.0]])
+    grid = before + np.linspace(0, 1, 65) * (after - before)
+    assert (2 / logistic.local_limits(X, grid)).max() < 1e-30
+    found = logistic.largest_mean_curvature(X, before, after, enough=0.2)
+    assert found[0] > 0.2
+    assert found[0] <= 0.25  # the largest there is, σ(1 − σ) at 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.1, 1e4))
+def test_a_step_that_raises_the_nll_meets_a_curvature_above_two_over_eta(
+    seed: int, eta: float
+) -> None:
+    X, t = overlapping(seed, n=20)
+    w = np.random.default_rng(seed).normal(size=(4, 1))
+    loss, slope = logistic.nll_and_gradient(X, t, w)
+    after = w - eta * slope
+    if logistic.nll(X, t, after)[0] > loss[0] * (1 + 1e-9):
+        assert logistic.largest_mean_curvature(X, w, after, enough=2 / eta)[0] > 2 / eta
+
+
+def test_the_courses_data_gives_the_courses_numbers(course_points: object) -> None:
+    X, t, _ = two_classes(load_points(PointsConfig(name=None, file=str(course_points))))
+    found = logistic.optimum(X, t)
+    assert found is not None
+    assert found.nll == pytest.approx(0.23014649362, rel=1e-8)
+    np.testing.assert_allclose(found.w, [2.075187044, -1.726598546, -12.463823358], rtol=1e-8)
+    assert logistic.monotone_eta(X) == pytest.approx(0.2013, abs=5e-5)
+    assert logistic.local_limit(X, found.w) == pytest.approx(0.7226, abs=5e-5)
+    assert logistic.local_limit(X, np.array([0.1, 0.0, 0.0])) == pytest.approx(0.227, abs=5e-4)

@@ -1,0 +1,71 @@
+"""How each claim of lr-sweep is made to fail."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mlhw.maths import descent, logistic
+
+COMMAND: list[str] = []
+COMMANDS = {
+    "no-settling-above-critical": ["--standardize", "--etas", "60,5,1", "--tolerance", "0"],
+}
+
+
+def scaled(function: Callable[..., Any], factor: float) -> Callable[..., Any]:
+    return lambda *arguments, **keywords: factor * function(*arguments, **keywords)
+
+
+def bound_without_the_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logistic, "monotone_eta", scaled(logistic.monotone_eta, 4.0))
+
+
+def curvature_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logistic, "local_limits", scaled(logistic.local_limits, 4.0))
+    mean_curvature = logistic.largest_mean_curvature
+    monkeypatch.setattr(logistic, "largest_mean_curvature", scaled(mean_curvature, 0.25))
+
+
+def gradient_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = descent.nll_and_gradient
+
+    def tenth(*arguments: Any) -> Any:
+        loss, slope = true(*arguments)
+        return loss, 0.1 * slope
+
+    monkeypatch.setattr(descent, "nll_and_gradient", tenth)
+
+
+def rates_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = descent.gradient_descent
+
+    def reversed_rates(X: Any, t: Any, w0: Any, etas: Any, *rest: Any) -> Any:
+        return true(X, t, w0, list(reversed(etas)), *rest)
+
+    monkeypatch.setattr(descent, "gradient_descent", reversed_rates)
+
+
+def newton_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = logistic.optimum
+
+    def early(*arguments: Any) -> Any:
+        found = true(*arguments)
+        assert found is not None
+        return dataclasses.replace(found, nll=found.nll + 0.1)
+
+    monkeypatch.setattr(logistic, "optimum", early)
+
+
+TAMPERINGS = {
+    "monotone-below-2L": bound_without_the_quarter,
+    "rise-above-local-limit": curvature_too_small,
+    "largest-oscillates": gradient_too_small,
+    "no-settling-above-critical": gradient_too_small,
+    "larger-is-faster": rates_mixed_up,
+    "smaller-is-higher": rates_mixed_up,
+    "above-optimum": newton_stops_early,
+}

@@ -1,0 +1,216 @@
+"""Configuration: layers, sources of errors, suggestions, round trips."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import Field
+
+from mlhw import config as configuration
+from mlhw import yaml12
+from mlhw.config import ExperimentConfig, InputFile, Section, leaves
+from mlhw.errors import ConfigError
+from mlhw.experiments import EXPERIMENTS, experiment
+from mlhw.options import option_name
+
+from .conftest import ROOT
+
+
+class Optim(Section):
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    name: str = "sgd"
+
+
+class Config(ExperimentConfig):
+    max_iterations: Annotated[int, Field(ge=1)] = 500
+    flag: bool = False
+    file: Annotated[str | None, InputFile()] = None
+    optim: Optim = Optim()
+
+
+def written(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def errors(**arguments: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        configuration.load(Config, **arguments)
+    return list(caught.value.lines)
+
+
+def test_defaults_yield_to_the_file_the_file_to_set_and_set_to_options(tmp_path: Path) -> None:
+    file = written(tmp_path, "seed: 1\nmax_iterations: 1\noptim: {lr: 1, name: a}\n")
+    sets = ["max_iterations=2", "optim.lr=2"]
+    options = {"--lr": (("optim", "lr"), 3)}
+    found = configuration.load(Config, file, sets, options)
+    assert (found.seed, found.max_iterations, found.flag) == (1, 2, False)
+    assert (found.optim.lr, found.optim.name) == (3, "a")
+
+
+def test_an_error_names_file_line_key_and_value(tmp_path: Path) -> None:
+    file = written(tmp_path, "seed: 3\n\noptim:\n  name: x\n  lr: -0.1\n")
+    assert errors(file=file) == [f"{file}:5: optim.lr: must be greater than 0 (got -0.1)"]
+
+
+def test_all_errors_come_at_once_each_in_one_line(tmp_path: Path) -> None:
+    file = written(tmp_path, "max_iters: 3\nflag: 1\noptim: {lr: on}\nseed: -1\n")
+    assert sorted(errors(file=file, sets=["optim.nam=x"])) == sorted(
+        [
+            f"{file}:1: unknown key 'max_iters', did you mean 'max_iterations'?",
+            f"{file}:2: flag: must be true or false (got 1)",
+            f"{file}:3: optim.lr: must be a number (got on)",
+            f"{file}:4: seed: must be at least 0 (got -1)",
+            "--set optim: unknown key 'nam', did you mean 'name'?",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "line"),
+    [
+        ("max_iterations=1.5", "--set max_iterations: must be a whole number (got 1.5)"),
+        ("max_iterations=true", "--set max_iterations: must be a whole number (got true)"),
+        ("optim.lr=true", "--set optim.lr: must be a number (got true)"),
+        ("optim.lr=.nan", "--set optim.lr: must be finite (got nan)"),
+        ("optim.lr=.inf", "--set optim.lr: must be finite (got inf)"),
+        ("optim.lr='1'", "--set optim.lr: must be a number (got 1)"),
+        ("optim=3", "--set optim: must be keys and values (got 3)"),
+        ("optim.lr.deep=3", "--set optim.lr: must be a number"),
+        ("optim.name=[1]", "--set optim.name: must be text"),
+        ("seed=99999999999999999999", "--set seed: must be less than"),
+        ("nonsense", "--set nonsense: must be KEY=VALUE"),
+        ("=3", "--set =3: must be KEY=VALUE"),
+        ("optim.lr=[1", "--set optim.lr:1: not valid YAML"),
+        ("zzz=1", "--set: unknown key 'zzz' (known: seed, max_iterations, flag, file, optim)"),
+    ],
+)
+def test_what_is_wrong_with_a_set_is_said_in_one_line(item: str, line: str) -> None:
+    found = errors(sets=[item])
+    assert len(found) == 1
+    assert found[0].startswith(line)
+
+
+def test_an_error_of_an_option_names_the_option() -> None:
+    options = {"--max-iterations": (("max_iterations",), 0)}
+    assert errors(options=options) == ["--max-iterations: must be at least 1 (got 0)"]
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    written(tmp_path, "")
+    assert "no such file, did you mean" in errors(file=str(tmp_path / "y.yaml"))[0]
+    assert "is a directory" in errors(file=str(tmp_path))[0]
+    (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "not a UTF-8 text file" in errors(file=str(tmp_path / "b.yaml"))[0]
+    list_file = written(tmp_path, "- 1\n- 2\n")
+    assert errors(file=list_file) == [f"{list_file}:1: must be keys and values, not a list"]
+
+
+def test_paths_start_from_where_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    file = written(tmp_path, "file: sub/../p.csv\n")
+    monkeypatch.chdir(tmp_path / "sub")
+    assert configuration.load(Config, file).file == str(tmp_path / "p.csv")
+    assert configuration.load(Config, sets=["file=p.csv"]).file == str(tmp_path / "sub" / "p.csv")
+    options = {"--file": (("file",), "/abs/p.csv")}
+    assert configuration.load(Config, file, options=options).file == "/abs/p.csv"
+
+
+def test_a_random_seed_is_drawn_and_recorded() -> None:
+    seeds = {configuration.load(Config, sets=["seed=random"]).seed for _ in range(3)}
+    assert len(seeds) > 1
+    assert all(isinstance(seed, int) for seed in seeds)
+
+
+# ---------------------------------------------------------------- every experiment's own model
+
+NAMES = list(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_commented_file_holds_every_key_at_its_default(name: str) -> None:
+    model = experiment(name).Config
+    file = ROOT / "configs" / f"{name}.yaml"
+    raw, _ = configuration.read_file(str(file))
+    assert configuration.load(model, str(file)) == model()
+    keys = {leaf.path for leaf in leaves(model)}
+    held = {path for path in _paths(raw) if path in keys}
+    assert held == keys, "keys that the file leaves out"
+
+
+def _paths(value: Any, prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    if not isinstance(value, dict):
+        return set()
+    found = {(*prefix, key) for key in value}
+    return found.union(*(_paths(item, (*prefix, key)) for key, item in value.items()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_printed_configuration_is_read_back_equal(name: str, tmp_path: Path) -> None:
+    config = experiment(name).Config()
+    path = written(tmp_path, configuration.as_yaml(config))
+    assert configuration.load(experiment(name).Config, path) == config
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_key_misspelt_by_one_letter_is_named_with_the_right_one(name: str) -> None:
+    model = experiment(name).Config
+    for leaf in leaves(model):
+        key = leaf.path[-1]
+        misspelt = key[:-1] + next(c for c in "xqz" if c != key[-1]) if len(key) > 2 else key + "x"
+        with pytest.raises(ConfigError) as caught:
+            configuration.load(model, sets=[".".join([*leaf.path[:-1], misspelt]) + "=1"])
+        assert f"unknown key '{misspelt}'" in caught.value.lines[0]
+        if len(key) > 3:
+            assert f"did you mean '{key}'?" in caught.value.lines[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_key_is_described_and_no_two_share_an_option(name: str) -> None:
+    found = [leaf for leaf in leaves(experiment(name).Config) if leaf.has_option]
+    options = [option_name(leaf) for leaf in found]
+    assert len(set(options)) == len(options)
+    for leaf in leaves(experiment(name).Config):
+        assert leaf.description or leaf.is_section, leaf.key
+
+
+junk = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(string.printable, max_size=8),
+    st.lists(st.integers() | st.text(max_size=3), max_size=3),
+    st.dictionaries(st.text(string.ascii_lowercase, max_size=4), st.integers(), max_size=2),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_value_for_any_key_is_taken_or_refused_in_plain_lines(
+    name: str, data: st.DataObject
+) -> None:
+    model = experiment(name).Config
+    leaf = data.draw(st.sampled_from(list(leaves(model))))
+    values: dict[str, Any] = {leaf.path[-1]: data.draw(junk)}
+    for key in reversed(leaf.path[:-1]):
+        values = {key: values}
+    layers = configuration.Layers(model)
+    configuration.merge(layers.values, values)
+    try:
+        config = configuration.resolve(layers)
+    except ConfigError as error:
+        assert error.lines
+        assert all("\n" not in line and "Value error" not in line for line in error.lines)
+    else:
+        text = configuration.as_yaml(config)
+        assert yaml12.load(text, "x")[0] == config.model_dump(mode="python")

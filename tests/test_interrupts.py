@@ -1,0 +1,125 @@
+"""Ctrl-C and SIGTERM at any moment: within half a second, rows kept, the status true."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from mlhw.errors import Interrupted
+from mlhw.interrupts import Interrupts
+from tests.conftest import PROGRAM
+
+
+def test_a_signal_inside_hold_waits_for_the_end_of_the_block() -> None:
+    done = []
+    with Interrupts() as interrupts:
+        with pytest.raises(Interrupted) as caught, interrupts.hold():  # noqa: PT012
+            with interrupts.hold():
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("inner")
+            done.append("outer")
+        assert done == ["inner", "outer"]
+        assert caught.value.exit_code == 143
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [PROGRAM, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "MLHW_RUNS_DIR": "runs"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def wait_for_rows(tmp_path: Path, count: int) -> Path:
+    """The run folder, once its metrics hold ``count`` rows."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for file in tmp_path.glob("runs/2*/metrics.csv"):
+            if file.read_bytes().count(b"\n") > count:
+                return file.parent
+        time.sleep(0.02)
+    raise AssertionError("the run wrote no rows")
+
+
+LONG = {
+    # Many small blocks, one compiled loop after another.
+    "sgd-sweep": ["--epochs", "1000000", "--no-plots", "-q"],
+    "lr-sweep": ["--max-iterations", "10000000", "--tolerance", "0", "--no-plots", "-q"],
+}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_run_stops_at_once_keeps_its_rows_and_says_how_it_ended(
+    tmp_path: Path, name: str, signum: signal.Signals
+) -> None:
+    process = start(tmp_path, name, *LONG[name])
+    folder = wait_for_rows(tmp_path, 200)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + signum
+    assert b"Traceback" not in err
+    assert b"finished rows are kept in" in err
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["status"], record["exit_code"]) == ("interrupted", 128 + signum)
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert len({len(row) for row in rows}) == 1, "a torn row"
+    assert len(rows) > 200
+    assert out == b""
+
+
+def test_a_signal_while_the_data_is_still_read_leaves_no_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "slow.txt")
+    process = start(tmp_path, "lr-sweep", "--data", "slow.txt")
+    descriptor = os.open(tmp_path / "slow.txt", os.O_WRONLY)  # waits until it is being read
+    try:
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        os.close(descriptor)
+    assert process.returncode == 130
+    assert err == b"error: interrupted by Ctrl-C\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_on_a_terminal_a_bar_is_shown_and_nothing_of_it_reaches_the_log(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [PROGRAM, "lr-sweep", "--max-iterations", "20000", "--tolerance", "0", "--no-plots"],
+        cwd=tmp_path,
+        env={**os.environ, "MLHW_RUNS_DIR": "runs", "TERM": "xterm"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    assert "━".encode() in shown
+    assert b"\x1b[" in shown
+    (log,) = tmp_path.glob("runs/2*/log.txt")
+    assert "\x1b" not in log.read_text()
+    assert "eta 0.5: 20000 iterations" in log.read_text()
