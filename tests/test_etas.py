@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ def test_lists_and_ranges_are_read_in_their_order(text: object, expected: list[f
 def test_a_logarithmic_range_has_equal_ratios_and_exact_ends() -> None:
     etas = parse_etas("0.01:1:log9")
     assert (len(etas), etas[0], etas[-1]) == (9, 0.01, 1.0)
-    ratios = [b / a for a, b in zip(etas, etas[1:], strict=False)]
+    ratios = [b / a for a, b in pairwise(etas)]
     assert max(ratios) - min(ratios) < 1e-10
 
 
@@ -58,7 +59,7 @@ def test_a_logarithmic_range_has_equal_ratios_and_exact_ends() -> None:
     ],
 )
 def test_what_is_no_rate_is_named_by_its_item(value: object, sentence: str) -> None:
-    with pytest.raises(ValueError, match="^[^\n]*$") as caught:
+    with pytest.raises(ValueError, match=r"^[^\n]*$") as caught:
         parse_etas(value)
     assert sentence in str(caught.value)
 

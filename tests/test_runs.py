@@ -39,7 +39,7 @@ def test_the_folders_name_is_the_local_time(tmp_path: Path) -> None:
 def test_a_runs_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "sub", Path("/proc/none")):
-        with pytest.raises(UsageError, match="cannot be written: .*; choose another"):
+        with pytest.raises(UsageError, match=r"cannot be written: .*; choose another"):
             runs.create_folder(place, "x", None)
 
 

@@ -224,7 +224,7 @@ def test_sgd_and_gd_are_compared_after_the_same_number_of_passes(
     assert [(row["eta"], row["passes"]) for row in against[:3]] == [(0.5, 1), (0.5, 10), (0.5, 100)]
     assert len(against) == 15, "passes above epochs are left out"
     table = rows(folder)
-    gd, gd_folder = run(
+    _, gd_folder = run(
         mlhw, tmp_path, "lr-sweep", "--tolerance", "0", "--max-iterations", "101", "--no-plots"
     )
     gd_rows = {(row["eta"], row["iteration"]): float(row["nll"]) for row in rows(gd_folder)}

@@ -43,10 +43,10 @@ def gradient_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
 def rates_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     true = descent.gradient_descent
 
-    def reversed_rates(X: Any, t: Any, w0: Any, etas: Any, *rest: Any) -> Any:
-        return true(X, t, w0, list(reversed(etas)), *rest)
+    def last_two_swapped(X: Any, t: Any, w0: Any, etas: Any, *rest: Any) -> Any:
+        return true(X, t, w0, [*etas[:-2], etas[-1], etas[-2]], *rest)
 
-    monkeypatch.setattr(descent, "gradient_descent", reversed_rates)
+    monkeypatch.setattr(descent, "gradient_descent", last_two_swapped)
 
 
 def newton_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
