@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from mlhw import config as configuration
-from mlhw import provenance
+from mlhw import mathml, provenance
 from mlhw.config import ExperimentConfig
 from mlhw.result import Result
 
@@ -57,6 +57,7 @@ def page(
         figures=figures,
         tables=tables,
         counts=counts,
+        formulas=[mathml.typeset(formula) for formula in result.formulas],
         number=number_text,
         version=provenance.version_line(),
     )

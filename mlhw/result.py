@@ -270,7 +270,7 @@ class Result:
 
     ``summary`` is what scripts read (JSON values), ``answers`` are the same in sentences for people,
     ``claims`` the statements with their verdicts, ``tables`` the rows by table name, ``plots`` the
-    figures to be drawn.
+    figures to be drawn, ``formulas`` what the report typesets (in ``mathml.py``'s notation).
     """
 
     experiment: str
@@ -279,6 +279,7 @@ class Result:
     answers: list[str] = field(default_factory=list)
     tables: dict[str, Table] = field(default_factory=dict)
     plots: list[Plot] = field(default_factory=list)
+    formulas: list[str] = field(default_factory=list)
 
     @property
     def figures(self) -> dict[str, Figure]:
