@@ -86,7 +86,11 @@ class Preprocessing:
             if not len(images):
                 return torch.empty((0, 3, self.size, self.size), dtype=torch.uint8)
             return torch.cat([self.fit(image[None]) for image in images])
-        batch = torch.as_tensor(images)
+        # torch warns of arrays that are read-only (memory maps) and refuses reversed axes.
+        is_plain = isinstance(images, torch.Tensor) or (
+            images.flags.writeable and images.flags.c_contiguous
+        )
+        batch = torch.as_tensor(images if is_plain else np.array(images))
         if batch.dtype != torch.uint8 or batch.ndim != 4 or batch.shape[3] != 3:
             raise ValueError(
                 f"images must be 8-bit (N, H, W, 3), got {batch.dtype} {tuple(batch.shape)}"
