@@ -24,7 +24,10 @@ from mlhw.screen import Screen
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line says about a run beside its configuration."""
+    """What the command line says about a run beside its configuration.
+
+    ``resume`` is the folder of a run that goes on, instead of a new one.
+    """
 
     command: tuple[str, ...]
     runs_dir: str = "runs"
@@ -34,6 +37,7 @@ class RunOptions:
     verbose: bool = False
     plots: bool = True
     check: bool = True
+    resume: Path | None = None
 
 
 def execute(name: str, module: Experiment, config: ExperimentConfig, options: RunOptions) -> int:
@@ -55,6 +59,7 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
             command=options.command,
             screen=screen,
             interrupts=interrupts,
+            resume=options.resume,
         )
         result: Result | None = None
         status, exit_code = "finished", FINISHED
@@ -69,6 +74,7 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
                 screen.close()
         except Exception as error:
             if isinstance(error, UsageError) and recorder.folder is None:
+                recorder.close()
                 raise
             status, exit_code, lines = _failure(error, recorder)
         with interrupts.hold():

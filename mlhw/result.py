@@ -139,7 +139,7 @@ class Table:
         self.name = name
         self.columns = tuple(columns)
         self.rows: list[tuple[Any, ...]] = []
-        self._sink = sink
+        self.sink = sink
 
     def append(self, *row: Any) -> None:
         """Add one row, a value for each column."""
@@ -154,8 +154,8 @@ class Table:
                     f"table {self.name}: {len(row)} values for {len(self.columns)} columns"
                 )
         self.rows += new
-        if self._sink is not None and new:
-            self._sink(new)
+        if self.sink is not None and new:
+            self.sink(new)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -230,9 +230,15 @@ class Recorder:
         """A line that is shown even with ``--quiet``."""
         self.log_lines.append(f"warning: {message}")
 
-    def table(self, name: str, columns: Sequence[str]) -> Table:
-        """A new table, written to ``NAME.csv`` where there is a run folder."""
-        table = self.tables[name] = Table(name, columns, self._sink(name, columns))
+    def table(self, name: str, columns: Sequence[str], kept: Iterable[Sequence[Any]] = ()) -> Table:
+        """A new table, written to ``NAME.csv`` where there is a run folder.
+
+        ``kept`` are the rows of a run that goes on; whatever else the file held is dropped.
+        """
+        table = Table(name, columns)
+        table.extend(kept)
+        table.sink = self._sink(table)
+        self.tables[name] = table
         return table
 
     def progress(self, done: float, total: float, what: str) -> None:
@@ -241,6 +247,11 @@ class Recorder:
     @property
     def folder(self) -> Path | None:
         """The run folder, for experiments that keep more than tables; None without one."""
+        return None
+
+    @property
+    def resumes(self) -> Path | None:
+        """The folder of the run that goes on, also before ``begin``; None for a new run."""
         return None
 
     @property
@@ -255,9 +266,8 @@ class Recorder:
 
     # For subclasses.
 
-    def _sink(
-        self, name: str, columns: Sequence[str]
-    ) -> Callable[[Sequence[Sequence[Any]]], None] | None:
+    def _sink(self, table: Table) -> Callable[[Sequence[Sequence[Any]]], None] | None:
+        """What takes the rows that will be added to ``table``."""
         return None
 
 

@@ -115,8 +115,49 @@ def csv_text(table: Table) -> str:
     return text.getvalue()
 
 
+def unfinished(folder: Path, experiment: str) -> Path:
+    """``folder``, if it holds a run of ``experiment`` that has not finished.
+
+    Raises ConfigError otherwise.
+    """
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        found, status = record["experiment"], record["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"--resume {folder}: is no run folder (it has no run.json)") from None
+    if found != experiment:
+        raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")
+    if status == "finished":
+        raise ConfigError(
+            f"--resume {folder}: is finished; mlhw {experiment} -c {folder / 'config.yaml'} runs it again"
+        )
+    return folder
+
+
+def _lock(file: IO[str]) -> bool:
+    """Lock a file until it is closed or the process ends; False if another process has it.
+
+    Where the system or the file system has no such locks, nothing is locked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 class FolderRecorder(Recorder):
-    """A recorder that makes the run folder at ``begin`` and writes everything to it as it comes."""
+    """A recorder that makes the run folder at ``begin`` and writes everything to it as it comes.
+
+    ``resume`` is the folder of a run that goes on. It is locked from the start, so that no two
+    processes write to one folder.
+    """
 
     def __init__(
         self,
@@ -128,6 +169,7 @@ class FolderRecorder(Recorder):
         command: Sequence[str],
         screen: Screen,
         interrupts: Interrupts,
+        resume: Path | None = None,
     ) -> None:
         super().__init__()
         self.experiment = experiment
@@ -140,14 +182,23 @@ class FolderRecorder(Recorder):
         self._folder: Path | None = None
         self._files: list[IO[str]] = []
         self._log_file: IO[str] | None = None
+        self._lock_file: IO[str] | None = None
         self._record: dict[str, Any] = {}
         self._started = time.time()
+        self._resume = resume
+        self._seconds_before = 0.0
+        if resume is not None:
+            self._lock_file = self._open_log(resume)
 
     # ------------------------------------------------------------------ what an experiment calls
 
     @property
     def folder(self) -> Path | None:
         return self._folder
+
+    @property
+    def resumes(self) -> Path | None:
+        return self._resume
 
     @property
     def stop_requested(self) -> bool:
@@ -163,14 +214,20 @@ class FolderRecorder(Recorder):
         if self._folder is not None:
             return
         with self.interrupts.hold():
-            self._folder = create_folder(self._runs_dir, self.experiment, self._name)
-            self._record = {
-                "experiment": self.experiment,
-                "status": "running",
-                "exit_code": None,
-                "reason": None,
-                "command": shlex.join(self._command),
-                "started": _timestamp(self._started),
+            if self._resume is not None:
+                self._folder, self._log_file = self._resume, self._lock_file
+                self._record = json.loads((self._folder / "run.json").read_text(encoding="utf-8"))
+                self._record.setdefault("resumed", []).append(_timestamp(self._started))
+                self._seconds_before = self._record.get("seconds") or 0.0
+            else:
+                self._folder = create_folder(self._runs_dir, self.experiment, self._name)
+                self._log_file = self._open_log(self._folder)
+                self._record = {"experiment": self.experiment}
+            self._record |= {"status": "running", "exit_code": None, "reason": None}
+            if self._resume is None:
+                self._record["command"] = shlex.join(self._command)
+                self._record["started"] = _timestamp(self._started)
+            self._record |= {
                 "ended": None,
                 "seconds": None,
                 "pid": os.getpid(),
@@ -180,11 +237,10 @@ class FolderRecorder(Recorder):
                 "data_digest": self.facts.get("data_digest"),
             }
             self._write_record()
-            write_whole(self._folder / "config.yaml", configuration.as_yaml(config))
-            self._log_file = self._open("log.txt")
+            if self._resume is None:
+                write_whole(self._folder / "config.yaml", configuration.as_yaml(config))
             for line in self.log_lines:
-                self._log_file.write(line + "\n")
-            self._log_file.flush()
+                self._write_log(line)
             point_latest(self._folder)
 
     def log(self, message: str, *, screen: bool = True) -> None:
@@ -200,17 +256,16 @@ class FolderRecorder(Recorder):
     def progress(self, done: float, total: float, what: str) -> None:
         self.screen.progress(done, total, what)
 
-    def _sink(
-        self, name: str, columns: Sequence[str]
-    ) -> Callable[[Sequence[Sequence[Any]]], None] | None:
+    def _sink(self, table: Table) -> Callable[[Sequence[Sequence[Any]]], None] | None:
         if self._folder is None:
             raise RuntimeError("recorder.begin comes before the first table")
-        file = self._open(f"{name}.csv")
-        # To a string first: the file gets whole rows in one write, whatever their number.
-        file.write(",".join(columns) + "\n")
-        file.flush()
+        # Whole, so that an interrupted run that goes on keeps its rows at any moment.
+        path = self._folder / f"{table.name}.csv"
+        write_whole(path, csv_text(table))
+        file = self._open(path)
 
         def write(rows: Sequence[Sequence[Any]]) -> None:
+            # To a string first: the file gets whole rows in one write, whatever their number.
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows(
                 [cell(value) for value in row] for row in rows
@@ -229,24 +284,38 @@ class FolderRecorder(Recorder):
 
     def finish(self, status: str, exit_code: int, reason: str | None) -> None:
         """Close the files and record how the run ended."""
+        self.close()
         if self._folder is None:
             return
-        for file in self._files:
-            file.close()
         ended = time.time()
         self._record.update(
             status=status,
             exit_code=exit_code,
             reason=reason,
             ended=_timestamp(ended),
-            seconds=round(ended - self._started, 3),
+            seconds=round(self._seconds_before + ended - self._started, 3),
         )
         self._write_record()
 
-    def _open(self, name: str) -> IO[str]:
-        assert self._folder is not None
-        file = open(self._folder / name, "a", encoding="utf-8", newline="")  # noqa: SIM115 - kept open
+    def close(self) -> None:
+        """Close the files, and with them give up the lock on the folder."""
+        for file in self._files:
+            file.close()
+
+    def _open(self, path: Path) -> IO[str]:
+        file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 - kept open
         self._files.append(file)
+        return file
+
+    def _open_log(self, folder: Path) -> IO[str]:
+        try:
+            file = self._open(folder / "log.txt")
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UsageError(f"{folder} cannot be written: {reason}") from None
+        if not _lock(file):
+            file.close()
+            raise UsageError(f"{folder}: another process is working on this run")
         return file
 
     def _write_log(self, line: str) -> None:
