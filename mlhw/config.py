@@ -69,8 +69,27 @@ class NoOption:
     """Marks a key that no option sets by itself (``--set`` still does)."""
 
 
+@dataclass(frozen=True)
 class InputFile:
-    """Marks a text field that holds a path: made absolute, from where it was written."""
+    """Marks a text field that holds a path: made absolute, from where it was written.
+
+    ``prefixes``: the field holds a name, or one of these and a path (``folder:PATH``). ``or_name``: a
+    word without a separator or a suffix is a name and stays as it is (``default``).
+    """
+
+    prefixes: tuple[str, ...] = ()
+    or_name: bool = False
+
+    def parts(self, value: str) -> tuple[str, str]:
+        """``value`` as what stays as it is and the path, empty where there is none."""
+        for prefix in self.prefixes:
+            if value.startswith(prefix):
+                return prefix, value[len(prefix) :]
+        if self.prefixes or (
+            self.or_name and not ("/" in value or os.sep in value or "." in value)
+        ):
+            return value, ""
+        return "", value
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -305,17 +324,21 @@ def resolve(layers: Layers) -> Any:
 
 def _absolute_paths(layers: Layers) -> None:
     for leaf in leaves(layers.model):
-        if leaf.marked(InputFile) is None:
+        mark = leaf.marked(InputFile)
+        if mark is None:
             continue
+        mark = mark() if isinstance(mark, type) else mark
         section: Any = layers.values
         for key in leaf.path[:-1]:
             section = section.get(key) if isinstance(section, dict) else None
         value = section.get(leaf.path[-1]) if isinstance(section, dict) else None
         source = layers.source(leaf.path)
-        if isinstance(value, str) and source is not None and value:
-            section[leaf.path[-1]] = os.path.normpath(
-                os.path.join(source.folder, os.path.expanduser(value))
-            )
+        if not isinstance(value, str) or source is None:
+            continue
+        before, path = mark.parts(value)
+        if path:
+            joined = os.path.join(source.folder, os.path.expanduser(path))
+            section[leaf.path[-1]] = before + os.path.normpath(joined)
 
 
 def load(
