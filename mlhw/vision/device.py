@@ -1,0 +1,204 @@
+"""Where and how to compute: device, precision and memory layout; the last two chosen by measuring.
+
+bfloat16 halves the bytes and doubles the multiplications where the hardware has it, and still loses
+on some networks (depthwise convolutions on a CPU). No rule tells which; a few batches do.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from mlhw.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from mlhw.vision.head import Network
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Layout = Literal["contiguous", "channels-last"]
+
+DTYPES: dict[Precision, torch.dtype | None] = {
+    "fp32": None,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+# Another precision or layout has to be faster by this factor, or the choice would follow the noise.
+WORTHWHILE = 1.1
+TIMED_STEPS = 3
+
+
+def find_device(name: str) -> torch.device:
+    """The device that ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` names.
+
+    Raises ConfigError for a device that is not there: never a silent run on the CPU.
+    """
+    kind, _, index = name.partition(":")
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdecimal())):
+        raise ConfigError(f"--device: must be auto, cpu, cuda, cuda:N or mps (got {name})")
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            built = (
+                "" if torch.version.cuda else f" (torch {torch.__version__} is a build without it)"
+            )
+            raise ConfigError(f"--device {name}: no CUDA device here{built}; --device cpu runs")
+        count = torch.cuda.device_count()
+        if index and int(index) >= count:
+            raise ConfigError(f"--device {name}: there are {count}, counted from cuda:0")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("--device mps: no Apple GPU here; --device cpu runs")
+    return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """What it is, for records: ``cpu``, ``cuda (NVIDIA H100 80GB HBM3)``."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how a network works."""
+
+    device: torch.device
+    precision: Precision
+    layout: Layout
+
+    def prepare(self, network: Network) -> None:
+        """Move the network there and set its memory layout and precision."""
+        network.to(self.device)
+        network.to(memory_format=memory_format(self.layout))  # type: ignore[call-overload]
+        network.autocast = DTYPES[self.precision]
+
+    def describe(self) -> str:
+        return f"{device_name(self.device)}, {self.precision}, {self.layout}"
+
+
+def memory_format(layout: Layout) -> torch.memory_format:
+    return torch.channels_last if layout == "channels-last" else torch.contiguous_format
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Does the hardware compute in bfloat16 itself?"""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        return bool(asked()) or "avx512_bf16" in _cpu_flags()
+    return False
+
+
+def _cpu_flags() -> list[str]:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next((line.split() for line in file if line.startswith("flags")), [])
+    except OSError:
+        return []
+
+
+def choose(
+    network: Network,
+    images: torch.Tensor,
+    device: torch.device,
+    *,
+    precision: Precision | None,
+    layout: Layout | None,
+    training: bool,
+    log: Callable[[str], None],
+) -> Compute:
+    """The fastest precision and layout for this network here, among those left open (None).
+
+    Times a few batches of ``images`` (N, 3, S, S), normalised, forward and, for ``training``,
+    backward too. Works on a copy and draws no random numbers, so it leaves no trace in the run.
+    Starts from float32 in channels-last memory, tries the other precision, then the other layout.
+    """
+    chosen = Compute(device, precision or "fp32", layout or "channels-last")
+    others = []
+    if precision is None and has_bf16(device):
+        others.append(("precision", "bf16"))
+    if layout is None:
+        others.append(("layout", "contiguous"))
+    if not others:
+        return chosen
+    best = _seconds(network, images, chosen, training)
+    for key, value in others:
+        other = Compute(**{**vars(chosen), key: value})
+        seconds = _seconds(network, images, other, training, give_up=best * 2)
+        log(
+            f"{value} takes {seconds / best:.2f} of the time of {getattr(chosen, key)} "
+            f"({len(images)} images: {1e3 * seconds:.0f} ms against {1e3 * best:.0f} ms)"
+        )
+        if seconds * WORTHWHILE < best:
+            chosen, best = other, seconds
+    return chosen
+
+
+def _seconds(
+    network: Network,
+    images: torch.Tensor,
+    compute: Compute,
+    training: bool,
+    give_up: float = float("inf"),
+) -> float:
+    """The fastest of a few steps after a first one that is not counted."""
+    trial = copy.deepcopy(network).eval()
+    trial.requires_grad_(training)
+    compute.prepare(trial)
+    images = images.to(compute.device).contiguous(memory_format=memory_format(compute.layout))
+    fastest = float("inf")
+    for step in range(TIMED_STEPS + 1):
+        started = time.perf_counter()
+        with torch.set_grad_enabled(training):
+            loss = trial(images).float().square().mean()
+            if training:
+                loss.backward()
+        if compute.device.type == "cuda":
+            torch.cuda.synchronize(compute.device)
+        seconds = time.perf_counter() - started
+        if step:
+            fastest = min(fastest, seconds)
+        if seconds > give_up and step:
+            break
+    return fastest
+
+
+@contextmanager
+def settings(threads: int, device: torch.device) -> Iterator[None]:
+    """``threads`` for torch's operators and random generators of the run's own, until the end.
+
+    A caller in a notebook finds its own settings back.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def memory_errors(batch_size: int) -> Iterator[None]:
+    """Out of memory as a RunError that names the batch size and what helps."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+            where = "the GPU" if isinstance(error, torch.OutOfMemoryError) else "the machine"
+            raise RunError(
+                f"{where} is out of memory at batch size {batch_size}; a smaller --batch-size, a "
+                "smaller --image-size, --precision bf16 or fewer --unfreeze-stages need less"
+            ) from error
+        raise
