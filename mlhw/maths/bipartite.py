@@ -60,19 +60,19 @@ def gradients(
     slope_sign, slope_log = np.empty((layers, m, n)), np.empty((layers, m, n))
     unit_alive = np.empty((layers, n), dtype=bool)
     layer_alive = np.empty((layers, n), dtype=bool)
-    for l in range(layers):
-        a = np.einsum("ijn,jn->in", hidden[l], z)
+    for row in range(layers):
+        a = np.einsum("ijn,jn->in", hidden[row], z)
         alive = a > 0
-        unit_alive[l], layer_alive[l] = alive[0], alive.any(axis=0)
+        unit_alive[row], layer_alive[row] = alive[0], alive.any(axis=0)
         before = Signed(z, power)
         h, power_h, first, slope = layer(activation, a, power)
-        slope_sign[l], slope_log[l] = slope
+        slope_sign[row], slope_log[row] = slope
         if residual:
-            first = add(Signed(z_first.sign[l], z_first.log[l]), first)
+            first = add(Signed(z_first.sign[row], z_first.log[row]), first)
             z, power = _sum(before.sign, before.log, h, power_h)
         else:
             z, power = h, power_h
-        z_first.sign[l + 1], z_first.log[l + 1] = first
+        z_first.sign[row + 1], z_first.log[row + 1] = first
     output = _sized(np.einsum("jn,jn->n", last, z), power)
     residue = add(output, signed(-t))
 
@@ -81,14 +81,14 @@ def gradients(
     log[-1] = residue.log + z_first.log[-1]
     # D = d · 2^power · |residue|: the residue, which may be tiny, joins at the end as a logarithm.
     d, power = _scaled(residue.sign * last)
-    for l in range(layers - 1, -1, -1):
+    for row in range(layers - 1, -1, -1):
         behind = _sized(d[0], power)
-        sign[l] = behind.sign * slope_sign[l, 0] * z_first.sign[l]
-        log[l] = behind.log + slope_log[l, 0] + z_first.log[l] + residue.log
-        if not l:
+        sign[row] = behind.sign * slope_sign[row, 0] * z_first.sign[row]
+        log[row] = behind.log + slope_log[row, 0] + z_first.log[row] + residue.log
+        if not row:
             break
-        delta, power_delta = _through(d, power, slope_sign[l], slope_log[l])
-        s = np.einsum("jin,jn->in", hidden[l], delta)
+        delta, power_delta = _through(d, power, slope_sign[row], slope_log[row])
+        s = np.einsum("jin,jn->in", hidden[row], delta)
         if residual:
             d, power = _sum(s, power_delta, d, power)
         else:

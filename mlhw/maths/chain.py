@@ -39,9 +39,10 @@ class Gradients:
     """One pass forward and back through n draws of a network of L layers with H = L − 2 hidden ones.
 
     ``sign``, ``log`` (L−1, n): ∂E/∂w_11^(l) = sign · exp(log) in row l−1; an exact zero has sign 0
-    and log −inf, and a log of −BEYOND means that or less. ``z_log`` (L−1, n): log|z_1^(l)|, −inf for zero. ``slope_sign``, ``slope_log``
-    (H, n): h'(a_1^(l)) of the hidden layers, as above. ``unit_alive``, ``layer_alive`` (H, n): a > 0
-    at unit 1, at some unit of the hidden layer. ``residue`` (n,): the sign of a^(L) − t.
+    and log −inf, and a log of −BEYOND means that or less. ``z_log`` (L−1, n): log|z_1^(l)|, −inf for
+    zero. ``slope_sign``, ``slope_log`` (H, n): h'(a_1) of the hidden layers, in the same way.
+    ``unit_alive``, ``layer_alive`` (H, n): a > 0 at unit 1, at some unit of the hidden layer.
+    ``residue`` (n,): the sign of a^(L) − t.
     """
 
     sign: Array
@@ -56,7 +57,8 @@ class Gradients:
     @property
     def zero(self) -> Array:
         """(L−1, n): the gradient is exactly zero."""
-        return self.sign == 0
+        zero: Array = self.sign == 0
+        return zero
 
 
 def signed(values: Array | float) -> Signed:
@@ -84,7 +86,7 @@ def two_sum(p: Array, q: Array) -> tuple[Array, Array]:
 
 
 def gradients(
-    weights: Array, x: float, t: float, activation: str, residual: bool = False
+    weights: Array, x: Array | float, t: float, activation: str, residual: bool = False
 ) -> Gradients:
     """∂E/∂w^(l) for every layer l and every draw.
 
@@ -93,7 +95,7 @@ def gradients(
     weights
         (L−1, n): w^(l) of n draws in row l−1; L ≥ 3.
     x, t
-        Input and target.
+        Input, a number or one for each draw (n,), and target.
     activation
         One of ``log_activations.LOG_ACTIVATIONS``.
     residual
@@ -112,23 +114,25 @@ def gradients(
     z_sign[0], z_log[0] = start
     z = Signed(z_sign[0], z_log[0])
     low = np.zeros(n)
-    for l in range(steps - 1):
-        log, error = two_sum(z.log, w.log[l])
+    for row in range(steps - 1):
+        log, error = two_sum(z.log, w.log[row])
         low += error
-        a = Signed(z.sign * w.sign[l], log if carries else log + low)
-        alive[l] = a.sign > 0
+        a = Signed(z.sign * w.sign[row], log if carries else log + low)
+        alive[row] = a.sign > 0
         h = forms(*a)
-        slope_sign[l], slope_log[l] = h.slope_sign, h.slope_log
+        slope_sign[row], slope_log[row] = h.slope_sign, h.slope_log
         z = Signed(h.sign, h.log)
         if residual:
-            z = add(Signed(z_sign[l], z_log[l]), z)
+            z = add(Signed(z_sign[row], z_log[row]), z)
         if not carries:
             low = np.zeros(n)
-        z_sign[l + 1], z_log[l + 1] = z
+        z_sign[row + 1], z_log[row + 1] = z
     output = Signed(z.sign * w.sign[-1], z.log + w.log[-1] + low)
     residue = add(output, signed(-t))
 
-    sign, log = _backward(residue, Signed(z_sign, z_log), Signed(slope_sign, slope_log), w, residual)
+    sign, log = _backward(
+        residue, Signed(z_sign, z_log), Signed(slope_sign, slope_log), w, residual
+    )
     for signs, logs in ((sign, log), (z_sign, z_log), (slope_sign, slope_log)):
         keep_range(signs, logs)
     return Gradients(
@@ -147,36 +151,21 @@ def _backward(
     residue: Signed, z: Signed, slope: Signed, w: Signed, residual: bool
 ) -> tuple[Array, Array]:
     """Sign and log of every gradient, from the last layer to the first; see the module's formula."""
-    steps = len(w.sign)
     sign, log = np.empty_like(z.log), np.empty_like(z.log)
+    sign[-1], log[-1] = residue.sign * z.sign[-1], residue.log + z.log[-1]
     product_sign, product_log, low = residue.sign, residue.log, np.zeros_like(residue.log)
-    sign[-1], log[-1] = product_sign * z.sign[-1], product_log + z.log[-1]
-    # With residual connections the last weight stands behind the product, not inside it.
-    behind = Signed(w.sign[-1], w.log[-1])
-    for l in range(steps - 2, -1, -1):
-        through = Signed(slope.sign[l] * behind.sign, slope.log[l] + behind.log)
+    factor = Signed(w.sign[-1], w.log[-1])
+    for row in range(len(log) - 2, -1, -1):
+        # The product is now ∂E/∂z of the hidden layer that the row's weight leads to.
+        product_sign = product_sign * factor.sign
+        product_log, error = two_sum(product_log, factor.log)
+        low = low + error
+        sign[row] = product_sign * slope.sign[row] * z.sign[row]
+        log[row] = product_log + (slope.log[row] + z.log[row] + low)
+        factor = Signed(slope.sign[row] * w.sign[row], slope.log[row] + w.log[row])
         if residual:
-            product_sign, product_log, low = _times(product_sign, product_log, low, behind)
-            through = Signed(slope.sign[l], slope.log[l])
-            sign[l] = product_sign * through.sign * z.sign[l]
-            log[l] = product_log + (through.log + z.log[l] + low)
-            behind = add(
-                signed(np.ones_like(low)),
-                Signed(slope.sign[l] * w.sign[l], slope.log[l] + w.log[l]),
-            )
-            continue
-        product_sign, product_log, low = _times(product_sign, product_log, low, through)
-        sign[l] = product_sign * z.sign[l]
-        log[l] = product_log + (z.log[l] + low)
-        behind = Signed(w.sign[l], w.log[l])
+            factor = add(signed(np.ones_like(low)), factor)
     return sign, log
-
-
-def _times(
-    product_sign: Array, product_log: Array, low: Array, factor: Signed
-) -> tuple[Array, Array, Array]:
-    log, error = two_sum(product_log, factor.log)
-    return product_sign * factor.sign, log, low + error
 
 
 def keep_range(sign: Array, log: Array) -> None:

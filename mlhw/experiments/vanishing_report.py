@@ -1,0 +1,316 @@
+"""How ``vanishing`` tells what it found: rows, log lines, summary, answers and figures."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlhw import plots
+from mlhw.experiments.vanishing_networks import Network, Setting
+from mlhw.experiments.vanishing_sample import WIDTHS, Curve, Profile, least_slope
+from mlhw.maths import survival
+from mlhw.result import Plot, Recorder, Table
+from mlhw.sweeps import text_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = [
+    "network",
+    "activation",
+    "layer",
+    "log10_median",
+    "log10_q05",
+    "log10_q95",
+    "share_zero",
+    "share_zero_theory",
+]
+PROBABILITIES = (0.5, 0.9, 0.99)
+
+
+def record(profile: Profile, table: Table, recorder: Recorder) -> None:
+    """The rows of one network, and what was particular about it."""
+    network, found = profile.network, profile.sample
+    table.extend(
+        (
+            network.rows,
+            network.activation,
+            layer + 1,
+            *(None if math.isnan(q) else q for q in profile.quantiles[:, layer].tolist()),
+            float(profile.shares[layer]),
+            survival.share_zero(profile.theory[layer]) if profile.theory else None,
+        )
+        for layer in range(network.depth - 1)
+    )
+    kept = found.log10.shape[1]
+    if kept < found.draws:
+        recorder.log(
+            f"{network.title}: quantiles are over the first {kept} of {found.draws} draws, to bound "
+            "memory; shares of zeros are over all"
+        )
+    if found.beyond:
+        recorder.warn(
+            f"{network.title}: {found.beyond} gradients are so small that even their logarithm has no "
+            "float64; they enter the quantiles as 10^-4e289"
+        )
+    accuracy = found.rounding.accuracy
+    recorder.log(
+        f"{network.title}: {found.draws} draws, {found.alive} without a layer of a <= 0 alone; rounding "
+        + ("may change signs" if math.isinf(accuracy) else f"moves log10 by up to {accuracy:.1e}"),
+        screen=accuracy > 1e-9,
+    )
+
+
+def summary(depth: int, profiles: list[Profile]) -> dict[str, Any]:
+    rows = []
+    for p in profiles:
+        n, s = p.network, p.sample
+        rows.append(
+            {
+                "network": n.name,
+                "activation": n.activation,
+                "depth": n.depth,
+                "width": n.width,
+                "residual": n.residual,
+                "rows": n.rows,
+                "draws": s.draws,
+                "quantile_draws": s.log10.shape[1],
+                "decades_per_layer": p.slope[0] if p.slope else None,
+                "decades_per_layer_error": p.slope[1] if p.slope else None,
+                "log10_first_layer": p.quantiles[0, 0],
+                "log10_last_layer": p.quantiles[0, -1],
+                "share_zero_first_layer": p.shares[0],
+                "share_zero_first_layer_theory": p.zero_theory,
+                "share_alive": s.alive / s.draws if n.plain_relu else None,
+                "log10_accuracy": s.rounding.accuracy,
+            }
+        )
+    alive = {str(m): math.exp(survival.log_alive(m, depth)) for m in WIDTHS}
+    needed = {f"{p:g}": survival.width_alive(p, depth) for p in PROBABILITIES}
+    return {"networks": rows, "relu_alive": {"probability": alive, "width_needed": needed}}
+
+
+def answers(setting: Setting, depth: int, profiles: list[Profile]) -> list[str]:
+    header = [
+        "network",
+        "depth",
+        "decades a layer",
+        "|gradient| at layer 1",
+        "last",
+        "zero",
+        "theory",
+    ]
+    rows = []
+    for p in profiles:
+        fall = f"{p.slope[0]:.4g} ± {p.slope[1]:.1g}" if p.slope else ""
+        ends = [
+            "all zero" if math.isnan(q) else f"10^{q:.5g}" for q in p.quantiles[0, [0, -1]].tolist()
+        ]
+        law = "" if p.zero_theory is None else f"{p.zero_theory:.6g}"
+        name = f"{p.network.activation} {p.network.name}"
+        rows.append([name, str(p.network.depth), fall, *ends, f"{p.shares[0]:.6g}", law])
+    lines = [
+        *text_table(header, rows),
+        "",
+        "|gradient| is the median of the draws where it is not zero, zero the share of those where it is",
+        "(at layer 1); decades a layer is its fall towards the input.",
+    ]
+    if setting.random and any(p.network.plain_relu for p in profiles):
+        m = next((p.network.width for p in profiles if p.network.width > 1), 2)
+        needed = ", ".join(f"{p:g} with {survival.width_alive(p, depth)}" for p in PROBABILITIES)
+        lines += [
+            f"A ReLU network {m} wide is alive at depth {depth} with probability "
+            f"(1 - 1/{2**m})^{depth - 2} = {math.exp(survival.log_alive(m, depth)):.2g};",
+            f"probability and the units a layer it takes: {needed}.",
+        ]
+    return lines
+
+
+# ------------------------------------------------------------------------------------- figures
+
+
+def figures(setting: Setting, profiles: list[Profile], curves: list[Curve]) -> list[Plot]:
+    drawn = [p for p in profiles if np.isfinite(p.quantiles[0]).any()]
+    found = []
+    if drawn:
+        ends = "; ".join(
+            f"{p.network.title}: from {p.quantiles[0, -1]:.4g} to {p.quantiles[0, 0]:.4g}"
+            for p in drawn
+        )
+        all_zero = [p.network.title for p in profiles if p not in drawn]
+        none = f" Zero in every draw: {', '.join(all_zero)}." if all_zero else ""
+        found.append(
+            Plot(
+                "gradients",
+                "Gradients against the layer",
+                "Median of log10 |∂E/∂w_11| over the draws where it is not zero, and the band from 5 to "
+                f"95 %.{none}",
+                f"log10 of the median gradient from the last layer to the first: {ends}.{none}",
+                lambda: _gradients_figure(setting, profiles),
+            )
+        )
+    first = [p for p in drawn if not p.network.shallow and np.isfinite(p.quantiles[0, 0])]
+    if first:
+        middles = "; ".join(f"{p.network.title}: {p.quantiles[0, 0]:.4g}" for p in first)
+        found.append(
+            Plot(
+                "histogram",
+                "Gradients of the first layer",
+                "log10 |∂E/∂w_11| at layer 1 over the draws where it is not zero.",
+                f"Histograms of log10 |gradient| at layer 1; medians {middles}.",
+                lambda: _histogram_figure(first),
+            )
+        )
+    if curves:
+        last = ", ".join(f"{c.zeros[-1] / c.draws:.4g} at width {c.width}" for c in curves)
+        found.append(
+            Plot(
+                "zeros",
+                "Share of zero gradients against depth",
+                "ReLU networks, ∂E/∂w_11 at layer 1: lines are theory, 1 − (1 − 2^−m)^(H−1)/2 for H "
+                "hidden layers of m units; points are drawn networks.",
+                f"Share of zero gradients at depth {curves[0].depths[-1]}: {last}.",
+                lambda: _zeros_figure(curves),
+            )
+        )
+    chains = [p for p in profiles if not p.network.shallow and p.network.width == 1] or profiles
+    ranges = "; ".join(
+        f"{p.network.title}: h' between {p.sample.slopes.min():.4g} and {p.sample.slopes.max():.4g}"
+        for p in chains
+    )
+    found.append(
+        Plot(
+            "slopes",
+            "h'(a) along one network",
+            "h'(a) of the first unit of each hidden layer, along the first draw: the gradient is "
+            "multiplied by it at every layer.",
+            ranges,
+            lambda: _slopes_figure(chains),
+        )
+    )
+    return found
+
+
+def _label(network: Network) -> str:
+    return f"{network.activation} {network.name}"
+
+
+def _style(network: Network) -> tuple[str, Any]:
+    """One colour a kind of network; networks drawn alive are dashed."""
+    kinds = [("sigmoid", False), ("relu", False), ("relu", True)]
+    kind = (network.activation, network.width > 1)
+    index = kinds.index(kind) if kind in kinds else 3
+    return plots.colour(index), plots.dash(1 if network.alive else 0)
+
+
+def _gradients_figure(setting: Setting, profiles: list[Profile]) -> Figure:
+    depths = list(dict.fromkeys(p.network.shallow for p in profiles))
+    figure = plots.new_figure(10.0 if len(depths) > 1 else 7.2, 4.6)
+    ratios = [2.4, 1.0][: len(depths)]
+    axes = np.atleast_1d(figure.subplots(1, len(depths), width_ratios=ratios))
+    for ax, shallow in zip(axes, depths, strict=True):
+        shown = [p for p in profiles if p.network.shallow == shallow]
+        for p in shown:
+            colour, dash = _style(p.network)
+            label = _label(p.network)
+            layers = np.arange(1, p.network.depth)
+            median, low, high = p.quantiles
+            if np.isnan(median).all():
+                ax.plot([], [], " ", label=f"{label}: zero in every draw")
+                continue
+            few = {"marker": "o", "markersize": 3.5} if p.network.depth <= 20 else {}
+            ax.plot(layers, median, color=colour, linestyle=dash, label=label, **few)
+            ax.fill_between(layers, low, high, color=colour, alpha=0.15, linewidth=0)
+            if (p.network.name, p.network.activation, p.network.residual) == (
+                "chain",
+                "sigmoid",
+                False,
+            ) and setting.scale:
+                bound = median[-1] - least_slope(setting) * (layers[-1] - layers)
+                ax.plot(
+                    layers,
+                    bound,
+                    color=plots.GREY,
+                    linestyle=plots.dash(3),
+                    linewidth=1.0,
+                    label="|w|/4 a layer, the most a sigmoid lets through",
+                )
+        ax.set_xlabel("layer l")
+        ax.set_title(f"depth {shown[0].network.depth}")
+        ax.legend(loc="upper left" if shallow else "best", fontsize=8)
+    axes[0].set_ylabel("log10 |∂E/∂w_11|")
+    return figure
+
+
+def _histogram_figure(profiles: list[Profile]) -> Figure:
+    figure = plots.new_figure(7.2, 4.2)
+    axes = figure.add_subplot()
+    for p in profiles:
+        values = p.sample.log10[0]
+        values = values[np.isfinite(values)]
+        colour, dash = _style(p.network)
+        axes.hist(
+            values,
+            bins=min(60, max(5, int(len(values) ** 0.5))),
+            histtype="stepfilled",
+            facecolor=(colour, 0.25),
+            edgecolor=colour,
+            linestyle=dash,
+            linewidth=1.2,
+            label=f"{_label(p.network)} ({len(values)} draws)",
+        )
+    axes.set_xlabel("log10 |∂E/∂w_11| at layer 1")
+    axes.set_ylabel("draws")
+    axes.set_title(f"depth {profiles[0].network.depth}")
+    # The legend stands above the highest bar.
+    axes.margins(y=0.08 + 0.09 * len(profiles))
+    axes.legend(loc="upper left")
+    return figure
+
+
+def _zeros_figure(curves: list[Curve]) -> Figure:
+    figure = plots.new_figure(7.2, 4.4)
+    axes = figure.add_subplot()
+    fine = np.unique(np.geomspace(3, curves[0].depths[-1], 200).round())
+    for i, curve in enumerate(curves):
+        law = [
+            survival.share_zero(survival.log_nonzero(curve.width, int(depth), 1)) for depth in fine
+        ]
+        axes.plot(fine, law, color=plots.colour(i))
+        axes.plot(
+            curve.depths,
+            curve.zeros / curve.draws,
+            linestyle="",
+            marker=plots.MARKERS[i],
+            markersize=4.5,
+            color=plots.colour(i),
+            label=f"{curve.width} ({curve.draws} draws)",
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("depth (layers)")
+    axes.set_ylabel("share of gradients that are zero, layer 1")
+    plots.legend(axes, outside=True, title="units a layer")
+    return figure
+
+
+def _slopes_figure(profiles: list[Profile]) -> Figure:
+    figure = plots.new_figure(7.2, 4.2)
+    axes = figure.add_subplot()
+    for p in profiles:
+        colour, dash = _style(p.network)
+        axes.plot(
+            np.arange(2, p.network.depth),
+            p.sample.slopes,
+            color=colour,
+            linestyle=dash,
+            linewidth=1.2,
+            label=_label(p.network),
+        )
+    axes.set_xlabel("layer")
+    axes.set_ylabel("h'(a)")
+    axes.set_title(f"the first draw, depth {profiles[0].network.depth}")
+    axes.margins(y=0.06 + 0.06 * len(profiles))
+    axes.legend(loc="upper right")
+    return figure
