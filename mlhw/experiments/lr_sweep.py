@@ -271,6 +271,10 @@ def largest_oscillates(e: Evidence) -> Check:
         )
     if smallest.eta >= e.problem.monotone_eta:
         return not_applicable(f"no rate is below 2/L = {e.problem.monotone_eta:.4g}")
+    if e.problem.optimum is None and not largest.oscillates:
+        return not_applicable(
+            "the classes are separable: the curvature vanishes along the way, and any rate can settle"
+        )
     return check(
         largest.oscillates and not smallest.oscillates,
         measured={f"eta {curve.eta:g}": len(curve.rises) for curve in (largest, smallest)},

@@ -410,10 +410,10 @@ def _curve(axes: Any, x: np.ndarray, curves: np.ndarray, index: int, **style: An
     axes.plot(x, _median(curves), color=plots.colour(index), linewidth=1.0, **style)
 
 
-def _limit_axis(axes: Any, e: Evidence, curves: np.ndarray) -> None:
+def _limit_axis(axes: Any, curves: np.ndarray) -> None:
     """A logarithmic axis where one rate is far above the others, so that all can be seen."""
     finite = curves[np.isfinite(curves)]
-    if len(finite) and finite.min() > 0 and finite.max() > 20 * np.median(finite):
+    if len(finite) and finite.min() > 0 and finite.max() > 8 * np.median(finite):
         axes.set_yscale("log")
 
 
@@ -427,7 +427,7 @@ def _nll_figure(e: Evidence) -> Figure:
         axes.axhline(
             e.problem.optimum.nll, color="black", linestyle=":", linewidth=1, label="optimum"
         )
-    _limit_axis(axes, e, e.nll)
+    _limit_axis(axes, e.nll)
     axes.set(xlabel="epoch", ylabel="NLL (mean over the points)")
     plots.legend(axes, outside=True)
     return figure
@@ -445,7 +445,7 @@ def _online_figure(e: Evidence) -> Figure:
             _curve(axes, x, curves[:, :, i], i, label=eta_label(eta))
         axes.set_title(title)
         axes.set_xlabel("epoch")
-    _limit_axis(left, e, e.online)
+    _limit_axis(left, e.nll)
     left.set_ylabel("NLL (mean over the points)")
     plots.legend(right, outside=True)
     return figure
