@@ -84,7 +84,8 @@ def local_limits(X: np.ndarray, W: np.ndarray) -> np.ndarray:
         hessians += (e / (1.0 + e) ** 2).T @ products
     largest = np.linalg.eigvalsh(hessians.reshape(-1, d, d) / n)[:, -1]
     with np.errstate(divide="ignore", over="ignore"):
-        return np.where(largest > 0, 2.0 / largest, np.inf)
+        limits: np.ndarray = np.where(largest > 0, 2.0 / largest, np.inf)
+    return limits
 
 
 def local_limit(X: np.ndarray, w: np.ndarray) -> float:
@@ -120,7 +121,8 @@ def largest_mean_curvature(
         best = np.maximum(best, np.maximum(*means))
         low, high = np.where(upper, middle, low), np.where(upper, high, middle)
         left, right = np.where(upper, centre, left), np.where(upper, right, centre)
-    return best
+    bound: np.ndarray = best
+    return bound
 
 
 def monotone_eta(X: np.ndarray) -> float:
