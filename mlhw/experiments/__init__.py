@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXPERIMENTS: dict[str, str] = {
     "lr-sweep": "logistic regression by gradient descent at several learning rates",
     "sgd-sweep": "logistic regression by stochastic gradient descent, against gradient descent",
+    "vanishing": "gradients through very deep chains and bipartite networks, sigmoid and ReLU",
 }
 
 

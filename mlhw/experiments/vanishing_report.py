@@ -55,11 +55,11 @@ def record(profile: Profile, table: Table, recorder: Recorder) -> None:
             f"{network.title}: {found.beyond} gradients are so small that even their logarithm has no "
             "float64; they enter the quantiles as 10^-4e289"
         )
+    alive = f", {found.alive} alive" if network.plain_relu else ""
     accuracy = found.rounding.accuracy
+    moves = "may change signs" if math.isinf(accuracy) else f"moves log10 by up to {accuracy:.1e}"
     recorder.log(
-        f"{network.title}: {found.draws} draws, {found.alive} without a layer of a <= 0 alone; rounding "
-        + ("may change signs" if math.isinf(accuracy) else f"moves log10 by up to {accuracy:.1e}"),
-        screen=accuracy > 1e-9,
+        f"{network.title}: {found.draws} draws{alive}; rounding {moves}", screen=accuracy > 1e-9
     )
 
 
@@ -170,7 +170,8 @@ def figures(setting: Setting, profiles: list[Profile], curves: list[Curve]) -> l
                 "zeros",
                 "Share of zero gradients against depth",
                 "ReLU networks, ∂E/∂w_11 at layer 1: lines are theory, 1 − (1 − 2^−m)^(H−1)/2 for H "
-                "hidden layers of m units; points are drawn networks.",
+                "hidden layers of m units; points are drawn networks, the same at every depth, with the "
+                "95 % error of their number.",
                 f"Share of zero gradients at depth {curves[0].depths[-1]}: {last}.",
                 lambda: _zeros_figure(curves),
             )
@@ -206,42 +207,46 @@ def _style(network: Network) -> tuple[str, Any]:
 
 
 def _gradients_figure(setting: Setting, profiles: list[Profile]) -> Figure:
-    depths = list(dict.fromkeys(p.network.shallow for p in profiles))
-    figure = plots.new_figure(10.0 if len(depths) > 1 else 7.2, 4.6)
-    ratios = [2.4, 1.0][: len(depths)]
-    axes = np.atleast_1d(figure.subplots(1, len(depths), width_ratios=ratios))
-    for ax, shallow in zip(axes, depths, strict=True):
-        shown = [p for p in profiles if p.network.shallow == shallow]
+    parts = [
+        [p for p in profiles if p.network.shallow == shallow]
+        for shallow in dict.fromkeys(p.network.shallow for p in profiles)
+    ]
+    figure = plots.new_figure(11.0 if len(parts) > 1 else 8.4, 4.6)
+    panels = figure.subplots(1, len(parts), width_ratios=[2.4, 1.0][: len(parts)], squeeze=False)[0]
+    for axes, shown in zip(panels, parts, strict=True):
         for p in shown:
-            colour, dash = _style(p.network)
-            label = _label(p.network)
-            layers = np.arange(1, p.network.depth)
-            median, low, high = p.quantiles
-            if np.isnan(median).all():
-                ax.plot([], [], " ", label=f"{label}: zero in every draw")
-                continue
-            few = {"marker": "o", "markersize": 3.5} if p.network.depth <= 20 else {}
-            ax.plot(layers, median, color=colour, linestyle=dash, label=label, **few)
-            ax.fill_between(layers, low, high, color=colour, alpha=0.15, linewidth=0)
-            if (p.network.name, p.network.activation, p.network.residual) == (
-                "chain",
-                "sigmoid",
-                False,
-            ) and setting.scale:
-                bound = median[-1] - least_slope(setting) * (layers[-1] - layers)
-                ax.plot(
-                    layers,
-                    bound,
-                    color=plots.GREY,
-                    linestyle=plots.dash(3),
-                    linewidth=1.0,
-                    label="|w|/4 a layer, the most a sigmoid lets through",
-                )
-        ax.set_xlabel("layer l")
-        ax.set_title(f"depth {shown[0].network.depth}")
-        ax.legend(loc="upper left" if shallow else "best", fontsize=8)
-    axes[0].set_ylabel("log10 |∂E/∂w_11|")
+            _profile_line(axes, p, setting)
+        axes.set_xlabel("layer l")
+        axes.set_title(f"depth {shown[0].network.depth}")
+    panels[0].set_ylabel("log10 |∂E/∂w_11|")
+    # The smaller depth shows no network that the other does not.
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8.5)
     return figure
+
+
+def _profile_line(axes: Any, p: Profile, setting: Setting) -> None:
+    """Median and band of one network; a sigmoid chain's bound beside."""
+    network = p.network
+    colour, dash = _style(network)
+    layers = np.arange(1, network.depth)
+    median, low, high = p.quantiles
+    label = _label(network)
+    if np.isnan(median).all():
+        label += f"\n(depth {network.depth}: zero in every draw)"
+    few = {"marker": "o", "markersize": 3.5} if network.depth <= 20 else {}
+    axes.plot(layers, median, color=colour, linestyle=dash, label=label, **few)
+    axes.fill_between(layers, low, high, color=colour, alpha=0.15, linewidth=0)
+    if (network.activation, network.width, network.residual) == ("sigmoid", 1, False):
+        bound = median[-1] - least_slope(setting) * (layers[-1] - layers)
+        axes.plot(
+            layers,
+            bound,
+            color=plots.GREY,
+            linestyle=plots.dash(3),
+            linewidth=1.0,
+            label="|w|/4 a layer, the most\nthat a sigmoid lets through",
+        )
 
 
 def _histogram_figure(profiles: list[Profile]) -> Figure:
@@ -279,9 +284,12 @@ def _zeros_figure(curves: list[Curve]) -> Figure:
             survival.share_zero(survival.log_nonzero(curve.width, int(depth), 1)) for depth in fine
         ]
         axes.plot(fine, law, color=plots.colour(i))
-        axes.plot(
+        share = curve.zeros / curve.draws
+        axes.errorbar(
             curve.depths,
-            curve.zeros / curve.draws,
+            share,
+            yerr=1.96 * np.sqrt(share * (1 - share) / curve.draws),
+            elinewidth=0.8,
             linestyle="",
             marker=plots.MARKERS[i],
             markersize=4.5,
@@ -311,6 +319,5 @@ def _slopes_figure(profiles: list[Profile]) -> Figure:
     axes.set_xlabel("layer")
     axes.set_ylabel("h'(a)")
     axes.set_title(f"the first draw, depth {profiles[0].network.depth}")
-    axes.margins(y=0.06 + 0.06 * len(profiles))
-    axes.legend(loc="upper right")
+    plots.legend(axes, outside=True)
     return figure

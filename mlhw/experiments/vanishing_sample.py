@@ -29,7 +29,7 @@ Array = np.ndarray[Any, Any]
 KEPT = 2**25
 # Widths whose survival is drawn against depth, and the most random weights spent on one of them.
 WIDTHS = (1, 2, 4, 8, 16)
-WEIGHTS_SPENT = 1.2e7
+WEIGHTS_SPENT = 2e7
 
 
 # ------------------------------------------------------------------------------------- sample

@@ -137,7 +137,7 @@ def binomial_band(n: Array, probability: Array, error: float) -> tuple[Array, Ar
     """
     from scipy.special import bdtr, bdtrc
 
-    n, probability = np.broadcast_arrays(np.asarray(n, dtype=np.float64), probability)
+    n, probability = np.broadcast_arrays(np.asarray(n, dtype=np.int64), probability)
     low = _first(n, lambda k: bdtr(k, n, probability) > error / 2)
     # P(X ≥ k) = bdtrc(k − 1); the first k where it has become unlikely is one too high.
     high = _first(n + 1, lambda k: (k > n) | (bdtrc(k - 1, n, probability) <= error / 2)) - 1

@@ -1,0 +1,69 @@
+"""How each claim of vanishing is made to fail."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from mlhw.maths import log_activations, survival
+from mlhw.maths.log_activations import KINK_SLOPE, LOG_ACTIVATIONS, Forms
+
+COMMAND = ["--depth", "30", "--draws", "500"]
+
+
+def scale_slope(monkeypatch: pytest.MonkeyPatch, name: str, factor: float) -> None:
+    """h' of one activation times ``factor``."""
+    true = LOG_ACTIVATIONS[name]
+
+    def scaled(sign: Any, log: Any) -> Forms:
+        h = true(sign, log)
+        return h._replace(slope_log=h.slope_log + math.log(factor))
+
+    monkeypatch.setitem(LOG_ACTIVATIONS, name, scaled)
+
+
+def sigmoid_slope_up_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    scale_slope(monkeypatch, "sigmoid", 4.0)
+
+
+def relu_leaks_in_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOG_ACTIVATIONS, "relu", log_activations.leaky_relu)
+
+
+def relu_slope_one_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    scale_slope(monkeypatch, "relu", 0.5)
+
+
+def relu_leaks_in_wide_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINK_SLOPE, "relu", log_activations.LEAK)
+
+
+def layers_die_half_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = survival.log_nonzero
+    monkeypatch.setattr(
+        survival, "log_nonzero", lambda width, *rest, **given: true(width + 1, *rest, **given)
+    )
+
+
+def one_tail_of_the_logistic_slope(monkeypatch: pytest.MonkeyPatch) -> None:
+    """log h' = −|a| − log1p(e^−|a|), without the factor 2."""
+    true = LOG_ACTIVATIONS["sigmoid"]
+
+    def wrong(sign: Any, log: Any) -> Forms:
+        h = true(sign, log)
+        size = log_activations._magnitude(sign, log)
+        return h._replace(slope_log=(h.slope_log - size) / 2.0)
+
+    monkeypatch.setitem(LOG_ACTIVATIONS, "sigmoid", wrong)
+
+
+TAMPERINGS = {
+    "sigmoid-vanishes": sigmoid_slope_up_to_one,
+    "relu-chain-zeros": relu_leaks_in_chains,
+    "relu-chain-product": relu_slope_one_half,
+    "bipartite-zeros": relu_leaks_in_wide_networks,
+    "zero-shares": layers_die_half_as_often,
+    "autograd": one_tail_of_the_logistic_slope,
+}
