@@ -82,6 +82,17 @@ class Gradients:
         return iter([*self.weights, *self.deltas])
 
 
+def weight_name(network: Network, layer: int, row: int, column: int) -> str:
+    """``dE/dw_12^(3)`` for the entry (0, 1) of W^(3); with a comma where indices have two digits."""
+    comma = "," if max(network.layers) + network.bias > 9 else ""
+    return f"dE/dw_{row + 1}{comma}{column + 1}^({layer})"
+
+
+def delta_name(layer: int, unit: int, n: int | None = None) -> str:
+    """``delta_1^(4)`` for unit 0 of layer 4, ``delta_1^(4)[2]`` for input 1 of a batch."""
+    return f"delta_{unit + 1}^({layer})" + ("" if n is None else f"[{n + 1}]")
+
+
 @dataclass(frozen=True)
 class Activity:
     """What the forward pass leaves: ``z[l-1]`` is z^(l), l = 1 … L; ``a[l-2]`` is a^(l), l = 2 … L."""

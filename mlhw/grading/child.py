@@ -1,0 +1,159 @@
+"""The program that runs somebody's file: started alone, knows no expected value, returns numbers.
+
+It is run as ``python -I -B child.py FD`` with an empty environment. On stdin come one line of JSON and
+the arrays as raw float64; on FD go messages, each one line of JSON and, for a result, its arrays.
+Nothing of mlhw is imported, so that it starts fast and holds nothing that would be worth reading.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import traceback
+from typing import Any
+
+
+def main() -> None:
+    # One thread: faster for small arrays, and the memory limit is not spent on idle buffers.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    import numpy as np
+
+    os.environ.clear()
+    channel = int(sys.argv[1])
+    request = json.loads(sys.stdin.buffer.readline())
+    calls = [
+        [np.frombuffer(sys.stdin.buffer.read(8 * math.prod(s))).reshape(s).copy() for s in shapes]
+        for shapes in request["calls"]
+    ]
+    _limit(request["memory"], request["seconds"])
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silence, stream)
+    _send(channel, {"ready": True})
+    try:
+        function = _load(request["path"], request["function"])
+        for number, (*weights, x, t) in enumerate(calls):
+            try:
+                message, data = _result(function(weights, x, t), request["most"])
+            except Exception as error:
+                if number < request["required"]:
+                    raise
+                # A function for one input need not take a batch.
+                message, data = {"refused": _say(error)}, b""
+            _send(channel, message, data)
+    except BaseException as error:
+        _send(channel, {"error": _say(error), "line": _line(error, request["path"])})
+    _send(channel, {"done": True})
+
+
+def _load(path: str, name: str) -> Any:
+    from importlib.machinery import SourceFileLoader
+    from importlib.util import module_from_spec, spec_from_loader
+
+    # At the end, so that a neighbour called random.py does not stand in for Python's.
+    sys.path.append(os.path.dirname(path))
+    sys.argv = [path]
+    loader = SourceFileLoader("implementation", path)
+    spec = spec_from_loader("implementation", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    sys.modules["implementation"] = module
+    loader.exec_module(module)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise TypeError(
+            f"{name} is no function" if hasattr(module, name) else f"no function {name}"
+        )
+    return function
+
+
+def _result(returned: Any, most: int) -> tuple[dict[str, Any], bytes]:
+    """What a function returned as a message and its numbers; TypeError for what is no answer."""
+    gradients, deltas = returned, None
+    if isinstance(returned, dict):
+        if "gradients" not in returned:
+            keys = ", ".join(map(str, list(returned)[:5]))
+            raise TypeError(f"the dict needs the key 'gradients' (it has: {keys})")
+        gradients, deltas = returned["gradients"], returned.get("deltas")
+    arrays = _arrays(gradients, "gradients")
+    more = [] if deltas is None else _arrays(deltas, "deltas")
+    message: dict[str, Any] = {
+        "gradients": [array.shape for array in arrays],
+        "deltas": None if deltas is None else [array.shape for array in more],
+    }
+    # Shapes that cannot be right are judged without the numbers.
+    message["sent"] = sum(array.size for array in [*arrays, *more]) <= most
+    return message, b"".join(a.tobytes() for a in [*arrays, *more]) if message["sent"] else b""
+
+
+def _arrays(values: Any, what: str) -> list[Any]:
+    import numpy as np
+
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(f"{what} must be a list of arrays, not {type(values).__name__}")
+    found = []
+    for number, value in enumerate(values, start=1):
+        if hasattr(value, "detach"):  # a torch tensor
+            value = value.detach().cpu().numpy()
+        try:
+            array = np.asarray(value)
+        except Exception as error:
+            raise TypeError(f"{what}[{number - 1}] is no array: {error}") from None
+        if array.dtype.kind not in "fiub":
+            name = type(value).__name__ if array.dtype.kind == "O" else array.dtype.name
+            raise TypeError(f"{what}[{number - 1}] must hold numbers, not {name}")
+        found.append(np.ascontiguousarray(array, dtype=np.float64))
+    return found
+
+
+def _limit(memory: int, seconds: float) -> None:
+    """Memory beyond what is in use now, file sizes, no core dumps; ends by itself if left alone."""
+    import resource
+
+    used = 0
+    if os.path.exists("/proc/self/statm"):
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 16 << 20,
+        resource.RLIMIT_AS: used + memory,
+    }
+    for kind, limit in limits.items():
+        try:
+            resource.setrlimit(kind, (limit, limit))
+        except (ValueError, OSError):  # some systems have no such limit
+            continue
+    signal.alarm(int(seconds) + 60)
+
+
+def _send(channel: int, message: dict[str, Any], data: bytes = b"") -> None:
+    left = memoryview(json.dumps(message).encode() + b"\n" + data)
+    while left:
+        left = left[os.write(channel, left) :]
+
+
+def _say(error: BaseException) -> str:
+    """``ZeroDivisionError: division by zero``, one line, whatever its ``__str__`` does."""
+    try:
+        # A syntax error's own text repeats the place.
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        text = " ".join(text[:2000].split())[:500]
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _line(error: BaseException, path: str) -> int | None:
+    """The last line of the file that the error came through."""
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return error.lineno
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+    return lines[-1] if lines else None
+
+
+if __name__ == "__main__":
+    main()

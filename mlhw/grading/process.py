@@ -1,0 +1,225 @@
+"""Somebody's file in a process of its own: limits on time, memory and what it may send.
+
+The process returns numbers and nothing else; what it prints is thrown away, and what it sends is
+parsed as JSON and raw floats. It is killed with all its children when it has answered or time is up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MEMORY = 2 << 30
+"""Bytes that the process may use beyond what Python and NumPy take."""
+
+STARTUP = 60.0
+"""Seconds that Python and NumPy may take to load; the time limit counts from then on."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call returned. ``numbers`` are the arrays, or None where they were too many to send.
+
+    ``deltas`` counts how many of the last ``shapes`` are deltas, None without any. ``refused`` says
+    why an optional call failed.
+    """
+
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    deltas: int | None = None
+    numbers: list[np.ndarray] | None = None
+    refused: str | None = None
+
+
+@dataclass
+class Outcome:
+    """How a process ended: ``answers`` in the order of the calls, an ``error`` or a ``timeout``."""
+
+    answers: list[Answer] = field(default_factory=list)
+    error: str | None = None
+    timeout: bool = False
+    seconds: float = 0.0
+
+
+def call_in_process(
+    path: Path,
+    function: str,
+    calls: Sequence[Sequence[np.ndarray]],
+    *,
+    required: int,
+    time_limit: float,
+) -> Outcome:
+    """Call ``function`` of the file with each of ``calls``: the weights, then x and t.
+
+    Calls from number ``required`` on may fail. Never raises for what the file does.
+    """
+    most = 4 * max(sum(array.size for array in call) for call in calls) + 1000
+    request = {
+        "path": str(path),
+        "function": function,
+        "calls": [[array.shape for array in call] for call in calls],
+        "required": required,
+        "memory": MEMORY,
+        "seconds": time_limit,
+        "most": most,
+    }
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as inputs:
+        inputs.write(json.dumps(request).encode() + b"\n")
+        for call in calls:
+            for array in call:
+                inputs.write(array.astype(float).tobytes())
+        inputs.seek(0)
+        with _Process(inputs, folder) as process:
+            return _listen(process, len(calls), most, time_limit)
+
+
+class _Process:
+    """The child with the reading end of its channel; leaving kills it and its whole group."""
+
+    def __init__(self, inputs: IO[bytes], folder: str) -> None:
+        self._inputs, self._folder = inputs, folder
+
+    def __enter__(self) -> _Process:
+        self.channel, theirs = os.pipe()
+        try:
+            self._child = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-I",
+                    "-B",
+                    str(Path(__file__).with_name("child.py")),
+                    str(theirs),
+                ],
+                stdin=self._inputs,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd=self._folder,
+                pass_fds=[theirs],
+                start_new_session=True,
+            )
+        finally:
+            os.close(theirs)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Before the child is waited for: its number, and so its group's, cannot be used anew yet.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        os.close(self.channel)
+
+    def read(self, seconds: float) -> bytes | None:
+        """What came within ``seconds``: b"" at the end, None if nothing came."""
+        ready, _, _ = select.select([self.channel], [], [], seconds)
+        return os.read(self.channel, 1 << 16) if ready else None
+
+    @property
+    def ended(self) -> bool:
+        found = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return found is not None
+
+    def how_it_ended(self) -> str:
+        """A sentence for a process that ended without having said so."""
+        found = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)
+        assert found is not None
+        if found.si_code == os.CLD_EXITED:
+            return f"the process ended itself (exit code {found.si_status})"
+        return f"the process was killed by {signal.Signals(found.si_status).name}"
+
+
+class _Garbled(Exception):
+    """What came is not in the protocol: the file wrote into the channel itself."""
+
+
+def _listen(process: _Process, calls: int, most: int, time_limit: float) -> Outcome:
+    outcome = Outcome()
+    buffer = bytearray()
+    ready = False
+    started = time.monotonic()
+    deadline = started + STARTUP
+    cap = 8 * most * (calls + 1) + (1 << 20)
+    received = 0
+    try:
+        while True:
+            for message, numbers in _messages(buffer, most):
+                if "ready" in message and not ready:
+                    ready = True
+                    started = time.monotonic()
+                    deadline = started + time_limit
+                elif "error" in message:
+                    line = f" (line {int(message['line'])})" if message.get("line") else ""
+                    outcome.error = str(message["error"])[:600] + line
+                elif "done" in message:
+                    return outcome
+                else:
+                    outcome.answers.append(_answer(message, numbers))
+            left = deadline - time.monotonic()
+            if left <= 0:
+                outcome.timeout = ready
+                outcome.error = None if ready else "Python did not start in time"
+                return outcome
+            data = process.read(min(left, 0.05))
+            received += len(data or b"")
+            if data == b"" or (data is None and process.ended):
+                outcome.error = outcome.error or process.how_it_ended()
+                return outcome
+            if received > cap or len(outcome.answers) > calls:
+                raise _Garbled
+            buffer += data or b""
+    except (_Garbled, ValueError, TypeError, KeyError):
+        outcome.error = "the process sent something that is no answer"
+        return outcome
+    finally:
+        outcome.seconds = time.monotonic() - started
+
+
+def _messages(buffer: bytearray, most: int) -> list[tuple[dict[str, Any], list[np.ndarray]]]:
+    """The whole messages at the front of ``buffer``, taken off it."""
+    import numpy as np
+
+    found = []
+    while (end := buffer.find(b"\n")) >= 0:
+        message = json.loads(buffer[:end])
+        if not isinstance(message, dict):
+            raise _Garbled
+        shapes: list[list[int]] = []
+        if message.get("sent"):
+            shapes = [*message["gradients"], *(message["deltas"] or [])]
+        sizes = [int(np.prod(shape, dtype=object)) for shape in shapes]
+        if any(size < 0 for size in sizes) or sum(sizes) > most:
+            raise _Garbled
+        if len(buffer) < end + 1 + 8 * sum(sizes):
+            break
+        position, numbers = end + 1, []
+        for shape, size in zip(shapes, sizes, strict=True):
+            part = bytes(buffer[position : position + 8 * size])
+            numbers.append(np.frombuffer(part).reshape(shape))
+            position += 8 * size
+        del buffer[:position]
+        found.append((message, numbers))
+    return found
+
+
+def _answer(message: dict[str, Any], numbers: list[np.ndarray]) -> Answer:
+    if "refused" in message:
+        return Answer(refused=str(message["refused"])[:600])
+    deltas = message["deltas"]
+    return Answer(
+        shapes=[tuple(map(int, s)) for s in [*message["gradients"], *(deltas or [])]],
+        deltas=None if deltas is None else len(deltas),
+        numbers=numbers if message["sent"] else None,
+    )

@@ -1,0 +1,209 @@
+"""Back-propagation held against three independent ways, entry by entry, for one network.
+
+The relative error of an entry is |difference| / max |entry| of the δ vector or weight matrix that it
+belongs to: an entry that nearly cancels has no accuracy of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mlhw.maths.activations import ACTIVATIONS
+from mlhw.maths.derivatives import autograd, complex_step, complex_step_along
+from mlhw.maths.differences import Kink, difference_along, finite_differences
+from mlhw.maths.network import (
+    LINKS,
+    LOSSES,
+    OUTPUTS,
+    Array,
+    Gradients,
+    Network,
+    backprop,
+    delta_name,
+    weight_name,
+)
+
+WAYS = ("autograd", "complex_step", "finite_difference")
+TOLERANCES = {"autograd": 1e-12, "complex_step": 1e-12, "finite_difference": 1e-8}
+
+RESOLVED = 1e-9
+"""A finite difference counts if its own estimate of its relative error is below this."""
+
+MOST_WEIGHTS = 4_000
+"""Beyond so many weights the slow ways check so many random ones, and three random directions."""
+
+DIRECTIONS = 3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network with its weights, inputs X (N, n_1) and targets T (N, n_L)."""
+
+    name: str
+    network: Network
+    weights: list[Array]
+    X: Array
+    T: Array
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The entry of one network that agrees least with a way's."""
+
+    error: float
+    network: str = ""
+    quantity: str = ""
+    analytic: float = 0.0
+    reference: float = 0.0
+
+
+@dataclass
+class Comparison:
+    """All that was found for one network.
+
+    ``found`` has the gradients of each way that applies, NaN where an entry was not worked out;
+    ``errors`` the relative errors, NaN also where a difference is at a kink or cannot resolve the
+    entry. ``checked`` is the number of weights that the slow ways worked out.
+    """
+
+    problem: Problem
+    analytic: Gradients
+    found: dict[str, Gradients]
+    errors: dict[str, Gradients] = field(default_factory=dict)
+    worst: dict[str, Worst] = field(default_factory=dict)
+    checked: int = 0
+    kinks: list[Kink] = field(default_factory=list)
+    unresolved: int = 0
+
+    @property
+    def sampled(self) -> bool:
+        return self.checked < self.problem.network.size
+
+    def name_of(self, array: int, index: Sequence[int]) -> str:
+        """The name of an entry of the ``array``-th of the gradients: weights first, then deltas."""
+        network, layers = self.problem.network, self.problem.network.depth - 1
+        if array < layers:
+            return weight_name(network, array + 1, *index)
+        n, j = index
+        return delta_name(array - layers + 2, j, n if len(self.problem.X) > 1 else None)
+
+
+def compare(problem: Problem, rng: np.random.Generator) -> Comparison:
+    """Work out every derivative of ``problem`` in all ways that apply; ``rng`` picks what is sampled."""
+    network, weights, X, T = problem.network, problem.weights, problem.X, problem.T
+    entries = choose(network, rng)
+    analytic = backprop(network, weights, X, T)
+    found = {"autograd": autograd(network, weights, X, T)}
+    if not network.kinked:
+        found["complex_step"] = complex_step(network, weights, X, T, entries)
+    differences = finite_differences(network, weights, X, T, entries)
+    found["finite_difference"] = differences.found
+    c = Comparison(problem, analytic, found, checked=sum(map(len, entries)))
+    c.kinks = differences.kinks
+    for way, gradients in found.items():
+        c.errors[way] = Gradients([], [])
+        worst = Worst(0.0, problem.name)
+        for k, (a, b) in enumerate(zip(analytic, gradients, strict=True)):
+            error, scale = relative_errors(a, b)
+            if way == "finite_difference":
+                estimate = list(differences.error)[k]
+                # A matrix that is 0 by both is no question of resolution.
+                coarse = (estimate > RESOLVED * scale) & (error > 0)
+                c.unresolved += int(coarse.sum())
+                error = np.where(coarse, np.nan, error)
+            part = c.errors[way].weights if k < network.depth - 1 else c.errors[way].deltas
+            part.append(error)
+            if np.nanmax(error, initial=0.0) > worst.error:
+                at = np.unravel_index(np.nanargmax(error), error.shape)
+                index = [int(i) for i in at]
+                name = c.name_of(k, index)
+                worst = Worst(float(error[at]), problem.name, name, float(a[at]), float(b[at]))
+        c.worst[way] = worst
+    if c.sampled:
+        _compare_directions(c, rng)
+    return c
+
+
+def choose(network: Network, rng: np.random.Generator) -> list[Array]:
+    """The (j, i) of each weight matrix to check: all, or MOST_WEIGHTS drawn from all matrices."""
+    if network.size <= MOST_WEIGHTS:
+        return [np.argwhere(np.ones(shape)) for shape in network.shapes]
+    picked = np.sort(rng.choice(network.size, MOST_WEIGHTS, replace=False))
+    entries, start = [], 0
+    for rows, columns in network.shapes:
+        here = picked[(picked >= start) & (picked < start + rows * columns)] - start
+        entries.append(np.stack([here // columns, here % columns], axis=1))
+        start += rows * columns
+    return entries
+
+
+def relative_errors(analytic: Array, reference: Array) -> tuple[Array, float]:
+    """|difference| over the largest entry of both, and that entry; 0 where both are 0 all over."""
+    scale = max(np.abs(analytic).max(), np.nanmax(np.abs(reference), initial=0.0))
+    difference: Array = np.abs(analytic - reference)
+    return (difference / scale if scale > 0 else difference), float(scale)
+
+
+def _compare_directions(c: Comparison, rng: np.random.Generator) -> None:
+    """The derivative along random directions of all weights at once, for what was only sampled."""
+    p = c.problem
+    directions = [
+        [rng.normal(0.0, 1.0 / np.sqrt(s[1]), s) for s in p.network.shapes]
+        for _ in range(DIRECTIONS)
+    ]
+    analytic = np.array(
+        [
+            sum(float((g * D).sum()) for g, D in zip(c.analytic.weights, direction, strict=True))
+            for direction in directions
+        ]
+    )
+    found = {}
+    if "complex_step" in c.found:
+        found["complex_step"] = np.array(
+            [complex_step_along(p.network, p.weights, p.X, p.T, D) for D in directions]
+        )
+    slopes = [difference_along(p.network, p.weights, p.X, p.T, D) for D in directions]
+    found["finite_difference"] = np.array([slope for slope, _ in slopes])
+    for way, reference in found.items():
+        error, scale = relative_errors(analytic, reference)
+        if way == "finite_difference":
+            coarse = np.array([estimate for _, estimate in slopes]) > RESOLVED * scale
+            c.unresolved += int(coarse.sum())
+            error = np.where(coarse, np.nan, error)
+        if np.nanmax(error, initial=0.0) > c.worst[way].error:
+            k = int(np.nanargmax(error))
+            name = f"random direction {k + 1}"
+            c.worst[way] = Worst(
+                float(error[k]), p.name, name, float(analytic[k]), float(reference[k])
+            )
+
+
+# ------------------------------------------------------------------------------------- random
+
+
+def random_network(rng: np.random.Generator, max_width: int) -> Network:
+    """Depth 2 to 8, widths 1 to ``max_width``, every activation, output and loss, with and without biases."""
+    layers = rng.integers(1, max_width + 1, rng.integers(2, 9))
+    loss = str(rng.choice(LOSSES))
+    output = LINKS.get(loss) or str(rng.choice(OUTPUTS))
+    if output == "softmax":  # of one unit it is 1, and every gradient 0
+        layers[-1] = max(layers[-1], 2)
+    hidden = tuple(str(name) for name in rng.choice(list(ACTIVATIONS), len(layers) - 2))
+    return Network(tuple(map(int, layers)), hidden, output, loss, bool(rng.integers(2)))
+
+
+def random_problem(name: str, network: Network, inputs: int, rng: np.random.Generator) -> Problem:
+    """Weights N(0, 1)/√fan-in, inputs and real targets N(0, 1), classes drawn evenly."""
+    weights = [rng.normal(0.0, 1.0 / np.sqrt(shape[1]), shape) for shape in network.shapes]
+    X = rng.normal(size=(inputs, network.layers[0]))
+    classes = network.layers[-1]
+    if network.loss == "binary_cross_entropy":
+        T = rng.integers(0, 2, (inputs, classes)).astype(float)
+    elif network.loss == "cross_entropy":
+        T = np.eye(classes)[rng.integers(0, classes, inputs)]
+    else:
+        T = rng.normal(size=(inputs, classes))
+    return Problem(name, network, weights, X, T)
