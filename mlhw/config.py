@@ -71,7 +71,7 @@ class NoOption:
 
 @dataclass(frozen=True)
 class InputFile:
-    """Marks a text field that holds a path: made absolute, from where it was written.
+    """Marks a text field, or a list of texts, that holds paths: made absolute, from where written.
 
     ``prefixes``: the field holds a name, or one of these and a path (``folder:PATH``). ``or_name``: a
     word without a separator or a suffix is a name and stays as it is (``default``).
@@ -333,12 +333,22 @@ def _absolute_paths(layers: Layers) -> None:
             section = section.get(key) if isinstance(section, dict) else None
         value = section.get(leaf.path[-1]) if isinstance(section, dict) else None
         source = layers.source(leaf.path)
-        if not isinstance(value, str) or source is None:
+        if source is None:
             continue
-        before, path = mark.parts(value)
-        if path:
-            joined = os.path.join(source.folder, os.path.expanduser(path))
-            section[leaf.path[-1]] = before + os.path.normpath(joined)
+        if isinstance(value, str):
+            section[leaf.path[-1]] = _absolute(value, mark, source.folder)
+        elif isinstance(value, list):
+            section[leaf.path[-1]] = [
+                _absolute(item, mark, source.folder) if isinstance(item, str) else item
+                for item in value
+            ]
+
+
+def _absolute(value: str, mark: InputFile, folder: str) -> str:
+    before, path = mark.parts(value)
+    if not path:
+        return value
+    return before + os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
 
 
 def load(

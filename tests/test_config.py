@@ -214,3 +214,14 @@ def test_any_value_for_any_key_is_taken_or_refused_in_plain_lines(
     else:
         text = configuration.as_yaml(config)
         assert yaml12.load(text, "x")[0] == config.model_dump(mode="python")
+
+
+def test_paths_in_a_list_are_absolute_from_where_they_were_written(tmp_path: Path) -> None:
+    class Files(ExperimentConfig):
+        files: Annotated[list[str], InputFile()] = []
+
+    (tmp_path / "x.yaml").write_text("files: [a.py, ../b.py:name, /c.py]\n")
+    config = configuration.load(Files, str(tmp_path / "x.yaml"))
+    assert config.files == [f"{tmp_path}/a.py", f"{tmp_path.parent}/b.py:name", "/c.py"]
+    config = configuration.load(Files, options={"--files": (("files",), ["d.py"])})
+    assert config.files == [str(Path.cwd() / "d.py")]
