@@ -126,7 +126,7 @@ def gradients(
             z = add(Signed(z_sign[row], z_log[row]), z)
         if not carries:
             low = np.zeros(n)
-        z_sign[row + 1], z_log[row + 1] = z
+        z_sign[row + 1], z_log[row + 1] = z.sign, z.log + low
     output = Signed(z.sign * w.sign[-1], z.log + w.log[-1] + low)
     residue = add(output, signed(-t))
 
