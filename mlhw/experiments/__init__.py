@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlhw.result import Claims, Recorder, Result
 
 EXPERIMENTS: dict[str, str] = {
+    "softmax-regions": "class probabilities of a linear softmax over the plane",
     "lr-sweep": "logistic regression by gradient descent at several learning rates",
     "sgd-sweep": "logistic regression by stochastic gradient descent, against gradient descent",
     "vanishing": "gradients through very deep chains and bipartite networks, sigmoid and ReLU",

@@ -97,13 +97,30 @@ class Path:
     def change_of_log_odds(self, r: np.ndarray) -> np.ndarray:
         """(R,), by how much log(others : tied) has changed since the start.
 
-        Where it falls strictly, the others together fall and each tied class rises, strictly. Of all
-        such measures it is the one without saturation: relative to the start nothing is lost,
-        neither where p is 1 in float64 nor where it has hardly moved.
+        Others that keep their gap all along are left out. Where it falls strictly, the others
+        together fall and each tied class rises, strictly. Of all such measures it is the one without
+        saturation: relative to the start nothing is lost, neither where p is 1 in float64 nor where
+        it has hardly moved.
         """
-        others = self.others
-        shares = softmax(-self.gaps.start[others])
-        return log_mean_exp(shares, -Gaps(0 * shares, self.gaps.slope[others]).at(r))
+        moving = [k for k in self.others if self.gaps.slope[k] != 0]
+        shares = softmax(-self.gaps.start[moving])
+        return log_mean_exp(shares, -Gaps(0 * shares, self.gaps.slope[moving]).at(r))
+
+    def fitted_rate(self, at_least: float) -> float:
+        """The slope of −log(1 − Σ_tied p) against r, by least squares beyond ``at_least``.
+
+        Another class, whose gap grows faster by more than a thousandth, may be nearer at first; the
+        fit begins where it has fallen back by 40 more, so that its share is below rounding. All
+        gaps have to grow.
+        """
+        start, slope = self.gaps.start[self.others], self.gaps.slope[self.others]
+        slowest = int(np.argmin(slope))
+        begin = [at_least, 40 / slope[slowest]]
+        for k in np.flatnonzero(slope > 1.001 * slope[slowest]):
+            begin.append((start[slowest] - start[k] + 40) / (slope[k] - slope[slowest]))
+        r = max(begin) * np.linspace(1, 10, 50)
+        centred = r / r.mean() - 1
+        return float(-(centred @ self.log_rest(r)) / (centred @ centred) / r.mean())
 
     @property
     def limit(self) -> float:

@@ -248,10 +248,14 @@ def _boundary(
         kind, start, direction = "ray", high, minus(ZERO, direction)
     else:
         kind = "line"
-        if direction < ZERO:
-            direction = minus(ZERO, direction)
+        direction = _upwards(direction)
     at_ends = tuple(number[point] for point in (start, end) if point in number)
     return Boundary((i, j), tuple(tied), kind, start, end, direction, at_ends)
+
+
+def _upwards(direction: Vector) -> Vector:
+    """Of the two directions of a line the one with x1 > 0, or x1 = 0 and x2 > 0."""
+    return minus(ZERO, direction) if direction < ZERO else direction
 
 
 def _regions(
@@ -298,7 +302,7 @@ def _common(planes: Sequence[Plane]) -> Common | None:
     if any(n1 * e != c * m1 or n2 * e != c * m2 for m1, m2, e in lines[1:]):
         return None
     norm = n1 * n1 + n2 * n2
-    return Common("line", (-c * n1 / norm, -c * n2 / norm), (-n2, n1))
+    return Common("line", (-c * n1 / norm, -c * n2 / norm), _upwards((-n2, n1)))
 
 
 # ------------------------------------------------------------------------------------- points
