@@ -27,8 +27,14 @@ _EPILOG = (
 )
 
 
+# Commands that are no experiments: the module that has their Typer ``app``, and their line of help.
+TOOLS: dict[str, tuple[str, str]] = {
+    "runs": ("mlhw.runs_command", "list, show, compare, run again and clean up runs"),
+}
+
+
 class _LazyGroup(TyperGroup):
-    """Lists the experiments from their one-line descriptions and builds a command when it is called."""
+    """Lists the commands from their one-line descriptions and builds one when it is called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
@@ -36,6 +42,10 @@ class _LazyGroup(TyperGroup):
             from mlhw.options import experiment_command
 
             command = experiment_command(name)
+        elif name in TOOLS:
+            import importlib
+
+            command = typer.main.get_command(importlib.import_module(TOOLS[name][0]).app)
         return name, command, rest
 
 
@@ -74,7 +84,7 @@ def build_app() -> typer.Typer:
     def placeholder() -> None:
         """Replaced by the real command when it is called."""
 
-    for name, line in EXPERIMENTS.items():
+    for name, line in {**EXPERIMENTS, **{name: line for name, (_, line) in TOOLS.items()}}.items():
         app.command(name, short_help=line)(placeholder)
     return app
 
@@ -135,5 +145,5 @@ def _usage_line(error: Any) -> str:
         message,
     )
     if message.startswith("No such command"):
-        message += f" (commands: {', '.join(EXPERIMENTS)})"
+        message += f" (commands: {', '.join([*EXPERIMENTS, *TOOLS])})"
     return message[:1].lower() + message[1:]

@@ -198,6 +198,16 @@ def answers(problem: Problem, curves: list[Curve]) -> list[str]:
     return [*text_table(header, rows), "", *problem.answers()]
 
 
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    runs = summary["runs"]
+    numbers = {"lowest NLL": min(run["nll"] for run in runs)}
+    if summary["optimum"] is not None:
+        numbers["optimum"] = summary["optimum"]["nll"]
+    numbers |= {f"NLL at eta {run['eta']:g}": run["nll"] for run in runs}
+    return numbers | {f"rises at eta {run['eta']:g}": run["increases"] for run in runs}
+
+
 # ------------------------------------------------------------------------------------- claims
 
 CLAIMS = Claims[Evidence]()

@@ -255,6 +255,15 @@ def answers(e: Evidence, runs: list[dict[str, Any]]) -> list[str]:
     return [*lines, "", *text_table(header, rows), "", *e.problem.answers()]
 
 
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    first = [run for run in summary["runs"] if run["repeat"] == 0]
+    numbers = {"lowest NLL": min(run["nll"] for run in first if run["nll"] is not None)}
+    numbers |= {f"NLL at eta {run['eta']:g}": run["nll"] for run in first}
+    won = [row["faster"] for row in summary["against_gd"]]
+    return numbers | {"comparisons that SGD wins": f"{won.count('sgd')} of {len(won)}"}
+
+
 # ------------------------------------------------------------------------------------- claims
 
 CLAIMS = Claims[Evidence]()

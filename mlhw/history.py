@@ -1,0 +1,183 @@
+"""Runs read back from their folders: which there are, how they ended, what they found."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlhw import yaml12
+from mlhw.errors import ConfigError, MlhwError
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. ``record`` is its ``run.json``; what cannot be read is empty."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def experiment(self) -> str:
+        return str(self.record.get("experiment", "?"))
+
+    @cached_property
+    def status(self) -> str:
+        """As recorded; ``crashed`` for a run recorded as running whose process is gone."""
+        status = str(self.record.get("status", "?"))
+        if status == "running" and self.record.get("host") == socket.gethostname():
+            return "running" if self._alive() else "crashed"
+        return status
+
+    def _alive(self) -> bool:
+        """A process that works on a run holds a lock on its log; the lock goes with the process.
+
+        A number of a process may belong to another one by now, so it counts only where there are no
+        locks.
+        """
+        try:
+            import fcntl
+
+            with open(self.folder / "log.txt", "ab") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+            return False
+        except (ImportError, OSError):
+            return _process_exists(self.record.get("pid"))
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """``result.json``: summary and claims; empty if the run has none."""
+        return _read_json(self.folder / "result.json")
+
+    @property
+    def claims(self) -> list[dict[str, Any]]:
+        return list(self.result.get("claims", []))
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """``config.yaml`` as plain values; empty if it cannot be read."""
+        path = self.folder / "config.yaml"
+        with contextlib.suppress(OSError, UnicodeDecodeError, MlhwError):
+            value, _ = yaml12.load(path.read_text(encoding="utf-8"), str(path))
+            if isinstance(value, dict):
+                return value
+        return {}
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        """The rows of ``NAME.csv``, cells as text; none if there is no such table.
+
+        The last row of a run that died while writing may be torn; it is left out.
+        """
+        try:
+            with open(self.folder / f"{name}.csv", encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+        except (OSError, UnicodeDecodeError, csv.Error):
+            return []
+        return [row for row in rows if None not in row and None not in row.values()]
+
+    @property
+    def tables(self) -> list[str]:
+        return sorted(path.stem for path in self.folder.glob("*.csv"))
+
+    def headlines(self) -> dict[str, Any]:
+        """The experiment's headline numbers, the most important first."""
+        from mlhw.experiments import EXPERIMENTS, experiment
+
+        summary = self.result.get("summary")
+        if not summary or self.experiment not in EXPERIMENTS:
+            return {}
+        read = getattr(experiment(self.experiment), "headlines", None)
+        # A folder may come from another version, or from somebody's hand.
+        with contextlib.suppress(KeyError, TypeError, ValueError, IndexError, AttributeError):
+            return dict(read(summary)) if read else {}
+        return {}
+
+
+def all_runs(runs_dir: Path) -> list[Run]:
+    """The runs below ``runs_dir``, newest first; folders that hold none are passed over.
+
+    Raises ConfigError if the folder cannot be read.
+    """
+    try:
+        folders = [path for path in runs_dir.iterdir() if not path.is_symlink() and path.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{runs_dir}: {(error.strerror or str(error)).lower()}") from None
+    runs = [Run(path, record) for path in folders if (record := _read_json(path / "run.json"))]
+    return sorted(runs, key=_order, reverse=True)
+
+
+def _order(run: Run) -> tuple[str, int, str]:
+    """By the time in the name, then by the number that tells runs of one second apart."""
+    stem, _, last = run.name.rpartition("-")
+    numbered = stem.endswith(run.experiment) and last.isdigit()
+    return run.name[:15], int(last) if numbered else 1, run.name
+
+
+def find(name: str, runs_dir: Path) -> Run:
+    """The run that ``name`` means: a path, a folder's name, a unique beginning of one, or ``latest``.
+
+    Raises ConfigError if there is none or more than one.
+    """
+    for path in (Path(name), runs_dir / name):
+        if path.is_dir():
+            record = _read_json(path / "run.json")
+            if not record:
+                raise ConfigError(f"{path}: is no run folder (it has no run.json)")
+            return Run(path.resolve() if path.is_symlink() else path, record)
+    runs = all_runs(runs_dir)
+    found = [run for run in runs if run.name.startswith(name)] if name else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        some = ", ".join(run.name for run in found[:4])
+        raise ConfigError(f"'{name}' is the beginning of {len(found)} runs ({some} …)")
+    from mlhw.config import nearest
+
+    near = nearest(name, [run.name for run in runs])
+    hint = f", did you mean '{near}'?" if near else ""
+    raise ConfigError(f"no run '{name}' in {runs_dir}{hint}")
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as dotted keys."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _process_exists(pid: Any) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

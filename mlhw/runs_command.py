@@ -1,0 +1,255 @@
+"""``mlhw runs``: list, show, compare, run again, clean."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mlhw import config as configuration
+from mlhw.compare import (
+    aligned,
+    as_csv,
+    as_json,
+    as_markdown,
+    as_text,
+    compare,
+    differences,
+    overlay,
+)
+from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError
+from mlhw.execute import RunOptions, claim_line, execute
+from mlhw.experiments import EXPERIMENTS, experiment
+from mlhw.history import Run, all_runs, find, flat
+from mlhw.result import Claim, to_json
+
+app = typer.Typer(
+    help="List, show, compare, run again and clean up runs.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RunsDir = Annotated[
+    str, typer.Option("--runs-dir", metavar="DIR", envvar="MLHW_RUNS_DIR", help="Where runs are.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of runs for the shell's completion."""
+    runs = all_runs(Path(ctx.params.get("runs_dir") or "runs"))
+    return [name for name in ["latest", *(run.name for run in runs)] if name.startswith(incomplete)]
+
+
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A path, a folder's name, a unique beginning of one, or 'latest'.",
+        autocompletion=complete_run,
+    ),
+]
+
+
+@app.command("list")
+def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
+    """Every run, newest first."""
+    runs = all_runs(Path(runs_dir))
+    if as_object:
+        print(json.dumps([_entry(run) for run in runs], indent=2, ensure_ascii=False))
+        return FINISHED
+    if not runs:
+        print(f"no runs in {runs_dir}")
+        return FINISHED
+    table = [["run", "experiment", "status", "claims", "seconds", "headline"]]
+    for run in runs:
+        entry = _entry(run)
+        held, judged = entry["claims"]["holds"], entry["claims"]["judged"]
+        headline = next(iter(entry["headlines"].items()), None)
+        seconds = entry["seconds"]
+        table.append(
+            [
+                run.name,
+                run.experiment,
+                run.status,
+                f"{held}/{judged}" if judged else "-",
+                "-" if seconds is None else f"{seconds:.1f}",
+                "-" if headline is None else f"{headline[0]} {_number(headline[1])}",
+            ]
+        )
+    print("\n".join(aligned(table)))
+    return FINISHED
+
+
+@app.command("show")
+def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
+    """One run: how it went, what it found, what it was asked."""
+    run = find(name, Path(runs_dir))
+    if as_object:
+        found = {"run": str(run.folder), **run.record, "status": run.status}
+        print(
+            json.dumps(
+                to_json(found | {"result": run.result or None, "config": run.config}), indent=2
+            )
+        )
+        return FINISHED
+    record = run.record
+    rows = [
+        ["run", str(run.folder)],
+        ["experiment", run.experiment],
+        ["status", run.status + (f": {record['reason']}" if record.get("reason") else "")],
+        ["command", str(record.get("command", "-"))],
+        ["started", str(record.get("started", "-"))],
+        ["seconds", str(record.get("seconds") or "-")],
+    ]
+    rows += [[key, _number(value)] for key, value in run.headlines().items()]
+    print("\n".join(aligned(rows)))
+    if run.claims:
+        print("\nclaims")
+        for claim in run.claims:
+            print(claim_line(Claim(**claim)))
+    if run.config:
+        print("\nconfiguration")
+        print("\n".join(aligned([[f"  {k}", configuration_text(v)] for k, v in flat(run.config)])))
+    print("\nfiles")
+    for path in sorted(run.folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            print(f"  {path.relative_to(run.folder)}")
+    return FINISHED
+
+
+@app.command("compare")
+def compare_runs(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN…", help="Two runs or more.", autocompletion=complete_run),
+    ],
+    runs_dir: RunsDir = "runs",
+    as_table: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
+    as_object: Json = False,
+    markdown: Annotated[bool, typer.Option("--md", help="As a Markdown table.")] = False,
+    no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw no figure.")] = False,
+) -> int:
+    """What differs in configuration and claims, the headline numbers, one figure over the other."""
+    if sum((as_table, as_object, markdown)) > 1:
+        raise ConfigError("--csv, --json and --md: only one can be given")
+    if len(names) < 2:
+        raise ConfigError("compare: two runs are needed, such as: mlhw runs compare RUN latest")
+    runs = [find(name, Path(runs_dir)) for name in names]
+    comparison = compare(runs)
+    write = as_csv if as_table else as_json if as_object else as_markdown if markdown else as_text
+    print(write(comparison))
+    if not no_plots:
+        from mlhw import plots
+
+        folder = Path(runs_dir) / "compare"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            plots.save(overlay(runs), folder)
+        except OSError as error:
+            raise RunError(f"{folder}: {(error.strerror or str(error)).lower()}") from None
+        print(f"figure: {folder / 'compare.png'}", file=sys.stderr)
+    return FINISHED
+
+
+@app.command("rerun")
+def rerun(
+    name: RunName,
+    runs_dir: RunsDir = "runs",
+    no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")] = False,
+) -> int:
+    """Run the same configuration again and say whether the numbers are identical, and where not.
+
+    Exit code 3 if they are not.
+    """
+    before = find(name, Path(runs_dir))
+    if before.experiment not in EXPERIMENTS:
+        raise ConfigError(
+            f"{before.folder}: '{before.experiment}' is no experiment of this version"
+        )
+    if before.status != "finished":
+        raise ConfigError(
+            f"{before.folder}: the run is {before.status}; only finished ones compare"
+        )
+    module = experiment(before.experiment)
+    path = before.folder / "config.yaml"
+    config = configuration.load(module.Config, str(path))
+    known = {run.name for run in all_runs(Path(runs_dir))}
+    command = ("mlhw", before.experiment, "--config", str(path))
+    options = RunOptions(command, runs_dir=runs_dir, plots=not no_plots, quiet=True, check=False)
+    code = execute(before.experiment, module, config, options)
+    if code != FINISHED:
+        return code
+    after = next(run for run in all_runs(Path(runs_dir)) if run.name not in known)
+    lines = differences(before, after)
+    if not lines:
+        print(f"\nidentical: every number of {before.name} came out again")
+        return FINISHED
+    print(f"\nnot identical to {before.name}:")
+    for line in lines:
+        print(f"  {line}")
+    return CLAIM_FAILS
+
+
+@app.command("clean")
+def clean(
+    keep: Annotated[int, typer.Option("--keep", metavar="N", min=0, help="How many to keep.")],
+    runs_dir: RunsDir = "runs",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> int:
+    """Delete all but the newest N runs; those still running stay."""
+    old = [run for run in all_runs(Path(runs_dir))[keep:] if run.status != "running"]
+    for run in old:
+        print(f"{'would delete' if dry_run else 'deleted'} {run.folder}")
+        if not dry_run:
+            # Renamed first: what is half deleted is no run any more.
+            doomed = run.folder.with_name(f".deleted-{run.name}")
+            try:
+                run.folder.rename(doomed)
+                shutil.rmtree(doomed)
+            except OSError as error:
+                raise RunError(f"{run.folder}: {(error.strerror or str(error)).lower()}") from None
+    _mend_latest(Path(runs_dir), dry_run)
+    if not old:
+        print("nothing to delete")
+    return FINISHED
+
+
+def _mend_latest(runs_dir: Path, dry_run: bool) -> None:
+    latest = runs_dir / "latest"
+    if not dry_run and latest.is_symlink() and not latest.exists():
+        latest.unlink()
+
+
+def _entry(run: Run) -> dict[str, Any]:
+    judged = [claim for claim in run.claims if claim.get("verdict") != "not applicable"]
+    return {
+        "run": run.name,
+        "experiment": run.experiment,
+        "status": run.status,
+        "exit_code": run.record.get("exit_code"),
+        "claims": {
+            "holds": sum(claim.get("verdict") == "holds" for claim in judged),
+            "judged": len(judged),
+        },
+        "started": run.record.get("started"),
+        "seconds": run.record.get("seconds"),
+        "headlines": to_json(run.headlines()),
+    }
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def configuration_text(value: Any) -> str:
+    from mlhw.compare import cell
+
+    return cell(value)
