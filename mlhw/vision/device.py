@@ -10,7 +10,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -30,8 +30,8 @@ DTYPES: dict[Precision, torch.dtype | None] = {
 }
 
 # Another precision or layout has to be faster by this factor, or the choice would follow the noise.
-WORTHWHILE = 1.1
-TIMED_STEPS = 3
+WORTHWHILE = 1.15
+ROUNDS = 4
 
 
 def find_device(name: str) -> torch.device:
@@ -120,57 +120,54 @@ def choose(
     """The fastest precision and layout for this network here, among those left open (None).
 
     Times a few batches of ``images`` (N, 3, S, S), normalised, forward and, for ``training``,
-    backward too. Works on a copy and draws no random numbers, so it leaves no trace in the run.
-    Starts from float32 in channels-last memory, tries the other precision, then the other layout.
+    backward too, all candidates in turn, so that other programs on the machine slow them alike.
+    Works on copies and draws no random numbers, so it leaves no trace in the run.
     """
-    chosen = Compute(device, precision or "fp32", layout or "channels-last")
-    others = []
+    base = Compute(device, precision or "fp32", layout or "channels-last")
+    candidates = [base]
     if precision is None and has_bf16(device):
-        others.append(("precision", "bf16"))
+        candidates.append(replace(base, precision="bf16"))
     if layout is None:
-        others.append(("layout", "contiguous"))
-    if not others:
-        return chosen
-    best = _seconds(network, images, chosen, training)
-    for key, value in others:
-        other = Compute(**{**vars(chosen), key: value})
-        seconds = _seconds(network, images, other, training, give_up=best * 2)
-        log(
-            f"{value} takes {seconds / best:.2f} of the time of {getattr(chosen, key)} "
-            f"({len(images)} images: {1e3 * seconds:.0f} ms against {1e3 * best:.0f} ms)"
-        )
-        if seconds * WORTHWHILE < best:
-            chosen, best = other, seconds
+        candidates += [replace(candidate, layout="contiguous") for candidate in candidates]
+    if len(candidates) == 1:
+        return base
+    trials = {c: _trial(network, images, c, training) for c in candidates}
+    for trial in trials.values():
+        trial()  # the first of each sets things up
+    seconds = {candidate: trial() for candidate, trial in trials.items()}
+    for _ in range(ROUNDS - 1):
+        fastest = min(seconds.values())
+        for candidate in candidates:
+            if seconds[candidate] < 2 * fastest:
+                seconds[candidate] = min(seconds[candidate], trials[candidate]())
+    chosen = min(candidates, key=lambda c: seconds[c])
+    if seconds[chosen] * WORTHWHILE > seconds[base]:
+        chosen = base
+    times = ", ".join(f"{c.precision} {c.layout} {1e3 * s:.0f} ms" for c, s in seconds.items())
+    log(f"{len(images)} images take: {times}; chosen: {chosen.precision} {chosen.layout}")
     return chosen
 
 
-def _seconds(
-    network: Network,
-    images: torch.Tensor,
-    compute: Compute,
-    training: bool,
-    give_up: float = float("inf"),
-) -> float:
-    """The fastest of a few steps after a first one that is not counted."""
+def _trial(
+    network: Network, images: torch.Tensor, compute: Compute, training: bool
+) -> Callable[[], float]:
+    """A function that does one step on a copy of the network and gives its seconds."""
     trial = copy.deepcopy(network).eval()
     trial.requires_grad_(training)
     compute.prepare(trial)
-    images = images.to(compute.device).contiguous(memory_format=memory_format(compute.layout))
-    fastest = float("inf")
-    for step in range(TIMED_STEPS + 1):
+    batch = images.to(compute.device).contiguous(memory_format=memory_format(compute.layout))
+
+    def step() -> float:
         started = time.perf_counter()
         with torch.set_grad_enabled(training):
-            loss = trial(images).float().square().mean()
+            loss = trial(batch).square().mean()
             if training:
                 loss.backward()
         if compute.device.type == "cuda":
             torch.cuda.synchronize(compute.device)
-        seconds = time.perf_counter() - started
-        if step:
-            fastest = min(fastest, seconds)
-        if seconds > give_up and step:
-            break
-    return fastest
+        return time.perf_counter() - started
+
+    return step
 
 
 @contextmanager

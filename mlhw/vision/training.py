@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -70,24 +70,28 @@ def train(
     checkpoints: Checkpoints,
     recorder: Recorder,
     table: Table,
+    log: Callable[[str], None] | None = None,
 ) -> None:
     """Train from where ``progress`` stands to the end; a row in ``table`` and a save each epoch.
+
+    ``log`` takes the lines of the epochs, in the course's form; None is the recorder's.
 
     Raises:
         Interrupted: a signal came; everything up to the last whole batch is saved.
         RunError: the loss is not finite; the save of the last epoch is kept as it was.
     """
+    log = log or recorder.log
     try:
         while progress.epoch < task.plan.epochs and not progress.stopped:
             started = time.perf_counter() - progress.seconds
-            recorder.log(f"INFO:root:Epoch No: {progress.epoch}")
+            log(f"INFO:root:Epoch No: {progress.epoch}")
             train_epoch(task, progress, recorder)
             found = None
             if validates(progress.epoch, task.plan.epochs, task.config.val_every):
                 found = task.validate(progress.epoch)
             with recorder.holding_interrupts():
                 progress.seconds = time.perf_counter() - started
-                finish_epoch(task, progress, recorder, table, found)
+                finish_epoch(task, progress, table, found, log)
                 best = (
                     new_best(task, progress) if progress.best_epoch == table.rows[-1][0] else None
                 )
@@ -163,7 +167,11 @@ def require_finite(task: Task, progress: Progress) -> None:
 
 
 def finish_epoch(
-    task: Task, progress: Progress, recorder: Recorder, table: Table, found: Evaluation | None
+    task: Task,
+    progress: Progress,
+    table: Table,
+    found: Evaluation | None,
+    log: Callable[[str], None],
 ) -> None:
     """Count the epoch, write its row and its log lines, and note whether it is the best."""
     epoch, count = progress.epoch, len(task.train)
@@ -179,14 +187,9 @@ def finish_epoch(
         progress.seconds,
     )
     table.append(*row)
-    recorder.log(f"INFO:root:Training Loss: {row[1]:.4f}")
+    log(f"INFO:root:Training Loss: {row[1]:.4f}")
     if found:
-        recorder.log(f"INFO:root:Validation Loss: {found.loss:.4f}")
-        recorder.log(
-            f"epoch {epoch}: accuracy {row[2]:.4f} in training, {found.accuracy:.4f} in validation, "
-            f"{row[6]:.0f} images/s",
-            screen=False,
-        )
+        log(f"INFO:root:Validation Loss: {found.loss:.4f}")
         if is_better(found, progress, task.config.best):
             progress.best_epoch, progress.waited = epoch, 0
             progress.best_loss, progress.best_accuracy = found.loss, found.accuracy
@@ -197,7 +200,7 @@ def finish_epoch(
         patience = task.config.patience
         if patience is not None and progress.waited >= patience and epoch + 1 < task.plan.epochs:
             progress.stopped = True
-            recorder.log(f"stopped early: {patience} validations without a better one")
+            log(f"stopped early: {patience} validations without a better one")
     progress.rows.append(list(row))
     progress.epoch, progress.batch = epoch + 1, 0
     progress.training_seconds = progress.seconds = 0.0

@@ -1,0 +1,2 @@
+"""figures"""
+def figures(o): return []
