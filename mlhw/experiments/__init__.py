@@ -18,6 +18,7 @@ EXPERIMENTS: dict[str, str] = {
     "softmax-regions": "class probabilities of a linear softmax over the plane",
     "lr-sweep": "logistic regression by gradient descent at several learning rates",
     "sgd-sweep": "logistic regression by stochastic gradient descent, against gradient descent",
+    "backprop-check": "a derivation of back-propagation, against autograd, complex step and differences",
     "vanishing": "gradients through very deep chains and bipartite networks, sigmoid and ReLU",
 }
 

@@ -11,6 +11,7 @@ from mlhw.grading.files import Implementation
 from mlhw.grading.process import Answer, Outcome, call_in_process
 from mlhw.maths import mistakes
 from mlhw.maths.network import Network, forward
+from mlhw.result import Recorder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -203,3 +204,34 @@ def _judge_batch(
         verdict.message = f"right for one input, wrong for a batch of {BATCH}: " + in_words(
             wrong, summed
         )
+
+
+COLUMNS = ["file", "function", "verdict", "diagnosis", "wrong_entries", "message", "seconds"]
+
+
+def grade_all(
+    found: Sequence[Implementation],
+    network: Network,
+    inputs: int,
+    *,
+    seed: int,
+    time_limit: float,
+    recorder: Recorder,
+) -> list[Verdict]:
+    """One verdict a file, as a row of ``implementations.csv`` as it comes; no table without files."""
+    if not found:
+        return []
+    table = recorder.table("implementations", COLUMNS)
+    verdicts = []
+    for done, implementation in enumerate(found):
+        recorder.progress(done, len(found), "implementations")
+        v = grade(implementation, network, inputs, seed, time_limit)
+        verdicts.append(v)
+        recorder.log(
+            f"{implementation.name}: {v.verdict} in {v.seconds:.2f} s; batch: {v.batch or 'not tried'}",
+            screen=False,
+        )
+        codes, seconds = " ".join(v.diagnosis), round(v.seconds, 3)
+        row = (implementation.function, v.verdict, codes, len(v.wrong), v.message, seconds)
+        table.append(str(implementation.path), *row)
+    return verdicts

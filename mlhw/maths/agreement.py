@@ -13,11 +13,10 @@ import numpy as np
 
 from mlhw.maths.activations import ACTIVATIONS
 from mlhw.maths.derivatives import autograd, complex_step, complex_step_along
-from mlhw.maths.differences import Kink, difference_along, finite_differences
+from mlhw.maths.differences import Differences, Kink, difference_along, finite_differences
 from mlhw.maths.network import (
     LINKS,
     LOSSES,
-    OUTPUTS,
     Array,
     Gradients,
     Network,
@@ -36,6 +35,12 @@ MOST_WEIGHTS = 4_000
 """Beyond so many weights the slow ways check so many random ones, and three random directions."""
 
 DIRECTIONS = 3
+
+POINTS = 30
+"""So many entries of each network and way are kept for the figure of agreement."""
+
+Point = tuple[str, float, float, float]
+"""Way, value by back-propagation, value by the way, relative error."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +71,21 @@ class Comparison:
 
     ``found`` has the gradients of each way that applies, NaN where an entry was not worked out;
     ``errors`` the relative errors, NaN also where a difference is at a kink or cannot resolve the
-    entry. ``checked`` is the number of weights that the slow ways worked out.
+    entry. ``entries[l-1]`` are the (j, i) of W^(l) that the slow ways worked out.
     """
 
     problem: Problem
+    entries: list[Array]
     analytic: Gradients
     found: dict[str, Gradients]
     errors: dict[str, Gradients] = field(default_factory=dict)
     worst: dict[str, Worst] = field(default_factory=dict)
-    checked: int = 0
     kinks: list[Kink] = field(default_factory=list)
     unresolved: int = 0
 
     @property
     def sampled(self) -> bool:
-        return self.checked < self.problem.network.size
+        return sum(map(len, self.entries)) < self.problem.network.size
 
     def name_of(self, array: int, index: Sequence[int]) -> str:
         """The name of an entry of the ``array``-th of the gradients: weights first, then deltas."""
@@ -101,30 +106,42 @@ def compare(problem: Problem, rng: np.random.Generator) -> Comparison:
         found["complex_step"] = complex_step(network, weights, X, T, entries)
     differences = finite_differences(network, weights, X, T, entries)
     found["finite_difference"] = differences.found
-    c = Comparison(problem, analytic, found, checked=sum(map(len, entries)))
-    c.kinks = differences.kinks
+    c = Comparison(problem, entries, analytic, found, kinks=differences.kinks)
     for way, gradients in found.items():
+        due = _due(c, way, differences)
         c.errors[way] = Gradients([], [])
-        worst = Worst(0.0, problem.name)
+        c.worst[way] = Worst(0.0, problem.name)
         for k, (a, b) in enumerate(zip(analytic, gradients, strict=True)):
             error, scale = relative_errors(a, b)
+            error = np.where(due[k], np.where(np.isnan(error), np.inf, error), np.nan)
             if way == "finite_difference":
-                estimate = list(differences.error)[k]
                 # A matrix that is 0 by both is no question of resolution.
-                coarse = (estimate > RESOLVED * scale) & (error > 0)
+                coarse = (list(differences.error)[k] > RESOLVED * scale) & (error > 0)
                 c.unresolved += int(coarse.sum())
                 error = np.where(coarse, np.nan, error)
             part = c.errors[way].weights if k < network.depth - 1 else c.errors[way].deltas
             part.append(error)
-            if np.nanmax(error, initial=0.0) > worst.error:
+            if np.nanmax(error, initial=0.0) > c.worst[way].error:
                 at = np.unravel_index(np.nanargmax(error), error.shape)
-                index = [int(i) for i in at]
-                name = c.name_of(k, index)
-                worst = Worst(float(error[at]), problem.name, name, float(a[at]), float(b[at]))
-        c.worst[way] = worst
+                name = c.name_of(k, [int(i) for i in at])
+                values = (float(error[at]), problem.name, name, float(a[at]), float(b[at]))
+                c.worst[way] = Worst(*values)
     if c.sampled:
         _compare_directions(c, rng)
     return c
+
+
+def _due(c: Comparison, way: str, differences: Differences) -> list[Array]:
+    """Where a way owes a value: a NaN there is no agreement."""
+    due = [np.ones(gradient.shape, bool) for gradient in c.analytic]
+    if way == "autograd":
+        return due
+    for mask, entries in zip(due, c.entries, strict=False):
+        mask[:] = False
+        mask[entries[:, 0], entries[:, 1]] = True
+    if way == "finite_difference":
+        due = [mask & ~(kink > 0) for mask, kink in zip(due, differences.at_kink, strict=True)]
+    return due
 
 
 def choose(network: Network, rng: np.random.Generator) -> list[Array]:
@@ -181,17 +198,36 @@ def _compare_directions(c: Comparison, rng: np.random.Generator) -> None:
             )
 
 
+def sample(c: Comparison, rng: np.random.Generator) -> list[Point]:
+    """Up to POINTS entries of each way for the figure of agreement."""
+    points: list[Point] = []
+    for way, gradients in c.found.items():
+        analytic, reference, errors = (
+            np.concatenate([array.ravel() for array in g])
+            for g in (c.analytic, gradients, c.errors[way])
+        )
+        known = np.flatnonzero(np.isfinite(errors))
+        for i in rng.choice(known, min(POINTS, len(known)), replace=False):
+            points.append((way, float(analytic[i]), float(reference[i]), float(errors[i])))
+    return points
+
+
 # ------------------------------------------------------------------------------------- random
 
 
 def random_network(rng: np.random.Generator, max_width: int) -> Network:
-    """Depth 2 to 8, widths 1 to ``max_width``, every activation, output and loss, with and without biases."""
+    """Depth 2 to 8, widths 1 to ``max_width``, every activation, output and loss, biases or none.
+
+    Every second network has analytic activations only, so that the complex step sees its share.
+    """
+    analytic = bool(rng.integers(2))
+    names = [name for name, h in ACTIVATIONS.items() if h.analytic or not analytic]
     layers = rng.integers(1, max_width + 1, rng.integers(2, 9))
     loss = str(rng.choice(LOSSES))
-    output = LINKS.get(loss) or str(rng.choice(OUTPUTS))
+    output = LINKS.get(loss) or str(rng.choice([*names, "softmax"]))
     if output == "softmax":  # of one unit it is 1, and every gradient 0
         layers[-1] = max(layers[-1], 2)
-    hidden = tuple(str(name) for name in rng.choice(list(ACTIVATIONS), len(layers) - 2))
+    hidden = tuple(str(name) for name in rng.choice(names, len(layers) - 2))
     return Network(tuple(map(int, layers)), hidden, output, loss, bool(rng.integers(2)))
 
 

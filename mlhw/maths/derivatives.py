@@ -42,6 +42,18 @@ EVALUATIONS = 18
 def autograd(network: Network, weights: Sequence[Array], X: Array, T: Array) -> Gradients:
     """Every derivative by torch's autograd in float64."""
     import torch
+
+    threads = torch.get_num_threads()
+    # On small arrays a second thread costs milliseconds of waiting for each function.
+    torch.set_num_threads(1)
+    try:
+        return _autograd(network, weights, X, T)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _autograd(network: Network, weights: Sequence[Array], X: Array, T: Array) -> Gradients:
+    import torch
     from torch.nn import functional
 
     # logistic and GELU by forms whose derivatives keep their digits far out: torch differentiates
