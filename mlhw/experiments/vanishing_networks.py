@@ -17,8 +17,9 @@ from mlhw.maths.chain import Gradients, decades
 
 Array = np.ndarray[Any, Any]
 
-# Weights of a block: 16 MB, and about five times that with what is computed from them.
-BLOCK = 2**21
+# Weights of a block: 8 MB, but at least 256 draws, below which NumPy spends its time on calls, though
+# never above 32 MB (or one draw); what is computed from them takes about five times that.
+BLOCK, FEWEST, MOST = 2**20, 256, 2**22
 # Draws, and copies of each with everything shifted by an ulp, that show what rounding does.
 SHIFTED, COPIES = 25, 4
 CHECKED = 5
@@ -108,7 +109,8 @@ def blocks(network: Network, setting: Setting) -> Iterator[tuple[Array, ...]]:
 def block_size(network: Network) -> int:
     """Draws in a block."""
     m = network.width
-    return max(1, BLOCK // ((network.depth - 2) * m * m + m))
+    each = (network.depth - 2) * m * m + m
+    return max(1, min(max(BLOCK // each, FEWEST), MOST // each))
 
 
 def gradients(network: Network, w: tuple[Array, ...], x: Array | float, t: float) -> Gradients:
