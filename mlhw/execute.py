@@ -114,6 +114,7 @@ def write_result(
             config=recorder.config,
             run=folder.name,
             pictures=pictures,
+            environment=recorder.environment,
         ),
     )
 

@@ -280,7 +280,7 @@ class Result:
 
     ``summary`` is what scripts read (JSON values), ``answers`` are the same in sentences for people,
     ``claims`` the statements with their verdicts, ``tables`` the rows by table name, ``plots`` the
-    figures to be drawn, ``formulas`` what the report typesets (in ``mathml.py``'s notation).
+    figures to be drawn, ``formulas`` what the report typesets (in LaTeX).
     """
 
     experiment: str

@@ -278,6 +278,21 @@ class FolderRecorder(Recorder):
 
     # ------------------------------------------------------------------ what execute calls
 
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where and with what the run is made, for its report."""
+        kept = (
+            "started",
+            "host",
+            "platform",
+            "device",
+            "threads",
+            "versions",
+            "git",
+            "data_digest",
+        )
+        return {key: self._record[key] for key in kept if self._record.get(key) is not None}
+
     def log_traceback(self, text: str) -> None:
         """A traceback goes to the log file alone."""
         self._write_log(text.rstrip("\n"))

@@ -165,6 +165,14 @@ def begin(config: SweepConfig, problem: Problem, loaded: Points, recorder: Recor
     )
 
 
+FORMULAS = [
+    r"p(C_1 \mid x) = \sigma(w^\top x), \quad w = (w_1, \dots, w_d, \mathrm{bias})",
+    r"E(w) = -\frac{1}{N} \sum_n \left[ t_n \ln y_n + (1 - t_n) \ln (1 - y_n) \right], "
+    r"\quad y_n = \sigma(w^\top x_n)",
+]
+"""The model and its loss, PRML eq. 4.87 and 4.90 over N, for the reports."""
+
+
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of an aligned table for people."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]

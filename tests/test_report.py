@@ -43,6 +43,7 @@ def page(result: Result, **changes: object) -> str:
         "config": ExperimentConfig(),
         "run": "20261124-115632-x",
         "pictures": {},
+        "environment": {"host": "here", "versions": {"numpy": "2"}},
     }
     return report.page(result, **(given | changes))  # type: ignore[arg-type]
 
@@ -70,6 +71,7 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
     text = page(result, pictures={plot.name: b"\x89PNG" for plot in result.plots})
     assert all(source.startswith("data:image/png;base64,") for source in Page(text).sources)
     assert not re.search(r"https?://|url\(|@import", text)
+    assert '<link rel="icon" href="data:,">' in text  # or a browser would ask for one
     assert len(Page(text).sources) == len(result.plots)
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from mlhw import plots
+from mlhw import plots, sweeps
 from mlhw.maths import descent, logistic
 from mlhw.result import Check, Claims, Plot, Recorder, Result, check, not_applicable
 from mlhw.sweeps import Problem, SweepConfig, begin, eta_label, load, separators_figure, text_table
@@ -49,6 +49,14 @@ class Config(SweepConfig):
         Field(description="logarithmic axes of the figure of the NLL"),
     ] = "none"
 
+
+FORMULAS = [
+    *sweeps.FORMULAS,
+    r"w \leftarrow w - \eta \nabla E(w), \quad \nabla E(w) = \frac{1}{N} \sum_n (y_n - t_n) x_n",
+    r"\eta < \frac{2}{L}, \quad L = \frac{1}{4N} \lambda_{\max}(X^\top X): "
+    r"\quad E \text{ never rises}",
+    r"\eta > \frac{2}{\lambda_{\max}(H(w^*))}: \quad \text{no settling at } w^*",
+]
 
 # A rise of the NLL by less than this is rounding: the mean of n terms, each right to some ulps.
 ROUNDING = 1e-12
@@ -156,6 +164,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         answers(problem, curves),
         recorder.tables,
         figures(problem, curves, limits, config.log_axis),
+        FORMULAS,
     )
 
 

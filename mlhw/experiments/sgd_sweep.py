@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from mlhw import plots
+from mlhw import plots, sweeps
 from mlhw.errors import ConfigError
 from mlhw.maths import descent
 from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
@@ -33,6 +33,8 @@ QUESTION = (
     "Is stochastic gradient descent faster than gradient descent? The same logistic regression with "
     "one update a sample, against gradient descent after the same number of passes over the data."
 )
+
+FORMULAS = [*sweeps.FORMULAS, r"w \leftarrow w - \eta \, (y_n - t_n) \, x_n"]
 
 PASSES = (1, 10, 100, 500)
 SCREEN_EPOCHS = 50  # every how many epochs the screen shows one
@@ -135,6 +137,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         answers(evidence, ordered),
         recorder.tables,
         figures(evidence, [runs[i, 0]["w"] for i in order]),
+        FORMULAS,
     )
 
 
