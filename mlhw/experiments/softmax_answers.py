@@ -54,10 +54,14 @@ def record(envelope: Envelope, paths: Sequence[Path], scale: float, recorder: Re
             probes.extend([path_name(path), *row] for row in rows)
 
 
-def geometry(envelope: Envelope, middles: Sequence[Path]) -> dict[str, Any]:
-    """The part of the summary that is geometry; classes by number from 1."""
+def geometry(envelope: Envelope, names: Sequence[str], middles: Sequence[Path]) -> dict[str, Any]:
+    """The classes and where they are the largest, for the summary; classes by number from 1."""
     common = envelope.common
     return {
+        "classes": len(envelope.planes),
+        "names": list(names),
+        "weights": [floats(plane[:2]) for plane in envelope.planes],
+        "biases": [to_float(plane[2]) for plane in envelope.planes],
         "common": None if common is None else {"kind": common.kind, "x": floats(common.point)},
         "vertices": [
             {

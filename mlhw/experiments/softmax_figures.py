@@ -37,7 +37,11 @@ def figures(
     """The regions, p along the probed ways, p of each class, and the largest p."""
     labels = [_plain(name) for name in names]
     axes_labels = ("x1", "x2") if fitted is None else tuple(map(_plain, fitted.features))
-    probed = [path for path in [*boundaries, *middles] if path.kind != "line"]
+    ways = [path for path in boundaries if path.kind != "line"]
+    # Where there are too many for panels, the middles keep half of them.
+    kept = middles[: max(MAX_PANELS - len(ways), MAX_PANELS // 2)]
+    probed = [*ways[: MAX_PANELS - len(kept)], *kept]
+    left_out = len(ways) + len(middles) - len(probed)
     shown = min(len(names), MAX_PANELS)
     drawn = Drawing(envelope, labels, axes_labels, middles, grid, fitted)
     corners = "; ".join(
@@ -76,7 +80,6 @@ def figures(
         ),
     ]
     if probed:
-        most = min(len(probed), MAX_PANELS)
         found.insert(
             1,
             Plot(
@@ -84,11 +87,11 @@ def figures(
                 "Probabilities along the boundaries and the middle rays",
                 "Away from a vertex along a boundary the two classes that it divides stay equal; "
                 "away in the middle of a region its own probability rises. Distance is logarithmic."
-                + (f" The first {most} of {len(probed)} ways." if most < len(probed) else ""),
-                f"{most} panels of p against distance. At the far end of the first, p is "
+                + (f" {left_out} more ways are in probes.csv." if left_out else ""),
+                f"{len(probed)} panels of p against distance. At the far end of the first, p is "
                 + ", ".join(f"{p:.4g}" for p in _end(probed[0], grid.window.scale)[:8])
                 + ".",
-                lambda: drawn.rays(probed[:most]),
+                lambda: drawn.rays(probed),
             ),
         )
     return found
@@ -152,8 +155,8 @@ class Drawing:
         for axes, path in zip(panels.flat, paths, strict=False):
             r = distances(path, self.window.scale)
             for k, p in enumerate(path.p(r).T):
-                # Of lines that coincide the upper one is thinner, so that both can be seen.
-                width = (3.6 if k in path.tied else 2.0) * 0.7 ** (k % 3)
+                # Tied lines coincide: each is thinner than the one below it, so that both show.
+                width = 3.6 * 0.55 ** path.tied.index(k) if k in path.tied else 1.5
                 axes.plot(
                     r,
                     p,
@@ -231,8 +234,8 @@ class Drawing:
             part = clip(start, u, low, high, self.window)
             if part is not None:
                 # A white seam keeps the red apart from dark and from orange alike.
-                axes.plot(*part.T, color="white", linewidth=width + 1.2, alpha=0.8)
-                axes.plot(*part.T, color=plots.RED, linewidth=width, solid_capstyle="round")
+                axes.plot(*part.T, color="white", linewidth=width + 1.2, alpha=0.8, zorder=2)
+                axes.plot(*part.T, color=plots.RED, linewidth=width, zorder=2.1)
 
     def _vertices(self, axes: Any) -> None:
         for vertex in self.envelope.vertices:
@@ -242,6 +245,7 @@ class Drawing:
                 color=plots.GREEN,
                 markeredgecolor="white",
                 markersize=8,
+                zorder=4,
             )
 
     def _points(self, axes: Any) -> None:
@@ -261,9 +265,9 @@ class Drawing:
             )
 
     def _name_region(self, axes: Any, k: int) -> None:
-        """The names of a region's classes at the grid point deepest inside it."""
+        """The names of a region's classes in its middle, unless it is too small for them."""
         rows, columns = np.nonzero(self.grid.region == k)
-        if not len(rows) or self.fitted is not None:
+        if len(rows) < 0.015 * self.grid.region.size or self.fitted is not None:
             return
         x1, x2 = self.grid.axes
         center = int(np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2))

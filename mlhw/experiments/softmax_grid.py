@@ -32,7 +32,7 @@ class Window:
     def scale(self) -> float:
         """Half the figure's side; where the sides differ, of the square with the same area."""
         half = (self.high - self.low) / 2
-        return float(np.sqrt(half[0]) * np.sqrt(half[1]))
+        return math.sqrt(half[0] * half[1])
 
     @property
     def square(self) -> bool:

@@ -74,7 +74,9 @@ class Config(ExperimentConfig):
     def _one_for_each_class(cls, value: Any, info: ValidationInfo) -> Any:
         rows = info.data.get("weights")
         if value is not None and rows is not None and len(value) != len(rows):
-            raise ValueError(f"{len(value)} {info.field_name} for {len(rows)} rows of weights")
+            raise ValueError(
+                f"{len(value)} {info.field_name} for {len(rows)} rows of weights; one each is needed"
+            )
         return value
 
     @field_validator("fit")
@@ -135,11 +137,7 @@ def run(config: Config, recorder: Recorder) -> Result:
     grid = evaluate(envelope, window)
     evidence = Evidence(envelope, names, window.scale, boundaries, middles, grid)
     summary = {
-        "classes": len(weights),
-        "names": names,
-        "weights": weights,
-        "biases": biases,
-        **geometry(envelope, middles),
+        **geometry(envelope, names, middles),
         "window": window.bounds,
         "scale": window.scale,
         **({} if fitted is None else fitted.summary()),

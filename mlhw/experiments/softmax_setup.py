@@ -141,10 +141,11 @@ def fit(config: FitConfig) -> Fitted:
         )
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = loaded.X.mean(axis=0), loaded.X.std(axis=0)
-    for name, spread in zip(loaded.features, deviation.tolist(), strict=True):
-        if not 0 < spread < LIMIT:
-            what = "constant" if spread == 0 else "too large to work with"
-            raise DataError(f"{loaded.name}: the feature '{name}' is {what}")
+    for column, name in enumerate(loaded.features):
+        if np.ptp(loaded.X[:, column]) == 0:
+            raise DataError(f"{loaded.name}: the feature '{name}' is constant")
+        if not deviation[column] < LIMIT:
+            raise DataError(f"{loaded.name}: the feature '{name}' is too large to work with")
     number = {label: k for k, label in enumerate(classes)}
     target = np.array([number[label] for label in loaded.labels])
     W, b, notes = _regression((loaded.X - mean) / deviation, target)
