@@ -216,9 +216,11 @@ def slope(medians: Array) -> tuple[float, float] | None:
         return None
     centred = layers - layers.mean()
     steps = np.diff(medians[layers]) / np.diff(layers)
+    with np.errstate(over="ignore"):  # magnitudes such as exp(−1e200) have logarithms like these
+        deviation = np.std(steps, ddof=1)
     return (
         float(centred @ medians[layers] / (centred @ centred)),
-        float(np.std(steps, ddof=1) * math.sqrt(1.2 / len(layers))),
+        float(deviation * math.sqrt(1.2 / len(layers))),
     )
 
 
