@@ -8,27 +8,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mlhw.errors import DataError, RunError
+from mlhw.errors import RunError
 from mlhw.provenance import usable_cpus
 from mlhw.result import Recorder, Table
-from mlhw.vision import features
-from mlhw.vision.backbones import Backbone, load_backbone
-from mlhw.vision.batches import Loader, evaluation_batch
+from mlhw.vision.backbones import load_backbone
 from mlhw.vision.checkpoints import Best, Checkpoints, tensor_digests
-from mlhw.vision.datasets import ImageSet, ImageSplits, load_images
-from mlhw.vision.device import Compute, choose, device_name, find_device, memory_errors, settings
-from mlhw.vision.head import Network, new_head
-from mlhw.vision.schedules import Plan
+from mlhw.vision.datasets import ImageSet, ImageSplits
+from mlhw.vision.device import Compute, device_name, find_device, memory_errors, settings
+from mlhw.vision.head import Network
+from mlhw.vision.preparation import (
+    choose_compute,
+    describe,
+    head_for,
+    load_network,
+    load_saved,
+    load_splits,
+    new_task,
+    resolved,
+)
 from mlhw.vision.task import Evaluation, Task, evaluate
 from mlhw.vision.training import COLUMNS, Progress, restore, train
 
 if TYPE_CHECKING:
     from mlhw.experiments.finetune import Config
-
-# Digits of 8 × 8 pixels do not need a photograph's 224; and much larger ones show only blur.
-LARGEST_ENLARGEMENT = 8
-# Images in the batch that device, precision and layout are chosen with.
-TRIAL_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -139,204 +141,6 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         )
         write_predictions(outcome, recorder)
         return outcome
-
-
-# ------------------------------------------------------------------------------------- before
-
-
-def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
-    data = config.data
-    splits = load_images(
-        data.name,
-        data_dir=data.dir,
-        val=data.val,
-        test=data.test,
-        seed=config.seed,
-        on_error=data.on_error,
-        download=data.download,
-        resident=data.resident,
-        log=recorder.log,
-        progress=recorder.progress,
-    )
-    if data.digest not in (None, splits.digest) and not recorder.resumes:
-        recorder.warn(
-            f"the data have changed since this configuration was recorded: digest "
-            f"{splits.digest[:12]}, then {str(data.digest)[:12]}"
-        )
-    return splits
-
-
-def load_saved(recorder: Recorder, splits: ImageSplits) -> dict[str, Any] | None:
-    """The state of the run that goes on; None for a new one or one that had saved nothing yet."""
-    if recorder.resumes is None:
-        return None
-    folder = recorder.resumes / "checkpoints"
-    if not folder.is_dir() or not any(folder.glob("*.pt")):
-        recorder.log("nothing was saved yet: the run starts from the beginning")
-        return None
-    saved = Checkpoints(folder).load_last(recorder.warn)
-    if saved["data"] != splits.digest:
-        raise DataError(
-            f"{recorder.resumes}: the data have changed since this run (digest {splits.digest[:12]}, "
-            f"then {saved['data'][:12]}), so it cannot go on"
-        )
-    return saved
-
-
-def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Backbone:
-    """The backbone at the size of the configuration, or at one that suits the images."""
-    size = None if config.image_size == "auto" else config.image_size
-    backbone = load_backbone(
-        config.model,
-        config.weights,
-        image_size=size,
-        seed=config.seed,
-        data_dir=config.data.dir,
-        log=recorder.log,
-        progress=recorder.progress,
-    )
-    shape = splits.train.image_shape
-    if size is None and shape is not None:
-        largest = LARGEST_ENLARGEMENT * max(shape)
-        if largest < backbone.preprocessing.size:
-            return load_network(config.model_copy(update={"image_size": largest}), splits, recorder)
-    return backbone
-
-
-def head_for(config: Config, backbone: Backbone, splits: ImageSplits) -> torch.nn.Module:
-    return new_head(
-        backbone.features,
-        len(splits.classes),
-        hidden=config.head.hidden,
-        dropout=config.head.dropout,
-        seed=config.seed,
-    )
-
-
-def choose_compute(
-    config: Config,
-    network: Network,
-    backbone: Backbone,
-    splits: ImageSplits,
-    device: torch.device,
-    recorder: Recorder,
-) -> Compute:
-    """Precision and layout as configured; what is ``auto`` is measured on the first images."""
-    trains = config.unfreeze_at is not None and config.unfreeze_at < config.epochs
-    size = backbone.preprocessing.size
-    count = min(config.batch_size if trains else evaluation_batch(size), TRIAL_BATCH)
-    first = splits.train.images(np.arange(min(count, len(splits.train))))
-    return choose(
-        network,
-        backbone.preprocessing.to_batch(first),
-        device,
-        precision=None if config.precision == "auto" else config.precision,
-        layout=None if config.layout == "auto" else config.layout,
-        training=trains,
-        log=lambda line: recorder.log(line, screen=False),
-    )
-
-
-def resolved(
-    config: Config, backbone: Backbone, splits: ImageSplits, compute: Compute, threads: int
-) -> Config:
-    """The configuration with everything that was ``auto`` written out."""
-    in_memory = splits.train.resident
-    compare = "random" if splits.name == "digits" and config.weights != "none" else "none"
-    return config.model_copy(
-        update={
-            "image_size": backbone.preprocessing.size,
-            "device": str(compute.device),
-            "precision": compute.precision,
-            "layout": compute.layout,
-            "threads": threads,
-            "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
-            "compare": compare if config.compare == "auto" else config.compare,
-            "data": config.data.model_copy(update={"digest": splits.digest}),
-        }
-    )
-
-
-def new_task(
-    config: Config,
-    network: Network,
-    backbone: Backbone,
-    splits: ImageSplits,
-    compute: Compute,
-    recorder: Recorder,
-    *,
-    kept: bool = True,
-) -> Task:
-    """``kept=False`` stores features in memory only."""
-    assert isinstance(config.workers, int)
-    plan = Plan(
-        epochs=config.epochs,
-        steps_per_epoch=-(-len(splits.train) // config.batch_size),
-        unfreeze_at=config.unfreeze_at,
-        stages=len(backbone.stages),
-        unfreeze_stages=config.unfreeze_stages,
-        schedule=config.schedule.name,
-        warmup=config.schedule.warmup,
-        lr=config.optim.lr,
-        backbone_lr=config.optim.backbone_lr or config.optim.lr,
-        layer_decay=config.optim.layer_decay,
-    )
-    loader = Loader(splits.train, backbone.preprocessing, compute, config.workers)
-    store = None
-    if config.features != "off" and plan.frozen(0):
-        on_disk = kept and (
-            config.features == "disk" or (config.features == "auto" and recorder.folder is not None)
-        )
-        store = features.FeatureStore(
-            network,
-            backbone.features,
-            backbone.weights_digest,
-            features.cache_folder() if on_disk else None,
-            log=recorder.log,
-            warn=recorder.warn,
-            progress=recorder.progress,
-        )
-    metadata = {
-        "model": config.model,
-        "image_size": config.image_size,
-        "preprocessing": backbone.preprocessing.to_json(),
-        "head": config.head.model_dump(),
-        "classes": splits.classes,
-        "data": splits.digest,
-    }
-    return Task(
-        config, network, backbone, plan, loader, replace(loader, images=splits.val), store, metadata
-    )
-
-
-def describe(task: Task, splits: ImageSplits, recorder: Recorder) -> None:
-    """What is going to happen, in the log."""
-    config, plan, backbone = task.config, task.plan, task.backbone
-    test = len(splits.test) if splits.test else "no"
-    recorder.log(
-        f"{config.model} ({backbone.weights}), {backbone.features} features, "
-        f"{config.image_size} × {config.image_size} pixels, on {task.train.compute.describe()}"
-    )
-    recorder.log(
-        f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "
-        f"{len(splits.val)} to validate, {test} to test"
-    )
-    for name, reason in splits.skipped:
-        recorder.log(f"left out: {name}: {reason}", screen=False)
-    if splits.skipped:
-        recorder.warn(f"{len(splits.skipped)} unreadable images are left out (listed in log.txt)")
-    if not plan.ever_unfreezes:
-        recorder.log("the backbone stays frozen; the head alone is trained")
-    elif plan.frozen(0):
-        recorder.log(
-            f"the head alone is trained until epoch {plan.unfreeze_at}, then the backbone too"
-        )
-    if task.store is not None and config.augment != "none":
-        recorder.log(
-            "random changes of the images: features are computed anew in every frozen epoch"
-            if task.recomputes
-            else f"random changes of the images: {config.views} stored views of each, in turn"
-        )
 
 
 # ------------------------------------------------------------------------------------- after

@@ -1,0 +1,246 @@
+"""``mlhw predict RUN IMAGE|FOLDER…``: what a fine-tuned network sees in images.
+
+RUN is a run folder of ``mlhw finetune``; its best model is used, with the preprocessing and the
+class names that are kept in the model's file. A file that is no readable image is listed and does
+not stop the others.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mlhw.errors import FAILED, FINISHED, ConfigError, DataError
+from mlhw.screen import Screen
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from mlhw.vision.head import Network
+    from mlhw.vision.preprocessing import Preprocessing
+
+TOP = 3
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command("predict")
+def predict_command(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Run folder of mlhw finetune, or its best model.")
+    ],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of them.")
+    ],
+    format: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", help="What is printed.")
+    ] = "table",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Do not list unreadable files on stderr.")
+    ] = False,
+) -> int:
+    """Class, probability and the three most probable classes of images.
+
+    Exit codes: 0 at least one image was read; 1 none was; 2 RUN or a path cannot be used.
+    """
+    from mlhw.interrupts import Interrupts
+
+    paths = list(image_paths(images))
+    screen = Screen(quiet=quiet)
+    with Interrupts():
+        model = load_model(run, device)
+        found, unreadable = predict(model, paths, screen.progress)
+        screen.close()
+    if not quiet:
+        for path, reason in unreadable:
+            screen.warn(f"{path}: {reason}")
+    writers = {"table": as_table, "csv": as_csv, "json": as_json_text}
+    print(writers["json" if as_json else format](found, unreadable), end="")
+    return FINISHED if found else FAILED
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """``top`` holds (class, probability) of the most probable classes, the first first."""
+
+    path: str
+    top: list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A saved network, ready to be used, with what belongs to it."""
+
+    network: Network
+    preprocessing: Preprocessing
+    classes: list[str]
+    device: torch.device
+
+
+def load_model(run: str | Path, device: str = "auto") -> Model:
+    """The best model of a run folder, or a ``best.safetensors`` by itself.
+
+    Raises ConfigError or DataError if there is none, or it is damaged.
+    """
+    from mlhw.vision.backbones import load_backbone
+    from mlhw.vision.checkpoints import BEST, read_best
+    from mlhw.vision.device import find_device
+    from mlhw.vision.head import Network, new_head
+    from mlhw.vision.preprocessing import Preprocessing
+
+    where = find_device(device)
+    path = Path(run)
+    if path.is_dir():
+        path = path / "checkpoints" / BEST
+    if not path.is_file():
+        raise ConfigError(
+            f"{run}: has no {Path('checkpoints', BEST)}; give the run folder of an mlhw finetune that "
+            "has validated at least once"
+        )
+    best = read_best(path, path.read_bytes())
+    facts = best.metadata
+    try:
+        backbone = load_backbone(facts["model"], "none", image_size=facts["image_size"])
+        head = new_head(
+            backbone.features,
+            len(facts["classes"]),
+            hidden=facts["head"]["hidden"],
+            dropout=facts["head"]["dropout"],
+        )
+        network = Network(backbone.module, head)
+        network.load_state_dict(best.tensors)
+        preprocessing = Preprocessing.from_json(facts["preprocessing"])
+        classes = [str(name) for name in facts["classes"]]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: its network cannot be rebuilt: {reason}") from None
+    return Model(network.to(where).eval(), preprocessing, classes, where)
+
+
+def image_paths(given: list[str]) -> Iterator[Path]:
+    """The files among ``given``, and of each folder the images in it and below, sorted.
+
+    Raises ConfigError for a path that does not exist and for a folder without images.
+    """
+    from mlhw.vision.images import SUFFIXES
+
+    for text in given:
+        path = Path(text)
+        if not path.is_dir():
+            if not path.exists():
+                raise ConfigError(f"{text}: no such file or folder")
+            yield path
+            continue
+        found = sorted(
+            Path(folder, name)
+            for folder, _, names in os.walk(path)
+            for name in names
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        )
+        if not found:
+            raise ConfigError(f"{text}: holds no image ({', '.join(sorted(SUFFIXES))})")
+        yield from found
+
+
+def predict(
+    model: Model,
+    paths: list[Path],
+    progress: Callable[[float, float, str], None] = lambda done, total, what: None,
+) -> tuple[list[Prediction], list[tuple[str, str]]]:
+    """Predictions for the readable images among ``paths``, and (path, reason) of the others."""
+    import numpy as np
+
+    from mlhw.vision.batches import evaluation_batch, pieces
+    from mlhw.vision.images import UnreadableImageError, decode, quiet_pillow, read
+
+    found: list[Prediction] = []
+    unreadable: list[tuple[str, str]] = []
+    for part in pieces(np.arange(len(paths)), evaluation_batch(model.preprocessing.size)):
+        names, images = [], []
+        with quiet_pillow():
+            for path in (paths[i] for i in part):
+                try:
+                    images.append(decode(read(path)))
+                    names.append(str(path))
+                except UnreadableImageError as error:
+                    unreadable.append((str(path), str(error)))
+        for name, row in zip(names, probabilities(model, images), strict=True):
+            top = np.argsort(-row, kind="stable")[:TOP]
+            found.append(Prediction(name, [(model.classes[k], float(row[k])) for k in top]))
+        progress(int(part[-1]) + 1, len(paths), "images")
+    return found, unreadable
+
+
+def probabilities(model: Model, images: list[np.ndarray]) -> np.ndarray:
+    """float64 (N, classes) of 8-bit images (H, W, 3) of any sizes."""
+    import numpy as np
+    import torch
+
+    if not images:
+        return np.empty((0, len(model.classes)))
+    batch = model.preprocessing.to_batch(images).to(model.device)
+    with torch.inference_mode():
+        return model.network(batch).double().softmax(1).cpu().numpy()  # type: ignore[no-any-return]
+
+
+# ------------------------------------------------------------------------------------- output
+
+
+def as_table(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
+    """Aligned columns: file, class, probability, the next most probable classes."""
+    if not found:
+        return ""
+    width = max(len(p.path) for p in found)
+    name = max(len(p.top[0][0]) for p in found)
+    lines = []
+    for p in found:
+        rest = ", ".join(f"{label} {share:.3f}" for label, share in p.top[1:])
+        lines.append(f"{p.path:<{width}}  {p.top[0][0]:<{name}}  {p.top[0][1]:.3f}  ({rest})\n")
+    return "".join(lines)
+
+
+def as_csv(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
+    """``file,class,probability,class2,probability2,class3,probability3``."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    count = max((len(p.top) for p in found), default=1)
+    numbers = ["", *(str(i) for i in range(2, count + 1))]
+    writer.writerow(["file", *(f"{what}{n}" for n in numbers for what in ("class", "probability"))])
+    for p in found:
+        writer.writerow([p.path, *(value for pair in p.top for value in pair)])
+    return text.getvalue()
+
+
+def as_json_text(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
+    """``{"predictions": [{file, class, probability, top}], "unreadable": [{file, reason}]}``."""
+    value: dict[str, Any] = {
+        "predictions": [
+            {
+                "file": p.path,
+                "class": p.top[0][0],
+                "probability": p.top[0][1],
+                "top": [{"class": label, "probability": share} for label, share in p.top],
+            }
+            for p in found
+        ],
+        "unreadable": [{"file": path, "reason": reason} for path, reason in unreadable],
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
