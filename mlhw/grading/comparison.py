@@ -145,6 +145,8 @@ def _entries(error: np.ndarray) -> list[tuple[int, int]]:
 
 def in_words(wrong: Sequence[Wrong], explanations: Sequence[mistakes.Mistakes]) -> str:
     """``wrong in dE/dW^(2) (w_11, w_21); likely: h' of layer 3 is missing``."""
+    if all(entry.got == 0 for entry in wrong):
+        return "every wrong entry is 0: nothing is derived there yet"
     groups: dict[str, list[Wrong]] = {}
     for entry in wrong:
         kind = "delta" if entry.column is None else "dE/dW"

@@ -36,7 +36,7 @@ MOST_WEIGHTS = 4_000
 
 DIRECTIONS = 3
 
-POINTS = 30
+POINTS = 12
 """So many entries of each network and way are kept for the figure of agreement."""
 
 Point = tuple[str, float, float, float]

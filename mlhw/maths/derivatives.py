@@ -142,7 +142,9 @@ def losses_behind(
     for m in range(layer, network.depth):
         if network.kinked_at(m):
             kinked.append(a)
-        a = with_bias(network, value(network, m, a)) @ weights[m - 1].T
+        z = with_bias(network, value(network, m, a))
+        # One product of two matrices: NumPy multiplies stacks of small ones one by one.
+        a = (z.reshape(-1, z.shape[-1]) @ weights[m - 1].T).reshape(*z.shape[:-1], -1)
     if network.kinked_at(network.depth):
         kinked.append(a)
     return losses(network, a, T), kinked
