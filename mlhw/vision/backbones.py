@@ -133,8 +133,8 @@ def load_backbone(
         has_head = _has_head(module, network.heads, tensors)
         heads, ignored = network.heads, network.ignored
         weight_files.fit(module, tensors, source=source, head=heads, ignored=ignored)
-    module.eval()
     head = network.take_off_head()
+    module.eval()
     features = _count_features(model, module, network.preprocessing)
     return Backbone(
         name=model,

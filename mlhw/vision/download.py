@@ -67,7 +67,8 @@ def fetch(
     hasher = checksum.hasher() if checksum else hashlib.sha256()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer, open(part, "wb") as file:
+        opener = urllib.request.build_opener()  # the shared one keeps the proxies of its first use
+        with opener.open(url, timeout=_TIMEOUT_S) as answer, open(part, "wb") as file:
             total = int(answer.headers.get("Content-Length") or 0)
             done = 0
             while chunk := answer.read(_CHUNK):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlhw.errors import DataError
 from mlhw.vision.images import SUFFIXES
@@ -100,10 +101,10 @@ def _listing(root: Path, log: Log) -> Listing:
 
 def _split_folders(root: Path) -> dict[str, Path]:
     """The folders of the splits; the root itself as ``train`` where it holds the classes."""
-    inside = [entry.name for entry in os.scandir(root) if entry.is_dir() and _counts(entry.name)]
+    inside = [entry.name for entry in _entries(root) if entry.is_dir() and _counts(entry.name)]
     named = [name for name in inside if name in _SPLITS]
     has_splits = "train" in named and (
-        set(inside) <= set(_SPLITS) or any(e.is_dir() for e in os.scandir(root / "train"))
+        set(inside) <= set(_SPLITS) or any(entry.is_dir() for entry in _entries(root / "train"))
     )
     if not has_splits:
         if inside and set(inside) <= set(_SPLITS):
@@ -124,7 +125,7 @@ class _Walk:
 
     def class_folders(self, folder: Path) -> list[str]:
         names = []
-        for entry in os.scandir(folder):
+        for entry in _entries(folder):
             if not _counts(entry.name):
                 continue
             if entry.is_dir():
@@ -143,7 +144,7 @@ class _Walk:
             seen.add(real)
             if not self._stays_inside(current, real):
                 continue
-            for entry in os.scandir(current):
+            for entry in _entries(current):
                 if not _counts(entry.name):
                     continue
                 path = Path(entry.path)
@@ -163,6 +164,11 @@ class _Walk:
             return True
         self.problems.append(f"{path}: leads out of the folder {self.root}, to {real}")
         return False
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
 
 
 def _counts(name: str) -> bool:
@@ -213,7 +219,7 @@ def list_csv(path: Path) -> Listing:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not UTF-8 text (byte {error.start})") from error
     except csv.Error as error:
-        raise DataError(f"{path}:{rows.line_num}: {error}") from error
+        raise DataError(f"{path}:1: {error}") from error
     labels = {sample.label for sample in samples}
     numeric = all(label.isascii() and label.isdigit() for label in labels)
     classes = sorted(labels, key=lambda label: (int(label), label) if numeric else (0, label))
@@ -232,13 +238,19 @@ def _column(path: Path, header: list[str], names: tuple[str, ...]) -> int:
 
 
 def _csv_samples(
-    path: Path, rows: Iterator[list[str]], width: int, file_column: int, label_column: int
+    path: Path, rows: Any, width: int, file_column: int, label_column: int
 ) -> list[Sample]:
     root = path.parent.resolve()
     lines: dict[str, int] = {}
     samples, problems = [], []
-    for row in rows:
-        line = rows.line_num  # type: ignore[attr-defined]
+    while True:
+        line = rows.line_num + 1  # where the row begins; a quoted value may run over several
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise DataError(*problems, f"{path}:{line}: {error}") from error
+        if row is None:
+            break
         if not row:
             continue
         if len(row) != width:

@@ -98,9 +98,9 @@ def fit(
     ]
     if broken:
         raise DataError(f"{source}: NaN or infinite values in {'; '.join(_listing('', broken))}")
-    network.load_state_dict(
-        {name: tensor for name, tensor in shared.items() if name not in reshaped}, strict=False
-    )
+    # Into the network's own state dict: it carries the modules' versions, which some ask for.
+    wanted.update((name, tensor) for name, tensor in shared.items() if name not in reshaped)
+    network.load_state_dict(wanted)
 
 
 def digest(module: nn.Module) -> str:
