@@ -134,7 +134,7 @@ def find(name: str, runs_dir: Path) -> Run:
 
     Raises ConfigError if there is none or more than one.
     """
-    for path in (Path(name), runs_dir / name):
+    for path in (Path(name), runs_dir / name) if name else ():
         if path.is_dir():
             record = _read_json(path / "run.json")
             if not record:

@@ -1,0 +1,191 @@
+"""Runs read back: order, status, names, comparisons, cleaning up."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlhw.cli import main
+from mlhw.compare import as_csv, as_markdown, compare, differences
+from mlhw.errors import ConfigError
+from mlhw.history import Run, all_runs, find
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLHW_RUNS_DIR", raising=False)
+
+
+def made(name: str, **record: Any) -> Run:
+    """A run folder with this record."""
+    folder = Path("runs") / name
+    folder.mkdir(parents=True)
+    full = {"experiment": "lr-sweep", "status": "finished", "host": socket.gethostname(), **record}
+    (folder / "run.json").write_text(json.dumps(full))
+    (folder / "log.txt").write_text("")
+    return Run(folder, full)
+
+
+def test_runs_are_listed_newest_first_also_within_one_second() -> None:
+    names = [
+        "20261124-115632-lr-sweep",
+        "20261124-115632-lr-sweep-2",
+        "20261124-115632-lr-sweep-10",
+        "20261124-115633-lr-sweep-mine",
+    ]
+    for name in names:
+        made(name)
+    (Path("runs") / "no-run").mkdir()
+    (Path("runs") / "latest").symlink_to(names[0])
+    assert [run.name for run in all_runs(Path("runs"))] == names[::-1]
+
+
+def test_a_run_whose_process_is_gone_has_crashed_and_is_never_rewritten() -> None:
+    run = made("20261124-115632-lr-sweep", status="running", pid=2**22 + 1)
+    before = (run.folder / "run.json").read_bytes()
+    assert run.status == "crashed"
+    assert (run.folder / "run.json").read_bytes() == before
+
+
+def test_a_run_whose_log_is_locked_is_running_whatever_its_pid_says() -> None:
+    run = made("20261124-115632-lr-sweep", status="running", pid=2**22 + 1)
+    with open(run.folder / "log.txt", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run.status == "running"
+
+
+def test_a_reused_pid_does_not_make_a_dead_run_alive() -> None:
+    assert made("20261124-115632-lr-sweep", status="running", pid=os.getpid()).status == "crashed"
+
+
+def test_a_run_of_another_machine_is_what_it_says() -> None:
+    run = made("20261124-115632-lr-sweep", status="running", pid=1, host="elsewhere")
+    assert run.status == "running"
+
+
+def test_a_run_is_found_by_path_name_beginning_and_latest() -> None:
+    made("20261124-115632-lr-sweep")
+    newest = made("20261125-000000-sgd-sweep")
+    (Path("runs") / "latest").symlink_to(newest.name)
+    runs = Path("runs")
+    for name in ("runs/20261125-000000-sgd-sweep", newest.name, "20261125", "latest"):
+        assert find(name, runs).name == newest.name
+    for name, sentence in [
+        ("2026", "is the beginning of 2 runs"),
+        ("20261125-000000-sgd-swee_", "did you mean '20261125-000000-sgd-sweep'?"),
+        ("xyz", "no run 'xyz' in runs"),
+        ("", "no run ''"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            find(name, runs)
+        assert sentence in caught.value.lines[0]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "\x00", '{"status": 3}'])
+def test_records_that_cannot_be_read_cost_no_listing(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("runs") / "20261124-115632-lr-sweep"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(text)
+    made("20261124-115700-lr-sweep")
+    assert main(["runs", "list"]) == 0
+    assert "20261124-115700-lr-sweep" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- through real runs
+
+
+@pytest.fixture
+def two(capsys: pytest.CaptureFixture[str]) -> list[Run]:
+    """Two short runs that differ in their rates."""
+    for etas in ("0.5,0.1", "0.5,0.05"):
+        quick = ["lr-sweep", "--max-iterations", "12", "--no-plots", "-q"]
+        assert main([*quick, "--etas", etas]) == 0
+    capsys.readouterr()
+    return all_runs(Path("runs"))[::-1]
+
+
+def test_a_comparison_shows_only_what_differs_in_the_configuration(two: list[Run]) -> None:
+    found = compare(two)
+    assert found.configuration == [("etas", [[0.5, 0.1], [0.5, 0.05]])]
+    numbers = dict(found.numbers)
+    assert numbers["NLL at eta 0.1"][1] is None
+    assert numbers["NLL at eta 0.5"][0] == numbers["NLL at eta 0.5"][1]
+    table = list(csv.reader(io.StringIO(as_csv(found))))
+    assert table[0] == ["section", "key", two[0].name, two[1].name]
+    row = next(row for row in table if row[1] == "NLL at eta 0.5")
+    assert float(row[2]) == numbers["NLL at eta 0.5"][0]
+    assert as_markdown(found).splitlines()[1] == "| --- | --- | --- |"
+
+
+def test_compare_prints_writes_a_figure_and_gives_json(
+    two: list[Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [run.name for run in two]
+    assert main(["runs", "compare", *names]) == 0
+    assert "etas" in capsys.readouterr().out
+    assert (Path("runs") / "compare" / "compare.png").exists()
+    assert main(["runs", "compare", *names, "--json", "--no-plots"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["configuration"]["etas"][names[0]] == [0.5, 0.1]
+    assert main(["runs", "compare", names[0]]) == 2
+    assert main(["runs", "compare", *names, "--json", "--csv"]) == 2
+
+
+def test_a_rerun_is_identical_and_a_changed_number_is_named(
+    two: list[Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["runs", "rerun", two[0].name, "--no-plots"]) == 0
+    assert "identical: every number" in capsys.readouterr().out
+    metrics = two[0].folder / "metrics.csv"
+    lines = metrics.read_text().splitlines()
+    eta, iteration, nll, *rest = lines[3].split(",")
+    lines[3] = ",".join([eta, iteration, repr(float(nll) * (1 + 1e-9)), *rest])
+    metrics.write_text("\n".join(lines) + "\n")
+    assert main(["runs", "rerun", two[0].name, "--no-plots"]) == 3
+    out = capsys.readouterr().out
+    assert "metrics.csv: 1 values differ, by at most 1e-09 relative; first line 4, nll:" in out
+
+
+def test_times_are_no_difference_and_missing_rows_are(two: list[Run]) -> None:
+    for run, seconds in zip(two, ("1.0", "2.0"), strict=True):
+        (run.folder / "metrics.csv").write_text(f"epoch,seconds\n0,{seconds}\n")
+    assert not [line for line in differences(*two) if line.startswith("metrics")]
+    with open(two[1].folder / "metrics.csv", "a") as file:
+        file.write("1,2.0\n")
+    assert "metrics.csv: 1 rows became 2" in differences(*two)
+
+
+def test_clean_keeps_the_newest_and_says_what_would_go(
+    two: list[Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["runs", "clean", "--keep", "1", "--dry-run"]) == 0
+    assert capsys.readouterr().out == f"would delete {two[0].folder}\n"
+    assert len(all_runs(Path("runs"))) == 2
+    assert main(["runs", "clean", "--keep", "1"]) == 0
+    assert [run.name for run in all_runs(Path("runs"))] == [two[1].name]
+    assert main(["runs", "clean", "--keep", "0"]) == 0
+    assert [path.name for path in Path("runs").iterdir()] == []
+    assert main(["runs", "clean", "--keep", "-1"]) == 2
+
+
+def test_show_has_the_answers_of_one_run(
+    two: list[Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["runs", "show", "latest"]) == 0
+    out = capsys.readouterr().out
+    assert any(line.split() == ["status", "finished"] for line in out.splitlines())
+    assert "holds: no rate below 2/L ever rises" in out
+    assert "metrics.csv" in out
+    assert main(["runs", "show", two[0].name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["result"]["experiment"] == "lr-sweep"
