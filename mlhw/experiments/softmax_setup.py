@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlhw import points
+from mlhw.config import NoOption
 from mlhw.errors import ConfigError, DataError
 from mlhw.maths.rational import dot
 from mlhw.maths.regions import Envelope
@@ -65,14 +66,23 @@ Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=60)]], Befo
 
 
 class FitConfig(PointsConfig):
-    """Which points to fit, and which two of their features."""
+    """Which points to fit, and which two of their features; without name and file none are fitted."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _names_a_set(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("name") is None and value.get("file") is None:
+    name: Annotated[
+        str | None, NoOption(), Field(description=f"built-in set: {', '.join(points.BUILT_IN)}")
+    ] = None
+
+    @property
+    def given(self) -> bool:
+        return self.name is not None or self.file is not None
+
+    @model_validator(mode="after")
+    def _known_name(self) -> FitConfig:
+        if self.given:
+            super()._known_name()  # type: ignore[operator]  # a function to pydantic alone
+        elif self.features is not None or self.classes is not None:
             raise ValueError("features and classes need a data set: --fit iris, wine or a file")
-        return value
+        return self
 
 
 @dataclass(frozen=True)

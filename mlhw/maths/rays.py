@@ -97,10 +97,10 @@ class Path:
     def change_of_log_odds(self, r: np.ndarray) -> np.ndarray:
         """(R,), by how much log(others : tied) has changed since the start.
 
-        Others that keep their gap all along are left out. Where it falls strictly, the others
-        together fall and each tied class rises, strictly. Of all such measures it is the one without
-        saturation: relative to the start nothing is lost, neither where p is 1 in float64 nor where
-        it has hardly moved.
+        Others that keep their gap all along are left out. Where it falls, the others together fall
+        and each tied class rises. Of all such measures it is the one without saturation: relative to
+        the start nothing is lost where p is 1 in float64, and next to nothing where p has hardly
+        moved.
         """
         moving = [k for k in self.others if self.gaps.slope[k] != 0]
         shares = softmax(-self.gaps.start[moving])
