@@ -6,7 +6,6 @@ from fractions import Fraction as F
 
 import mpmath
 import numpy as np
-import pytest
 import scipy.optimize
 import scipy.spatial
 from hypothesis import assume, example, given, settings
@@ -49,6 +48,7 @@ def points_on(e: Envelope, n: int) -> list[tuple[F, F]]:
 # ------------------------------------------------------------------------------------- laws
 
 
+@settings(deadline=None)
 @given(planes_of_both_kinds)
 def test_at_every_vertex_exactly_its_classes_are_largest_and_three_have_area(
     planes: Planes,
@@ -60,6 +60,7 @@ def test_at_every_vertex_exactly_its_classes_are_largest_and_three_have_area(
         assert len(area & set(vertex.classes)) >= 3
 
 
+@settings(deadline=None)
 @given(planes_of_both_kinds)
 def test_all_along_a_boundary_exactly_its_classes_are_largest(planes: Planes) -> None:
     e = envelope_of(planes)
@@ -69,6 +70,7 @@ def test_all_along_a_boundary_exactly_its_classes_are_largest(planes: Planes) ->
         assert len(boundary.vertices) == {"segment": 2, "ray": 1, "line": 0}[boundary.kind]
 
 
+@settings(deadline=None)
 @given(planes_of_both_kinds)
 def test_beside_a_boundary_its_two_classes_are_largest_each_on_its_side(planes: Planes) -> None:
     e = envelope_of(planes)
@@ -76,18 +78,17 @@ def test_beside_a_boundary_its_two_classes_are_largest_each_on_its_side(planes: 
         i, j = boundary.classes
         normal = [e.planes[i][c] - e.planes[j][c] for c in (0, 1)]
         x = points_on(e, n)[1]
-        step = F(1)
-        # Some neighbourhood is free of all others, however near they are.
-        for _ in range(4000):
-            sides = [(x[0] + s * step * normal[0], x[1] + s * step * normal[1]) for s in (1, -1)]
-            found = [largest_at(e.planes, side) for side in sides]
-            if found == [e.equals(i), e.equals(j)]:
-                break
-            step /= 2
-        else:
-            pytest.fail(f"{boundary} has other neighbours: {found}")
+        # So near that every other class stays behind: its gap over the speed at which it can shrink.
+        a = activations_at(e.planes, x)
+        speeds = [abs(sum(normal[c] * (e.planes[i][c] - p[c]) for c in (0, 1))) for p in e.planes]
+        near = [(a[i] - a[k]) / (2 * speeds[k]) for k in range(len(a)) if a[k] < a[i] and speeds[k]]
+        step = min(near, default=F(1)) / (2 + max(speeds))
+        for k, side in ((i, step), (j, -step)):
+            beside = (x[0] + side * normal[0], x[1] + side * normal[1])
+            assert largest_at(e.planes, beside) == e.equals(k)
 
 
+@settings(deadline=None)
 @given(planes_of_both_kinds)
 def test_vertices_boundaries_and_regions_obey_eulers_formula(planes: Planes) -> None:
     """With one point at infinity where all rays end, V + 1 − E + F = 2 (lines: each a loop)."""
@@ -100,6 +101,7 @@ def test_vertices_boundaries_and_regions_obey_eulers_formula(planes: Planes) -> 
         assert len(e.boundaries) == lines == len(e.with_area) - 1
 
 
+@settings(deadline=None)
 @given(integers, st.randoms(use_true_random=False))
 def test_the_order_of_the_classes_does_not_matter(planes: Planes, random: object) -> None:
     order = list(range(len(planes)))
@@ -116,6 +118,7 @@ def test_the_order_of_the_classes_does_not_matter(planes: Planes, random: object
         ]
 
 
+@settings(deadline=None)
 @given(integers, st.tuples(*[st.integers(-100, 100)] * 3), st.integers(1, 50))
 def test_a_plane_added_to_all_and_a_common_scale_change_nothing(
     planes: Planes, shift: tuple[int, int, int], scale: int
@@ -132,6 +135,7 @@ def test_a_plane_added_to_all_and_a_common_scale_change_nothing(
 # ------------------------------------------------------------------------------------- oracles
 
 
+@settings(deadline=None)
 @given(planes_of_both_kinds)
 def test_seen_from_the_boundaries_every_grid_point_lies_where_its_activation_is_largest(
     planes: Planes,
@@ -234,6 +238,7 @@ def test_no_direction_lets_the_margin_grow_faster_than_the_middle_ray(
         assert np.delete(gaps.start, region.index).min() >= 0
 
 
+@settings(deadline=None)
 @given(planes_of_both_kinds)
 def test_the_margin_along_a_middle_ray_never_falls_and_grows_unless_in_a_strip(
     planes: Planes,
@@ -260,6 +265,7 @@ def test_the_margin_along_a_middle_ray_never_falls_and_grows_unless_in_a_strip(
         assert all(gap > 0 for gap, slope in zip(behind, slopes, strict=True) if slope == 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(-9, 9).map(F)] * 2), min_size=1, max_size=9))
 def test_the_nearest_point_of_a_hull_separates_it_from_the_origin(
     points: list[tuple[F, F]],
@@ -276,6 +282,7 @@ def test_the_nearest_point_of_a_hull_separates_it_from_the_origin(
     assert found.success
 
 
+@settings(deadline=None)
 @given(
     st.fractions().filter(bool),
     st.fractions(min_value=F(1, 10**12)).filter(lambda s: s > 0),

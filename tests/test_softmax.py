@@ -32,6 +32,7 @@ def exact_log_complement(a: list[float], members: list[int]) -> float:
         return float(mpmath.log(mpmath.fsum(others) / mpmath.fsum(terms)))
 
 
+@settings(deadline=None)
 @given(activations)
 def test_softmax_agrees_with_scipy_for_activations_up_to_a_million(a: np.ndarray) -> None:
     np.testing.assert_allclose(softmax(a), scipy.special.softmax(a, axis=-1), rtol=1e-14, atol=0)
@@ -40,12 +41,14 @@ def test_softmax_agrees_with_scipy_for_activations_up_to_a_million(a: np.ndarray
     )
 
 
+@settings(deadline=None)
 @given(activations)
 def test_probabilities_sum_to_one(a: np.ndarray) -> None:
     np.testing.assert_allclose(softmax(a).sum(axis=-1), 1.0, rtol=1e-15)
     np.testing.assert_allclose(log_sum_exp(log_softmax(a)), 0.0, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 9), st.floats(-1e6, 1e6))
 def test_equal_activations_give_equal_bits(classes: int, value: float) -> None:
     p = softmax(np.full(classes, value))
@@ -53,7 +56,7 @@ def test_equal_activations_give_equal_bits(classes: int, value: float) -> None:
     assert p[0] == pytest.approx(1 / classes, abs=1e-16)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(-50, 50), min_size=2, max_size=6), st.data())
 def test_log_complement_agrees_with_mpmath_at_60_digits(
     a: list[float], data: st.DataObject
@@ -85,6 +88,7 @@ def test_nothing_is_left_when_every_class_is_a_member() -> None:
     assert log_sum_exp(np.empty((3, 0))).tolist() == [-np.inf] * 3
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-3, 1), min_size=1, max_size=5), st.floats(-30, 3), st.data())
 def test_log_mean_exp_agrees_with_mpmath_for_tiny_and_large_changes(
     parts: list[float], exponent: float, data: st.DataObject
