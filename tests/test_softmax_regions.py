@@ -247,6 +247,7 @@ def test_data_that_cannot_be_fitted_says_why(tmp_path: Path, rows: str, problem:
         (["--biases", "1,2,.nan"], "error: --biases: must be finite (got nan)"),
         (["--biases", "1,2,1e300"], "error: --biases: must be 0 or 1e-100 to 1e+100 in size"),
         (["--names", "a,b"], "error: --names: 2 names for 3 rows of weights"),
+        (["--names", "a,b,a"], "error: --names: two classes are called 'a'"),
         (["--window", "0,1,2"], "error: --window: must be x1 min, x1 max, x2 min, x2 max (got 3"),
         (["--window", "1,0,0,1"], "error: --window: each minimum must be below its maximum"),
         (["--features", "0,1"], "error: --features: features and classes need a data set: --fit"),

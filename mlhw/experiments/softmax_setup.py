@@ -51,6 +51,13 @@ def _words(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _different(names: list[str]) -> list[str]:
+    twice = [name for k, name in enumerate(names) if name in names[:k]]
+    if twice:
+        raise ValueError(f"two classes are called '{twice[0]}'")
+    return names
+
+
 def _in_range(value: float) -> float:
     if value != 0 and not 1 / LIMIT <= abs(value) <= LIMIT:
         raise ValueError(f"must be 0 or {1 / LIMIT:g} to {LIMIT:g} in size (got {value:g})")
