@@ -27,6 +27,8 @@ COLUMNS = [
     "share_zero",
     "share_zero_theory",
 ]
+# Draws below which a histogram says nothing.
+FEWEST_BARS = 20
 PROBABILITIES = (0.5, 0.9, 0.99)
 
 
@@ -152,7 +154,7 @@ def figures(setting: Setting, profiles: list[Profile], curves: list[Curve]) -> l
             )
         )
     first = [p for p in drawn if not p.network.shallow and np.isfinite(p.quantiles[0, 0])]
-    if first:
+    if first and setting.draws >= FEWEST_BARS and setting.random:
         middles = "; ".join(f"{p.network.title}: {p.quantiles[0, 0]:.4g}" for p in first)
         found.append(
             Plot(
@@ -218,6 +220,9 @@ def _gradients_figure(setting: Setting, profiles: list[Profile]) -> Figure:
             _profile_line(axes, p, setting)
         axes.set_xlabel("layer l")
         axes.set_title(f"depth {shown[0].network.depth}")
+        if any((p.quantiles < -1e5).any() for p in shown):
+            # The left tail of GELU and softplus can take a logarithm itself to -1e38.
+            axes.set_yscale("symlog", linthresh=1e3, linscale=3.0)
     panels[0].set_ylabel("log10 |∂E/∂w_11|")
     # The smaller depth shows no network that the other does not.
     handles, labels = panels[0].get_legend_handles_labels()
