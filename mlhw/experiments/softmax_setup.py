@@ -69,7 +69,11 @@ Numbers = Annotated[list[Number], BeforeValidator(_items)]
 Rows = Annotated[
     list[Annotated[list[Number], Field(min_length=2, max_length=2)]], BeforeValidator(_rows)
 ]
-Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=60)]], BeforeValidator(_words)]
+Names = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=60)]],
+    BeforeValidator(_words),
+    AfterValidator(_different),
+]
 
 
 class FitConfig(PointsConfig):
