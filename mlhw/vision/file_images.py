@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ _SMALL_FILE = 16 << 10
 _FORMAT = "1"  # of what is remembered; also stands for the rules of decoding
 _REMEMBERED = 32
 
+_LOADING = threading.Lock()
 T = TypeVar("T")
 
 
@@ -41,7 +43,9 @@ class FileSource:
         paths: the files.
         contents: sha256 of each.
         shape: that of all, None where sizes differ.
-        resident: decode all when many are first asked for, and keep them.
+        resident: keep all decoded images in memory, once more than a few have been asked for.
+        pixels: the decoded images.
+        asked: how many have been asked for.
     """
 
     paths: list[Path]
@@ -49,10 +53,14 @@ class FileSource:
     shape: Shape | None
     resident: bool
     pixels: np.ndarray | None = None
+    asked: int = 0
 
     def images(self, indices: np.ndarray) -> Images:
-        if self.resident and self.pixels is None and len(indices) > len(self.paths) // 8:
-            self.pixels = self._array(range(len(self.paths)))
+        if self.resident and self.pixels is None:
+            with _LOADING:  # worker threads ask too
+                self.asked += len(indices)
+                if self.pixels is None and self.asked > len(self.paths) // 8:
+                    self.pixels = self._array(range(len(self.paths)))
         if self.pixels is not None:
             return np.asarray(self.pixels[indices])
         if self.shape is None:

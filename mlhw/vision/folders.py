@@ -242,7 +242,8 @@ def _csv_samples(
 ) -> list[Sample]:
     root = path.parent.resolve()
     lines: dict[str, int] = {}
-    samples, problems = [], []
+    samples: list[Sample] = []
+    problems: list[str] = []
     while True:
         line = rows.line_num + 1  # where the row begins; a quoted value may run over several
         try:

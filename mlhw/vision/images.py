@@ -8,9 +8,10 @@ claims an enormous size is not decoded.
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,32 @@ class UnreadableImageError(Exception):
     """An image cannot be used; the message says why and does not name the file."""
 
 
+class _Quiet:
+    """How many threads are inside ``quiet_pillow``, and what takes the filter away again."""
+
+    lock = threading.Lock()
+    inside = 0
+    undo = ExitStack()
+
+
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """No warnings from Pillow inside the block; what matters in them is an error of ``decode``."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+    """No warnings from Pillow inside the block; what matters in them is an error of ``decode``.
+
+    The list of filters belongs to all threads: the first to come sets one, the last to go removes it.
+    """
+    with _Quiet.lock:
+        if not _Quiet.inside:
+            _Quiet.undo.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+        _Quiet.inside += 1
+    try:
         yield
+    finally:
+        with _Quiet.lock:
+            _Quiet.inside -= 1
+            if not _Quiet.inside:
+                _Quiet.undo.close()
 
 
 def read(path: Path) -> bytes:

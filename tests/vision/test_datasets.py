@@ -361,6 +361,18 @@ def test_large_files_are_decoded_in_threads_and_in_order(tmp_path: Path) -> None
         np.testing.assert_array_equal(image, np.asarray(Image.open(tmp_path / name)))
 
 
+def test_many_threads_may_ask_at_once(animals: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    first = load_images(f"folder:{animals}").train
+    again = load_images(f"folder:{animals}").train  # remembered: decoded when asked for
+    expected = first.images(range(len(first)))
+    with ThreadPoolExecutor(8) as pool:
+        parts = list(pool.map(lambda i: again.images([i]), list(range(len(first))) * 20))
+    for i, image in enumerate(parts):
+        assert np.array_equal(image[0], expected[i % len(first)])
+
+
 def test_progress_ends_at_the_whole(animals: Path) -> None:
     steps: list[tuple[float, float, str]] = []
     load_images(f"folder:{animals}", progress=lambda *step: steps.append(step))

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mlhw.vision import images
@@ -162,6 +164,21 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(side: int) -> None
     tracemalloc.stop()
 
 
+def test_threads_leave_the_filters_of_warnings_as_they_were() -> None:
+    import warnings
+    from concurrent.futures import ThreadPoolExecutor
+
+    before = list(warnings.filters)
+
+    def decode_quietly(_: int) -> None:
+        with quiet_pillow(), pytest.raises(UnreadableImageError, match="too large"):
+            decode(png_header(10_000, 10_000))  # Pillow warns of this size
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(decode_quietly, range(100)))
+    assert list(warnings.filters) == before
+
+
 @pytest.mark.parametrize(
     ("values", "word"),
     [
@@ -172,6 +189,29 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(side: int) -> None
 )
 def test_pixels_whose_scale_nobody_knows_are_refused(values: np.ndarray, word: str) -> None:
     assert word in reason(saved(Image.fromarray(values), "TIFF"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    format=st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]),
+    changes=st.lists(
+        st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8
+    ),
+)
+def test_a_damaged_file_is_an_image_or_a_reason_never_a_crash(
+    format: str, changes: list[tuple[int, int]]
+) -> None:
+    content = bytearray(saved(Image.fromarray(PATTERN), format))
+    for at, value in changes:
+        content[at % len(content)] = value
+    with quiet_pillow():
+        try:
+            image = decode(bytes(content))
+        except UnreadableImageError as error:
+            assert str(error)
+        else:
+            assert image.dtype == np.uint8
+            assert image.shape[2:] == (3,)
 
 
 def test_reading_says_what_is_wrong_with_the_file(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

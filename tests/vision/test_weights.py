@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
@@ -131,6 +133,34 @@ def test_a_file_that_was_cut_off_is_one_plain_line(
     cut.write_bytes(content[: min(int(len(content) * share), len(content) - 1)])
     line = error_of(cut)
     assert "cut off" in line or "is empty" in line or "no file of weights" in line
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    format=st.sampled_from(["zip", "legacy", "safetensors"]),
+    changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=6),
+)
+def test_a_damaged_file_gives_tensors_or_one_plain_line(
+    tmp_path: Path, format: str, changes: list[tuple[int, int]]
+) -> None:
+    path = tmp_path / "w"
+    if format == "safetensors":
+        save_file(network().state_dict(), path)
+    else:
+        saved(network().state_dict(), path, _use_new_zipfile_serialization=format == "zip")
+    content = bytearray(path.read_bytes())
+    for at, value in changes:
+        content[at % min(len(content), 3000)] = value
+    path.write_bytes(content)
+    try:
+        tensors = weights.read_tensors(path)
+    except DataError as error:
+        assert len(error.lines) == 1
+        assert str(error).startswith(str(path))
+    else:
+        assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
 
 
 def zip_of_something() -> bytes:
