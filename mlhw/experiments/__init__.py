@@ -20,6 +20,7 @@ EXPERIMENTS: dict[str, str] = {
     "sgd-sweep": "logistic regression by stochastic gradient descent, against gradient descent",
     "backprop-check": "a derivation of back-propagation, against autograd, complex step and differences",
     "vanishing": "gradients through very deep chains and bipartite networks, sigmoid and ReLU",
+    "finetune": "a pre-trained network on a new task, the best validation kept",
 }
 
 

@@ -1,0 +1,83 @@
+"""Ways to make each claim of finetune fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mlhw.vision import preparation, training
+from mlhw.vision.features import FeatureStore
+from mlhw.vision.schedules import Plan
+
+SMALL = ["--val", "0.3", "--test", "0.3", "--threads", "1", "--features", "memory"]
+SMALL += ["--precision", "fp32", "--layout", "channels-last"]
+COMMAND = [*SMALL, "--model", "cifar_resnet20", "--weights", "none", "--image-size", "8"]
+COMMAND += ["--epochs", "4", "--unfreeze-at", "2", "--lr", "0.01"]
+COMMANDS = {
+    "beats-random": [
+        *SMALL,
+        *("--image-size", "32", "--epochs", "3", "--unfreeze-at", "null"),
+        *("--lr", "0.01", "--compare", "random"),
+    ],
+}
+
+
+def _saved_model_is_another(patch: pytest.MonkeyPatch) -> None:
+    real = training.copied
+    patch.setattr(
+        training,
+        "copied",
+        lambda tensors: {
+            k: t + 0.01 if t.is_floating_point() else t for k, t in real(tensors).items()
+        },
+    )
+
+
+def _nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(training, "set_learning", lambda network, *_, **__: network.train())
+
+
+def _stored_features_are_off(patch: pytest.MonkeyPatch) -> None:
+    real = FeatureStore._compute
+
+    def wrong(self: FeatureStore, *arguments: Any) -> np.ndarray:
+        return real(self, *arguments) + np.float32(0.01)
+
+    patch.setattr(FeatureStore, "_compute", wrong)
+
+
+def _uphill(patch: pytest.MonkeyPatch) -> None:
+    real = Plan.factor
+    patch.setattr(Plan, "factor", lambda self, step: -real(self, step))
+
+
+def _first_is_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        training, "is_better", lambda found, progress, metric: progress.best_epoch is None
+    )
+
+
+def _pretrained_weights_are_lost(patch: pytest.MonkeyPatch) -> None:
+    real = preparation.load_backbone
+
+    def empty(*arguments: Any, **options: Any) -> Any:
+        backbone = real(*arguments, **options)
+        with torch.no_grad():
+            for parameter in backbone.module.parameters():
+                parameter.zero_()
+        return backbone
+
+    patch.setattr(preparation, "load_backbone", empty)
+
+
+TAMPERINGS = {
+    "best-reloads": _saved_model_is_another,
+    "frozen-unchanged": _nothing_is_frozen,
+    "stored-features": _stored_features_are_off,
+    "loss-fell": _uphill,
+    "best-is-best": _first_is_kept,
+    "beats-random": _pretrained_weights_are_lost,
+}

@@ -1,0 +1,242 @@
+"""A run that was stopped and goes on ends bit for bit as the one that never stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mlhw.cli import main
+from mlhw.vision import checkpoints, training
+from mlhw.vision.features import FeatureStore
+from mlhw.vision.schedules import Plan
+from tests.conftest import PROGRAM
+
+EPOCHS, UNFREEZE_AT = 4, 2
+STEPS = 6  # a run of 4 epochs of 6 batches: 24 steps
+
+# Everything that has a state: dropout, momentum, augmentation, batch norm that learns.
+OPTIONS = [
+    *("--model", "cifar_resnet20", "--weights", "none", "--image-size", "8"),
+    *("--val", "0.4", "--test", "0.4", "--batch-size", "64"),
+    *("--epochs", str(EPOCHS), "--unfreeze-at", str(UNFREEZE_AT), "--batch-norm", "train"),
+    *("--augment", "flip-crop", "--hidden", "16", "--dropout", "0.3", "--lr", "0.01"),
+    *("--threads", "1", "--precision", "fp32", "--layout", "channels-last", "--no-plots", "-q"),
+]
+
+
+def finetune(folder: Path, *options: str) -> tuple[int, Path]:
+    """Exit code and run folder of a run in this process."""
+    code = main(["finetune", *OPTIONS, "--runs-dir", str(folder), "--no-check", *options])
+    return code, (folder / "latest").resolve()
+
+
+def resume(run: Path) -> int:
+    return main(["finetune", "--resume", str(run), "--no-plots", "-q", "--no-check"])
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    with open(run / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in r.items() if k not in ("images_per_s", "seconds")} for r in rows]
+
+
+def assert_same(run: Path, other: Path) -> None:
+    """Weights, optimizer, generators, tables and results are the same bits."""
+    states = [torch.load(r / "checkpoints" / "last.pt", weights_only=True) for r in (run, other)]
+    for state in states:
+        state["progress"].pop("rows")
+    assert_equal(states[0], states[1])
+    assert_equal(*(load_file(r / "checkpoints" / "best.safetensors") for r in (run, other)))
+    assert metrics(run) == metrics(other)
+    assert (run / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()
+    results = [json.loads((r / "result.json").read_text()) for r in (run, other)]
+    assert results[0] == results[1]
+
+
+def assert_equal(one: Any, other: Any) -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_equal(a, b)
+    elif one == one:  # NaN stands for nothing yet
+        assert one == other
+
+
+def stops_at_step(patch: pytest.MonkeyPatch, step: int, signum: int = signal.SIGINT) -> None:
+    """Send a signal while the given step is computed."""
+    real = Plan.factor
+
+    def factor(self: Plan, now: int) -> float:
+        if now == step and patched.pop("armed", False):
+            signal.raise_signal(signum)
+        return real(self, now)
+
+    patched = {"armed": True}
+    patch.setattr(Plan, "factor", factor)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    code, run = finetune(tmp_path_factory.mktemp("whole"), "--workers", "0")
+    assert code == 0
+    assert len(metrics(run)) == EPOCHS
+    assert json.loads((run / "result.json").read_text())["summary"]["epochs"] == EPOCHS
+    return run
+
+
+# The last step of each epoch (the signal then comes before its validation), and steps in mid-epoch,
+# frozen and not; the first and the last of all.
+@pytest.mark.parametrize("step", [0, 5, 8, 11, 12, 15, 17, 23])
+def test_stopped_at_any_step_it_ends_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path, step: int
+) -> None:
+    with monkeypatch.context() as patch:
+        stops_at_step(patch, step)
+        code, run = finetune(tmp_path, "--workers", "2" if step % 2 else "0")
+    assert code == 130
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    saved = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    assert saved["progress"]["step"] == step + 1  # the batch was finished
+    assert resume(run) == 0
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], len(record["resumed"])) == ("finished", 1)
+    assert_same(run, uninterrupted)
+
+
+def test_stopped_again_and_again_it_still_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        stops_at_step(patch, 3)
+        code, run = finetune(tmp_path)
+    for step in (9, 13, 20):
+        with monkeypatch.context() as patch:
+            stops_at_step(patch, step)
+            code = resume(run)
+        assert code == 130
+    assert resume(run) == 0
+    assert_same(run, uninterrupted)
+
+
+def test_a_run_that_falls_back_to_the_state_before_ends_the_same(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uninterrupted: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as patch:
+        stops_at_step(patch, 20)
+        _, run = finetune(tmp_path)
+    last = run / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:-100])
+    assert resume(run) == 0
+    assert "going on from prev.pt" in capsys.readouterr().err
+    assert_same(run, uninterrupted)
+
+
+def once(function: Callable[..., Any], call: int) -> Callable[..., Any]:
+    """``function`` that sends SIGTERM at its ``call``-th call."""
+    calls = 0
+
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            signal.raise_signal(signal.SIGTERM)
+        return function(*arguments, **options)
+
+    return wrapped
+
+
+PHASES = {
+    "features": (FeatureStore, "_compute", 1),
+    "validation": (training.Task, "validate", 3),
+    "saving": (checkpoints, "write_whole", 6),
+    "testing": (training.Task, "validate", 6),
+}
+
+
+@pytest.mark.parametrize(("owner", "name", "call"), PHASES.values(), ids=list(PHASES))
+def test_sigterm_in_any_phase_saves_and_the_run_ends_the_same(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uninterrupted: Path,
+    owner: Any,
+    name: str,
+    call: int,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # no features are stored yet
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, once(getattr(owner, name), call))
+        code, run = finetune(tmp_path)
+    assert code == 143
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert resume(run) == 0
+    assert_same(run, uninterrupted)
+
+
+def test_a_run_on_other_data_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        stops_at_step(patch, 3)
+        _, run = finetune(tmp_path)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("val: 0.4", "val: 0.3"))
+    capsys.readouterr()
+    assert resume(run) == 2
+    assert "the data have changed since this run" in capsys.readouterr().err
+
+
+def test_resume_takes_no_other_options_and_no_finished_run(
+    uninterrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["finetune", "--resume", str(uninterrupted), "--epochs", "9"]) == 2
+    assert "leave --epochs out" in capsys.readouterr().err
+    assert resume(uninterrupted) == 2
+    assert "is finished" in capsys.readouterr().err
+    assert main(["finetune", "--resume", str(tmp_path)]) == 2
+    assert "is no run folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_a_running_one_is_left_alone(
+    tmp_path: Path, uninterrupted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child = subprocess.Popen(
+        [str(PROGRAM), "finetune", *OPTIONS, "--runs-dir", str(tmp_path), "--no-check"],
+        env=os.environ,
+    )
+    saved = tmp_path / "latest" / "checkpoints" / "prev.pt"
+    deadline = time.monotonic() + 120
+    while not saved.exists():
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    run = (tmp_path / "latest").resolve()
+    code = resume(run)
+    if child.poll() is None:
+        assert code == 2
+        assert "another process is working on this run" in capsys.readouterr().err
+    child.kill()
+    child.wait()
+    assert json.loads((run / "run.json").read_text())["status"] == "running"
+    assert resume(run) == 0
+    assert_same(run, uninterrupted)
