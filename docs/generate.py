@@ -1,0 +1,56 @@
+"""Writes docs/configuration.md from the configuration models, so that it cannot be out of date.
+
+python docs/generate.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlhw import yaml12
+from mlhw.config import Leaf, leaves
+from mlhw.experiments import EXPERIMENTS, experiment
+from mlhw.options import option_name
+
+PAGE = Path(__file__).with_name("configuration.md")
+
+HEAD = """# Configuration
+
+<!-- Written by docs/generate.py from the models; a test compares the two. -->
+
+Defaults, then a YAML file (`--config FILE`), then `--set key.sub=value` (repeatable, the value is
+YAML), then named options: the later wins. `--print-config` prints what comes out, as YAML that can be
+read back, and every run keeps it as `config.yaml`.
+
+The YAML is that of version 1.2: `1e-3` is a number, `on` and `no` are words, `012` is twelve. A key
+stands once. Unknown keys are errors that name the nearest neighbour; all errors are reported at once,
+each with its place: `error: my.yaml:12: optim.lr: must be greater than 0 (got -0.1)`. Paths in a file
+start from the file's folder, paths on the command line from the working directory.
+
+Every command also has `--runs-dir DIR` (or `MLHW_RUNS_DIR`), `--name TEXT`, `--json`, `--quiet`,
+`--verbose`, `--no-plots`, and `--no-check`, with which a failing claim does not change the exit code.
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    parts = [HEAD]
+    for name in EXPERIMENTS:
+        parts.append(f"\n## {name}\n\n| key | option | default | meaning |\n|---|---|---|---|\n")
+        parts += [
+            row(leaf)
+            for leaf in leaves(experiment(name).Config)
+            if not leaf.is_section or leaf.has_option
+        ]
+    return "".join(parts)
+
+
+def row(leaf: Leaf) -> str:
+    option = f"`{option_name(leaf)}`" if leaf.has_option else ""
+    default = "" if leaf.is_section else f"`{yaml12.dump({'x': leaf.default})[3:].strip()}`"
+    meaning = leaf.description.replace("|", "\\|")
+    return f"| `{leaf.key}` | {option} | {default} | {meaning} |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
