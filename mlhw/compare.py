@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mlhw import yaml12
 from mlhw.history import Run, flat
 from mlhw.result import Plot, to_json
+from mlhw.texts import text_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,22 +81,12 @@ def cell(value: Any) -> str:
 
 def as_text(comparison: Comparison) -> str:
     """Aligned columns for a terminal."""
-    header = ["", *comparison.runs]
-    table = [header]
+    table: list[list[str]] = []
     for title, rows in comparison.sections():
         if rows:
             table.append([title, *[""] * len(comparison.runs)])
             table += [[f"  {key}", *map(cell, values)] for key, values in rows]
-    return "\n".join(aligned(table))
-
-
-def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns of equal width."""
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return [
-        "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]
+    return "\n".join(text_table(["", *comparison.runs], table))
 
 
 def as_markdown(comparison: Comparison) -> str:

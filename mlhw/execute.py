@@ -11,15 +11,15 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlhw.config import ExperimentConfig
 from mlhw.errors import CLAIM_FAILS, FAILED, FINISHED, Interrupted, MlhwError, UsageError
 from mlhw.experiments import Experiment
 from mlhw.interrupts import Interrupts
-from mlhw.result import Claim, Result
+from mlhw.result import Result
 from mlhw.runs import FolderRecorder, check_name, write_whole
 from mlhw.screen import Screen
+from mlhw.texts import claim_line
 
 
 @dataclass(frozen=True)
@@ -183,33 +183,3 @@ def print_answers(result: Result, folder: Path | None) -> None:
         lines += ["", f"run folder: {folder}"]
     print("\n".join(lines).lstrip("\n"))
     sys.stdout.flush()
-
-
-def claim_line(claim: Claim) -> str:
-    """``holds: no rate below 2/L ever rises (measured 0, expected 0)``."""
-    words = [
-        f"{label} {number_text(value)}"
-        for label, value in (("measured", claim.measured), ("expected", claim.expected))
-        if value is not None
-    ]
-    if claim.tolerance is not None:
-        words.append(f"tolerance {number_text(claim.tolerance)}")
-    if claim.note:
-        words.append(claim.note)
-    numbers = f" ({', '.join(words)})" if words else ""
-    return f"  {claim.verdict}: {claim.statement}{numbers}"
-
-
-def number_text(value: Any) -> str:
-    """A measured value for people: six significant digits, mappings as ``name value``."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {number_text(item)}" for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(number_text(item) for item in value) + "]"
-    if hasattr(value, "tolist"):
-        return number_text(value.tolist())
-    return str(value)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from mlhw.execute import number_text
+from mlhw.texts import number_text
 
 if TYPE_CHECKING:
     from mlhw.assignment import Answer

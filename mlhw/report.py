@@ -13,6 +13,7 @@ from mlhw import config as configuration
 from mlhw import provenance
 from mlhw.config import ExperimentConfig
 from mlhw.result import Claim, Result
+from mlhw.texts import number_text
 
 if TYPE_CHECKING:
     from mlhw.assignment import Answer
@@ -35,8 +36,6 @@ def page(
 
     Every text is escaped by Jinja2, class and file names with markup in them included.
     """
-    from mlhw.execute import number_text
-
     figures = [
         {"plot": plot, "data": base64.b64encode(pictures[plot.name]).decode()}
         for plot in result.plots

@@ -12,20 +12,21 @@ import typer
 
 from mlhw import config as configuration
 from mlhw.compare import (
-    aligned,
     as_csv,
     as_json,
     as_markdown,
     as_text,
+    cell,
     compare,
     differences,
     overlay,
 )
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError
-from mlhw.execute import RunOptions, claim_line, execute
+from mlhw.execute import RunOptions, execute
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.history import Run, all_runs, find, flat
 from mlhw.result import Claim, to_json
+from mlhw.texts import claim_line, text_table
 
 app = typer.Typer(
     help="List, show, compare, run again and clean up runs.",
@@ -68,7 +69,8 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     if not runs:
         print(f"no runs in {runs_dir}")
         return FINISHED
-    table = [["run", "experiment", "status", "claims", "seconds", "headline"]]
+    header = ["run", "experiment", "status", "claims", "seconds", "headline"]
+    table = []
     for run in runs:
         entry = _entry(run)
         held, judged = entry["claims"]["holds"], entry["claims"]["judged"]
@@ -84,7 +86,7 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
                 "-" if headline is None else f"{headline[0]} {_number(headline[1])}",
             ]
         )
-    print("\n".join(aligned(table)))
+    print("\n".join(text_table(header, table)))
     return FINISHED
 
 
@@ -110,14 +112,15 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
         ["seconds", str(record.get("seconds") or "-")],
     ]
     rows += [[key, _number(value)] for key, value in run.headlines().items()]
-    print("\n".join(aligned(rows)))
+    print("\n".join(text_table(rows[0], rows[1:])))
     if run.claims:
         print("\nclaims")
         for claim in run.claims:
             print(claim_line(Claim(**claim)))
     if run.config:
         print("\nconfiguration")
-        print("\n".join(aligned([[f"  {k}", configuration_text(v)] for k, v in flat(run.config)])))
+        rows = [[f"  {key}", cell(value)] for key, value in flat(run.config)]
+        print("\n".join(text_table(rows[0], rows[1:])))
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
@@ -247,9 +250,3 @@ def _entry(run: Run) -> dict[str, Any]:
 
 def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def configuration_text(value: Any) -> str:
-    from mlhw.compare import cell
-
-    return cell(value)

@@ -201,7 +201,7 @@ def summary(o: Outcome) -> dict[str, Any]:
 
 def answers(o: Outcome) -> list[str]:
     """The course's questions, answered from the run: the table, the best epoch, the test."""
-    from mlhw.sweeps import text_table
+    from mlhw.texts import text_table
 
     header = ["epoch", "train loss", "train acc", "val loss", "val acc", "lr", "seconds"]
     rows = [

@@ -25,7 +25,8 @@ from pydantic import Field
 from mlhw import plots, sweeps
 from mlhw.maths import descent, logistic
 from mlhw.result import Check, Claims, Plot, Recorder, Result, check, not_applicable
-from mlhw.sweeps import Problem, SweepConfig, begin, eta_label, load, separators_figure, text_table
+from mlhw.sweeps import Problem, SweepConfig, begin, eta_label, load, separators_figure
+from mlhw.texts import text_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

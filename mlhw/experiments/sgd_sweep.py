@@ -24,7 +24,8 @@ from mlhw.errors import ConfigError
 from mlhw.maths import descent
 from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
 from mlhw.result import Check, Claims, Plot, Recorder, Result, Table, check, not_applicable
-from mlhw.sweeps import Problem, SweepConfig, begin, eta_label, load, separators_figure, text_table
+from mlhw.sweeps import Problem, SweepConfig, begin, eta_label, load, separators_figure
+from mlhw.texts import text_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from mlhw.experiments.vanishing_networks import Network, Setting
 from mlhw.experiments.vanishing_sample import WIDTHS, Curve, Profile, least_slope
 from mlhw.maths import survival
 from mlhw.result import Plot, Recorder, Table
-from mlhw.sweeps import text_table
+from mlhw.texts import text_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
