@@ -219,6 +219,6 @@ def _agreement_figure(points: Sequence[Point]) -> Figure:
     left.plot([min(ends), max(ends)], [min(ends), max(ends)], color="black", linewidth=0.7)
     left.set(xlabel="|derivative| by the other way", ylabel="|derivative| by back-propagation")
     right.set(xlabel="log10 of the relative error (−18: none)", ylabel="derivatives")
-    plots.legend(left)
-    plots.legend(right)
+    plots.legend(left, loc="upper left")
+    plots.legend(right, loc="upper right")
     return figure

@@ -163,6 +163,7 @@ def _listen(process: _Process, calls: int, most: int, time_limit: float) -> Outc
                 elif "error" in message:
                     line = f" (line {int(message['line'])})" if message.get("line") else ""
                     outcome.error = str(message["error"])[:600] + line
+                    return outcome
                 elif "done" in message:
                     return outcome
                 else:
