@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 EXPERIMENTS: dict[str, str] = {
     "softmax-regions": "class probabilities of a linear softmax over the plane",
+    "backprop-check": "a derivation of back-propagation against three other ways, and anybody's file",
+    "vanishing": "gradients through very deep chains and bipartite networks, sigmoid and ReLU",
     "lr-sweep": "logistic regression by gradient descent at several learning rates",
     "sgd-sweep": "logistic regression by stochastic gradient descent, against gradient descent",
-    "backprop-check": "a derivation of back-propagation, against autograd, complex step and differences",
-    "vanishing": "gradients through very deep chains and bipartite networks, sigmoid and ReLU",
     "finetune": "a pre-trained network on a new task, the best validation kept",
 }
+"""In the order of the course."""
 
 
 class Experiment(Protocol):
