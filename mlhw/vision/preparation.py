@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,15 @@ LARGEST_ENLARGEMENT = 8
 TRIAL_BATCH = 32
 
 
+def data_dir(config: Config) -> str:
+    return config.data.dir or os.path.abspath("data")
+
+
 def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
     data = config.data
     splits = load_images(
         data.name,
-        data_dir=data.dir,
+        data_dir=data_dir(config),
         val=data.val,
         test=data.test,
         seed=config.seed,
@@ -76,7 +81,7 @@ def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Bac
         config.weights,
         image_size=size,
         seed=config.seed,
-        data_dir=config.data.dir,
+        data_dir=data_dir(config),
         log=recorder.log,
         progress=recorder.progress,
     )
@@ -137,7 +142,9 @@ def resolved(
             "threads": threads,
             "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
             "compare": compare if config.compare == "auto" else config.compare,
-            "data": config.data.model_copy(update={"digest": splits.digest}),
+            "data": config.data.model_copy(
+                update={"digest": splits.digest, "dir": data_dir(config)}
+            ),
         }
     )
 

@@ -31,11 +31,11 @@ class DataSettings(Section):
         ),
     ] = "digits"
     dir: Annotated[
-        str,
+        str | None,
         InputFile,
         Option(name="--data-dir", metavar="DIR"),
-        Field(description="where named data sets and one's own weights are kept"),
-    ] = "data"
+        Field(description="where named data sets and one's own weights are kept; null is ./data"),
+    ] = None
     val: Annotated[
         int | float | None,
         Field(ge=0, description="validation images, a count or a fraction; null as the data say"),
@@ -97,7 +97,7 @@ class OptimSettings(Section):
     ] = None
     label_smoothing: Annotated[
         float, Field(ge=0, lt=1, description="share of each label spread over all classes")
-    ] = 0.0
+    ] = 0.1
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> OptimSettings:

@@ -119,10 +119,9 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["full_rate"]
             logits = network.head(inputs) if on_features else network(inputs)
-            loss = functional.cross_entropy(
-                logits, labels, label_smoothing=config.optim.label_smoothing
-            )
-            task.sums[0] += loss.detach() * len(labels)
+            nll = functional.cross_entropy(logits, labels)
+            loss = smoothed(nll, logits, config.optim.label_smoothing)
+            task.sums[0] += nll.detach() * len(labels)
             task.sums[1] += (logits.detach().argmax(1) == labels).sum()
             if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
                 require_finite(task, progress)
@@ -140,6 +139,17 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
         recorder.progress(progress.step, plan.epochs * plan.steps_per_epoch, "training")
     require_finite(task, progress)  # waits for a GPU to be done
     progress.training_seconds = time.perf_counter() - clock
+
+
+def smoothed(nll: torch.Tensor, logits: torch.Tensor, share: float) -> torch.Tensor:
+    """The mean cross-entropy to labels of which ``share`` is spread evenly over all classes.
+
+    Szegedy et al. 2015 (arXiv:1512.00567, section 7). The tables hold the plain ``nll``, so that
+    training and validation can be compared.
+    """
+    if not share:
+        return nll
+    return (1 - share) * nll - share * functional.log_softmax(logits, 1).mean()
 
 
 def validates(epoch: int, epochs: int, val_every: int) -> bool:
