@@ -37,7 +37,7 @@ def figures(c: Comparison, points: Sequence[Point]) -> list[Plot]:
             "network",
             f"The network {layers} with its weights and deltas",
             "On each edge the weight (bold) and the derivative of the loss by it; in each unit z, and "
-            "below it δ. Large networks are drawn in part.",
+            "below it δ. Large networks are drawn in part, biases not at all.",
             f"Network {layers}; loss {_loss(c):.6g}; largest relative error by {worst}.",
             lambda: _network_figure(c),
         ),
@@ -81,9 +81,11 @@ def _network_figure(c: Comparison) -> Figure:
     def place(column: int, unit: int) -> tuple[float, float]:
         return gap * (column - first), -(unit - (min(sizes[column], SHOWN) - 1) / 2)
 
+    labelled_any = False
     for column in columns[:-1]:
         here, there = (min(sizes[k], SHOWN) for k in (column, column + 1))
         labelled = here * there <= 12
+        labelled_any |= labelled
         W, G = p.weights[column], c.analytic.weights[column]
         for j in range(there):
             for i in range(here):
@@ -96,7 +98,7 @@ def _network_figure(c: Comparison) -> Figure:
                 x, y, f"{z[column][0, unit]:.3g}", ha="center", va="center", fontsize=8, zorder=4
             )
             if column:
-                delta = c.analytic.deltas[column - 1][0, unit]
+                delta = c.analytic.deltas[column - 1][0, unit] + 0.0  # no -0
                 axes.text(
                     x,
                     y - 0.34,
@@ -106,6 +108,7 @@ def _network_figure(c: Comparison) -> Figure:
                     fontsize=8,
                     color=plots.RED,
                     zorder=4,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
                 )
         hidden = sizes[column] - SHOWN
         low = place(column, min(sizes[column], SHOWN) - 1)[1]
@@ -118,8 +121,10 @@ def _network_figure(c: Comparison) -> Figure:
         kind = "input" if column == 0 else p.network.activation(column + 1)
         axes.text(gap * (column - first), top + 0.45, f"layer {column + 1}\n{kind}", ha="center")
     axes.set(xlim=(-0.7, gap * (len(columns) - 1) + 0.7), ylim=(-top - 0.8, top + 0.85))
-    note = f"δ and z of input 1 of {len(p.X)}; " if len(p.X) > 1 else ""
-    axes.set_title(f"{note}bold: weight, below it ∂E/∂w", fontsize=9, color=plots.GREY)
+    notes = [f"z and δ of input 1 of {len(p.X)}"] if len(p.X) > 1 else []
+    notes += ["bold: weight, below it ∂E/∂w"] if labelled_any else []
+    notes += ["solid blue: weight above 0, dashed orange: below"]
+    axes.set_title("; ".join(notes), fontsize=9, color=plots.GREY)
     return figure
 
 
@@ -180,8 +185,19 @@ def _steps_figure(steps: StepErrors) -> Figure:
         np.finfo(float).eps, color="black", linestyle=":", linewidth=1, label="rounding unit"
     )
     axes.set(xlabel="step", ylabel=r"relative error of $\partial E/\partial w_{11}^{(1)}$")
+    _plain_decades(axes.xaxis)
+    _plain_decades(axes.yaxis)
     plots.legend(axes, outside=True)
     return figure
+
+
+def _plain_decades(axis: Any, ticks: int = 9) -> None:
+    """A log axis marked ``1e-06`` every few decades: minor ticks and raised exponents cost a second."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(numticks=ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FormatStrFormatter("%.0e"))
 
 
 def _agreement_figure(points: Sequence[Point]) -> Figure:
@@ -219,6 +235,8 @@ def _agreement_figure(points: Sequence[Point]) -> Figure:
     left.plot([min(ends), max(ends)], [min(ends), max(ends)], color="black", linewidth=0.7)
     left.set(xlabel="|derivative| by the other way", ylabel="|derivative| by back-propagation")
     right.set(xlabel="log10 of the relative error (−18: none)", ylabel="derivatives")
+    _plain_decades(left.xaxis, 5)
+    _plain_decades(left.yaxis)
     plots.legend(left, loc="upper left")
     plots.legend(right, loc="upper right")
     return figure
