@@ -21,7 +21,7 @@ import typer
 from pydantic import Field, field_validator
 
 from mlhw import config as configuration
-from mlhw.config import ExperimentConfig, nearest
+from mlhw.config import ExperimentConfig
 from mlhw.errors import (
     CLAIM_FAILS,
     FAILED,
@@ -36,6 +36,7 @@ from mlhw.junit import junit_xml
 from mlhw.result import Claim, Recorder, Result, to_json
 from mlhw.runs import FolderRecorder, check_name, write_whole
 from mlhw.screen import Screen
+from mlhw.suggestions import nearest
 
 WORST_FIRST = (130, 143, FAILED, USAGE, CLAIM_FAILS, FINISHED)
 

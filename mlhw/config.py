@@ -6,7 +6,6 @@ Every value remembers where it came from, so that an error names the place:
 
 from __future__ import annotations
 
-import difflib
 import os
 import secrets
 import types
@@ -20,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlhw import yaml12
 from mlhw.errors import ConfigError
+from mlhw.suggestions import near_file
 from mlhw.yaml12 import Path
 
 # ------------------------------------------------------------------------------------- models
@@ -150,7 +150,8 @@ def _plain_types(annotation: Any) -> Iterator[type]:
         yield annotation
 
 
-def _is_section(annotation: Any) -> type[BaseModel] | None:
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The model of a key that is a section, else None."""
     for kind in _plain_types(annotation):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
@@ -160,7 +161,7 @@ def _is_section(annotation: Any) -> type[BaseModel] | None:
 def leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """Every key of ``model`` and of its sections, in order; a section comes before its keys."""
     for name, info in model.model_fields.items():
-        section = _is_section(info.annotation)
+        section = section_of(info.annotation)
         yield Leaf(
             (*prefix, name),
             info.annotation,
@@ -171,6 +172,13 @@ def leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Lea
         )
         if section is not None:
             yield from leaves(section, (*prefix, name))
+
+
+def comma_list(value: Any) -> Any:
+    """``a,b`` as given on the command line, to the list that a file would hold; a list as it is."""
+    if isinstance(value, str):
+        return [yaml12.parse_scalar(part.strip()) for part in value.split(",")]
+    return value
 
 
 # ------------------------------------------------------------------------------------- merging
@@ -193,9 +201,7 @@ def read_file(path: str) -> tuple[dict[str, Any], dict[Path, int]]:
     try:
         text = FilePath(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        near = nearest(os.path.basename(path), _listing(os.path.dirname(path)))
-        hint = f", did you mean '{os.path.join(os.path.dirname(path), near)}'?" if near else ""
-        raise ConfigError(f"{path}: no such file{hint}") from None
+        raise ConfigError(f"{path}: no such file{near_file(path)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from None
     except OSError as error:
@@ -208,11 +214,9 @@ def read_file(path: str) -> tuple[dict[str, Any], dict[Path, int]]:
     return value, lines
 
 
-def _listing(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder or ".")
-    except OSError:
-        return []
+def _kind(value: Any) -> str:
+    names: dict[type, str] = {list: "a list", str: "text", bool: "true or false"}
+    return names.get(type(value), "a number")
 
 
 def _reason(error: OSError) -> str:
@@ -273,13 +277,13 @@ class Layers:
         for key in leaf.path[:-1]:
             holder = holder.get(key) if isinstance(holder, dict) else None
         value = holder.get(leaf.path[-1]) if isinstance(holder, dict) else None
-        section = _is_section(leaf.annotation)
+        section = section_of(leaf.annotation)
         if isinstance(value, str) and hasattr(section, "from_text"):
             holder[leaf.path[-1]] = section.from_text(value)  # type: ignore[union-attr]
 
     def _put(self, path: tuple[str, ...], value: Any, source: Source) -> None:
         leaf = next((leaf for leaf in leaves(self.model) if leaf.path == path), None)
-        section = _is_section(leaf.annotation) if leaf else None
+        section = section_of(leaf.annotation) if leaf else None
         if isinstance(value, str) and hasattr(section, "from_text"):
             # A text for a section replaces what it names and leaves the other keys as they were.
             value = section.from_text(value)  # type: ignore[union-attr]
@@ -315,7 +319,9 @@ def resolve(layers: Layers) -> Any:
     try:
         config = layers.model.model_validate(layers.values)
     except pydantic.ValidationError as error:
-        errors += [_line(layers, e) for e in error.errors(include_url=False)]
+        from mlhw.config_errors import error_line
+
+        errors += [error_line(layers, e) for e in error.errors(include_url=False)]
     else:
         if not errors:
             return config
@@ -389,120 +395,3 @@ def from_keywords(model: type[Model], keywords: Mapping[str, Any]) -> Model:
 def as_yaml(config: BaseModel) -> str:
     """The configuration as YAML that ``load`` reads back equal."""
     return yaml12.dump(config.model_dump(mode="python"))
-
-
-# ------------------------------------------------------------------------------------- sentences
-
-
-def _line(layers: Layers, error: Any) -> str:
-    """One plain line for one of pydantic's errors: where, which key, what is wrong."""
-    path: Path = tuple(error["loc"])
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        key = str(path[-1])
-        known = _known_keys(layers.model, path[:-1])
-        near = nearest(key, known)
-        if near:
-            sentence = f"unknown key '{key}', did you mean '{near}'?"
-        else:
-            sentence = f"unknown key '{key}' (known: {', '.join(known)})"
-        path = path[:-1]
-        source = layers.source((*path, key))
-    else:
-        # pydantic appends the branch of a union to the path; such a part is no key of ours.
-        while path and not _exists(layers.values, path) and kind != "missing":
-            path = path[:-1]
-        source = layers.source(path)
-        sentence = _problem(error)
-    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
-    parts = []
-    if source is not None:
-        parts.append(source.label)
-    if dotted and (source is None or source.shows_key or "." in dotted):
-        # A named option says which key it sets; "--set" and files need the key beside them.
-        joined = f"{parts.pop()} {dotted}" if parts == ["--set"] else dotted
-        parts.append(joined)
-    # A value with a line break in it must not break the line.
-    return " ".join(": ".join([*parts, sentence]).splitlines())
-
-
-def _exists(values: Any, path: Path) -> bool:
-    for key in path:
-        try:
-            values = values[key]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
-
-
-def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
-    for key in path:
-        section = _is_section(model.model_fields[str(key)].annotation)
-        if section is None:
-            return []
-        model = section
-    return list(model.model_fields)
-
-
-_WHAT: dict[str, str] = {
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "list_type": "a list",
-    "dict_type": "keys and values",
-    "model_type": "keys and values",
-    "model_attributes_type": "keys and values",
-    "finite_number": "finite",
-}
-_BOUNDS: dict[str, tuple[str, str]] = {
-    "greater_than": ("greater than {}", "gt"),
-    "greater_than_equal": ("at least {}", "ge"),
-    "less_than": ("less than {}", "lt"),
-    "less_than_equal": ("at most {}", "le"),
-}
-
-
-def _problem(error: Any) -> str:
-    kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    got = f" (got {_short(value)})"
-    if kind in _WHAT:
-        return f"must be {_WHAT[kind]}{got}"
-    if kind in _BOUNDS:
-        words, key = _BOUNDS[kind]
-        return f"must be {words.format(f'{context[key]:g}')}{got}"
-    if kind == "literal_error":
-        choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        near = nearest(str(value), choices)
-        hint = f", did you mean '{near}'?" if near else ""
-        return f"must be one of {', '.join(choices)}{got}{hint}"
-    if kind == "missing":
-        return "is missing"
-    if kind in ("too_short", "too_long"):
-        bound = context.get("min_length", context.get("max_length"))
-        return f"must have at {'least' if kind == 'too_short' else 'most'} {bound} items{got}"
-    if kind == "value_error":
-        return str(context["error"])
-    return f"{str(error['msg']).lower()}{got}"
-
-
-def _short(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value) if isinstance(value, str) and not value.strip() else str(value)
-    text = text.replace("\n", " ")
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _kind(value: Any) -> str:
-    names: dict[type, str] = {list: "a list", str: "text", bool: "true or false"}
-    return names.get(type(value), "a number")
-
-
-def nearest(word: str, known: Sequence[str]) -> str | None:
-    """The known word that ``word`` was most likely meant to be, or None."""
-    found = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=1)
-    return next((k for k in known if found and k.lower() == found[0]), None)

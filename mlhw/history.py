@@ -147,7 +147,7 @@ def find(name: str, runs_dir: Path) -> Run:
     if found:
         some = ", ".join(run.name for run in found[:4])
         raise ConfigError(f"'{name}' is the beginning of {len(found)} runs ({some} …)")
-    from mlhw.config import nearest
+    from mlhw.suggestions import nearest
 
     near = nearest(name, [run.name for run in runs])
     hint = f", did you mean '{near}'?" if near else ""

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mlhw.config import ExperimentConfig, Option, nearest
+from mlhw.config import ExperimentConfig, Option
 from mlhw.errors import ConfigError
 from mlhw.maths.activations import ACTIVATIONS
 from mlhw.maths.network import LINKS, Network
+from mlhw.suggestions import nearest
 
 MOST_WEIGHTS = 10_000_000
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from mlhw import plots, points
-from mlhw.config import ExperimentConfig, Option
+from mlhw.config import ExperimentConfig, Option, comma_list
 from mlhw.errors import ConfigError
 from mlhw.etas import Etas
 from mlhw.maths import logistic
@@ -20,13 +20,6 @@ from mlhw.result import Recorder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def _numbers(value: Any) -> Any:
-    """``0.1,0,0`` as given on the command line, to the list that a file would hold."""
-    from mlhw.yaml12 import parse_scalar
-
-    return [parse_scalar(p.strip()) for p in value.split(",")] if isinstance(value, str) else value
 
 
 class SweepConfig(ExperimentConfig):
@@ -42,7 +35,7 @@ class SweepConfig(ExperimentConfig):
     etas: Etas = [0.5, 0.3, 0.1, 0.05, 0.01]
     w0: Annotated[
         list[float] | None,
-        BeforeValidator(_numbers),
+        BeforeValidator(comma_list),
         Option(metavar="LIST"),
         Field(description="start, w1,…,wd,bias; null: 0.1,0,…,0"),
     ] = None

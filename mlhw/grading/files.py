@@ -6,8 +6,8 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlhw.config import nearest
 from mlhw.errors import DataError
+from mlhw.suggestions import nearest
 
 DEFAULT_FUNCTION = "backprop"
 

@@ -125,6 +125,26 @@ def largest_mean_curvature(
     return bound
 
 
+def largest_ratios(X: np.ndarray, W0: np.ndarray, W1: np.ndarray, eta: float) -> np.ndarray:
+    """The largest η/limit found on each segment from a column of W0 (d+1, r) to one of W1.
+
+    A lower bound; the search ends once it exceeds 1. Returns (r,).
+    """
+    ratios = np.zeros(W0.shape[1])
+    block = max(1, 200_000 // len(X))
+    for first in range(0, len(ratios), block):
+        before, after = W0[:, first : first + block], W1[:, first : first + block]
+        part = ratios[first : first + block]
+        for place in (0.0, 0.5, 1.0):
+            np.maximum(part, eta / local_limits(X, before + place * (after - before)), out=part)
+        # A long step can jump over narrow peaks of the curvature.
+        hidden = np.flatnonzero(part <= 1.0)
+        if len(hidden):
+            peaks = largest_mean_curvature(X, before[:, hidden], after[:, hidden], 2.0 / eta)
+            part[hidden] = np.maximum(part[hidden], eta * peaks / 2.0)
+    return ratios
+
+
 def monotone_eta(X: np.ndarray) -> float:
     """2/L with L = λmax(XᵀX)/(4n), a bound on every Hessian since σ(1 − σ) ≤ 1/4.
 
