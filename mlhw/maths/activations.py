@@ -119,7 +119,8 @@ def gelu(a: Array) -> Array:
     """h(a) = a Φ(a), Φ the standard normal distribution function (Hendrycks and Gimpel, 2016)."""
     from scipy.special import erfc
 
-    return 0.5 * a * erfc(-a * math.sqrt(0.5))
+    value: Array = 0.5 * a * erfc(-a * math.sqrt(0.5))
+    return value
 
 
 def d_gelu(a: Array) -> Array:
@@ -127,7 +128,8 @@ def d_gelu(a: Array) -> Array:
     from scipy.special import erfc
 
     density = np.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi)
-    return 0.5 * erfc(-a * math.sqrt(0.5)) + a * density
+    slope: Array = 0.5 * erfc(-a * math.sqrt(0.5)) + a * density
+    return slope
 
 
 # ------------------------------------------------------------------------------------- by name
