@@ -111,9 +111,9 @@ class FeatureStore:
         try:
             found = np.load(path, mmap_mode="r", allow_pickle=False)
             os.utime(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return self._missing()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             self.warn(f"{path}: stored features cannot be used ({error}); computed again")
             return self._missing()
         if found.shape != (len(loader), self.width) or found.dtype != np.float32:
