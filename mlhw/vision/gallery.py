@@ -290,7 +290,7 @@ def images_figure(o: Outcome, positions: np.ndarray) -> Figure:
     """Each image with the probabilities of its most probable classes, its own always among them."""
     rows, columns = GRID[0], min(GRID[1], len(positions))
     rows = min(rows, -(-len(positions) // columns))
-    figure = plots.new_figure(3.4 * columns, 1.55 * rows + 0.2)
+    figure = plots.new_figure(3.4 * columns, 1.55 * rows + 0.4)
     axes = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=(1, 1.25) * columns)
     for cell in axes.flat:
         cell.set_visible(False)
@@ -306,6 +306,7 @@ def images_figure(o: Outcome, positions: np.ndarray) -> Figure:
             f"{shortened(o.images.names[position], 16)}: {shortened(names[own], 12)}", fontsize=8
         )
         scores_panel(bars, o.evaluated.probabilities[position], own, names)
+    figure.supxlabel("probability of the class; the image's own class in green", fontsize=9)
     return figure
 
 
