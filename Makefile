@@ -16,8 +16,7 @@ help:  ## list the targets
 setup: $(VENV)/.installed  ## virtual environment, locked dependencies, mlhw in editable mode
 
 run: $(VENV)/.installed  ## the main job on built-in data; prints the answers and the run folders
-	$(BIN)/mlhw lr-sweep
-	$(BIN)/mlhw sgd-sweep
+	$(BIN)/mlhw all
 
 test: lint  ## lint, types and tests
 	$(BIN)/python -m pytest -n $(WORKERS)

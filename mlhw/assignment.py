@@ -37,6 +37,7 @@ from mlhw.result import Claim, Recorder, Result, to_json
 from mlhw.runs import FolderRecorder, check_name, write_whole
 from mlhw.screen import Screen
 from mlhw.suggestions import nearest
+from mlhw.texts import claim_line
 
 WORST_FIRST = (130, 143, FAILED, USAGE, CLAIM_FAILS, FINISHED)
 
@@ -283,7 +284,10 @@ def all_command(
             for line in lines:
                 screen.error(line)
             recorder.finish(status, code, "; ".join(lines) or None)
-            _print(recorder.folder, as_result(answers), status, code, lines, as_json)
+            if as_json:
+                _print_json(recorder.folder, as_result(answers), status, code, lines)
+            else:
+                _print_answers(recorder.folder, answers)
             interrupts.pending = None
     return code
 
@@ -298,16 +302,19 @@ def _write(folder: Path, answers: Sequence[Answer], junit: str | None) -> None:
         write_whole(Path(junit), junit_xml(answers))
 
 
-def _print(
-    folder: Path, result: Result, status: str, code: int, lines: Sequence[str], as_json: bool
-) -> None:
-    if as_json:
-        found = result.as_dict() | {"run": str(folder), "status": status, "exit_code": code}
-        if lines:
-            found["error"] = list(lines)
-        print(json.dumps(to_json(found), indent=2, ensure_ascii=False))
-        return
-    print("\n".join(result.answers))
-    for claim in result.fails:
-        print(f"  fails: {claim.id}: {claim.statement}")
+def _print_json(folder: Path, result: Result, status: str, code: int, lines: Sequence[str]) -> None:
+    found = result.as_dict() | {"run": str(folder), "status": status, "exit_code": code}
+    if lines:
+        found["error"] = list(lines)
+    print(json.dumps(to_json(found), indent=2, ensure_ascii=False))
+
+
+def _print_answers(folder: Path, answers: Sequence[Answer]) -> None:
+    """Question by question what holds, with the numbers, and where each run and the report are."""
+    for number, answer in enumerate(answers, 1):
+        print(f"{number}. {answer.line()}")
+        for claim in answer.claims:
+            print(claim_line(claim))
+        if answer.folder is not None:
+            print(f"  run folder: {answer.folder}")
     print(f"report: {folder / 'report.html'}")

@@ -34,13 +34,13 @@ def claim_line(claim: Claim) -> str:
 
 
 def number_text(value: Any) -> str:
-    """A measured value for people: six significant digits, mappings as ``name value``."""
+    """A measured value for people: six significant digits, mappings as ``name: value``."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {number_text(item)}" for key, item in value.items())
+        return ", ".join(f"{key}: {number_text(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(number_text(item) for item in value) + "]"
     if hasattr(value, "tolist"):

@@ -105,8 +105,9 @@ def test_the_order_is_the_courses_and_every_claim_is_reported(mlhw: Mlhw, tmp_pa
     found = mlhw("all", "-c", file, "--name", "x")
     assert found.returncode == 0, found.stderr
     lines = found.stdout.splitlines()
-    assert lines[0].startswith("lr-sweep: finished, 6 of 6 claims hold")
-    assert lines[1].startswith("sgd-sweep: finished")
+    assert lines[0].startswith("1. lr-sweep: finished, 6 of 6 claims hold")
+    assert lines[1].startswith("  holds: no rate below 2/L ever rises (measured ")
+    assert any(line.startswith("2. sgd-sweep: finished") for line in lines)
     (folder,) = tmp_path.glob("runs/*-all-x")
     assert lines[-1] == f"report: {folder / 'report.html'}"
     claims = json.loads((folder / "result.json").read_text())["claims"]

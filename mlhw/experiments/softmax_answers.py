@@ -16,6 +16,26 @@ from mlhw.maths.regions import Boundary, Envelope, Vertex, activations_at
 from mlhw.maths.softmax import softmax
 from mlhw.result import Recorder
 
+FORMULAS = [
+    r"a_k(x) = w_k^\top x + b_k, \quad p_k(x) = \frac{e^{a_k(x)}}{\sum_j e^{a_j(x)}}, "
+    r"\quad \frac{p_i}{p_j} = e^{a_i - a_j}",
+    r"x = v + r u: \quad a_i - a_k = (a_i - a_k)(v) + r \, (w_i - w_k)^\top u",
+    r"1 - p_i(r) \sim C e^{-\rho_i r}, \quad \rho_i = \max_{|u| = 1} \min_{j \neq i} (w_i - w_j)^\top u",
+]
+"""Bishop, PRML, eq. 4.104 and 4.105; gaps along a ray; the middle of a region far out."""
+
+
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    numbers: dict[str, Any] = {
+        "vertices": len(summary["vertices"]),
+        "boundaries": len(summary["boundaries"]),
+        "empty regions": sum(region["empty"] for region in summary["regions"]),
+    }
+    if summary.get("accuracy") is not None:
+        numbers = {"accuracy": summary["accuracy"], **numbers}
+    return numbers
+
 
 def floats(point: Vector) -> list[float]:
     return [to_float(c) for c in point]

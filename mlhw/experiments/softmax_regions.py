@@ -23,7 +23,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from mlhw import points
 from mlhw.config import ExperimentConfig, Option
-from mlhw.experiments import softmax_setup
+from mlhw.experiments import softmax_answers, softmax_setup
 from mlhw.experiments.softmax_answers import answers, floats, geometry, p_at, record
 from mlhw.experiments.softmax_figures import figures
 from mlhw.experiments.softmax_grid import SIDE, Grid, evaluate, figure_window
@@ -149,6 +149,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         answers(envelope, names, middles, window.scale, fitted),
         recorder.tables,
         figures(envelope, names, boundaries, middles, grid, fitted),
+        softmax_answers.FORMULAS,
     )
 
 
@@ -169,6 +170,7 @@ def begin(config: Config, fitted: Fitted | None, recorder: Recorder) -> None:
 
 # ------------------------------------------------------------------------------------- claims
 
+headlines = softmax_answers.headlines
 CLAIMS = Claims[Evidence]()
 TOLERANCE = 1e-12
 

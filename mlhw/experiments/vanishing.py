@@ -28,7 +28,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from mlhw.config import ExperimentConfig
 from mlhw.experiments.vanishing_networks import CHECKED, Network, Setting
-from mlhw.experiments.vanishing_report import COLUMNS, answers, figures, record, summary
+from mlhw.experiments.vanishing_report import COLUMNS, FORMULAS, answers, figures, record, summary
+from mlhw.experiments.vanishing_report import headlines as headlines
 from mlhw.experiments.vanishing_sample import (
     Curve,
     Profile,
@@ -140,6 +141,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         answers(setting, config.depth, profiles),
         recorder.tables,
         figures(setting, profiles, curves),
+        FORMULAS,
     )
 
 

@@ -27,6 +27,26 @@ COLUMNS = [
     "share_zero",
     "share_zero_theory",
 ]
+FORMULAS = [
+    r"a^{(l+1)} = W^{(l)} z^{(l)}, \quad z = h(a), \quad E = \frac{1}{2} (a^{(L)} - t)^2",
+    r"\frac{\partial E}{\partial w_{11}^{(l)}} = (a^{(L)} - t) \prod_{n=l+1}^{L-1} h'(a^{(n)}) \, w^{(n)} "
+    r"\cdot z^{(l)}",
+    r"P(\text{gradient is zero}) = 1 - (1 - 2^{-m})^{H - s} \, 2^{-s}",
+]
+"""A chain's gradient; the law of dead ReLUs, s of the H hidden layers being l or l + 1."""
+
+
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    numbers: dict[str, Any] = {}
+    for row in summary["networks"]:
+        name = f"{row['activation']} {row['rows']} (depth {row['depth']})"
+        if row["decades_per_layer"] is not None:
+            numbers[f"decades a layer, {name}"] = row["decades_per_layer"]
+        numbers[f"zero at layer 1, {name}"] = row["share_zero_first_layer"]
+    return numbers
+
+
 # Draws below which a histogram says nothing.
 FEWEST_BARS = 20
 PROBABILITIES = (0.5, 0.9, 0.99)
