@@ -136,6 +136,17 @@ def test_a_classic_mistake_is_named(name: str, tmp_path: Path) -> None:
     assert found.wrong
 
 
+def test_a_known_mistake_is_named_beside_one_that_is_not(tmp_path: Path) -> None:
+    text = changed(
+        ("np.outer(d4, z3)", "-np.outer(d4, z3)"), ("np.outer(d2, x)", "1.1 * np.outer(d2, x)")
+    )
+    found = graded(tmp_path, text)
+    assert found.diagnosis == ["sign"]
+    assert found.message.endswith(
+        "likely: dE/dW^(3) has the wrong sign; dE/dW^(1): no classic mistake explains it"
+    )
+
+
 def test_every_code_is_covered_by_a_mistake_here() -> None:
     named = {code for codes, _, _ in MISTAKES.values() for code in codes}
     assert named | {"batch_mean"} == set(mistakes.CODES)
@@ -220,10 +231,10 @@ def test_any_single_mistake_in_any_network_is_explained_by_its_own_code(seed: in
     got = [mistaken.gradient(n, (made,))[0] for n in range(1, network.depth)]
     right = [mistaken.gradient(n, ())[0] for n in range(1, network.depth)]
     same = all(mistakes.equal(g, r, 1e-6) for g, r in zip(got, right, strict=True))
-    explanations = mistakes.explain(mistaken, got, None, 1e-6)
-    assert explanations
+    explanation = mistakes.explain(mistaken, got, None, 1e-6)
+    assert explanation.unexplained == []
     if not same:
-        assert any(set(made.codes) <= {c for m in e for c in m.codes} for e in explanations)
+        assert set(made.codes) <= set(explanation.codes)
 
 
 def test_the_search_without_mistakes_is_plain_back_propagation() -> None:
@@ -380,6 +391,12 @@ def test_a_file_that_writes_into_the_channel_itself_gains_nothing(
 """
     found = graded(tmp_path, changed((AT_WORK, attack + AT_WORK)), limit=3)
     assert found.verdict == "error"
+
+
+def test_our_own_back_propagation_cannot_be_handed_in(tmp_path: Path) -> None:
+    found = graded(tmp_path, "from mlhw.maths.network import backprop\n")
+    assert found.verdict == "error"
+    assert found.message.startswith("ModuleNotFoundError: No module named 'mlhw")
 
 
 def test_endless_writing_into_the_channel_is_cut_off(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlhw.grading.process import Answer
-from mlhw.maths import mistakes
+from mlhw.maths.mistakes import Explanation
 from mlhw.maths.network import Gradients, Network, delta_name, weight_name
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _entries(error: np.ndarray) -> list[tuple[int, int]]:
     return [(int(j), int(i)) for j, i in np.argwhere((error > TOLERANCE).any(axis=0))]
 
 
-def in_words(wrong: Sequence[Wrong], explanations: Sequence[mistakes.Mistakes]) -> str:
+def in_words(wrong: Sequence[Wrong], explanation: Explanation) -> str:
     """``wrong in dE/dW^(2) (w_11, w_21); likely: h' of layer 3 is missing``."""
     if all(entry.got == 0 for entry in wrong):
         return "every wrong entry is 0: nothing is derived there yet"
@@ -157,6 +157,4 @@ def in_words(wrong: Sequence[Wrong], explanations: Sequence[mistakes.Mistakes]) 
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         strange = any(e.got is not None and not math.isfinite(e.got) for e in entries)
         parts.append(f"{group} ({shown}{', NaN or infinite' if strange else ''})")
-    words = mistakes.sentence(explanations)
-    likely = f"likely: {words}" if words else "no classic mistake explains it"
-    return f"wrong in {', '.join(parts)}; {likely}"
+    return f"wrong in {', '.join(parts)}; {explanation}"

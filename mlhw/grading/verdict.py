@@ -146,11 +146,11 @@ def _judge(
     got, deltas = stacked(network, answers[:DRAWS], inputs)
     right = mistakes.right_gradients(mistaken)
     wrong, worst = compare(network, got, deltas, right)
-    explanations: list[mistakes.Mistakes] = []
+    explanation = mistakes.Explanation([()], [])
     if wrong:
         few = max(2, min(DRAWS, FEW // network.size))
         part = draws.first(few)
-        explanations = mistakes.explain(
+        explanation = mistakes.explain(
             mistakes.Mistaken(network, part.weights, part.X, part.T),
             [g[:few] for g in got],
             [d[:few] for d in deltas] if deltas is not None and inputs == 1 else None,
@@ -159,13 +159,13 @@ def _judge(
     verdict = Verdict(
         implementation,
         "wrong" if wrong else "correct",
-        in_words(wrong, explanations) if wrong else f"right in all {DRAWS} draws",
-        mistakes.codes(explanations),
+        in_words(wrong, explanation) if wrong else f"right in all {DRAWS} draws",
+        explanation.codes,
         wrong,
         worst,
     )
     if batch is not None:
-        _judge_batch(verdict, network, batch, answers[DRAWS:], explanations)
+        _judge_batch(verdict, network, batch, answers[DRAWS:], explanation)
     return verdict
 
 
@@ -174,7 +174,7 @@ def _judge_batch(
     network: Network,
     batch: Draws,
     answers: Sequence[Answer],
-    explanations: Sequence[mistakes.Mistakes],
+    explanation: mistakes.Explanation,
 ) -> None:
     """Add to ``verdict`` what the answer to a batch says; a function need not take one."""
     answer = answers[0] if answers else Answer(refused="no answer")
@@ -189,20 +189,20 @@ def _judge_batch(
         return
     summed = [
         (*known, mistakes.SUMMED)
-        for known in explanations or [()]
+        for known in explanation.ways
         if all(
             mistakes.equal(g, mistaken.gradient(layer, (*known, mistakes.SUMMED))[0], TOLERANCE)
             for layer, g in enumerate(got, start=1)
         )
     ]
+    with_sum = mistakes.Explanation(summed or [()], [])
     if summed:
-        verdict.diagnosis = mistakes.codes([*explanations, *summed])
-        words = mistakes.SUMMED.words
-        verdict.message += f"; and {words}" if verdict.verdict == "wrong" else ""
+        verdict.diagnosis = mistakes.Explanation([*explanation.ways, *summed], []).codes
+        verdict.message += f"; and {mistakes.SUMMED.words}" if verdict.verdict == "wrong" else ""
     if verdict.verdict == "correct":
         verdict.verdict, verdict.wrong, verdict.max_relative_error = "wrong", wrong, worst
         verdict.message = f"right for one input, wrong for a batch of {BATCH}: " + in_words(
-            wrong, summed
+            wrong, with_sum
         )
 
 

@@ -200,20 +200,47 @@ SUMMED = Mistake(("batch_mean",), "the gradient is summed over the batch, not av
 
 # ------------------------------------------------------------------------------------- the search
 
-STATES = 40
-"""At most so many explanations are followed at once."""
+STATES, FEW_STATES = 40, 3
+"""At most so many explanations are followed at once; so many where two mistakes are added."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The shortest ``ways`` to arrive at somebody's numbers, each a few mistakes; all of them.
+
+    ``unexplained`` are the layers l whose ∂E/∂W^(l) no classic mistake gives.
+    """
+
+    ways: list[Mistakes]
+    unexplained: list[int]
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of all mistakes named, in their fixed order."""
+        named = {code for mistakes in self.ways for m in mistakes for code in m.codes}
+        return [code for code in CODES if code in named]
+
+    def __str__(self) -> str:
+        """In words: mistakes joined by "and", ways by "or"."""
+        ways = dict.fromkeys(" and ".join(m.words for m in mistakes) for mistakes in self.ways)
+        likely = "; or ".join(way for way in ways if way)
+        if not likely:
+            return "no classic mistake explains it"
+        rest = ", ".join(f"dE/dW^({layer})" for layer in sorted(self.unexplained))
+        return f"likely: {likely}" + (f"; {rest}: no classic mistake explains it" if rest else "")
 
 
 def explain(
     mistaken: Mistaken, got: Sequence[Array], deltas: Sequence[Array] | None, tolerance: float
-) -> list[Mistakes]:
-    """The shortest explanations of the gradients ``got``, all of them; [] if none is known.
+) -> Explanation:
+    """Which classic mistakes lead to the gradients ``got``.
 
     ``got[l-1]`` is (D, …), what somebody has for ∂E/∂W^(l), transposed or not; ``deltas[l-2]`` what
     they have for δ^(l), if anything. Equal means to ``tolerance`` of each matrix's largest entry.
     """
     network = mistaken.network
     states: list[Mistakes] = [()]
+    unexplained: list[int] = []
     if mistaken.X.shape[-2] > 1:
         states.append((SUMMED,))
     for layer in range(network.depth - 1, 0, -1):
@@ -226,17 +253,19 @@ def explain(
 
         known = list(candidates(network, layer))
         found = [state for state in states if right(state)]
-        # A state that already fits may still have to compete with a shorter one that needs a step.
         for size in (1, 2):
             if found:
                 break
             steps = [c for c in combinations(known, size) if len({m.step for m in c}) == size]
-            found = [(*s, *more) for s in states for more in steps if right((*s, *more))]
-        states = sorted(found, key=len)[:STATES]
-        if not states:
-            return []
+            # Two new mistakes at once are many pairs: only the likeliest states get them.
+            tried = states if size == 1 else states[:FEW_STATES]
+            found = [(*s, *more) for s in tried for more in steps if right((*s, *more))]
+        if found:
+            states = sorted(found, key=len)[:STATES]
+        else:
+            unexplained.append(layer)
     fewest = min(len(state) for state in states)
-    return [state for state in states if len(state) == fewest]
+    return Explanation([state for state in states if len(state) == fewest], unexplained)
 
 
 def equal(got: Array, want: Array, tolerance: float) -> bool:
@@ -247,19 +276,6 @@ def equal(got: Array, want: Array, tolerance: float) -> bool:
     scale = np.abs(want).max(axis=axes)
     with np.errstate(all="ignore"):
         return bool((np.abs(got - want).max(axis=axes) <= tolerance * scale + 1e-300).all())
-
-
-def codes(explanations: Sequence[Mistakes]) -> list[str]:
-    """The codes of all mistakes named, in their fixed order."""
-    named = {code for mistakes in explanations for m in mistakes for code in m.codes}
-    return [code for code in CODES if code in named]
-
-
-def sentence(explanations: Sequence[Mistakes]) -> str:
-    """The explanations in words: mistakes joined by "and", explanations by "or"."""
-    return "; or ".join(
-        dict.fromkeys(" and ".join(m.words for m in mistakes) for mistakes in explanations)
-    )
 
 
 def right_gradients(mistaken: Mistaken) -> Gradients:
