@@ -38,8 +38,8 @@ from mlhw.maths.agreement import (
     Point,
     Worst,
     compare,
-    random_network,
     random_problem,
+    random_trial,
     sample,
 )
 from mlhw.maths.network import Network, Quantity, course_quantities, is_course_network
@@ -148,9 +148,7 @@ def check_networks(
         if trial:
             # A generator of its own: trial 7 is the same network whatever comes before it.
             rng = np.random.default_rng([config.seed, 1, trial])
-            drawn = random_network(rng, config.max_width)
-            inputs = int(rng.choice([1, 3]))
-            comparison = compare(random_problem(f"network {trial}", drawn, inputs, rng), rng)
+            comparison = compare(random_trial(f"network {trial}", rng, config.max_width), rng)
         gather(evidence, comparison, recorder)
         points += sample(comparison, rng)
         table.append(*network_row(trial, comparison))

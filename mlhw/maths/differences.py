@@ -34,7 +34,7 @@ Along = Callable[[Array], tuple[Array, list[Array]]]
 
 @dataclass(frozen=True)
 class Kink:
-    """A derivative that central differences cannot give: the slopes on the two sides differ.
+    """A derivative that central differences cannot give: a kink lies within every step.
 
     ``layer`` and ``index`` are those of the weight, (j, i), or of δ, (n, j); indices from 0.
     """
@@ -138,8 +138,10 @@ def slopes_along(along: Along) -> Slopes:
     """The derivatives at step 0 of the losses that ``along`` gives.
 
     First with STEPS; where a kink leaves fewer than five of them, with SMALL_STEPS. Where it lies
-    within nearly all of these too, the slopes on the two sides decide: apart by more than rounding
-    explains, it is a kink; else the loss does not feel it.
+    within nearly all of these too, the slopes on the two sides decide. If they differ it is a kink, and
+    also if they are equal but not 0: two leaky ReLUs that change sides together may make up for each
+    other, and what the chain rule has at their kinks is then still not the slope. If both are 0 to
+    rounding, the loss does not feel the kink.
     """
     derivative, error, valid = _central(along, STEPS)
     nothing = np.full(derivative.shape, np.nan)
@@ -152,7 +154,7 @@ def slopes_along(along: Along) -> Slopes:
     if not crossing.any():
         return Slopes(derivative, error, crossing, nothing, nothing)
     left, right, noise = _one_sided(along, SMALL_STEPS[-1])
-    kink = crossing & (np.abs(right - left) > noise)
+    kink = crossing & (np.maximum(np.abs(right), np.abs(left)) > noise)
     smooth, smooth_error, _ = _central(along, SMALL_STEPS, across=True)
     derivative = np.where(kink, np.nan, np.where(crossing, smooth, derivative))
     error = np.where(kink, np.nan, np.where(crossing, smooth_error, error))
