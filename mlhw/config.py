@@ -11,15 +11,14 @@ import secrets
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlhw import yaml12
+from mlhw.config_files import read_file, shipped
 from mlhw.errors import ConfigError
-from mlhw.suggestions import near_file
 from mlhw.yaml12 import Path
 
 # ------------------------------------------------------------------------------------- models
@@ -193,36 +192,6 @@ class Source:
     shows_key: bool = True
 
 
-def read_file(path: str) -> tuple[dict[str, Any], dict[Path, int]]:
-    """The mapping in a YAML file and the lines of its keys.
-
-    Raises ConfigError if the file is missing, unreadable, not UTF-8, not YAML or no mapping.
-    """
-    try:
-        text = FilePath(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file{near_file(path)}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from None
-    value, lines = yaml12.load(text, path)
-    if value is None:
-        return {}, lines
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}:{lines[()]}: must be keys and values, not {_kind(value)}")
-    return value, lines
-
-
-def _kind(value: Any) -> str:
-    names: dict[type, str] = {list: "a list", str: "text", bool: "true or false"}
-    return names.get(type(value), "a number")
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
 def merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
     """Lay ``layer`` over ``base``: mappings are merged key by key, everything else replaces."""
     for key, value in layer.items():
@@ -242,6 +211,7 @@ class Layers:
         self.errors: list[str] = []
 
     def add_file(self, path: str) -> None:
+        path = shipped(path) or path
         values, lines = read_file(path)
         folder = os.path.dirname(os.path.abspath(path))
         merge(self.values, values)

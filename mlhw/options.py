@@ -24,7 +24,10 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                "--config", "-c", metavar="FILE", help="YAML configuration to start from."
+                "--config",
+                "-c",
+                metavar="FILE",
+                help="YAML file to start from, or the name of one that comes with mlhw.",
             ),
         ],
         None,

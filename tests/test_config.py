@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from mlhw import config as configuration
-from mlhw import yaml12
+from mlhw import config_files, yaml12
 from mlhw.config import ExperimentConfig, InputFile, Section, leaves
 from mlhw.errors import ConfigError
 from mlhw.experiments import EXPERIMENTS, experiment
@@ -139,7 +139,7 @@ NAMES = list(EXPERIMENTS)
 def test_the_commented_file_holds_every_key_at_its_default(name: str) -> None:
     model = experiment(name).Config
     file = ROOT / "configs" / f"{name}.yaml"
-    raw, _ = configuration.read_file(str(file))
+    raw, _ = config_files.read_file(str(file))
     assert configuration.load(model, str(file)) == model()
     keys = {leaf.path for leaf in leaves(model)}
     held = {path for path in _paths(raw) if path in keys}
