@@ -31,7 +31,10 @@ DTYPES: dict[Precision, torch.dtype | None] = {
 
 # Another precision or layout has to be faster by this factor, or the choice would follow the noise.
 WORTHWHILE = 1.15
-ROUNDS = 4
+# Each candidate is timed so often at least, and as often as fits into the seconds.
+ROUNDS, SECONDS = 4, 1.5
+# Multiplications of a step that one thread does within a millisecond or so.
+SMALL_STEP = 1 << 24
 
 
 def find_device(name: str) -> torch.device:
@@ -135,7 +138,10 @@ def choose(
     for trial in trials.values():
         trial()  # the first of each sets things up
     seconds = {candidate: trial() for candidate, trial in trials.items()}
-    for _ in range(ROUNDS - 1):
+    started = time.perf_counter()
+    rounds = 1
+    while rounds < ROUNDS or (rounds < 10 * ROUNDS and time.perf_counter() - started < SECONDS):
+        rounds += 1
         fastest = min(seconds.values())
         for candidate in candidates:
             if seconds[candidate] < 2 * fastest:
@@ -181,6 +187,22 @@ def settings(threads: int, device: torch.device) -> Iterator[None]:
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def one_thread(multiplications: int) -> Iterator[None]:
+    """One thread inside the block if its steps are that small.
+
+    A head on stored features takes a tenth of a millisecond a step; waking a second thread takes as
+    long, and many times longer where other programs want the processor.
+    """
+    before = torch.get_num_threads()
+    if multiplications < SMALL_STEP:
+        torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(before)
 

@@ -44,6 +44,7 @@ class FeatureStore:
         width: number of features, d.
         weights_digest: of the backbone as it is.
         folder: where files are kept; None keeps features in memory.
+        threads: with which the network works; the last bit may depend on it.
         log, warn, progress: as a Recorder has them.
     """
 
@@ -51,6 +52,7 @@ class FeatureStore:
     width: int
     weights_digest: str
     folder: Path | None
+    threads: int = 1
     log: Callable[[str], None] = lambda line: None
     warn: Callable[[str], None] = lambda line: None
     progress: Callable[[float, float, str], None] = lambda done, total, what: None
@@ -82,7 +84,7 @@ class FeatureStore:
             "change": None if change == "none" else [change, seed, view],
             "precision": [loader.compute.precision, loader.compute.layout],
             "device": str(loader.compute.device),
-            "threads": torch.get_num_threads(),
+            "threads": self.threads,
             "torch": torch.__version__,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -184,6 +184,7 @@ def new_task(
             backbone.features,
             backbone.weights_digest,
             features.cache_folder() if on_disk else None,
+            torch.get_num_threads(),
             log=recorder.log,
             warn=recorder.warn,
             progress=recorder.progress,

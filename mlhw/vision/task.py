@@ -13,6 +13,7 @@ from torch.nn import functional
 from mlhw.vision import augment
 from mlhw.vision.batches import Batch, feature_batches
 from mlhw.vision.checkpoints import tensor_digests
+from mlhw.vision.device import one_thread
 from mlhw.vision.head import parameter_groups
 
 if TYPE_CHECKING:
@@ -119,7 +120,14 @@ class Task:
             FEATURES_AT_ONCE,
             self.device,
         )
-        return evaluate(self.network, everything, of_features=True)
+        with one_thread(self.head_multiplications):
+            return evaluate(self.network, everything, of_features=True)
+
+    @property
+    def head_multiplications(self) -> int:
+        """Multiplications of the head for a batch."""
+        weights = [p.numel() for p in self.network.head.parameters() if p.ndim > 1]
+        return self.config.batch_size * sum(weights)
 
 
 @dataclass(frozen=True)

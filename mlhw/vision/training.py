@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from mlhw.errors import Interrupted, RunError
 from mlhw.vision.checkpoints import FORMAT, Best, copied, tensor_digests
+from mlhw.vision.device import SMALL_STEP, one_thread
 from mlhw.vision.head import set_learning
 from mlhw.vision.task import Evaluation, Task, evaluate
 
@@ -109,34 +110,36 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
     epoch, on_features = progress.epoch, task.uses_features(progress.epoch)
     started = time.perf_counter() - progress.seconds
     batches = task.training_batches(epoch, progress.batch)  # computes the features, if need be
+    small = task.head_multiplications if on_features else SMALL_STEP
     set_learning(network, task.backbone, plan.first_open_stage(epoch), batch_norm=config.batch_norm)
     learning = [p for p in network.parameters() if p.requires_grad]
     clock = time.perf_counter() - progress.training_seconds
-    for inputs, labels in batches:
-        # A signal waits until the step is done and counted.
-        with recorder.holding_interrupts():
-            rate = plan.factor(progress.step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["full_rate"]
-            logits = network.head(inputs) if on_features else network(inputs)
-            nll = functional.cross_entropy(logits, labels)
-            loss = smoothed(nll, logits, config.optim.label_smoothing)
-            task.sums[0] += nll.detach() * len(labels)
-            task.sums[1] += (logits.detach().argmax(1) == labels).sum()
-            if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
-                require_finite(task, progress)
-            optimizer.zero_grad(set_to_none=True)
-            task.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            if config.optim.clip is not None:
-                task.scaler.unscale_(optimizer)
-                torch.nn.utils.clip_grad_norm_(learning, config.optim.clip)
-            task.scaler.step(optimizer)
-            task.scaler.update()
-            progress.batch += 1
-            progress.step += 1
-            now = time.perf_counter()
-            progress.training_seconds, progress.seconds = now - clock, now - started
-        recorder.progress(progress.step, plan.epochs * plan.steps_per_epoch, "training")
+    with one_thread(small):
+        for inputs, labels in batches:
+            # A signal waits until the step is done and counted.
+            with recorder.holding_interrupts():
+                rate = plan.factor(progress.step)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group["full_rate"]
+                logits = network.head(inputs) if on_features else network(inputs)
+                nll = functional.cross_entropy(logits, labels)
+                loss = smoothed(nll, logits, config.optim.label_smoothing)
+                task.sums[0] += nll.detach() * len(labels)
+                task.sums[1] += (logits.detach().argmax(1) == labels).sum()
+                if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
+                    require_finite(task, progress)
+                optimizer.zero_grad(set_to_none=True)
+                task.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                if config.optim.clip is not None:
+                    task.scaler.unscale_(optimizer)
+                    torch.nn.utils.clip_grad_norm_(learning, config.optim.clip)
+                task.scaler.step(optimizer)
+                task.scaler.update()
+                progress.batch += 1
+                progress.step += 1
+                now = time.perf_counter()
+                progress.training_seconds, progress.seconds = now - clock, now - started
+            recorder.progress(progress.step, plan.epochs * plan.steps_per_epoch, "training")
     require_finite(task, progress)  # waits for a GPU to be done
     progress.training_seconds = time.perf_counter() - clock
 
