@@ -29,7 +29,7 @@ from mlhw.maths.network import (
 COMPLEX_STEP = 1e-20
 """Its error is of order step², so anything from 1e-9 to 1e-100 gives the same digits."""
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """At most about so many numbers in one array: bounds memory, and the time between two signals."""
 
 EVALUATIONS = 18
