@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from mlhw import mathml, report
+from mlhw import mathml, provenance, report
 from mlhw.config import ExperimentConfig
 from mlhw.result import Result
 
@@ -39,13 +39,19 @@ def test_what_is_no_formula_is_refused(text: str) -> None:
         mathml.typeset(text)
 
 
+def page(result: Result) -> str:
+    return report.page(
+        result,
+        question="?",
+        command="",
+        config=ExperimentConfig(),
+        run="r",
+        pictures={},
+        environment=provenance.environment(),
+    )
+
+
 def test_the_report_shows_the_formulas_of_a_result() -> None:
-    result = Result("x", {}, formulas=["delta_1^(4) = a_1^(4) - t"])
-    page = report.page(
-        result, question="?", command="", config=ExperimentConfig(), run="r", pictures={}
-    )
-    assert mathml.typeset("delta_1^(4) = a_1^(4) - t") in page
-    without = report.page(
-        Result("x", {}), question="?", command="", config=ExperimentConfig(), run="r", pictures={}
-    )
-    assert "<math" not in without
+    with_one = page(Result("x", {}, formulas=["delta_1^(4) = a_1^(4) - t"]))
+    assert mathml.typeset("delta_1^(4) = a_1^(4) - t") in with_one
+    assert "<math" not in page(Result("x", {}))
