@@ -69,10 +69,38 @@ def _function(experiment: str, question: str) -> Callable[..., Result]:
         return run(experiment, **keys)
 
     function.__name__ = function.__qualname__ = experiment.replace("-", "_")
-    function.__doc__ = (
-        f"{question}\n\nKeyword arguments are the keys of ``configs/{experiment}.yaml``."
-    )
+    function.__doc__ = _docstring(experiment, question)
     return function
+
+
+def _docstring(name: str, question: str) -> str:
+    """The docstring of an experiment's function, from its configuration's model."""
+    from mlhw.config import leaves
+    from mlhw.experiments import experiment
+
+    lines = [question, "", "Parameters", "----------"]
+    for leaf in leaves(experiment(name).Config):
+        if len(leaf.path) == 1:
+            kind = "mapping, see below" if leaf.is_section else f"default {leaf.default!r}"
+            lines += [f"{leaf.key} : {kind}"]
+            lines += [f"    {leaf.description}"] if leaf.description else []
+        else:
+            lines += [f"    ``{leaf.key}`` (default {leaf.default!r}): {leaf.description}"]
+    lines += [
+        "",
+        "Returns",
+        "-------",
+        "Result",
+        "    ``summary``, ``claims``, ``tables``, ``figures``, and ``save(path)``.",
+        "",
+        "Raises",
+        "------",
+        "mlhw.errors.ConfigError, mlhw.errors.DataError",
+        "    A key, a value or the data cannot be used; one line for each error.",
+        "mlhw.errors.RunError",
+        "    The run failed after work had begun.",
+    ]
+    return "\n".join(lines)
 
 
 def __dir__() -> list[str]:

@@ -298,8 +298,28 @@ class Result:
 
         return {plot.name: draw(plot) for plot in self.plots}
 
+    def save(self, path: str | Path, *, plots: bool = True) -> None:
+        """Write ``result.json``, every table as CSV and every figure as PNG and SVG into a folder.
+
+        The folder is made if it is not there; files of these names are replaced.
+        """
+        import json
+        from pathlib import Path
+
+        from mlhw.plots import save
+        from mlhw.runs import csv_text, write_whole
+
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "result.json", json.dumps(self.as_dict(), indent=2) + "\n")
+        for table in self.tables.values():
+            write_whole(folder / f"{table.name}.csv", csv_text(table))
+        for plot in self.plots if plots else ():
+            save(plot, folder / "plots")
+
     @property
     def fails(self) -> list[Claim]:
+        """The claims that do not hold."""
         return [claim for claim in self.claims if claim.verdict == "fails"]
 
     def as_dict(self) -> dict[str, Any]:
