@@ -78,6 +78,12 @@ def write_template(value: str, arguments: Arguments) -> int:
     return FINISHED
 
 
+FORMULAS = [
+    r"a^{(l+1)} = W^{(l)} z^{(l)}, \quad z^{(l)} = h(a^{(l)}), \quad z^{(1)} = x",
+    r"\delta_j^{(l)} = h'(a_j^{(l)}) \sum_k w_{kj}^{(l)} \, \delta_k^{(l+1)}",
+    r"\frac{\partial E}{\partial w_{ji}^{(l)}} = \delta_j^{(l+1)} \, z_i^{(l)}",
+]
+
 ACTIONS = [
     Action(
         "--write-template",
@@ -129,7 +135,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         answers(evidence),
         recorder.tables,
         network_plots.figures(evidence.configured, points),
-        [f"{q.name} = {q.formula} = {q.value:.8g}" for q, _, _ in evidence.quantities],
+        [*FORMULAS, *(f"{q.latex} = {in_latex(q.value)}" for q, _, _ in evidence.quantities)],
     )
 
 
@@ -154,6 +160,13 @@ def check_networks(
         table.append(*network_row(trial, comparison))
         recorder.progress(trial + 1, config.trials + 1, "networks")
     return evidence, points
+
+
+def in_latex(value: float) -> str:
+    """``-1.0048670 \\cdot 10^{-2}``."""
+    digits, exponent = f"{value:.7e}".split("e")
+    power = int(exponent)
+    return digits if power == 0 else rf"{digits} \cdot 10^{{{power}}}"
 
 
 def literal_quantities(c: Comparison) -> list[tuple[Quantity, float, float]]:

@@ -196,10 +196,11 @@ def backprop(network: Network, weights: Sequence[Array], X: Array, T: Array) -> 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One of the course's six: its name, its formula in plain text, its value."""
+    """One of the course's six: its name and formula in plain text and in LaTeX, and its value."""
 
     name: str
     formula: str
+    latex: str
     value: float
 
 
@@ -233,11 +234,42 @@ def course_quantities(
     delta4 = a4[0] - t
     delta3 = [h3.derivative(a3)[j] * w3[0, j] * delta4 for j in range(len(a3))]
     delta2 = h2.derivative(a2)[0] * sum(w2[k, 0] * delta3[k] for k in range(len(a3)))
+    dE = r"\frac{\partial E}{\partial %s}"
     return [
-        Quantity("delta_1^(4)", "a_1^(4) - t", float(delta4)),
-        Quantity("dE/dw_12^(3)", "delta_1^(4) z_2^(3)", float(delta4 * z3[1])),
-        Quantity("dE/da_1^(3)", "h'(a_1^(3)) w_11^(3) delta_1^(4)", float(delta3[0])),
-        Quantity("dE/dw_11^(2)", "delta_1^(3) z_1^(2)", float(delta3[0] * z2[0])),
-        Quantity("dE/da_1^(2)", "h'(a_1^(2)) sum_k w_k1^(2) delta_k^(3)", float(delta2)),
-        Quantity("dE/dw_11^(1)", "delta_1^(2) x_1", float(delta2 * x[0])),
+        Quantity(
+            "delta_1^(4)",
+            "a_1^(4) - t",
+            r"\delta_1^{(4)} = a_1^{(4)} - t",
+            float(delta4),
+        ),
+        Quantity(
+            "dE/dw_12^(3)",
+            "delta_1^(4) z_2^(3)",
+            dE % "w_{12}^{(3)}" + r" = \delta_1^{(4)} \, z_2^{(3)}",
+            float(delta4 * z3[1]),
+        ),
+        Quantity(
+            "dE/da_1^(3)",
+            "h'(a_1^(3)) w_11^(3) delta_1^(4)",
+            dE % "a_1^{(3)}" + r" = h'(a_1^{(3)}) \, w_{11}^{(3)} \, \delta_1^{(4)}",
+            float(delta3[0]),
+        ),
+        Quantity(
+            "dE/dw_11^(2)",
+            "delta_1^(3) z_1^(2)",
+            dE % "w_{11}^{(2)}" + r" = \delta_1^{(3)} \, z_1^{(2)}",
+            float(delta3[0] * z2[0]),
+        ),
+        Quantity(
+            "dE/da_1^(2)",
+            "h'(a_1^(2)) sum_k w_k1^(2) delta_k^(3)",
+            dE % "a_1^{(2)}" + r" = h'(a_1^{(2)}) \sum_k w_{k1}^{(2)} \, \delta_k^{(3)}",
+            float(delta2),
+        ),
+        Quantity(
+            "dE/dw_11^(1)",
+            "delta_1^(2) x_1",
+            dE % "w_{11}^{(1)}" + r" = \delta_1^{(2)} \, x_1",
+            float(delta2 * x[0]),
+        ),
     ]

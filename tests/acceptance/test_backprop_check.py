@@ -80,7 +80,8 @@ def test_the_defaults_prove_the_course_network(mlhw: Mlhw) -> None:
     for name in ("network", "steps", "agreement"):
         assert (run / "plots" / f"{name}.png").stat().st_size > 10_000
         assert (run / "plots" / f"{name}.svg").exists()
-    assert (run / "report.html").read_text().count('<math display="block">') == 6
+    # The recursion in three formulas, then the course's six with their values.
+    assert (run / "report.html").read_text().count('<math display="block">') == 3 + 6
     assert len(rows(result, "networks")) == 101
 
 
