@@ -93,7 +93,7 @@ def build_app() -> typer.Typer:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on ``argv`` (without its name) and return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _with_values(sys.argv[1:] if argv is None else argv)
     try:
         code = typer.main.get_command(build_app()).main(
             arguments, prog_name="mlhw", standalone_mode=False
@@ -114,6 +114,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FINISHED
 
 
+def _with_values(arguments: Sequence[str]) -> list[str]:
+    """``--mlflow`` may stand without a value; the parser needs an empty one then."""
+    return [
+        "--mlflow="
+        if word == "--mlflow" and (i + 1 == len(arguments) or arguments[i + 1].startswith("-"))
+        else word
+        for i, word in enumerate(arguments)
+    ]
+
+
 def script() -> None:
     """The console script."""
     for stream in (sys.stdout, sys.stderr):
@@ -123,6 +133,9 @@ def script() -> None:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
+    if code > 128:
+        # Interrupted: what a person waits for now is the prompt, not the libraries' farewells.
+        os._exit(code)
     sys.exit(code)
 
 

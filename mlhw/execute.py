@@ -12,6 +12,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlhw import trackers
 from mlhw.config import ExperimentConfig
 from mlhw.errors import CLAIM_FAILS, FAILED, FINISHED, Interrupted, MlhwError, UsageError
 from mlhw.experiments import Experiment
@@ -26,7 +27,8 @@ from mlhw.texts import claim_line
 class RunOptions:
     """What the command line says about a run beside its configuration.
 
-    ``resume`` is the folder of a run that goes on, instead of a new one.
+    ``resume`` is the folder of a run that goes on, instead of a new one. ``mlflow`` is the address of
+    an MLflow store, empty for MLflow's own default, None for none.
     """
 
     command: tuple[str, ...]
@@ -38,6 +40,8 @@ class RunOptions:
     plots: bool = True
     check: bool = True
     resume: Path | None = None
+    tensorboard: bool = False
+    mlflow: str | None = None
 
 
 def execute(name: str, module: Experiment, config: ExperimentConfig, options: RunOptions) -> int:
@@ -49,6 +53,8 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
         What was asked for cannot be done; no run folder was made.
     """
     check_name(options.name)
+    if options.tensorboard or options.mlflow is not None:
+        trackers.check_installed(options.tensorboard, options.mlflow)
     screen = Screen(quiet=options.quiet, verbose=options.verbose)
     with Interrupts() as interrupts:
         recorder = FolderRecorder(
@@ -60,6 +66,7 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
             screen=screen,
             interrupts=interrupts,
             resume=options.resume,
+            make_trackers=lambda recorder: _trackers(recorder, options),
         )
         result: Result | None = None
         status, exit_code = "finished", FINISHED
@@ -79,6 +86,8 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
             status, exit_code, lines = _failure(error, recorder)
         with interrupts.hold():
             _finish(recorder, screen, status, exit_code, lines)
+            for tracker in recorder.trackers:
+                tracker.finish(result, status)
             if options.json:
                 print_json(name, result, recorder.folder, status, exit_code, lines)
             elif result is not None and status == "finished":
@@ -86,6 +95,27 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
             # Whatever came while this was written: the run has ended.
             interrupts.pending = None
     return exit_code
+
+
+def _trackers(recorder: FolderRecorder, options: RunOptions) -> list[trackers.Careful]:
+    """What was asked for, each behind its guard."""
+    folder, config = recorder.folder, recorder.config
+    assert folder is not None
+    assert config is not None
+    made = []
+    if options.tensorboard:
+        made.append(
+            trackers.Careful("TensorBoard", lambda: trackers.TensorBoard(folder), recorder.warn)
+        )
+    if options.mlflow is not None:
+        keys = config.model_dump(mode="python")
+        uri, name = options.mlflow, recorder.experiment
+        made.append(
+            trackers.Careful(
+                "MLflow", lambda: trackers.MLflow(uri, folder, name, keys), recorder.warn
+            )
+        )
+    return made
 
 
 def write_result(

@@ -73,6 +73,21 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[bool, typer.Option("--verbose", "-v", help="Every log line on the screen.")],
         False,
     ),
+    "tensorboard": (
+        Annotated[
+            bool, typer.Option("--tensorboard", help="Write TensorBoard event files into the run.")
+        ],
+        False,
+    ),
+    "mlflow": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--mlflow", metavar="[URI]", help="Log to MLflow, here or at this address."
+            ),
+        ],
+        None,
+    ),
     "no_plots": (Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")], False),
     "no_check": (
         Annotated[
@@ -106,6 +121,8 @@ def experiment_command(name: str) -> Any:
             verbose=given["verbose"],
             plots=not given["no_plots"],
             check=not given["no_check"],
+            tensorboard=given["tensorboard"],
+            mlflow=given["mlflow"],
         )
         arguments = Arguments(
             given["config_file"], given["sets"] or (), values, given["print_config"], run_options

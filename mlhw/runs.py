@@ -23,6 +23,7 @@ from mlhw.errors import ConfigError, UsageError
 from mlhw.interrupts import Interrupts
 from mlhw.result import Recorder, Table
 from mlhw.screen import Screen
+from mlhw.trackers import Careful
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -170,6 +171,7 @@ class FolderRecorder(Recorder):
         screen: Screen,
         interrupts: Interrupts,
         resume: Path | None = None,
+        make_trackers: Callable[[FolderRecorder], list[Careful]] = lambda _: [],
     ) -> None:
         super().__init__()
         self.experiment = experiment
@@ -186,6 +188,8 @@ class FolderRecorder(Recorder):
         self._record: dict[str, Any] = {}
         self._started = time.time()
         self._resume = resume
+        self._make_trackers = make_trackers
+        self.trackers: list[Careful] = []
         self._seconds_before = 0.0
         if resume is not None:
             self._lock_file = self._open_log(resume)
@@ -242,6 +246,7 @@ class FolderRecorder(Recorder):
             for line in self.log_lines:
                 self._write_log(line)
             point_latest(self._folder)
+        self.trackers = self._make_trackers(self)
 
     def log(self, message: str, *, screen: bool = True) -> None:
         super().log(message)
@@ -273,6 +278,8 @@ class FolderRecorder(Recorder):
             with self.interrupts.hold():
                 file.write(text.getvalue())
                 file.flush()
+            for tracker in self.trackers:
+                tracker.rows(table, rows)
 
         return write
 
