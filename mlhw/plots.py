@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +56,27 @@ def dash(index: int) -> Any:
 
 
 def new_figure(width: float = 7.0, height: float = 4.4) -> Figure:
-    """An empty figure of ``width`` by ``height`` inches that lays itself out without overlaps."""
+    """An empty figure of ``width`` by ``height`` inches that lays itself out without overlaps.
+
+    A notebook shows it where it is a cell's value, with or without pyplot.
+    """
+    return _shown_figure()(figsize=(width, height), layout="constrained")
+
+
+@cache
+def _shown_figure() -> type[Figure]:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    class ShownFigure(Figure):
+        """A figure with the picture that notebooks ask objects for."""
+
+        def _repr_png_(self) -> bytes:
+            with matplotlib.rc_context(_STYLE):
+                return _bytes(FigureCanvasAgg(self).print_png)
+
+    return ShownFigure
 
 
 def legend(axes: Any, outside: bool = False, **options: Any) -> None:
