@@ -56,12 +56,14 @@ class Option:
 
     ``name`` replaces the option's name made from the key (``optim.name`` is ``--optim``), ``metavar``
     what the help shows for the value. A non-scalar field gets an option only with this mark, and its
-    validator has to take the text. A ``repeatable`` one may be given several times and gathers a list.
+    validator has to take the text. A ``repeatable`` one may be given several times and
+    gathers a list. ``values`` are what the shell's completion offers.
     """
 
     name: str | None = None
     metavar: str | None = None
     repeatable: bool = False
+    values: tuple[str, ...] = ()
 
 
 class NoOption:

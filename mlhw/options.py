@@ -193,9 +193,16 @@ def _typer_option(leaf: Leaf) -> tuple[Any, Any]:
         metavar = "|".join(choices)
     else:
         metavar = next((_METAVARS[t] for t in leaf.types if t in _METAVARS), "VALUE")
-    if mark is not None and mark.repeatable:
-        return Annotated[list[str] | None, typer.Option(option, metavar=metavar, help=help)], None
-    return Annotated[str | None, typer.Option(option, metavar=metavar, help=help)], None
+    values = choices or (list(mark.values) if mark is not None else [])
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    kind = list[str] | None if mark is not None and mark.repeatable else str | None
+    completion = complete if values else None
+    return Annotated[
+        kind, typer.Option(option, metavar=metavar, help=help, autocompletion=completion)
+    ], None
 
 
 def _choices(annotation: Any) -> list[str]:

@@ -27,7 +27,7 @@ class SweepConfig(ExperimentConfig):
 
     data: Annotated[
         PointsConfig,
-        Option("--data", metavar="NAME|FILE"),
+        Option("--data", metavar="NAME|FILE", values=points.BUILT_IN),
         Field(
             description=f"points: {', '.join(points.BUILT_IN)}, or a .txt, .csv, .tsv, .npz file"
         ),

@@ -160,6 +160,7 @@ def test_shell_completion_names_commands_and_options(tmp_path: Path) -> None:
     def complete(words: str) -> str:
         return subprocess.run(
             [program],
+            cwd=tmp_path,
             env={
                 **os.environ,
                 "_MLHW_COMPLETE": "complete_bash",
@@ -172,3 +173,8 @@ def test_shell_completion_names_commands_and_options(tmp_path: Path) -> None:
 
     assert "lr-sweep" in complete("mlhw lr")
     assert "--etas" in complete("mlhw lr-sweep --et")
+    assert complete("mlhw lr-sweep --log-axis b").split() == ["both"]
+    assert complete("mlhw lr-sweep --data br").split() == ["breast-cancer"]
+    (tmp_path / "runs" / "20261124-115632-lr-sweep").mkdir(parents=True)
+    (tmp_path / "runs" / "20261124-115632-lr-sweep" / "run.json").write_text('{"status": "failed"}')
+    assert complete("mlhw runs show 2026").split() == ["20261124-115632-lr-sweep"]
