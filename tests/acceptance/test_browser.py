@@ -1,0 +1,113 @@
+"""The report in headless Chromium: whole, silent, fetching nothing, also in the dark and on a phone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Mlhw
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+# What the page says of itself, once loaded, written into its title for --dump-dom.
+PROBE = """
+<script>
+const problems = [];
+addEventListener("error", event => problems.push(String(event.message || event.target.src)), true);
+addEventListener("load", () => {
+  const images = [...document.images];
+  document.title = JSON.stringify({
+    problems,
+    images: images.length,
+    loaded: images.filter(image => image.naturalWidth > 0).length,
+    wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    fetched: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
+    ink: getComputedStyle(document.body).color,
+  });
+});
+</script>
+"""
+
+
+def probe(page: Path, tmp_path: Path, *options: str) -> dict[str, object]:
+    """Load a copy of the page that reports on itself."""
+    assert CHROMIUM is not None
+    copy = page.with_name("probe.html")
+    copy.write_text(page.read_text().replace("<style>", PROBE + "<style>", 1))
+    found = subprocess.run(
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            *options,
+            "--dump-dom",
+            copy.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    title = found.stdout.split("<title>", 1)[1].split("</title>", 1)[0]
+    found_values: dict[str, object] = json.loads(title.replace("&amp;", "&"))
+    return found_values
+
+
+@pytest.fixture
+def run(mlhw: Mlhw, tmp_path: Path) -> Path:
+    smoke = str(ROOT / "configs" / "smoke" / "lr-sweep.yaml")
+    assert mlhw("lr-sweep", "-c", smoke).returncode == 0
+    return next(tmp_path.glob("runs/2*"))
+
+
+def test_a_report_loads_whole_and_fetches_nothing(run: Path, tmp_path: Path) -> None:
+    found = probe(run / "report.html", tmp_path, "--window-size=1200,900")
+    assert found["problems"] == []
+    assert found["fetched"] == []
+    assert found["images"] == found["loaded"] == 5
+    assert found["wide"] == 0
+    assert (run / "report.html").stat().st_size < 5_000_000
+
+
+def test_on_a_phone_nothing_but_tables_scrolls_sideways_and_the_dark_is_dark(
+    run: Path, tmp_path: Path
+) -> None:
+    light = probe(run / "report.html", tmp_path, "--window-size=500,900")
+    dark = probe(
+        run / "report.html",
+        tmp_path,
+        "--window-size=500,900",
+        "--blink-settings=preferredColorScheme=0",
+    )
+    assert light["wide"] == dark["wide"] == 0
+    assert light["ink"] != dark["ink"]
+
+
+def test_the_page_of_the_whole_assignment_loads_whole(mlhw: Mlhw, tmp_path: Path) -> None:
+    for name in ("lr-sweep", "softmax-regions"):
+        text = (ROOT / "configs" / "smoke" / f"{name}.yaml").read_text()
+        (tmp_path / f"{name}.yaml").write_text(text)
+    (tmp_path / "all.yaml").write_text(
+        "experiments: {lr-sweep: lr-sweep.yaml, softmax-regions: softmax-regions.yaml}\n"
+    )
+    found = mlhw("all", "-c", "all.yaml")
+    assert found.returncode == 0, found.stderr
+    (folder,) = tmp_path.glob("runs/*-all")
+    values = probe(folder / "report.html", tmp_path)
+    assert values["problems"] == values["fetched"] == []
+    assert values["images"] == values["loaded"]
+    assert int(str(values["images"])) > 5
