@@ -123,8 +123,9 @@ def choose(
     """The fastest precision and layout for this network here, among those left open (None).
 
     Times a few batches of ``images`` (N, 3, S, S), normalised, forward and, for ``training``,
-    backward too, all candidates in turn, so that other programs on the machine slow them alike.
-    Works on copies and draws no random numbers, so it leaves no trace in the run.
+    backward too, all candidates in turn, so that other programs on the machine slow them alike; on a
+    CPU with one thread, for several on a busy machine wait for each other, at random. Works on
+    copies and draws no random numbers, so it leaves no trace in the run.
     """
     base = Compute(device, precision or "fp32", layout or "channels-last")
     candidates = [base]
@@ -134,7 +135,22 @@ def choose(
         candidates += [replace(candidate, layout="contiguous") for candidate in candidates]
     if len(candidates) == 1:
         return base
-    trials = {c: _trial(network, images, c, training) for c in candidates}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seconds = _time_in_turn({c: _trial(network, images, c, training) for c in candidates})
+    finally:
+        torch.set_num_threads(threads)
+    chosen = min(candidates, key=lambda c: seconds[c])
+    if seconds[chosen] * WORTHWHILE > seconds[base]:
+        chosen = base
+    times = ", ".join(f"{c.precision} {c.layout} {1e3 * s:.0f} ms" for c, s in seconds.items())
+    log(f"{len(images)} images take: {times}; chosen: {chosen.precision} {chosen.layout}")
+    return chosen
+
+
+def _time_in_turn(trials: dict[Compute, Callable[[], float]]) -> dict[Compute, float]:
+    """The least seconds of each; one that is twice as slow as the fastest is not tried again."""
     for trial in trials.values():
         trial()  # the first of each sets things up
     seconds = {candidate: trial() for candidate, trial in trials.items()}
@@ -143,15 +159,10 @@ def choose(
     while rounds < ROUNDS or (rounds < 10 * ROUNDS and time.perf_counter() - started < SECONDS):
         rounds += 1
         fastest = min(seconds.values())
-        for candidate in candidates:
+        for candidate in trials:
             if seconds[candidate] < 2 * fastest:
                 seconds[candidate] = min(seconds[candidate], trials[candidate]())
-    chosen = min(candidates, key=lambda c: seconds[c])
-    if seconds[chosen] * WORTHWHILE > seconds[base]:
-        chosen = base
-    times = ", ".join(f"{c.precision} {c.layout} {1e3 * s:.0f} ms" for c, s in seconds.items())
-    log(f"{len(images)} images take: {times}; chosen: {chosen.precision} {chosen.layout}")
-    return chosen
+    return seconds
 
 
 def _trial(

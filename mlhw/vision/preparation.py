@@ -13,7 +13,7 @@ from mlhw.errors import DataError
 from mlhw.result import Recorder
 from mlhw.vision import features
 from mlhw.vision.backbones import Backbone, load_backbone
-from mlhw.vision.batches import Loader, evaluation_batch
+from mlhw.vision.batches import Loader
 from mlhw.vision.checkpoints import Checkpoints
 from mlhw.vision.datasets import ImageSplits, load_images
 from mlhw.vision.device import Compute, choose
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # Digits of 8 × 8 pixels do not need a photograph's 224, and much larger ones show only blur.
 LARGEST_ENLARGEMENT = 8
-# Images in the batch that precision and layout are chosen with.
-TRIAL_BATCH = 32
+# Pixels in the batch that precision and layout are chosen with: 16 images of 64 × 64.
+TRIAL_PIXELS = 1 << 16
 
 
 def data_dir(config: Config) -> str:
@@ -114,7 +114,7 @@ def choose_compute(
     """Precision and layout as configured; what is ``auto`` is measured on the first images."""
     trains = config.unfreeze_at is not None and config.unfreeze_at < config.epochs
     size = backbone.preprocessing.size
-    count = min(config.batch_size if trains else evaluation_batch(size), TRIAL_BATCH)
+    count = max(4, min(config.batch_size if trains else 64, TRIAL_PIXELS // size**2))
     first = splits.train.images(np.arange(min(count, len(splits.train))))
     return choose(
         network,
