@@ -22,6 +22,7 @@ from pydantic import Field, field_validator
 
 from mlhw import config as configuration
 from mlhw.config import ExperimentConfig
+from mlhw.config_files import shipped
 from mlhw.errors import (
     CLAIM_FAILS,
     FAILED,
@@ -101,6 +102,7 @@ def load_config(file: str | None) -> Config:
 
     Raises ConfigError, one line for each error, also for a file that does not exist.
     """
+    file = file and (shipped(file) or file)
     config = configuration.load(Config, file)
     folder = os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
     experiments = {}
