@@ -191,15 +191,18 @@ def _trial(
 def settings(threads: int, device: torch.device) -> Iterator[None]:
     """``threads`` for torch's operators and random generators of the run's own, until the end.
 
-    A caller in a notebook finds its own settings back.
+    On a GPU only algorithms whose sums have a fixed order are used; a resumed run could not end the
+    same without. A caller in a notebook finds its own settings back.
     """
-    before = torch.get_num_threads()
+    before, ordered = torch.get_num_threads(), torch.backends.cudnn.deterministic
     torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
     finally:
         torch.set_num_threads(before)
+        torch.backends.cudnn.deterministic = ordered
 
 
 @contextmanager

@@ -198,7 +198,7 @@ def probabilities(model: Model, images: list[np.ndarray]) -> np.ndarray:
         return np.empty((0, len(model.classes)))
     batch = model.preprocessing.to_batch(images).to(model.device)
     with torch.inference_mode():
-        return model.network(batch).double().softmax(1).cpu().numpy()  # type: ignore[no-any-return]
+        return model.network(batch).cpu().double().softmax(1).numpy()  # type: ignore[no-any-return]
 
 
 # ------------------------------------------------------------------------------------- output

@@ -33,7 +33,7 @@ class Task:
 
     ``store`` is None where features are not kept. ``metadata`` goes into the best model's file.
     ``sums`` are the loss and the right answers summed over the samples of the epoch under way,
-    float64 (2,), on the device, so that adding to them does not make a GPU wait.
+    (2,), on the device, so that adding to them does not make a GPU wait.
     """
 
     config: Config
@@ -65,7 +65,8 @@ class Task:
         # float16 has so few exponents that small gradients would be 0 without scaling the loss.
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision == "fp16")
         self.backbone_digests = tensor_digests(self.network.backbone.state_dict())
-        self.sums = torch.zeros(2, dtype=torch.float64, device=compute.device)
+        exact = torch.float32 if compute.device.type == "mps" else torch.float64  # it has no more
+        self.sums = torch.zeros(2, dtype=exact, device=compute.device)
 
     @property
     def device(self) -> torch.device:

@@ -46,7 +46,8 @@ class Progress:
     """Where a run stands. JSON values only.
 
     ``epoch`` epochs are complete and ``batch`` batches of the next one; ``step`` counts batches from
-    the start.
+    the start. In ``skipped_steps`` float16 gradients overflowed: the optimizer made no step, and the
+    loss is scaled less from then on.
     """
 
     epoch: int = 0
@@ -59,6 +60,7 @@ class Progress:
     best_accuracy: float = math.nan
     waited: int = 0
     stopped: bool = False
+    skipped_steps: int = 0
     rows: list[list[Any]] = field(default_factory=list)
     changed_while_frozen: int | None = None
     stored_loss: float | None = None
@@ -134,7 +136,9 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
                     task.scaler.unscale_(optimizer)
                     torch.nn.utils.clip_grad_norm_(learning, config.optim.clip)
                 task.scaler.step(optimizer)
+                scale = task.scaler.get_scale()
                 task.scaler.update()
+                progress.skipped_steps += task.scaler.get_scale() < scale
                 progress.batch += 1
                 progress.step += 1
                 now = time.perf_counter()
@@ -201,6 +205,8 @@ def finish_epoch(
     )
     table.append(*row)
     log(f"INFO:root:Training Loss: {row[1]:.4f}")
+    if progress.skipped_steps:
+        log(f"{progress.skipped_steps} steps so far were skipped: float16 gradients overflowed")
     if found:
         log(f"INFO:root:Validation Loss: {found.loss:.4f}")
         if is_better(found, progress, task.config.best):

@@ -337,3 +337,21 @@ def test_a_gpu_gives_the_same_result_within_tolerance(splits: ImageSplits, preci
         cpu.summary["best_val_loss"], rel=0.05 if precision == "fp32" else 0.2
     )
     assert not gpu.fails
+
+
+def test_float16_trains_and_a_step_whose_gradients_overflow_is_skipped_and_counted(
+    splits: ImageSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = torch.amp.GradScaler
+
+    def eager(device: str, enabled: bool) -> torch.amp.GradScaler:
+        return real(device, init_scale=2.0**40, enabled=enabled)
+
+    monkeypatch.setattr(torch.amp, "GradScaler", eager)
+    keys: dict[str, Any] = {"epochs": 2, "unfreeze_at": 0, "batch_norm": "train"}
+    result, recorder = run(splits, **keys, precision="fp16", optim={"lr": 0.01})
+    assert math.isfinite(result.summary["best_val_loss"])
+    assert [line for line in recorder.log_lines if "steps so far were skipped: float16" in line]
+    result, recorder = run(splits, **keys, precision="bf16", optim={"lr": 0.01})
+    assert math.isfinite(result.summary["best_val_loss"])
+    assert not [line for line in recorder.log_lines if "skipped" in line]
