@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 
 from mlhw import config as configuration
 from mlhw.actions import Action, Arguments
-from mlhw.config import ExperimentConfig, InputFile
+from mlhw.config import ExperimentConfig, InputFile, Option
 from mlhw.errors import ConfigError
 from mlhw.result import Check, Claims, Recorder, Result, check, not_applicable
 from mlhw.vision.augment import Augment
@@ -47,15 +47,18 @@ class Config(ExperimentConfig):
     model: Annotated[
         str,
         Field(
-            description="efficientnet_lite0, cifar_resnet20/32/44/56, torchvision:NAME, timm:NAME"
+            description="network: efficientnet_lite0, cifar_resnet20/32/44/56, torchvision:NAME, timm:NAME"
         ),
     ] = "efficientnet_lite0"
     weights: Annotated[
-        str, InputFile(or_name=True), Field(description="default, none (random) or a file")
+        str,
+        InputFile(or_name=True),
+        Field(description="its weights: default, none (random) or a file"),
     ] = "default"
     data: DataSettings = DataSettings()
     image_size: Annotated[
         int | Literal["auto"],
+        Option(metavar="PIXELS|auto"),
         Field(description="side of what the network sees; auto is its own, at most 8 × the image"),
     ] = "auto"
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training data")] = (
@@ -93,7 +96,7 @@ class Config(ExperimentConfig):
         Literal["auto", "random", "none"],
         Field(description="train from random weights too; auto does on the built-in digits"),
     ] = "auto"
-    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:N or mps")] = "auto"
+    device: Annotated[str, Field(description="where: auto, cpu, cuda, cuda:N or mps")] = "auto"
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
         Field(description="of the backbone; auto measures fp32 and bf16"),
@@ -102,10 +105,13 @@ class Config(ExperimentConfig):
         Literal["auto", "contiguous", "channels-last"], Field(description="memory; auto measures")
     ] = "auto"
     threads: Annotated[
-        int | Literal["auto"], Field(description="CPU threads; auto is one for each usable core")
+        int | Literal["auto"],
+        Option(metavar="INTEGER|auto"),
+        Field(description="CPU threads; auto is one for each usable core"),
     ] = "auto"
     workers: Annotated[
         int | Literal["auto"],
+        Option(metavar="INTEGER|auto"),
         Field(
             description="threads that make batches ahead; auto is 0 for images in memory, else 2"
         ),

@@ -27,7 +27,7 @@ class DataSettings(Section):
         str,
         InputFile(prefixes=("folder:", "csv:")),
         Field(
-            description="digits, cifar10, cifar100, mnist, fashion-mnist, folder:PATH or csv:PATH"
+            description="images: digits, cifar10, cifar100, mnist, fashion-mnist, folder:PATH or csv:PATH"
         ),
     ] = "digits"
     dir: Annotated[
@@ -38,10 +38,12 @@ class DataSettings(Section):
     ] = None
     val: Annotated[
         int | float | None,
+        Option(metavar="COUNT|SHARE"),
         Field(ge=0, description="validation images, a count or a fraction; null as the data say"),
     ] = None
     test: Annotated[
         int | float | None,
+        Option(metavar="COUNT|SHARE"),
         Field(ge=0, description="test images, a count or a fraction; 0 for none"),
     ] = None
     on_error: Annotated[
