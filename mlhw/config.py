@@ -187,11 +187,14 @@ def comma_list(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a value was written, for errors, and the folder that a relative path there starts from."""
+    """Where a value was written, for errors, and the folder that a relative path there starts from.
+
+    ``option`` is the path of the key that a named option sets.
+    """
 
     label: str
     folder: str
-    shows_key: bool = True
+    option: tuple[str, ...] | None = None
 
 
 def merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
@@ -236,7 +239,7 @@ class Layers:
         self._put(path, value, Source("--set", os.getcwd()))
 
     def add_option(self, option: str, path: tuple[str, ...], value: Any) -> None:
-        self._put(path, value, Source(option, os.getcwd(), shows_key=False))
+        self._put(path, value, Source(option, os.getcwd(), option=path))
 
     def expand_texts(self) -> None:
         """Sections given as one text, to their keys."""

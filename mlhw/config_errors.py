@@ -34,16 +34,24 @@ def error_line(layers: Layers, error: Any) -> str:
             path = path[:-1]
         source = layers.source(path)
         sentence = _problem(error)
-    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
-    parts = []
-    if source is not None:
-        parts.append(source.label)
-    if dotted and (source is None or source.shows_key or "." in dotted):
-        # A named option says which key it sets; "--set" and files need the key beside them.
-        joined = f"{parts.pop()} {dotted}" if parts == ["--set"] else dotted
-        parts.append(joined)
+    if source is not None and source.option is not None:
+        # A named option says which key it sets; only what lies deeper is added.
+        place = source.label + _dotted(path[len(source.option) :])
+    elif source is not None:
+        key = _dotted(path).lstrip(".")
+        between = " " if source.label == "--set" else ": "
+        place = source.label + (between + key if key else "")
+    else:
+        place = _dotted(path).lstrip(".")
+    if place:
+        sentence = f"{place}: {sentence}"
     # A value with a line break in it must not break the line.
-    return " ".join(": ".join([*parts, sentence]).splitlines())
+    return " ".join(sentence.splitlines())
+
+
+def _dotted(path: Path) -> str:
+    """``.optim.lr`` or ``.etas[2]``."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
 
 
 def _exists(values: Any, path: Path) -> bool:
