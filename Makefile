@@ -18,8 +18,10 @@ setup: $(VENV)/.installed  ## virtual environment, locked dependencies, mlhw in 
 run: $(VENV)/.installed  ## the main job on built-in data; prints the answers and the run folders
 	$(BIN)/mlhw all
 
+# Each worker may start torch's threads, and more threads than cores wait for each other by spinning
+# unless told not to.
 test: lint  ## lint, types and tests
-	$(BIN)/python -m pytest -n $(WORKERS)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.developing  ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check
@@ -29,6 +31,7 @@ lint: $(VENV)/.developing  ## ruff check, ruff format --check, mypy
 bench: $(VENV)/.developing  ## speed and memory beside what one would use instead, as ratios
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/sweeps.py
+	$(BIN)/python bench/vanishing.py
 
 clean:  ## take away the environment and all caches; runs/ and data/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
