@@ -11,6 +11,7 @@ import torch
 from mlhw.errors import RunError
 from mlhw.provenance import usable_cpus
 from mlhw.result import Recorder, Table
+from mlhw.vision.allocator import keep_freed_memory
 from mlhw.vision.backbones import load_backbone
 from mlhw.vision.checkpoints import Best, Checkpoints, tensor_digests
 from mlhw.vision.datasets import ImageSet, ImageSplits
@@ -104,6 +105,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         Interrupted: a signal came; the state is saved.
     """
     device = find_device(config.device)
+    keep_freed_memory()
     if splits is None:
         splits = load_splits(config, recorder)
     saved = load_saved(recorder, splits)
