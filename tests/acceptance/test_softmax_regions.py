@@ -154,7 +154,10 @@ def test_a_fit_draws_its_points_and_reports_accuracy_and_digest(mlhw: Mlhw, tmp_
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--weights", "1,0;0,x", "--biases", "0,0"], "error: --weights: must be a number (got x)"),
+        (
+            ["--weights", "1,0;0,x", "--biases", "0,0"],
+            "error: --weights[1]: must be a number (got x)",
+        ),
         (["--fit", "iris"], "error: iris: 4 features, two needed"),
         (["--fit", "no.csv"], "no.csv: no such file"),
         (["--set", "weight=1"], "did you mean 'weights'?"),

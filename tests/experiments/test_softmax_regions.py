@@ -242,10 +242,13 @@ def test_data_that_cannot_be_fitted_says_why(tmp_path: Path, rows: str, problem:
     [
         (["--weights", "1,0;0,1"], "error: 3 biases for 2 rows of weights; one each is needed"),
         (["--weights", "1,0"], "error: --weights: must have at least 2 items"),
-        (["--weights", "1,0;0", "--biases", "0,0"], "error: --weights: must have at least 2 items"),
+        (
+            ["--weights", "1,0;0", "--biases", "0,0"],
+            "error: --weights[1]: must have at least 2 items",
+        ),
         (["--weights", "[[1,0", "--biases", "0,0"], "error: --weights: "),
-        (["--biases", "1,2,.nan"], "error: --biases: must be finite (got nan)"),
-        (["--biases", "1,2,1e300"], "error: --biases: must be 0 or 1e-100 to 1e+100 in size"),
+        (["--biases", "1,2,.nan"], "error: --biases[2]: must be finite (got nan)"),
+        (["--biases", "1,2,1e300"], "error: --biases[2]: must be 0 or 1e-100 to 1e+100 in size"),
         (["--names", "a,b"], "error: --names: 2 names for 3 rows of weights"),
         (["--names", "a,b,a"], "error: --names: two classes are called 'a'"),
         (["--window", "0,1,2"], "error: --window: must be x1 min, x1 max, x2 min, x2 max (got 3"),
