@@ -30,6 +30,7 @@ from mlhw.errors import (
     USAGE,
     ConfigError,
     Interrupted,
+    reason_of,
 )
 from mlhw.experiments import EXPERIMENTS
 from mlhw.interrupts import Interrupts
@@ -279,9 +280,7 @@ def all_command(
             status, code, lines = "interrupted", error.exit_code, error.lines
         except OSError as error:
             status, code = "failed", FAILED
-            lines = (
-                f"{error.filename or recorder.folder}: {(error.strerror or str(error)).lower()}",
-            )
+            lines = (f"{error.filename or recorder.folder}: {reason_of(error)}",)
         with interrupts.hold():
             for line in lines:
                 screen.error(line)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhw import yaml12
-from mlhw.errors import ConfigError
+from mlhw.errors import ConfigError, reason_of
 from mlhw.suggestions import near_file
 
 
@@ -39,7 +39,7 @@ def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.Path, int]]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from None
+        raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from None
     value, lines = yaml12.load(text, path)
     if value is None:
         return {}, lines
@@ -51,7 +51,3 @@ def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.Path, int]]:
 def _kind(value: Any) -> str:
     names: dict[type, str] = {list: "a list", str: "text", bool: "true or false"}
     return names.get(type(value), "a number")
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -61,3 +61,8 @@ class Interrupted(MlhwError):
         self.exit_code = 128 + signum
         name = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
         super().__init__(f"interrupted by {name}")
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says of an error, for the end of a sentence: ``no space left on device``."""
+    return (error.strerror or str(error)).lower()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mlhw import trackers
 from mlhw.config import ExperimentConfig
-from mlhw.errors import CLAIM_FAILS, FAILED, FINISHED, Interrupted, MlhwError, UsageError
+from mlhw.errors import CLAIM_FAILS, FAILED, FINISHED, Interrupted, MlhwError, UsageError, reason_of
 from mlhw.experiments import Experiment
 from mlhw.interrupts import Interrupts
 from mlhw.result import Result
@@ -161,7 +161,7 @@ def _failure(error: Exception, recorder: FolderRecorder) -> tuple[str, int, tupl
         return "failed", FAILED, ("out of memory; use less data or fewer values at once",)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return "failed", FAILED, (f"{place}{(error.strerror or str(error)).lower()}",)
+        return "failed", FAILED, (f"{place}{reason_of(error)}",)
     where = traceback.extract_tb(error.__traceback__)[-1]
     line = f"internal error: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
     if recorder.folder is not None:

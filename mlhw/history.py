@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhw import yaml12
-from mlhw.errors import ConfigError, MlhwError
+from mlhw.errors import ConfigError, MlhwError, reason_of
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def all_runs(runs_dir: Path) -> list[Run]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ConfigError(f"{runs_dir}: {(error.strerror or str(error)).lower()}") from None
+        raise ConfigError(f"{runs_dir}: {reason_of(error)}") from None
     runs = [Run(path, record) for path in folders if (record := _read_json(path / "run.json"))]
     return sorted(runs, key=_order, reverse=True)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlhw.errors import DataError
+from mlhw.errors import DataError, reason_of
 from mlhw.points import Label, Points
 from mlhw.suggestions import near_file
 
@@ -42,9 +42,7 @@ def read_points(path: str) -> Points:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a UTF-8 text file (byte {error.start})") from None
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read: {(error.strerror or str(error)).lower()}"
-        ) from None
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
 
 
 def _blank_separated(path: str) -> Iterator[Row]:

@@ -19,7 +19,7 @@ from typing import IO, Any
 from mlhw import config as configuration
 from mlhw import provenance
 from mlhw.config import ExperimentConfig
-from mlhw.errors import ConfigError, UsageError
+from mlhw.errors import ConfigError, UsageError, reason_of
 from mlhw.interrupts import Interrupts
 from mlhw.result import Recorder, Table
 from mlhw.screen import Screen
@@ -59,7 +59,7 @@ def create_folder(runs_dir: Path, experiment: str, name: str | None) -> Path:
             else:
                 return folder
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise UsageError(
             f"the runs folder {runs_dir} cannot be written: {reason}; choose another with --runs-dir"
         ) from None
@@ -333,7 +333,7 @@ class FolderRecorder(Recorder):
         try:
             file = self._open(folder / "log.txt")
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             raise UsageError(f"{folder} cannot be written: {reason}") from None
         if not _lock(file):
             file.close()

@@ -21,7 +21,7 @@ from mlhw.compare import (
     differences,
     overlay,
 )
-from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError
+from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of
 from mlhw.execute import RunOptions, execute
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.history import Run, all_runs, find, flat
@@ -157,7 +157,7 @@ def compare_runs(
             folder.mkdir(parents=True, exist_ok=True)
             plots.save(overlay(runs), folder)
         except OSError as error:
-            raise RunError(f"{folder}: {(error.strerror or str(error)).lower()}") from None
+            raise RunError(f"{folder}: {reason_of(error)}") from None
         print(f"figure: {folder / 'compare.png'}", file=sys.stderr)
     return FINISHED
 
@@ -218,7 +218,7 @@ def clean(
                 run.folder.rename(doomed)
                 shutil.rmtree(doomed)
             except OSError as error:
-                raise RunError(f"{run.folder}: {(error.strerror or str(error)).lower()}") from None
+                raise RunError(f"{run.folder}: {reason_of(error)}") from None
     _mend_latest(Path(runs_dir), dry_run)
     if not old:
         print("nothing to delete")

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlhw.errors import DataError
+from mlhw.errors import DataError, reason_of
 from mlhw.suggestions import nearest
 
 DEFAULT_FUNCTION = "backprop"
@@ -82,7 +82,7 @@ def _missing(path: Path, function: str) -> str | None:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     except OSError as error:
-        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+        return f"cannot be read: {reason_of(error)}"
     names = _bound(tree)
     if function in names or names & _DYNAMIC:
         return None

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
-from mlhw.errors import DataError
+from mlhw.errors import DataError, reason_of
 from mlhw.runs import write_whole
 
 FORMAT = 1
@@ -138,7 +138,7 @@ class Checkpoints:
         try:
             data = path.read_bytes()
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             raise DataError(f"{path}: cannot be read: {reason}") from None
         digest = _sha256(data)
         entries = _read_manifest(path.parent).values()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mlhw.errors import reason_of
 from mlhw.vision import augment
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class FeatureStore:
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         except OSError as error:
             # A missing or full cache costs the next run some time, and this one nothing.
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             self.warn(f"features are kept in memory only: {self.folder}: {reason}")
             return features
 
