@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from mlhw import config as configuration
-from mlhw.config import ExperimentConfig
+from mlhw import trackers, yaml12
+from mlhw.command_options import (
+    ConfigFile,
+    Json,
+    Mlflow,
+    Name,
+    NoCheck,
+    NoPlots,
+    PrintConfig,
+    Quiet,
+    RunsDir,
+    Sets,
+    Tensorboard,
+    Verbose,
+)
+from mlhw.config import ExperimentConfig, Layers, draw_seed, resolve
 from mlhw.config_files import shipped
 from mlhw.errors import (
     CLAIM_FAILS,
@@ -36,10 +47,11 @@ from mlhw.experiments import EXPERIMENTS
 from mlhw.interrupts import Interrupts
 from mlhw.junit import junit_xml
 from mlhw.result import Claim, Recorder, Result, to_json
-from mlhw.runs import FolderRecorder, check_name, write_whole
+from mlhw.runs import FolderRecorder, check_name, point_latest, write_whole
 from mlhw.screen import Screen
+from mlhw.subruns import Answer, run_one
 from mlhw.suggestions import nearest
-from mlhw.texts import claim_line
+from mlhw.texts import claim_lines
 
 WORST_FIRST = (130, 143, FAILED, USAGE, CLAIM_FAILS, FINISHED)
 
@@ -47,9 +59,23 @@ WORST_FIRST = (130, 143, FAILED, USAGE, CLAIM_FAILS, FINISHED)
 class Config(ExperimentConfig):
     """Which experiments, each with its configuration file."""
 
+    # Wider than an experiment's own: each has a seed already.
+    seed: Annotated[
+        int | None,
+        BeforeValidator(draw_seed),
+        Field(
+            ge=0,
+            lt=2**63,
+            description="seed of every experiment; null: the one of its own configuration",
+        ),
+    ] = None  # type: ignore[assignment]
     experiments: Annotated[
         dict[str, str | None],
-        Field(min_length=1, description="experiments to run; null: its defaults, or a YAML file"),
+        Field(
+            min_length=1,
+            description="experiments to run; null: its defaults, or a YAML file, or the name of one "
+            "that comes with mlhw",
+        ),
     ] = dict.fromkeys(EXPERIMENTS)
 
     @field_validator("experiments")
@@ -66,107 +92,61 @@ class Config(ExperimentConfig):
         return {name: experiments[name] for name in EXPERIMENTS if name in experiments}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What one experiment's process left: its exit code, its ``--json`` object, how long it took."""
-
-    name: str
-    exit_code: int
-    found: dict[str, Any]
-    seconds: float
-
-    @property
-    def status(self) -> str:
-        return str(self.found.get("status", "failed"))
-
-    @property
-    def claims(self) -> list[Claim]:
-        return [Claim(**claim) for claim in self.found.get("claims", [])]
-
-    @property
-    def folder(self) -> Path | None:
-        run = self.found.get("run")
-        return Path(run) if run else None
-
-    def line(self) -> str:
-        """One line for people."""
-        judged = [claim for claim in self.claims if claim.verdict != "not applicable"]
-        held = sum(claim.verdict == "holds" for claim in judged)
-        text = (
-            f"{self.name}: {self.status}, {held} of {len(judged)} claims hold, {self.seconds:.1f} s"
-        )
-        return text + "".join(f"; {line}" for line in self.found.get("error", []))
-
-
-def load_config(file: str | None) -> Config:
+def load_config(file: str | None, sets: Sequence[str] = (), seed: str | None = None) -> Config:
     """The configuration, with the paths of the experiments' files made absolute.
 
     Raises ConfigError, one line for each error, also for a file that does not exist.
     """
-    file = file and (shipped(file) or file)
-    config = configuration.load(Config, file)
-    folder = os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
-    experiments = {}
-    for name, path in config.experiments.items():
-        experiments[name] = None if path is None else os.path.normpath(os.path.join(folder, path))
-        if experiments[name] is not None and not os.path.isfile(experiments[name] or ""):
-            raise ConfigError(f"{file}: experiments.{name}: {experiments[name]}: no such file")
-    return config.model_copy(update={"experiments": experiments})
-
-
-def run_one(
-    name: str, file: str | None, arguments: Sequence[str], interrupts: Interrupts
-) -> Answer:
-    """Run one experiment in a process of its own; a signal is passed on and waited for.
-
-    Raises Interrupted after the process has ended.
-    """
-    command = [sys.executable, "-m", "mlhw", name, "--json", *arguments]
+    layers = Layers(Config)
     if file is not None:
-        command += ["--config", file]
-    started = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    output = b""
-    interrupted: Interrupted | None = None
-    while True:
-        try:
-            output, _ = process.communicate()
-            break
-        except Interrupted as error:
-            interrupted = error
-            # Ctrl-C on a terminal reaches the child by itself; a second one would end it at once.
-            if error.signum != signal.SIGINT or not sys.stdin.isatty():
-                process.send_signal(error.signum)
-    try:
-        found = json.loads(output)
-    except ValueError:
-        found = {"error": [_death(process.returncode)]}
-    code = process.returncode if process.returncode >= 0 else FAILED
-    if interrupted is not None:
-        raise interrupted
-    return Answer(name, code, found, time.monotonic() - started)
-
-
-def _death(code: int) -> str:
-    if code < 0:
-        try:
-            return f"the process was ended by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"the process was ended by signal {-code}"
-    return f"the process ended with exit code {code} and said nothing"
+        layers.add_file(file)
+    for item in sets:
+        layers.add_set(item)
+    if seed is not None:
+        layers.add_option("--seed", ("seed",), yaml12.parse_scalar(seed))
+    config = resolve(layers)
+    experiments: dict[str, str | None] = {}
+    errors = []
+    for name, given in config.experiments.items():
+        experiments[name] = None
+        if given is not None:
+            source = layers.source(("experiments", name))
+            folder = source.folder if source else os.getcwd()
+            path = os.path.normpath(os.path.join(folder, given))
+            found = path if os.path.isfile(path) else shipped(given)
+            experiments[name] = found
+            if found is None:
+                place = source.label if source else "--config"
+                errors.append(f"{place}: experiments.{name}: {path}: no such file")
+    if errors:
+        raise ConfigError(*errors)
+    return config.model_copy(update={"experiments": experiments})  # type: ignore[no-any-return]
 
 
 def run_all(
-    config: Config, recorder: Recorder, arguments: Sequence[str], interrupts: Interrupts
-) -> list[Answer]:
-    """Every experiment in turn."""
-    answers: list[Answer] = []
+    config: Config,
+    recorder: Recorder,
+    screen: Screen,
+    arguments: Sequence[str],
+    take: Callable[[Answer], None],
+) -> None:
+    """Every experiment in turn, its answer handed to ``take``.
+
+    Raises Interrupted once the experiment that a signal stopped has ended and its answer is taken.
+    """
     for number, (name, file) in enumerate(config.experiments.items(), 1):
-        recorder.log(f"{number}/{len(config.experiments)} {name}")
-        answer = run_one(name, file, arguments, interrupts)
-        answers.append(answer)
-        recorder.log(answer.line())
-    return answers
+        title = f"{number}/{len(config.experiments)} {name}"
+        recorder.log(title)
+        more = [*(["--config", file] if file else []), *_seed(config)]
+        answer, interrupted = run_one(name, [*arguments, *more], screen, title)
+        recorder.log(answer.line(), screen=False)
+        take(answer)
+        if interrupted is not None:
+            raise interrupted
+
+
+def _seed(config: Config) -> list[str]:
+    return [] if config.seed is None else ["--seed", str(config.seed)]
 
 
 def worst(codes: Sequence[int]) -> int:
@@ -213,50 +193,44 @@ app = typer.Typer(
 
 @app.command("all")
 def all_command(
-    config_file: Annotated[
-        str | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Names a configuration for each."),
+    config_file: ConfigFile = None,
+    sets: Sets = None,
+    seed: Annotated[
+        str | None, typer.Option("--seed", metavar="INTEGER", help="Seed of every experiment.")
     ] = None,
-    runs_dir: Annotated[
-        str,
-        typer.Option("--runs-dir", metavar="DIR", envvar="MLHW_RUNS_DIR", help="Where runs land."),
-    ] = "runs",
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="TEXT", help="Appended to the folders' names.")
-    ] = None,
+    runs_dir: RunsDir = "runs",
+    name: Name = None,
     junit: Annotated[
         str | None,
         typer.Option("--junit", metavar="FILE", help="Write every claim as a JUnit test case."),
     ] = None,
-    print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print the resolved configuration and end.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No log lines.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Every log line.")] = False,
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")] = False,
-    no_check: Annotated[
-        bool, typer.Option("--no-check", help="A failing claim does not change the exit code.")
-    ] = False,
+    print_config: PrintConfig = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    tensorboard: Tensorboard = False,
+    mlflow: Mlflow = None,
+    no_plots: NoPlots = False,
+    no_check: NoCheck = False,
 ) -> int:
     """Run every experiment and write one report that answers the assignment."""
     check_name(name)
-    config = load_config(config_file)
+    config = load_config(config_file, sets or (), seed)
     if print_config:
         print(configuration.as_yaml(config), end="")
         return FINISHED
     if junit is not None and not os.path.isdir(os.path.dirname(os.path.abspath(junit))):
         raise ConfigError(f"--junit {junit}: the folder does not exist")
+    if tensorboard or mlflow is not None:
+        trackers.check_installed(tensorboard, mlflow)
+    arguments = ["--verbose" if verbose else "--quiet"]
+    arguments += [] if runs_dir == "runs" else ["--runs-dir", runs_dir]
+    arguments += ["--name", name] if name else []
+    arguments += ["--tensorboard"] if tensorboard else []
+    arguments += [] if mlflow is None else [f"--mlflow={mlflow}"]
+    arguments += ["--no-plots"] if no_plots else []
+    arguments += ["--no-check"] if no_check else []
     screen = Screen(quiet=quiet, verbose=verbose)
-    arguments = ["--runs-dir", runs_dir, *(["--name", name] if name else [])]
-    arguments += [] if verbose else ["--quiet"]
-    arguments += [
-        flag
-        for flag, on in (("--verbose", verbose), ("--no-plots", no_plots), ("--no-check", no_check))
-        if on
-    ]
     with Interrupts() as interrupts:
         recorder = FolderRecorder(
             "all",
@@ -268,54 +242,88 @@ def all_command(
             interrupts=interrupts,
         )
         recorder.begin(config)
-        assert recorder.folder is not None
-        status, code = "finished", FINISHED
-        lines: tuple[str, ...] = ()
         answers: list[Answer] = []
+
+        def take(answer: Answer) -> None:
+            answers.append(answer)
+            if not as_json:
+                _print_answer(len(answers), answer)
+
         try:
-            answers = run_all(config, recorder, arguments, interrupts)
-            code = worst([answer.exit_code for answer in answers])
-            _write(recorder.folder, answers, junit)
+            run_all(config, recorder, screen, arguments, take)
+            code, status, lines = worst([answer.exit_code for answer in answers]), "finished", []
         except Interrupted as error:
-            status, code, lines = "interrupted", error.exit_code, error.lines
-        except OSError as error:
-            status, code = "failed", FAILED
-            lines = (f"{error.filename or recorder.folder}: {reason_of(error)}",)
+            code, status, lines = error.exit_code, "interrupted", list(error.lines)
         with interrupts.hold():
+            code, status, lines = _end(recorder, answers, junit, code, status, lines)
             for line in lines:
                 screen.error(line)
-            recorder.finish(status, code, "; ".join(lines) or None)
             if as_json:
-                _print_json(recorder.folder, as_result(answers), status, code, lines)
+                _print_json(recorder, as_result(answers), status, code, lines)
             else:
-                _print_answers(recorder.folder, answers)
+                _print_end(recorder, answers)
+            # Whatever came while this was written: the run has ended.
             interrupts.pending = None
     return code
 
 
-def _write(folder: Path, answers: Sequence[Answer], junit: str | None) -> None:
+def _end(
+    recorder: FolderRecorder,
+    answers: Sequence[Answer],
+    junit: str | None,
+    code: int,
+    status: str,
+    lines: list[str],
+) -> tuple[int, str, list[str]]:
+    """Write the report of what there is; exit code, status and error lines in the end."""
     from mlhw import report
 
-    result = as_result(answers)
-    write_whole(folder / "result.json", json.dumps(result.as_dict(), indent=2) + "\n")
-    write_whole(folder / "report.html", report.assignment(result, answers, folder))
-    if junit is not None:
-        write_whole(Path(junit), junit_xml(answers))
+    folder = recorder.folder
+    assert folder is not None
+    try:
+        result = as_result(answers)
+        write_whole(folder / "result.json", json.dumps(result.as_dict(), indent=2) + "\n")
+        write_whole(folder / "report.html", report.assignment(result, answers, folder))
+        if junit is not None:
+            write_whole(Path(junit), junit_xml(answers))
+    except OSError as error:
+        lines = [*lines, f"{error.filename or folder}: {reason_of(error)}"]
+        code, status = worst([code, FAILED]), "failed" if status == "finished" else status
+    try:
+        recorder.finish(status, code, "; ".join(lines) or None)
+    except OSError as error:
+        lines = [*lines, f"the end of the run could not be recorded: {reason_of(error)}"]
+    # Each experiment has pointed it to its own folder.
+    point_latest(folder)
+    return code, status, lines
 
 
-def _print_json(folder: Path, result: Result, status: str, code: int, lines: Sequence[str]) -> None:
-    found = result.as_dict() | {"run": str(folder), "status": status, "exit_code": code}
+# ------------------------------------------------------------------------------------- stdout
+
+
+def _print_json(
+    recorder: FolderRecorder, result: Result, status: str, code: int, lines: Sequence[str]
+) -> None:
+    found = result.as_dict() | {"run": str(recorder.folder), "status": status, "exit_code": code}
     if lines:
         found["error"] = list(lines)
     print(json.dumps(to_json(found), indent=2, ensure_ascii=False))
 
 
-def _print_answers(folder: Path, answers: Sequence[Answer]) -> None:
-    """Question by question what holds, with the numbers, and where each run and the report are."""
-    for number, answer in enumerate(answers, 1):
-        print(f"{number}. {answer.line()}")
-        for claim in answer.claims:
-            print(claim_line(claim))
-        if answer.folder is not None:
-            print(f"  run folder: {answer.folder}")
-    print(f"report: {folder / 'report.html'}")
+def _print_answer(number: int, answer: Answer) -> None:
+    """What holds of one question, with the numbers, and where its run is."""
+    print(f"{number}. {answer.line()}")
+    for claim in answer.claims:
+        print("\n".join(claim_lines(claim, note=claim.verdict != "holds")))
+    if answer.folder is not None:
+        print(f"  run folder: {answer.folder}")
+    print(flush=True)
+
+
+def _print_end(recorder: FolderRecorder, answers: Sequence[Answer]) -> None:
+    assert recorder.folder is not None
+    judged = [c for answer in answers for c in answer.claims if c.verdict != "not applicable"]
+    held = sum(claim.verdict == "holds" for claim in judged)
+    finished = sum(answer.status == "finished" for answer in answers)
+    print(f"{finished} of {len(answers)} experiments finished, {held} of {len(judged)} claims hold")
+    print(f"report: {recorder.folder / 'report.html'}", flush=True)

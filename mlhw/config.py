@@ -34,7 +34,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
-def _draw_seed(value: Any) -> Any:
+def draw_seed(value: Any) -> Any:
+    """``random`` as a seed that is drawn, anything else as it is."""
     return secrets.randbits(32) if value == "random" else value
 
 
@@ -43,7 +44,7 @@ class ExperimentConfig(Section):
 
     seed: Annotated[
         int,
-        BeforeValidator(_draw_seed),
+        BeforeValidator(draw_seed),
         Field(
             ge=0, lt=2**63, description="seed of every random draw; 'random' draws one, recorded"
         ),

@@ -20,7 +20,7 @@ from mlhw.interrupts import Interrupts
 from mlhw.result import Result
 from mlhw.runs import FolderRecorder, check_name, write_whole
 from mlhw.screen import Screen
-from mlhw.texts import claim_line
+from mlhw.texts import claim_lines
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def print_answers(result: Result, folder: Path | None) -> None:
     lines = [*result.answers]
     if result.claims:
         lines += ["", "claims"]
-        lines += [claim_line(claim) for claim in result.claims]
+        lines += [line for claim in result.claims for line in claim_lines(claim)]
     if folder is not None:
         lines += ["", f"run folder: {folder}"]
     print("\n".join(lines).lstrip("\n"))

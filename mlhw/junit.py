@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from mlhw.texts import number_text
 
 if TYPE_CHECKING:
-    from mlhw.assignment import Answer
+    from mlhw.subruns import Answer
 
 # What XML 1.0 cannot hold, section 2.2.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

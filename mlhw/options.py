@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mlhw import command_options, yaml12
 from mlhw import config as configuration
-from mlhw import yaml12
 from mlhw.actions import Action, Arguments
 from mlhw.config import Leaf, Option
 from mlhw.errors import FINISHED, ConfigError
@@ -20,81 +20,18 @@ _METAVARS: dict[type, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 # name, annotation, default: the options that every command has.
 _COMMON: dict[str, tuple[Any, Any]] = {
-    "config_file": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--config",
-                "-c",
-                metavar="FILE",
-                help="YAML file to start from, or the name of one that comes with mlhw.",
-            ),
-        ],
-        None,
-    ),
-    "sets": (
-        Annotated[
-            list[str] | None,
-            typer.Option("--set", "-s", metavar="KEY=VALUE", help="Set any key (repeatable)."),
-        ],
-        None,
-    ),
-    "runs_dir": (
-        Annotated[
-            str,
-            typer.Option(
-                "--runs-dir", metavar="DIR", envvar="MLHW_RUNS_DIR", help="Where runs land."
-            ),
-        ],
-        "runs",
-    ),
-    "name": (
-        Annotated[
-            str | None,
-            typer.Option("--name", metavar="TEXT", help="Appended to the run folder's name."),
-        ],
-        None,
-    ),
-    "print_config": (
-        Annotated[
-            bool, typer.Option("--print-config", help="Print the resolved configuration and end.")
-        ],
-        False,
-    ),
-    "json": (
-        Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")],
-        False,
-    ),
-    "quiet": (
-        Annotated[bool, typer.Option("--quiet", "-q", help="No log lines on the screen.")],
-        False,
-    ),
-    "verbose": (
-        Annotated[bool, typer.Option("--verbose", "-v", help="Every log line on the screen.")],
-        False,
-    ),
-    "tensorboard": (
-        Annotated[
-            bool, typer.Option("--tensorboard", help="Write TensorBoard event files into the run.")
-        ],
-        False,
-    ),
-    "mlflow": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--mlflow", metavar="[URI]", help="Log to MLflow, here or at this address."
-            ),
-        ],
-        None,
-    ),
-    "no_plots": (Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")], False),
-    "no_check": (
-        Annotated[
-            bool, typer.Option("--no-check", help="A failing claim does not change the exit code.")
-        ],
-        False,
-    ),
+    "config_file": (command_options.ConfigFile, None),
+    "sets": (command_options.Sets, None),
+    "runs_dir": (command_options.RunsDir, "runs"),
+    "name": (command_options.Name, None),
+    "print_config": (command_options.PrintConfig, False),
+    "json": (command_options.Json, False),
+    "quiet": (command_options.Quiet, False),
+    "verbose": (command_options.Verbose, False),
+    "tensorboard": (command_options.Tensorboard, False),
+    "mlflow": (command_options.Mlflow, None),
+    "no_plots": (command_options.NoPlots, False),
+    "no_check": (command_options.NoCheck, False),
 }
 
 

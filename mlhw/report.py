@@ -16,7 +16,7 @@ from mlhw.result import Claim, Result
 from mlhw.texts import number_text
 
 if TYPE_CHECKING:
-    from mlhw.assignment import Answer
+    from mlhw.subruns import Answer
 
 _FIRST_ROWS = 10
 

@@ -26,7 +26,7 @@ from mlhw.execute import RunOptions, execute
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.history import Run, all_runs, find, flat
 from mlhw.result import Claim, to_json
-from mlhw.texts import claim_line, text_table
+from mlhw.texts import claim_lines, text_table
 
 app = typer.Typer(
     help="List, show, compare, run again and clean up runs.",
@@ -116,7 +116,7 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
     if run.claims:
         print("\nclaims")
         for claim in run.claims:
-            print(claim_line(Claim(**claim)))
+            print("\n".join(claim_lines(Claim(**claim))))
     if run.config:
         print("\nconfiguration")
         rows = [[f"  {key}", cell(value)] for key, value in flat(run.config)]

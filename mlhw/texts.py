@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,19 +20,32 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
     ]
 
 
-def claim_line(claim: Claim) -> str:
-    """``holds: no rate below 2/L ever rises (measured 0, expected 0)``."""
+def claim_lines(claim: Claim, *, note: bool = True) -> list[str]:
+    """``holds: no rate below 2/L ever rises``, and indented below it the numbers and the note."""
     words = [
         f"{label} {number_text(value)}"
-        for label, value in (("measured", claim.measured), ("expected", claim.expected))
+        for label, value in (
+            ("measured", claim.measured),
+            ("expected", claim.expected),
+            ("tolerance", claim.tolerance),
+        )
         if value is not None
     ]
-    if claim.tolerance is not None:
-        words.append(f"tolerance {number_text(claim.tolerance)}")
-    if claim.note:
+    if note and claim.note:
         words.append(claim.note)
-    numbers = f" ({', '.join(words)})" if words else ""
-    return f"  {claim.verdict}: {claim.statement}{numbers}"
+    below = [f"    {'; '.join(words)}"] if words else []
+    return [f"  {_coloured(claim.verdict)}: {claim.statement}", *below]
+
+
+# ANSI colours of the verdicts, on a terminal: green, bold red, grey.
+_COLOURS = {"holds": "32", "fails": "1;31", "not applicable": "90"}
+
+
+def _coloured(verdict: str) -> str:
+    plain = (
+        not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    )
+    return verdict if plain else f"\033[{_COLOURS[verdict]}m{verdict}\033[0m"
 
 
 def number_text(value: Any) -> str:

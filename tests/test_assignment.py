@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mlhw.assignment import Answer, worst
+from mlhw.assignment import worst
 from mlhw.junit import junit_xml
+from mlhw.screen import Screen
+from mlhw.subruns import Answer, run_one
 from tests.conftest import PROGRAM, Mlhw
 
 CLAIM = {
@@ -106,7 +109,8 @@ def test_the_order_is_the_courses_and_every_claim_is_reported(mlhw: Mlhw, tmp_pa
     assert found.returncode == 0, found.stderr
     lines = found.stdout.splitlines()
     assert lines[0].startswith("1. lr-sweep: finished, 6 of 6 claims hold")
-    assert lines[1].startswith("  holds: no rate below 2/L ever rises (measured ")
+    assert lines[1] == "  holds: no rate below 2/L ever rises"
+    assert lines[2].startswith("    measured eta 0.1: 0")
     assert any(line.startswith("2. sgd-sweep: finished") for line in lines)
     (folder,) = tmp_path.glob("runs/*-all-x")
     assert lines[-1] == f"report: {folder / 'report.html'}"
@@ -160,13 +164,100 @@ def test_a_signal_reaches_the_running_experiment_and_ends_all(tmp_path: Path) ->
 def test_a_process_that_dies_is_an_error_of_its_experiment_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlhw import assignment
-    from mlhw.interrupts import Interrupts
-
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\nkill -9 $$\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
-    answer = assignment.run_one("lr-sweep", None, [], Interrupts())
+    answer, interrupted = run_one("lr-sweep", [], Screen())
+    assert interrupted is None
     assert answer.exit_code == 1
     assert answer.found["error"] == ["the process was ended by SIGKILL"]
+
+
+def test_a_seed_goes_to_every_experiment_and_a_set_chooses_a_file(
+    mlhw: Mlhw, tmp_path: Path
+) -> None:
+    (tmp_path / "short.yaml").write_text(QUICK)
+    file = config(tmp_path, lr_sweep=QUICK, sgd_sweep="epochs: 5\n")
+    arguments = ["all", "-c", file, "--set", "experiments.lr-sweep=short.yaml", "--seed", "7"]
+    printed = mlhw(*arguments, "--print-config").stdout
+    assert f"lr-sweep: {tmp_path / 'short.yaml'}" in printed
+    assert "seed: 7" in printed
+    found = mlhw(*arguments, "--no-plots")
+    assert found.returncode == 0, found.stderr
+    for run in tmp_path.glob("runs/*-sweep"):
+        assert "seed: 7" in (run / "config.yaml").read_text()
+    wrong = mlhw("all", "--set", "experiments.finetune=none.yaml", "--seed", "-1")
+    assert wrong.returncode == 2
+    assert wrong.stderr == "error: --seed: must be at least 0 (got -1)\n"
+
+
+def test_a_shipped_configuration_has_a_name(mlhw: Mlhw, tmp_path: Path) -> None:
+    found = mlhw("all", "--set", "experiments.lr-sweep=smoke/lr-sweep", "--print-config")
+    assert "smoke/lr-sweep.yaml" in found.stdout
+    wrong = mlhw("all", "--set", "experiments.lr-sweep=smoke/none", "--print-config")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: --set: experiments.lr-sweep: ")
+    assert wrong.stderr.endswith("no such file\n")
+
+
+def test_after_all_of_them_latest_is_the_run_with_the_report_of_all(
+    mlhw: Mlhw, tmp_path: Path
+) -> None:
+    assert mlhw("all", "-c", config(tmp_path, lr_sweep=QUICK), "--no-plots").returncode == 0
+    assert (tmp_path / "runs" / "latest").resolve().name.endswith("-all")
+
+
+def test_a_terminal_shows_the_experiment_and_how_far_it_is(tmp_path: Path) -> None:
+    file = config(tmp_path, lr_sweep="max_iterations: 100000\ntolerance: 0\n")
+    main, side = pty.openpty()
+    process = subprocess.Popen(
+        [PROGRAM, "all", "-c", file, "--no-plots"],
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=side,
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(side)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(main, 65536)
+        except OSError:  # how Linux says that nobody has the other end any more
+            break
+        if not piece:
+            break
+        shown += piece
+    out, _ = process.communicate(timeout=60)
+    os.close(main)
+    assert process.returncode == 0
+    assert b"1/1 lr-sweep: iterations" in shown
+    assert b" %" in shown
+    # Results stay on stdout, whole and without a bar.
+    assert out.decode().startswith("1. lr-sweep: finished")
+    assert b"\x1b" not in out
+
+
+def test_what_a_signal_left_finished_is_reported(tmp_path: Path) -> None:
+    file = config(tmp_path, lr_sweep=QUICK, sgd_sweep="epochs: 1000000\n")
+    process = subprocess.Popen(
+        [PROGRAM, "all", "-c", file, "-q", "--json", "--no-plots"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/*sgd-sweep/run.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    printed = json.loads(out)
+    statuses = [run["status"] for run in printed["summary"]["runs"]]
+    assert (printed["status"], statuses) == ("interrupted", ["finished", "interrupted"])
+    (folder,) = tmp_path.glob("runs/*-all")
+    assert "no rate below 2/L ever rises" in (folder / "report.html").read_text()
