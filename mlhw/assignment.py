@@ -34,15 +34,7 @@ from mlhw.command_options import (
 )
 from mlhw.config import ExperimentConfig, Layers, draw_seed, resolve
 from mlhw.config_files import shipped
-from mlhw.errors import (
-    CLAIM_FAILS,
-    FAILED,
-    FINISHED,
-    USAGE,
-    ConfigError,
-    Interrupted,
-    reason_of,
-)
+from mlhw.errors import FAILED, FINISHED, ConfigError, Interrupted, reason_of, worst
 from mlhw.experiments import EXPERIMENTS
 from mlhw.interrupts import Interrupts
 from mlhw.junit import junit_xml
@@ -52,8 +44,6 @@ from mlhw.screen import Screen
 from mlhw.subruns import Answer, run_one
 from mlhw.suggestions import nearest
 from mlhw.texts import claim_lines
-
-WORST_FIRST = (130, 143, FAILED, USAGE, CLAIM_FAILS, FINISHED)
 
 
 class Config(ExperimentConfig):
@@ -147,11 +137,6 @@ def run_all(
 
 def _seed(config: Config) -> list[str]:
     return [] if config.seed is None else ["--seed", str(config.seed)]
-
-
-def worst(codes: Sequence[int]) -> int:
-    """The worst of several exit codes: 130 or 143, then 1, 2, 3, 0."""
-    return min(codes, key=lambda c: WORST_FIRST.index(c) if c in WORST_FIRST else 2, default=0)
 
 
 def as_result(answers: Sequence[Answer]) -> Result:

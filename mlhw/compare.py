@@ -192,8 +192,8 @@ def overlay(runs: Sequence[Run]) -> Plot:
         return Plot(
             "compare",
             "Runs over each other",
-            "A colour for each run; a dash pattern for each of its curves.",
-            f"{curves[0][0][0]} of {names}.",
+            "A panel for each curve, a colour for each run; the first one is broad.",
+            f"{curves[0][0][0]} against {curves[0][0][1]}, of {names}.",
             lambda: _curve_figure(runs, curves),
         )
     return Plot(
@@ -232,23 +232,33 @@ def _curves(run: Run) -> list[Curve]:
 
 
 def _curve_figure(runs: Sequence[Run], curves: Sequence[list[Curve]]) -> Figure:
+    """A panel for each curve (a rate, a loss), in it that curve of every run.
+
+    Runs that differ in little have curves that hide each other, so the first is drawn broad and each
+    later one narrower.
+    """
     from mlhw import plots
 
-    figure = plots.new_figure(8.0, 4.6)
-    axes = figure.add_subplot()
+    labels = list(dict.fromkeys(label for parts in curves for _, _, label, _, _ in parts))
+    height, width = plots.panels(len(labels), columns=3)
+    size = {1: 7.0, 2: 4.4}.get(width, 3.4)
+    figure = plots.new_figure(size * width, 2.9 * height + 0.6 + 0.2 * len(runs))
+    title, x, *_ = curves[0][0]
+    panels = {label: figure.add_subplot(height, width, i) for i, label in enumerate(labels, 1)}
+    for label, axes in panels.items():
+        axes.set(title=label, xlabel=x, ylabel=title)
+    lines: dict[str, Any] = {}
     for i, (run, parts) in enumerate(zip(runs, curves, strict=True)):
-        for j, (_, _, label, xs, ys) in enumerate(parts):
-            axes.plot(
+        for _, _, label, xs, ys in parts:
+            (lines[run.name],) = panels[label].plot(
                 xs,
                 ys,
                 color=plots.colour(i),
-                linestyle=plots.dash(j),
-                linewidth=1.0,
-                label=f"{run.name[9:]}: {label}",
+                linewidth=1.2 + 2.4 * (len(runs) - 1 - i) / max(1, len(runs) - 1),
+                alpha=1.0 if i == len(runs) - 1 else 0.6,
+                label=run.name,
             )
-    title, x, *_ = curves[0][0]
-    axes.set(xlabel=x, ylabel=title)
-    plots.legend(axes, outside=True)
+    figure.legend(handles=list(lines.values()), loc="outside lower left")
     return figure
 
 

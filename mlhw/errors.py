@@ -13,6 +13,7 @@ A run that finishes with a failing claim is no error; it exits 3 (see ``execute.
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 
 FINISHED = 0
 FAILED = 1
@@ -66,3 +67,13 @@ class Interrupted(MlhwError):
 def reason_of(error: OSError) -> str:
     """What the system says of an error, for the end of a sentence: ``no space left on device``."""
     return (error.strerror or str(error)).lower()
+
+
+_WORST_FIRST = (130, 143, FAILED, USAGE, CLAIM_FAILS, FINISHED)
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The worst of several exit codes: 130 or 143, then 1 and unknown ones, 2, 3, 0."""
+    return min(
+        codes, key=lambda c: _WORST_FIRST.index(c) if c in _WORST_FIRST else 2, default=FINISHED
+    )

@@ -15,6 +15,7 @@ from typing import Any
 
 from mlhw import yaml12
 from mlhw.errors import ConfigError, MlhwError, reason_of
+from mlhw.experiments import EXPERIMENTS, experiment
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,15 @@ class Run:
 
     def headlines(self) -> dict[str, Any]:
         """The experiment's headline numbers, the most important first."""
-        from mlhw.experiments import EXPERIMENTS, experiment
-
         summary = self.result.get("summary")
-        if not summary or self.experiment not in EXPERIMENTS:
-            return {}
-        read = getattr(experiment(self.experiment), "headlines", None)
         # A folder may come from another version, or from somebody's hand.
         with contextlib.suppress(KeyError, TypeError, ValueError, IndexError, AttributeError):
-            return dict(read(summary)) if read else {}
+            if summary and self.experiment == "all":
+                statuses = [run["status"] for run in summary["runs"]]
+                return {"experiments finished": f"{statuses.count('finished')} of {len(statuses)}"}
+            if summary and self.experiment in EXPERIMENTS:
+                read = getattr(experiment(self.experiment), "headlines", None)
+                return dict(read(summary)) if read else {}
         return {}
 
 
@@ -132,7 +133,8 @@ def _order(run: Run) -> tuple[str, int, str]:
 def find(name: str, runs_dir: Path) -> Run:
     """The run that ``name`` means: a path, a folder's name, a unique beginning of one, or ``latest``.
 
-    Raises ConfigError if there is none or more than one.
+    An experiment's name is its newest run; ``~1`` after it, or after ``latest``, the one before, and so
+    on. Raises ConfigError if there is none or more than one.
     """
     for path in (Path(name), runs_dir / name) if name else ():
         if path.is_dir():
@@ -141,6 +143,14 @@ def find(name: str, runs_dir: Path) -> Run:
                 raise ConfigError(f"{path}: is no run folder (it has no run.json)")
             return Run(path.resolve() if path.is_symlink() else path, record)
     runs = all_runs(runs_dir)
+    word, _, back = name.partition("~")
+    if word in ("latest", "all", *EXPERIMENTS) and (not back or back.isdecimal()):
+        these = [run for run in runs if word in ("latest", run.experiment)]
+        steps = int(back or 0)
+        if steps < len(these):
+            return these[steps]
+        kind = "" if word == "latest" else f"{word} "
+        raise ConfigError(f"no run '{name}' in {runs_dir}: it has {len(these)} {kind}runs")
     found = [run for run in runs if run.name.startswith(name)] if name else []
     if len(found) == 1:
         return found[0]

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mlhw import config as configuration
+from mlhw.command_options import Json, NoPlots, RunsDir
 from mlhw.compare import (
     as_csv,
     as_json,
@@ -21,7 +22,7 @@ from mlhw.compare import (
     differences,
     overlay,
 )
-from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of
+from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.execute import RunOptions, execute
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.history import Run, all_runs, find, flat
@@ -33,33 +34,37 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=False,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RunsDir = Annotated[
-    str, typer.Option("--runs-dir", metavar="DIR", envvar="MLHW_RUNS_DIR", help="Where runs are.")
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+@app.callback()
+def help_alone(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of runs for the shell's completion."""
     runs = all_runs(Path(ctx.params.get("runs_dir") or "runs"))
-    return [name for name in ["latest", *(run.name for run in runs)] if name.startswith(incomplete)]
+    kinds = dict.fromkeys(sorted(run.experiment for run in runs))
+    names = ["latest", *kinds, *(run.name for run in runs)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A path, a folder's name, a unique beginning of one, or 'latest'.",
+        help="A path, a folder's name or a unique beginning of one, 'latest', or an experiment's name "
+        "for its newest run; 'latest~1' is the one before.",
         autocompletion=complete_run,
     ),
 ]
 
 
-@app.command("list")
+@app.command("list", short_help="Every run, newest first.")
 def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     """Every run, newest first."""
     runs = all_runs(Path(runs_dir))
@@ -90,7 +95,7 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     return FINISHED
 
 
-@app.command("show")
+@app.command("show", short_help="What one run was asked and found.")
 def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     """One run: how it went, what it found, what it was asked."""
     run = find(name, Path(runs_dir))
@@ -128,7 +133,7 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
     return FINISHED
 
 
-@app.command("compare")
+@app.command("compare", short_help="What differs between runs, with a figure.")
 def compare_runs(
     names: Annotated[
         list[str],
@@ -138,7 +143,7 @@ def compare_runs(
     as_table: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
     as_object: Json = False,
     markdown: Annotated[bool, typer.Option("--md", help="As a Markdown table.")] = False,
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw no figure.")] = False,
+    no_plots: NoPlots = False,
 ) -> int:
     """What differs in configuration and claims, the headline numbers, one figure over the other."""
     if sum((as_table, as_object, markdown)) > 1:
@@ -162,17 +167,24 @@ def compare_runs(
     return FINISHED
 
 
-@app.command("rerun")
-def rerun(
-    name: RunName,
-    runs_dir: RunsDir = "runs",
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")] = False,
-) -> int:
+@app.command("rerun", short_help="Run again; are the numbers identical?")
+def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) -> int:
     """Run the same configuration again and say whether the numbers are identical, and where not.
 
-    Exit code 3 if they are not.
+    A run of all experiments is repeated run by run. Exit code 3 if the numbers are not identical.
     """
-    before = find(name, Path(runs_dir))
+    run = find(name, Path(runs_dir))
+    if run.experiment != "all":
+        return _rerun(run, Path(runs_dir), plots=not no_plots)
+    # The folders' names, so that runs that were moved together are still found.
+    parts = [part["run"] for part in run.result.get("summary", {}).get("runs", []) if part["run"]]
+    if not parts:
+        raise ConfigError(f"{run.folder}: names no runs to repeat")
+    befores = [find(str(run.folder.parent / Path(part).name), Path(runs_dir)) for part in parts]
+    return worst([_rerun(before, Path(runs_dir), plots=not no_plots) for before in befores])
+
+
+def _rerun(before: Run, runs_dir: Path, *, plots: bool) -> int:
     if before.experiment not in EXPERIMENTS:
         raise ConfigError(
             f"{before.folder}: '{before.experiment}' is no experiment of this version"
@@ -184,16 +196,16 @@ def rerun(
     module = experiment(before.experiment)
     path = before.folder / "config.yaml"
     config = configuration.load(module.Config, str(path))
-    known = {run.name for run in all_runs(Path(runs_dir))}
+    known = {run.name for run in all_runs(runs_dir)}
     command = ("mlhw", before.experiment, "--config", str(path))
-    options = RunOptions(command, runs_dir=runs_dir, plots=not no_plots, quiet=True, check=False)
+    options = RunOptions(command, runs_dir=str(runs_dir), plots=plots, quiet=True, check=False)
     code = execute(before.experiment, module, config, options)
     if code != FINISHED:
         return code
-    after = next(run for run in all_runs(Path(runs_dir)) if run.name not in known)
+    after = next(run for run in all_runs(runs_dir) if run.name not in known)
     lines = differences(before, after)
     if not lines:
-        print(f"\nidentical: every number of {before.name} came out again")
+        print(f"\nidentical: every number of {before.name} came out again", flush=True)
         return FINISHED
     print(f"\nnot identical to {before.name}:")
     for line in lines:
@@ -201,7 +213,7 @@ def rerun(
     return CLAIM_FAILS
 
 
-@app.command("clean")
+@app.command("clean", short_help="Delete all but the newest runs.")
 def clean(
     keep: Annotated[int, typer.Option("--keep", metavar="N", min=0, help="How many to keep.")],
     runs_dir: RunsDir = "runs",

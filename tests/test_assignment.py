@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mlhw.assignment import worst
+from mlhw.errors import worst
 from mlhw.junit import junit_xml
 from mlhw.screen import Screen
 from mlhw.subruns import Answer, run_one

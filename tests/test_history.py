@@ -16,6 +16,7 @@ import pytest
 from mlhw.cli import main
 from mlhw.compare import as_csv, as_markdown, compare, differences
 from mlhw.errors import ConfigError
+from mlhw.experiments import EXPERIMENTS
 from mlhw.history import Run, all_runs, find
 
 
@@ -189,3 +190,56 @@ def test_show_has_the_answers_of_one_run(
     assert "metrics.csv" in out
     assert main(["runs", "show", two[0].name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["result"]["experiment"] == "lr-sweep"
+
+
+def test_an_experiments_name_is_its_newest_run_and_a_tilde_counts_back() -> None:
+    names = ["20261124-100000-lr-sweep", "20261124-110000-sgd-sweep", "20261124-120000-lr-sweep"]
+    for name in names:
+        made(name, experiment=name[16:])
+    (Path("runs") / "latest").symlink_to(names[2])
+    runs = Path("runs")
+    assert find("lr-sweep", runs).name == names[2]
+    assert find("lr-sweep~1", runs).name == names[0]
+    assert find("latest~1", runs).name == names[1]
+    assert find("latest~0", runs).name == names[2]
+    for wrong in ("lr-sweep~2", "finetune", "latest~3"):
+        with pytest.raises(ConfigError, match=f"no run '{wrong}' in runs: it has"):
+            find(wrong, runs)
+    with pytest.raises(ConfigError, match="no run 'latest~x'"):
+        find("latest~x", runs)
+
+
+def test_runs_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs"]) == 0
+    bare = capsys.readouterr().out
+    assert main(["runs", "--help"]) == 0
+    assert capsys.readouterr().out == bare
+    for command in ("list", "show", "compare", "rerun", "clean"):
+        assert f"  {command} " in bare
+    assert "..." not in bare.split("Commands:")[1]
+
+
+def test_the_run_of_all_is_listed_and_repeated_run_by_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("l.yaml").write_text("etas: [0.5, 0.1]\nmax_iterations: 20\n")
+    Path("s.yaml").write_text("epochs: 5\n")
+    Path("all.yaml").write_text("experiments: {lr-sweep: l.yaml, sgd-sweep: s.yaml}\n")
+    assert main(["all", "-c", "all.yaml", "--no-plots", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["runs", "list"]) == 0
+    assert "experiments finished 2 of 2" in capsys.readouterr().out
+    assert main(["runs", "rerun", "all", "--no-plots"]) == 0
+    assert capsys.readouterr().out.count("identical: every number of ") == 2
+
+
+def test_every_experiment_has_a_headline_number(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in EXPERIMENTS:
+        assert main([name, "-c", f"smoke/{name}", "--no-plots", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["runs", "list", "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert len(entries) == len(EXPERIMENTS)
+    for entry in entries:
+        assert entry["headlines"], entry["experiment"]
+        assert all(value is not None for value in entry["headlines"].values())

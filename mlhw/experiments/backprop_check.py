@@ -282,6 +282,15 @@ def answers(e: Evidence) -> list[str]:
     return lines
 
 
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    numbers: dict[str, Any] = {}
+    if "implementation" in summary:
+        numbers["implementation"] = summary["implementation"]["verdict"]
+    errors = summary["max_relative_error"]
+    return numbers | {f"error against {way.replace('_', ' ')}": e for way, e in errors.items()}
+
+
 # ------------------------------------------------------------------------------------- claims
 
 CLAIMS = Claims[Evidence]()

@@ -242,6 +242,18 @@ def answers(o: Outcome) -> list[str]:
     return lines
 
 
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    numbers = {
+        "test accuracy": summary["test_acc"],
+        "test loss": summary["test_loss"],
+        "best validation loss": summary["best_val_loss"],
+        "best validation accuracy": summary["best_val_acc"],
+        "best epoch": summary["best_epoch"],
+    }
+    return {key: value for key, value in numbers.items() if value is not None}
+
+
 # ------------------------------------------------------------------------------------- claims
 
 CLAIMS = Claims["Outcome"]()
