@@ -1,4 +1,4 @@
-"""Runs beside each other: what differs in configuration, headline numbers, tables and figures."""
+"""Runs beside each other: what differs in configuration, headline numbers, tables."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlhw import yaml12
 from mlhw.history import Run, flat
-from mlhw.result import Plot, to_json
+from mlhw.result import to_json
 from mlhw.texts import text_table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 TIMING = frozenset({"images_per_s", "seconds"})
 """Columns that say how fast a run was; they differ from run to run by nature."""
@@ -50,13 +47,14 @@ def compare(runs: Sequence[Run]) -> Comparison:
         ]
     return Comparison(
         [run.name for run in runs],
-        [row for row in _rows(configurations) if _differs(row[1])],
-        _rows(numbers),
-        [row for row in _rows(verdicts) if _differs(row[1])],
+        [row for row in rows_of(configurations) if _differs(row[1])],
+        rows_of(numbers),
+        [row for row in rows_of(verdicts) if _differs(row[1])],
     )
 
 
-def _rows(columns: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+def rows_of(columns: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+    """Mappings as rows: each key with its value in every one of them, None where it has none."""
     keys = dict.fromkeys(key for column in columns for key in column)
     return [(key, [column.get(key) for column in columns]) for key in keys]
 
@@ -179,103 +177,3 @@ def _relative(a: str, b: str | None) -> float:
 def _clip(value: Any) -> str:
     text = cell(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-# ------------------------------------------------------------------------------------- figure
-
-
-def overlay(runs: Sequence[Run]) -> Plot:
-    """One run's curves over the other's; headline numbers side by side where there are no curves."""
-    curves = [_curves(run) for run in runs]
-    names = ", ".join(run.name for run in runs)
-    if all(curves) and len({c[0][0] for c in curves if c}) == 1:
-        return Plot(
-            "compare",
-            "Runs over each other",
-            "A panel for each curve, a colour for each run; the first one is broad.",
-            f"{curves[0][0][0]} against {curves[0][0][1]}, of {names}.",
-            lambda: _curve_figure(runs, curves),
-        )
-    return Plot(
-        "compare",
-        "Headline numbers",
-        "A panel for each number, a bar for each run.",
-        f"Headline numbers of {names}.",
-        lambda: _bar_figure(runs),
-    )
-
-
-Curve = tuple[str, str, str, list[float], list[float]]  # y name, x name, label, x, y
-
-
-def _curves(run: Run) -> list[Curve]:
-    """The curves of a run's metrics: NLL or losses by iteration or epoch, one for each rate."""
-    rows = run.table("metrics")
-    if not rows:
-        return []
-    x = next((name for name in ("iteration", "epoch") if name in rows[0]), None)
-    names = [name for name in ("nll", "train_loss", "val_loss") if name in rows[0]]
-    if x is None or not names:
-        return []
-    curves: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
-    for row in rows:
-        if row.get("repeat", "0") != "0":
-            continue
-        for name in names:
-            if row[name]:
-                label = f"η = {float(row['eta']):g}" if "eta" in row else name
-                xs, ys = curves.setdefault((name, label), ([], []))
-                xs.append(float(row[x]))
-                ys.append(float(row[name]))
-    title = "NLL" if "nll" in names else "loss"
-    return [(title, x, label, xs, ys) for (_, label), (xs, ys) in curves.items()]
-
-
-def _curve_figure(runs: Sequence[Run], curves: Sequence[list[Curve]]) -> Figure:
-    """A panel for each curve (a rate, a loss), in it that curve of every run.
-
-    Runs that differ in little have curves that hide each other, so the first is drawn broad and each
-    later one narrower.
-    """
-    from mlhw import plots
-
-    labels = list(dict.fromkeys(label for parts in curves for _, _, label, _, _ in parts))
-    height, width = plots.panels(len(labels), columns=3)
-    size = {1: 7.0, 2: 4.4}.get(width, 3.4)
-    figure = plots.new_figure(size * width, 2.9 * height + 0.6 + 0.2 * len(runs))
-    title, x, *_ = curves[0][0]
-    panels = {label: figure.add_subplot(height, width, i) for i, label in enumerate(labels, 1)}
-    for label, axes in panels.items():
-        axes.set(title=label, xlabel=x, ylabel=title)
-    lines: dict[str, Any] = {}
-    for i, (run, parts) in enumerate(zip(runs, curves, strict=True)):
-        for _, _, label, xs, ys in parts:
-            (lines[run.name],) = panels[label].plot(
-                xs,
-                ys,
-                color=plots.colour(i),
-                linewidth=1.2 + 2.4 * (len(runs) - 1 - i) / max(1, len(runs) - 1),
-                alpha=1.0 if i == len(runs) - 1 else 0.6,
-                label=run.name,
-            )
-    figure.legend(handles=list(lines.values()), loc="outside lower left")
-    return figure
-
-
-def _bar_figure(runs: Sequence[Run]) -> Figure:
-    from mlhw import plots
-
-    rows = [
-        (key, values)
-        for key, values in _rows([run.headlines() for run in runs])
-        if all(isinstance(value, (int, float)) for value in values)
-    ]
-    count = max(1, len(rows))
-    height, width = plots.panels(count, columns=3)
-    figure = plots.new_figure(3.2 * width, 2.8 * height)
-    for i, (key, values) in enumerate(rows or [("no numbers", [0.0] * len(runs))]):
-        axes = figure.add_subplot(height, width, i + 1)
-        axes.bar(range(len(runs)), values, color=[plots.colour(j) for j in range(len(runs))])
-        axes.set_xticks(range(len(runs)), [run.name[9:15] for run in runs])
-        axes.set(title=key, xlabel="run (time of its start)", ylabel=key)
-    return figure

@@ -20,12 +20,12 @@ from mlhw.compare import (
     cell,
     compare,
     differences,
-    overlay,
 )
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.execute import RunOptions, execute
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.history import Run, all_runs, find, flat
+from mlhw.overlay import overlay
 from mlhw.result import Claim, to_json
 from mlhw.texts import claim_lines, text_table
 

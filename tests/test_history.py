@@ -18,6 +18,7 @@ from mlhw.compare import as_csv, as_markdown, compare, differences
 from mlhw.errors import ConfigError
 from mlhw.experiments import EXPERIMENTS
 from mlhw.history import Run, all_runs, find
+from mlhw.overlay import overlay
 
 
 @pytest.fixture(autouse=True)
@@ -243,3 +244,44 @@ def test_every_experiment_has_a_headline_number(capsys: pytest.CaptureFixture[st
     for entry in entries:
         assert entry["headlines"], entry["experiment"]
         assert all(value is not None for value in entry["headlines"].values())
+
+
+def with_table(run: Run, name: str, text: str) -> Run:
+    (run.folder / f"{name}.csv").write_text(text)
+    return run
+
+
+def test_a_curve_of_each_rate_stands_over_the_other_runs() -> None:
+    first = with_table(
+        made("20261124-100000-lr-sweep"),
+        "metrics",
+        "eta,iteration,nll\n0.5,0,3\n0.1,0,2\n0.5,1,oops\n0.5,2,1\n",
+    )
+    second = with_table(
+        made("20261124-100001-sgd-sweep", experiment="sgd-sweep"),
+        "metrics",
+        "eta,repeat,epoch,nll\n0.5,0,0,4\n0.5,1,0,9\n",
+    )
+    plot = overlay([first, second])
+    figure = plot.draw()
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    assert list(panels) == ["η = 0.5", "η = 0.1"]
+    first_line, second_line = panels["η = 0.5"].lines
+    assert (list(first_line.get_xdata()), list(first_line.get_ydata())) == ([0, 2], [3, 1])
+    assert list(second_line.get_ydata()) == [4]
+    assert first_line.get_linewidth() > second_line.get_linewidth()
+    assert panels["η = 0.5"].get_xlabel() == "iteration or epoch"
+
+
+def test_runs_without_curves_have_a_bar_for_each_number() -> None:
+    runs = []
+    for i, count in enumerate((1, 3)):
+        run = made(f"20261124-10000{i}-softmax-regions", experiment="softmax-regions")
+        summary = {"vertices": [0] * count, "boundaries": [0], "regions": [{"empty": True}]}
+        (run.folder / "result.json").write_text(json.dumps({"summary": summary, "claims": []}))
+        runs.append(Run(run.folder, run.record))
+    figure = overlay(runs).draw()
+    vertices, _, empty = figure.axes
+    assert vertices.get_xlabel() == "vertices"
+    assert [bar.get_width() for bar in vertices.patches] == [1, 3]
+    assert [label.get_text() for label in empty.get_yticklabels()] == [run.name for run in runs]
