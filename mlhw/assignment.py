@@ -265,10 +265,19 @@ def _end(
 
     folder = recorder.folder
     assert folder is not None
+    assert recorder.config is not None
     try:
         result = as_result(answers)
         write_whole(folder / "result.json", json.dumps(result.as_dict(), indent=2) + "\n")
-        write_whole(folder / "report.html", report.assignment(result, answers, folder))
+        page = report.assignment(
+            result,
+            answers,
+            command=" ".join(recorder.command),
+            config=recorder.config,
+            run=folder.name,
+            environment=recorder.environment,
+        )
+        write_whole(folder / "report.html", page)
         if junit is not None:
             write_whole(Path(junit), junit_xml(answers))
     except OSError as error:

@@ -8,19 +8,31 @@ from typing import Any
 from mlhw.maths.agreement import WAYS, Comparison
 from mlhw.result import Recorder
 
-NETWORK_COLUMNS = [
-    "network",
-    "layers",
-    "hidden",
-    "output",
-    "loss",
-    "bias",
-    "batch",
-    "weights",
-    *WAYS,
-    "kinks",
-    "unresolved",
-]
+_WAYS = {
+    "autograd": "torch's automatic differentiation",
+    "complex_step": "the imaginary part of the loss after an imaginary step; for analytic networks",
+    "finite_difference": "central differences, extrapolated",
+}
+GRADIENT_COLUMNS = {
+    "quantity": "a δ, or the derivative of the loss by a weight (layer in brackets)",
+    "analytic": "by back-propagation",
+    **{way: _WAYS[way] for way in WAYS},
+    "max_relative_error": "the largest difference of the three, divided by the largest entry of its "
+    "vector or matrix",
+}
+NETWORK_COLUMNS = {
+    "network": "0 is the configured one, the others are drawn at random",
+    "layers": "units a layer, from input to output",
+    "hidden": "activations of the hidden layers",
+    "output": "activation of the output",
+    "loss": "what is differentiated",
+    "bias": "1 with bias weights",
+    "batch": "samples over which the loss is the mean",
+    "weights": "how many",
+    **{way: f"largest relative error against {_WAYS[way]}" for way in WAYS},
+    "kinks": "derivatives at a kink of a ReLU, where differences say nothing",
+    "unresolved": "derivatives below what rounding lets differences resolve",
+}
 
 
 def network_row(number: int, c: Comparison) -> tuple[Any, ...]:
@@ -45,7 +57,7 @@ def write_gradients(c: Comparison, recorder: Recorder) -> None:
     """``gradients.csv``: every δ from the output back, then every weight that was checked."""
     import numpy as np
 
-    table = recorder.table("gradients", ["quantity", "analytic", *WAYS, "max_relative_error"])
+    table = recorder.table("gradients", GRADIENT_COLUMNS)
     layers = c.problem.network.depth - 1
     arrays = list(c.analytic)
     for k in [*reversed(range(layers, 2 * layers)), *range(layers)]:

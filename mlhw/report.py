@@ -6,13 +6,15 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlhw import config as configuration
 from mlhw import provenance
 from mlhw.config import ExperimentConfig
-from mlhw.result import Claim, Result
+from mlhw.experiments import EXPERIMENTS
+from mlhw.result import Claim, Result, Table
 from mlhw.texts import number_text
 
 if TYPE_CHECKING:
@@ -45,12 +47,14 @@ def page(
         {
             "name": table.name,
             "columns": table.columns,
+            "meanings": _meanings(table),
             "rows": [[_short(value) for value in row] for row in table.rows[:_FIRST_ROWS]],
             "count": len(table),
         }
         for table in result.tables.values()
     ]
     text: str = _template("report.html").render(
+        title=result.experiment,
         result=result,
         question=question,
         command=command,
@@ -58,36 +62,49 @@ def page(
         run=run,
         figures=figures,
         tables=tables,
-        counts=_counts(result.claims),
-        formulas=[mathml(formula) for formula in result.formulas],
+        counted=counted(result.claims),
+        formulas=[(formula.words, mathml(formula.latex)) for formula in result.formulas],
         number=number_text,
-        environment=[(key, number_text(value)) for key, value in environment.items()],
+        environment=_texts(environment),
     )
     return text
 
 
-def assignment(result: Result, answers: Sequence[Answer], folder: Path) -> str:
+def assignment(
+    result: Result,
+    answers: Sequence[Answer],
+    *,
+    command: str,
+    config: ExperimentConfig,
+    run: str,
+    environment: Mapping[str, Any],
+) -> str:
     """The page of ``mlhw all``: question by question, what the runs' own reports say."""
     questions = []
     for answer in answers:
-        run = answer.folder
+        folder = answer.folder
         questions.append(
             {
                 "name": answer.name,
-                "run": run.name if run else None,
+                "line": EXPERIMENTS.get(answer.name, ""),
+                "run": folder.name if folder else None,
                 "status": answer.status,
                 "seconds": answer.seconds,
                 "holds": sum(claim.verdict == "holds" for claim in answer.claims),
                 "fails": sum(claim.verdict == "fails" for claim in answer.claims),
-                "errors": answer.found.get("error", []),
-                "article": _article(run) if run else "",
+                "errors": answer.errors,
+                "article": _article(folder) if folder else "",
             }
         )
     text: str = _template("assignment.html").render(
+        title="The assignment",
         questions=questions,
-        counts=_counts(result.claims),
-        run=folder.name,
+        counted=counted(result.claims),
+        run=run,
         version=provenance.version_line(),
+        command=command,
+        config=configuration.as_yaml(config),
+        environment=_texts(environment),
     )
     return text
 
@@ -114,11 +131,34 @@ def mathml(formula: str) -> str:
     return text.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
 
 
-def _counts(claims: Sequence[Claim]) -> dict[str, int]:
-    return {
+def counted(claims: Sequence[Claim]) -> str:
+    """``5 of 6 claims hold, 1 fails; 1 more is not applicable here.``"""
+    number = {
         verdict: sum(claim.verdict == verdict for claim in claims)
         for verdict in ("holds", "fails", "not applicable")
     }
+    judged = number["holds"] + number["fails"]
+    text = f"{number['holds']} of {judged} claim{'s' if judged != 1 else ''} hold"
+    if number["fails"]:
+        text += f", {number['fails']} fail{'s' if number['fails'] == 1 else ''}"
+    if more := number["not applicable"]:
+        text += f"; {more} more {'is' if more == 1 else 'are'} not applicable here"
+    return text + "."
+
+
+def _meanings(table: Table) -> list[tuple[str, str]]:
+    """Columns and what they mean; neighbours of one meaning together: ``w1 … w64``."""
+    found = []
+    for meaning, names in groupby(table.meanings, key=table.meanings.__getitem__):
+        columns = list(names)
+        if len(columns) > 2:
+            columns = [f"{columns[0]} … {columns[-1]}"]
+        found.append((", ".join(columns), meaning))
+    return found
+
+
+def _texts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key, number_text(value)) for key, value in environment.items()]
 
 
 @cache

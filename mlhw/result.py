@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,17 +127,19 @@ class Claims(Generic[Evidence]):
 class Table:
     """Rows under fixed columns, kept in memory and handed to ``sink`` as they come.
 
-    Values are numbers, texts or None (an empty cell).
+    ``columns`` are names, or a mapping of names to what they mean, for the report. Values are
+    numbers, texts or None (an empty cell).
     """
 
     def __init__(
         self,
         name: str,
-        columns: Sequence[str],
+        columns: Sequence[str] | Mapping[str, str],
         sink: Callable[[Sequence[Sequence[Any]]], None] | None = None,
     ) -> None:
         self.name = name
         self.columns = tuple(columns)
+        self.meanings = dict(columns) if isinstance(columns, Mapping) else {}
         self.rows: list[tuple[Any, ...]] = []
         self.sink = sink
 
@@ -230,9 +232,15 @@ class Recorder:
         """A line that is shown even with ``--quiet``."""
         self.log_lines.append(f"warning: {message}")
 
-    def table(self, name: str, columns: Sequence[str], kept: Iterable[Sequence[Any]] = ()) -> Table:
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str] | Mapping[str, str],
+        kept: Iterable[Sequence[Any]] = (),
+    ) -> Table:
         """A new table, written to ``NAME.csv`` where there is a run folder.
 
+        ``columns`` are names, or a mapping of names to what they mean, which the report explains.
         ``kept`` are the rows of a run that goes on; whatever else the file held is dropped.
         """
         table = Table(name, columns)
@@ -274,13 +282,20 @@ class Recorder:
 # ------------------------------------------------------------------------------------- result
 
 
+class Formula(NamedTuple):
+    """What a formula says, symbols explained, and the formula in LaTeX (``\\eta < \\frac{2}{L}``)."""
+
+    words: str
+    latex: str
+
+
 @dataclass
 class Result:
     """What an experiment found.
 
     ``summary`` is what scripts read (JSON values), ``answers`` are the same in sentences for people,
     ``claims`` the statements with their verdicts, ``tables`` the rows by table name, ``plots`` the
-    figures to be drawn, ``formulas`` what the report typesets (in LaTeX).
+    figures to be drawn, ``formulas`` what the report typesets.
     """
 
     experiment: str
@@ -289,7 +304,7 @@ class Result:
     answers: list[str] = field(default_factory=list)
     tables: dict[str, Table] = field(default_factory=dict)
     plots: list[Plot] = field(default_factory=list)
-    formulas: list[str] = field(default_factory=list)
+    formulas: list[Formula] = field(default_factory=list)
 
     @property
     def figures(self) -> dict[str, Figure]:

@@ -180,7 +180,7 @@ class FolderRecorder(Recorder):
         self.interrupts = interrupts
         self._runs_dir = runs_dir
         self._name = name
-        self._command = list(command)
+        self.command = list(command)
         self._folder: Path | None = None
         self._files: list[IO[str]] = []
         self._log_file: IO[str] | None = None
@@ -229,7 +229,7 @@ class FolderRecorder(Recorder):
                 self._record = {"experiment": self.experiment}
             self._record |= {"status": "running", "exit_code": None, "reason": None}
             if self._resume is None:
-                self._record["command"] = shlex.join(self._command)
+                self._record["command"] = shlex.join(self.command)
                 self._record["started"] = _timestamp(self._started)
             self._record |= {
                 "ended": None,

@@ -16,7 +16,7 @@ from mlhw.etas import Etas
 from mlhw.maths import logistic
 from mlhw.maths.descent import start_weights
 from mlhw.points import Label, Points, PointsConfig
-from mlhw.result import Recorder
+from mlhw.result import Formula, Recorder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,9 +69,10 @@ class Problem:
         return int(self.X.shape[1]) - 1
 
     @property
-    def columns(self) -> list[str]:
-        """The weights' columns: ``w1 … wd, bias``."""
-        return [f"w{i}" for i in range(1, self.d + 1)] + ["bias"]
+    def columns(self) -> dict[str, str]:
+        """The weights' columns, ``w1 … wd, bias``, and what they are."""
+        weights = {f"w{i}": "weights of the features, in order" for i in range(1, self.d + 1)}
+        return weights | {"bias": "the constant of the activation"}
 
     def summary(self) -> dict[str, Any]:
         """What both sweeps report about the problem."""
@@ -159,9 +160,17 @@ def begin(config: SweepConfig, problem: Problem, loaded: Points, recorder: Recor
 
 
 FORMULAS = [
-    r"p(C_1 \mid x) = \sigma(w^\top x), \quad w = (w_1, \dots, w_d, \mathrm{bias})",
-    r"E(w) = -\frac{1}{N} \sum_n \left[ t_n \ln y_n + (1 - t_n) \ln (1 - y_n) \right], "
-    r"\quad y_n = \sigma(w^\top x_n)",
+    Formula(
+        "The model: the probability of the second class at x, whose last component is 1; "
+        "σ is the logistic function.",
+        r"p(C_1 \mid x) = \sigma(w^\top x), \quad w = (w_1, \dots, w_d, \mathrm{bias})",
+    ),
+    Formula(
+        "The NLL: the mean over the N points of the negative log-likelihood, t being 1 for the second "
+        "class and 0 for the first (Bishop, PRML, eq. 4.90, divided by N).",
+        r"E(w) = -\frac{1}{N} \sum_n \left[ t_n \ln y_n + (1 - t_n) \ln (1 - y_n) \right], "
+        r"\quad y_n = \sigma(w^\top x_n)",
+    ),
 ]
 """The model and its loss, PRML eq. 4.87 and 4.90 over N, for the reports."""
 

@@ -6,10 +6,15 @@ import html
 import re
 from html.parser import HTMLParser
 
+import pytest
+
 import mlhw
+from mlhw import config as configuration
 from mlhw import report
 from mlhw.config import ExperimentConfig
-from mlhw.result import Claim, Plot, Result, Table
+from mlhw.experiments import EXPERIMENTS, experiment
+from mlhw.report import mathml
+from mlhw.result import Claim, Plot, Recorder, Result, Table
 
 VOID = {"meta", "br", "img", "link", "hr"}
 
@@ -81,3 +86,37 @@ def test_every_claim_stands_in_the_page_with_its_verdict() -> None:
     for claim in result.claims:
         assert html.escape(claim.statement).replace("&#x27;", "&#39;") in text
     assert text.count('class="holds"') == sum(c.verdict == "holds" for c in result.claims)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_column_and_every_formula_is_explained(name: str) -> None:
+    module = experiment(name)
+    result = module.run(configuration.load(module.Config, f"smoke/{name}"), Recorder())
+    assert result.tables
+    for table in result.tables.values():
+        assert set(table.meanings) == set(table.columns), table.name
+        assert all(table.meanings.values())
+    assert result.formulas
+    assert result.formulas[0].words
+    for formula in result.formulas:
+        # A command that the typesetter does not know would stay in the text.
+        assert "\\" not in mathml(formula.latex), formula.latex
+    shown = page(result)
+    assert shown.count("<math") == len(result.formulas)
+    assert shown.count("<dl>") == len(result.tables)
+
+
+def test_the_formulas_of_a_finetune_are_those_of_its_configuration() -> None:
+    from mlhw.experiments import finetune
+
+    sets = ["optim={name: sgd, nesterov: true, label_smoothing: 0}", "best=accuracy"]
+    other = finetune.formulas(configuration.load(finetune.Config, None, sets))
+    default = finetune.formulas(finetune.Config())
+    assert len(other) == len(default) == 4
+    assert "AdamW" in default[2].words
+    assert "momentum" in other[2].words
+    assert "smoothing ε = 0.1" in default[1].words
+    assert "smoothing ε" not in other[1].words
+    assert "accuracy" in other[3].latex
+    for formula in (*other, *default):
+        assert "\\" not in mathml(formula.latex), formula.latex

@@ -44,7 +44,7 @@ from mlhw.maths.agreement import (
 )
 from mlhw.maths.network import Network, Quantity, course_quantities, is_course_network
 from mlhw.network_config import NetworkConfig, network_of
-from mlhw.result import Check, Claims, Recorder, Result, check, not_applicable
+from mlhw.result import Check, Claims, Formula, Recorder, Result, check, not_applicable
 
 QUESTION = (
     "Is a derivation of back-propagation right? Every derivative of a network by hand-written "
@@ -79,9 +79,18 @@ def write_template(value: str, arguments: Arguments) -> int:
 
 
 FORMULAS = [
-    r"a^{(l+1)} = W^{(l)} z^{(l)}, \quad z^{(l)} = h(a^{(l)}), \quad z^{(1)} = x",
-    r"\delta_j^{(l)} = h'(a_j^{(l)}) \sum_k w_{kj}^{(l)} \, \delta_k^{(l+1)}",
-    r"\frac{\partial E}{\partial w_{ji}^{(l)}} = \delta_j^{(l+1)} \, z_i^{(l)}",
+    Formula(
+        "Forwards: a are the activations of a layer, z its outputs, W the weights to the next one.",
+        r"a^{(l+1)} = W^{(l)} z^{(l)}, \quad z^{(l)} = h(a^{(l)}), \quad z^{(1)} = x",
+    ),
+    Formula(
+        "Backwards: δ is the derivative of the loss E by an activation (Bishop, PRML, eq. 5.56).",
+        r"\delta_j^{(l)} = h'(a_j^{(l)}) \sum_k w_{kj}^{(l)} \, \delta_k^{(l+1)}",
+    ),
+    Formula(
+        "The derivative by a weight (eq. 5.53).",
+        r"\frac{\partial E}{\partial w_{ji}^{(l)}} = \delta_j^{(l+1)} \, z_i^{(l)}",
+    ),
 ]
 
 ACTIONS = [
@@ -135,8 +144,17 @@ def run(config: Config, recorder: Recorder) -> Result:
         answers(evidence),
         recorder.tables,
         network_plots.figures(evidence.configured, points),
-        [*FORMULAS, *(f"{q.latex} = {in_latex(q.value)}" for q, _, _ in evidence.quantities)],
+        formulas(evidence),
     )
+
+
+def formulas(e: Evidence) -> list[Formula]:
+    """The recursion, and the course's six where the network is the course's."""
+    six = [Formula("", f"{q.latex} = {in_latex(q.value)}") for q, _, _ in e.quantities]
+    if six:
+        words = "The course's six for the configured network, entry by entry, and their values."
+        six[0] = six[0]._replace(words=words)
+    return [*FORMULAS, *six]
 
 
 def check_networks(

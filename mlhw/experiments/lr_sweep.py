@@ -25,7 +25,7 @@ from pydantic import Field
 from mlhw import plots, sweeps
 from mlhw.experiments.lr_figures import figures
 from mlhw.maths import descent, logistic
-from mlhw.result import Check, Claims, Recorder, Result, check, not_applicable
+from mlhw.result import Check, Claims, Formula, Recorder, Result, check, not_applicable
 from mlhw.sweeps import Problem, SweepConfig, begin, load
 from mlhw.texts import text_table
 
@@ -51,11 +51,32 @@ class Config(SweepConfig):
 
 FORMULAS = [
     *sweeps.FORMULAS,
-    r"w \leftarrow w - \eta \nabla E(w), \quad \nabla E(w) = \frac{1}{N} \sum_n (y_n - t_n) x_n",
-    r"\eta < \frac{2}{L}, \quad L = \frac{1}{4N} \lambda_{\max}(X^\top X): "
-    r"\quad E \text{ never rises}",
-    r"\eta > \frac{2}{\lambda_{\max}(H(w^*))}: \quad \text{no settling at } w^*",
+    Formula(
+        "One iteration at the learning rate η (eq. 4.91).",
+        r"w \leftarrow w - \eta \nabla E(w), \quad \nabla E(w) = \frac{1}{N} \sum_n (y_n - t_n) x_n",
+    ),
+    Formula(
+        "L bounds the curvature of E everywhere, since σ' is at most 1/4: below 2/L (monotone_eta) no "
+        "step can raise E.",
+        r"\eta < \frac{2}{L}, \quad L = \frac{1}{4N} \lambda_{\max}(X^\top X)",
+    ),
+    Formula(
+        "H is the matrix of second derivatives: above this rate (critical_eta) descent cannot settle "
+        "at the optimum w*. The same with H(w) is the local limit along the path.",
+        r"\eta > \frac{2}{\lambda_{\max}(H(w^*))}",
+    ),
 ]
+
+METRICS = {
+    "eta": "learning rate",
+    "iteration": "updates made so far; 0 is the start",
+    "nll": "mean negative log-likelihood over all points",
+}
+LIMITS = {
+    "eta": METRICS["eta"],
+    "iteration": METRICS["iteration"],
+    "local_eta": "2/λmax of the second derivatives there: a rate above it can raise the NLL",
+}
 
 # A rise of the NLL by less than this is rounding: the mean of n terms, each right to some ulps.
 ROUNDING = 1e-12
@@ -123,7 +144,7 @@ def run(config: Config, recorder: Recorder) -> Result:
     """Descend at every rate, record each step, and judge what it shows."""
     problem, loaded = load(config)
     begin(config, problem, loaded, recorder)
-    metrics = recorder.table("metrics", ["eta", "iteration", "nll", *problem.columns])
+    metrics = recorder.table("metrics", METRICS | problem.columns)
     etas = config.etas
     losses: list[list[float]] = [[] for _ in etas]
     paths: list[list[np.ndarray]] = [[] for _ in etas]
@@ -171,7 +192,7 @@ def record_limits(
     problem: Problem, curves: list[Curve], recorder: Recorder
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """2/λmax(H(w_k)) along each path, also as the table ``limits``; (iterations, limits) a rate."""
-    table = recorder.table("limits", ["eta", "iteration", "local_eta"])
+    table = recorder.table("limits", LIMITS)
     limits = []
     for curve in curves:
         stride = -(-len(curve.nll) // LIMIT_POINTS)
@@ -203,7 +224,12 @@ def answers(problem: Problem, curves: list[Curve]) -> list[str]:
                 str(s["increases"]),
             ]
         )
-    return [*text_table(header, rows), "", *problem.answers()]
+    return [
+        *text_table(header, rows),
+        "",
+        "stopped by tolerance: the NLL changed by less than it; rises: iterations that raised the NLL",
+        *problem.answers(),
+    ]
 
 
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from mlhw.errors import ConfigError
 from mlhw.experiments.sgd_figures import figures
 from mlhw.maths import descent
 from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
-from mlhw.result import Check, Claims, Recorder, Result, Table, check, not_applicable
+from mlhw.result import Check, Claims, Formula, Recorder, Result, Table, check, not_applicable
 from mlhw.sweeps import Problem, SweepConfig, begin, load
 from mlhw.texts import text_table
 
@@ -33,7 +33,21 @@ QUESTION = (
     "one update a sample, against gradient descent after the same number of passes over the data."
 )
 
-FORMULAS = [*sweeps.FORMULAS, r"w \leftarrow w - \eta \, (y_n - t_n) \, x_n"]
+FORMULAS = [
+    *sweeps.FORMULAS,
+    Formula(
+        "One update at the learning rate η, by one point alone; an epoch is one for each point, in an "
+        "order drawn anew.",
+        r"w \leftarrow w - \eta \, (y_n - t_n) \, x_n",
+    ),
+]
+METRICS = {
+    "eta": "learning rate",
+    "repeat": "number of the run, each with orders of its own",
+    "epoch": "passes over the data so far; the row stands at the end of the epoch",
+    "nll_online": "mean of the points' losses, each just before its own update",
+    "nll": "mean negative log-likelihood over all points, at the epoch's end",
+}
 
 PASSES = (1, 10, 100, 500)
 SCREEN_EPOCHS = 50  # every how many epochs the screen shows one
@@ -80,9 +94,7 @@ def run(config: Config, recorder: Recorder) -> Result:
     etas = config.etas
     shape = (config.repeats, config.epochs, len(etas))
     nll, online = np.full(shape, np.nan), np.full(shape, np.nan)
-    metrics = recorder.table(
-        "metrics", ["eta", "repeat", "epoch", "nll_online", "nll", *problem.columns]
-    )
+    metrics = recorder.table("metrics", METRICS | problem.columns)
     runs: dict[tuple[int, int], dict[str, Any]] = {}
     for repeat in range(config.repeats):
         blocks = stochastic_gradient_descent(

@@ -14,15 +14,42 @@ from mlhw.maths.rational import Vector, to_float, unit
 from mlhw.maths.rays import Path, distances
 from mlhw.maths.regions import Boundary, Envelope, Vertex, activations_at
 from mlhw.maths.softmax import softmax
-from mlhw.result import Recorder
+from mlhw.result import Formula, Recorder
 
 FORMULAS = [
-    r"a_k(x) = w_k^\top x + b_k, \quad p_k(x) = \frac{e^{a_k(x)}}{\sum_j e^{a_j(x)}}, "
-    r"\quad \frac{p_i}{p_j} = e^{a_i - a_j}",
-    r"x = v + r u: \quad a_i - a_k = (a_i - a_k)(v) + r \, (w_i - w_k)^\top u",
-    r"1 - p_i(r) \sim C e^{-\rho_i r}, \quad \rho_i = \max_{|u| = 1} \min_{j \neq i} (w_i - w_j)^\top u",
+    Formula(
+        "The model: class k has the activation a_k and the probability p_k (Bishop, PRML, eq. 4.104 and "
+        "4.105); two probabilities are equal where the activations are.",
+        r"a_k(x) = w_k^\top x + b_k, \quad p_k(x) = \frac{e^{a_k(x)}}{\sum_j e^{a_j(x)}}, "
+        r"\quad \frac{p_i}{p_j} = e^{a_i - a_j}",
+    ),
+    Formula(
+        "At the distance r from v in the direction u, every gap between two activations is linear in r.",
+        r"x = v + r u: \quad a_i - a_k = (a_i - a_k)(v) + r \, (w_i - w_k)^\top u",
+    ),
+    Formula(
+        "Far out in the middle of the region of class i the other probabilities fall exponentially, at "
+        "the rate ρ of the smallest gap in the best direction.",
+        r"1 - p_i(r) \sim C e^{-\rho_i r}, \quad \rho_i = \max_{|u| = 1} \min_{j \neq i} (w_i - w_j)^\top u",
+    ),
 ]
-"""Bishop, PRML, eq. 4.104 and 4.105; gaps along a ray; the middle of a region far out."""
+BOUNDARIES = {
+    "class_i": "the first of the two classes that it divides",
+    "class_j": "the second",
+    "kind": "segment between two vertices, ray from one, or line",
+    "x1": "where it starts",
+    "x2": "where it starts",
+    "end_x1": "where a segment ends",
+    "end_x2": "where a segment ends",
+    "u1": "its direction, of length 1",
+    "u2": "its direction, of length 1",
+}
+PROBES = {
+    "path": "the way: a boundary away from a vertex, or the middle of a region",
+    "distance": "how far along it",
+    "x1": "the point there",
+    "x2": "the point there",
+}
 
 
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:
@@ -58,15 +85,13 @@ def path_name(path: Path) -> str:
 
 def record(envelope: Envelope, paths: Sequence[Path], scale: float, recorder: Recorder) -> None:
     """The tables ``boundaries`` and ``probes``. A line has no vertex to move away from: no probes."""
-    table = recorder.table(
-        "boundaries", ["class_i", "class_j", "kind", "x1", "x2", "end_x1", "end_x2", "u1", "u2"]
-    )
+    table = recorder.table("boundaries", BOUNDARIES)
     for b in envelope.boundaries:
         end = [None, None] if b.end is None else floats(b.end)
         i, j = b.classes
         table.append(i + 1, j + 1, b.kind, *floats(b.start), *end, *unit(b.direction).tolist())
-    columns = [f"p{k + 1}" for k in range(len(envelope.planes))]
-    probes = recorder.table("probes", ["path", "distance", "x1", "x2", *columns])
+    p = {f"p{k + 1}": "the classes' probabilities there" for k in range(len(envelope.planes))}
+    probes = recorder.table("probes", PROBES | p)
     for path in paths:
         if path.kind != "line":
             r = distances(path, scale)

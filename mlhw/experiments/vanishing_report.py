@@ -11,29 +11,40 @@ from mlhw import plots
 from mlhw.experiments.vanishing_networks import Network, Setting
 from mlhw.experiments.vanishing_sample import WIDTHS, Curve, Profile, least_slope
 from mlhw.maths import survival
-from mlhw.result import Plot, Recorder, Table
+from mlhw.result import Formula, Plot, Recorder, Table
 from mlhw.texts import text_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = [
-    "network",
-    "activation",
-    "layer",
-    "log10_median",
-    "log10_q05",
-    "log10_q95",
-    "share_zero",
-    "share_zero_theory",
-]
+COLUMNS = {
+    "network": "how wide, and which draws: '|alive' only those where a ReLU lets something through",
+    "activation": "of the hidden layers",
+    "layer": "l of the weight w_11; 1 is the input's",
+    "log10_median": "log10 of the median of |∂E/∂w_11| over the draws where it is not zero",
+    "log10_q05": "the same of the 5 % quantile",
+    "log10_q95": "the same of the 95 % quantile",
+    "share_zero": "share of the draws where it is zero",
+    "share_zero_theory": "the same by the law of dead ReLUs",
+}
 FORMULAS = [
-    r"a^{(l+1)} = W^{(l)} z^{(l)}, \quad z = h(a), \quad E = \frac{1}{2} (a^{(L)} - t)^2",
-    r"\frac{\partial E}{\partial w_{11}^{(l)}} = (a^{(L)} - t) \prod_{n=l+1}^{L-1} h'(a^{(n)}) \, w^{(n)} "
-    r"\cdot z^{(l)}",
-    r"P(\text{gradient is zero}) = 1 - (1 - 2^{-m})^{H - s} \, 2^{-s}",
+    Formula(
+        "The network of L layers: activations a, outputs z, weights W drawn at random; E is the loss "
+        "against the target t.",
+        r"a^{(l+1)} = W^{(l)} z^{(l)}, \quad z = h(a), \quad E = \frac{1}{2} (a^{(L)} - t)^2",
+    ),
+    Formula(
+        "The gradient in a chain: a product of one h' and one weight for each layer above l. For the "
+        "sigmoid h' is at most 1/4, for a ReLU 0 or 1.",
+        r"\frac{\partial E}{\partial w_{11}^{(l)}} = "
+        r"(a^{(L)} - t) \prod_{n=l+1}^{L-1} h'(a^{(n)}) \, w^{(n)} \cdot z^{(l)}",
+    ),
+    Formula(
+        "The law of dead ReLUs for H hidden layers of m units: it takes one layer that is all dead, or "
+        "a dead unit 1 in one of the s hidden layers among l and l + 1.",
+        r"P(\text{gradient is zero}) = 1 - (1 - 2^{-m})^{H - s} \, 2^{-s}",
+    ),
 ]
-"""A chain's gradient; the law of dead ReLUs, s of the H hidden layers being l or l + 1."""
 
 
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:

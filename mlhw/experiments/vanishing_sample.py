@@ -246,11 +246,18 @@ class Curve:
         return [survival.log_nonzero(self.width, int(depth), 1) for depth in self.depths]
 
 
+SURVIVAL = {
+    "width": "units a hidden layer",
+    "depth": "layers, input and output included",
+    "draws": "networks drawn",
+    "share_zero": "share of them whose gradient at layer 1 is zero",
+    "share_zero_theory": "the same by the law of dead ReLUs",
+}
+
+
 def survival_curves(setting: Setting, depth: int, recorder: Recorder) -> list[Curve]:
     """Share of zero gradients against depth for ``WIDTHS``, by forward passes of their own."""
-    table = recorder.table(
-        "survival", ["width", "depth", "draws", "share_zero", "share_zero_theory"]
-    )
+    table = recorder.table("survival", SURVIVAL)
     depths = np.unique(np.geomspace(3, depth, 24).round().astype(int))
     rng = np.random.default_rng([setting.seed, 2])
     curves = []

@@ -206,7 +206,15 @@ def _judge_batch(
         )
 
 
-COLUMNS = ["file", "function", "verdict", "diagnosis", "wrong_entries", "message", "seconds"]
+COLUMNS = {
+    "file": "the implementation",
+    "function": "its name in the file",
+    "verdict": "right, wrong, or why it could not be judged",
+    "diagnosis": "codes of the mistakes that explain the wrong entries",
+    "wrong_entries": "how many derivatives are wrong",
+    "message": "the same in words",
+    "seconds": "how long the file took",
+}
 
 
 def grade_all(

@@ -28,7 +28,7 @@ from mlhw.vision.preparation import (
     resolved,
 )
 from mlhw.vision.task import Evaluation, Task, evaluate
-from mlhw.vision.training import COLUMNS, Progress, restore, train
+from mlhw.vision.training import COLUMNS, MEANINGS, Progress, restore, train
 
 if TYPE_CHECKING:
     from mlhw.experiments.finetune import Config
@@ -127,7 +127,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         progress = restore(task, saved) if saved else Progress()
         if saved:
             recorder.log(f"going on at epoch {progress.epoch}, batch {progress.batch}")
-        table = recorder.table("metrics", COLUMNS, kept=progress.rows)
+        table = recorder.table("metrics", MEANINGS, kept=progress.rows)
         train(task, progress, checkpoints, recorder, table)
         changed = changed_buffers(task) if config.batch_norm == "eval" else None
         best, reloaded = reload_best(task, progress, checkpoints)
@@ -205,7 +205,13 @@ def write_predictions(o: Outcome, recorder: Recorder) -> None:
     """``predictions.csv``: a row an image, label and prediction by class name, probabilities."""
     classes = o.splits.classes
     table = recorder.table(
-        "predictions", ["name", "label", "predicted", *(f"p_{name}" for name in classes)]
+        "predictions",
+        {
+            "name": "the image",
+            "label": "its class",
+            "predicted": "the class with the largest probability",
+            **{f"p_{name}": "the classes' probabilities" for name in classes},
+        },
     )
     found = o.evaluated.probabilities
     table.extend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import subprocess
@@ -36,11 +37,25 @@ addEventListener("load", () => {
 """
 
 
-def probe(page: Path, tmp_path: Path, *options: str) -> dict[str, object]:
-    """Load a copy of the page that reports on itself."""
+# axe-core's findings, in the same way.
+AXE = """
+<script>%s</script>
+<script>
+addEventListener("load", () => axe.run(document, {}).then(found => {
+  document.title = JSON.stringify({
+    passes: found.passes.length,
+    violations: found.violations.map(v => [v.id, ...v.nodes.slice(0, 3).map(n => n.html.slice(0, 120))]),
+  });
+}));
+</script>
+"""
+
+
+def browse(page: Path, tmp_path: Path, script: str, *options: str) -> dict[str, object]:
+    """Load a copy of the page with a script that writes what it finds into the title, as JSON."""
     assert CHROMIUM is not None
     copy = page.with_name("probe.html")
-    copy.write_text(page.read_text().replace("<style>", PROBE + "<style>", 1))
+    copy.write_text(page.read_text().replace("<style>", script + "<style>", 1))
     found = subprocess.run(
         [
             CHROMIUM,
@@ -63,8 +78,24 @@ def probe(page: Path, tmp_path: Path, *options: str) -> dict[str, object]:
         check=True,
     )
     title = found.stdout.split("<title>", 1)[1].split("</title>", 1)[0]
-    found_values: dict[str, object] = json.loads(title.replace("&amp;", "&"))
+    found_values: dict[str, object] = json.loads(html.unescape(title))
     return found_values
+
+
+def probe(page: Path, tmp_path: Path, *options: str) -> dict[str, object]:
+    """Load a copy of the page that reports on itself."""
+    return browse(page, tmp_path, PROBE, *options)
+
+
+def barriers(page: Path, tmp_path: Path, *options: str) -> object:
+    """What axe-core, the accessibility checker, has against the page."""
+    import axe_core_python
+
+    axe = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    script = AXE % axe.replace("</script", "<\\/script")
+    found = browse(page, tmp_path, script, "--virtual-time-budget=30000", *options)
+    assert int(str(found["passes"])) > 20
+    return found["violations"]
 
 
 @pytest.fixture
@@ -111,3 +142,37 @@ def test_the_page_of_the_whole_assignment_loads_whole(mlhw: Mlhw, tmp_path: Path
     assert values["problems"] == values["fetched"] == []
     assert values["images"] == values["loaded"]
     assert int(str(values["images"])) > 5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--window-size=1200,900"],
+        ["--window-size=500,900"],
+        ["--window-size=1200,900", "--blink-settings=preferredColorScheme=0"],
+    ],
+    ids=["light", "phone", "dark"],
+)
+def test_a_report_has_no_barrier_for_keyboards_and_screen_readers(
+    run: Path, tmp_path: Path, options: list[str]
+) -> None:
+    assert barriers(run / "report.html", tmp_path, *options) == []
+
+
+def test_on_a_phone_a_claim_is_read_from_top_to_bottom(run: Path, tmp_path: Path) -> None:
+    """A table of five columns would be read sideways; its cells stand below each other instead."""
+    script = """
+    <script>addEventListener("load", () => {
+      const cells = [...document.querySelector("table.claims tbody tr").cells];
+      document.title = JSON.stringify({
+        tops: cells.map(c => c.getBoundingClientRect().top),
+        label: getComputedStyle(cells[2], "::before").content,
+      });
+    });</script>
+    """
+    wide = browse(run / "report.html", tmp_path, script, "--window-size=1200,900")
+    phone = browse(run / "report.html", tmp_path, script, "--window-size=500,900")
+    assert len(set(wide["tops"])) == 1  # type: ignore[call-overload]
+    assert phone["tops"] == sorted(set(phone["tops"]))  # type: ignore[call-overload]
+    assert len(phone["tops"]) == 5  # type: ignore[arg-type]
+    assert "measured" in str(phone["label"])
