@@ -11,12 +11,22 @@ configuration, and it returns a :class:`Result`. Nothing is printed and no file 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlhw.result import Claim as Claim
     from mlhw.result import Result as Result
+
+    # Made when first asked for, below; here for those who read types.
+    def softmax_regions(**keys: Any) -> Result: ...
+    def backprop_check(**keys: Any) -> Result: ...
+    def vanishing(**keys: Any) -> Result: ...
+    def lr_sweep(**keys: Any) -> Result: ...
+    def sgd_sweep(**keys: Any) -> Result: ...
+    def finetune(**keys: Any) -> Result: ...
+
 
 __version__ = "0.1.0"
 
@@ -48,7 +58,7 @@ def run(experiment: str, **keys: Any) -> Result:
     return module.run(config.from_keywords(module.Config, keys), Recorder())
 
 
-def __getattr__(name: str) -> Any:
+def _attribute(name: str) -> Any:
     """The experiments as functions and the result types, imported when first asked for."""
     from mlhw.experiments import EXPERIMENTS, experiment, module_name
 
@@ -64,13 +74,32 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'mlhw' has no attribute {name!r}")
 
 
+if not TYPE_CHECKING:
+    # A type checker that saw it would take every misspelt name for something of unknown type.
+    __getattr__ = _attribute
+
+
 def _function(experiment: str, question: str) -> Callable[..., Result]:
     def function(**keys: Any) -> Result:
         return run(experiment, **keys)
 
     function.__name__ = function.__qualname__ = experiment.replace("-", "_")
     function.__doc__ = _docstring(experiment, question)
+    function.__signature__ = _signature(experiment)  # type: ignore[attr-defined]
     return function
+
+
+def _signature(name: str) -> inspect.Signature:
+    """The keys and their defaults, for ``help`` and the completion of notebooks."""
+    from mlhw.experiments import experiment
+
+    return inspect.Signature(
+        [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=field.default)
+            for key, field in experiment(name).Config.model_fields.items()
+        ],
+        return_annotation="Result",
+    )
 
 
 def _docstring(name: str, question: str) -> str:

@@ -289,7 +289,7 @@ class Formula(NamedTuple):
     latex: str
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """What an experiment found.
 
@@ -305,6 +305,17 @@ class Result:
     tables: dict[str, Table] = field(default_factory=dict)
     plots: list[Plot] = field(default_factory=list)
     formulas: list[Formula] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """What there is, in short: a summary and tables in full would fill screens."""
+        judged = [claim for claim in self.claims if claim.verdict != "not applicable"]
+        lines = [
+            f"<Result of {self.experiment}: {len(judged) - len(self.fails)} of {len(judged)} claims hold",
+            f"  summary: {', '.join(self.summary)}",
+            f"  tables: {', '.join(f'{t.name} ({len(t)} rows)' for t in self.tables.values())}",
+            f"  figures: {', '.join(plot.name for plot in self.plots)}>",
+        ]
+        return "\n".join(lines)
 
     @property
     def figures(self) -> dict[str, Figure]:

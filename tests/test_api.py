@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import mlhw
 from mlhw.config import leaves
 from mlhw.errors import ConfigError, DataError
 from mlhw.experiments import EXPERIMENTS, experiment, module_name
+from tests.conftest import ROOT
 
 
 def test_a_function_returns_the_result_and_writes_and_prints_nothing(
@@ -97,3 +100,38 @@ MODULES = [
 def test_examples_in_docstrings_run(name: str) -> None:
     found = doctest.testmod(importlib.import_module(name))
     assert found.failed == 0
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_functions_signature_has_every_key_with_its_default(name: str) -> None:
+    function = getattr(mlhw, module_name(name))
+    fields = experiment(name).Config.model_fields
+    found = inspect.signature(function).parameters
+    assert {key: p.default for key, p in found.items()} == {k: f.default for k, f in fields.items()}
+
+
+def test_a_result_says_in_short_what_it_has() -> None:
+    result = mlhw.lr_sweep(etas=[0.5, 0.1], max_iterations=20)
+    first, *_, last = repr(result).splitlines()
+    assert first.startswith("<Result of lr-sweep: ")
+    assert "nll" in last
+    assert len(repr(result)) < 1000
+
+
+def test_a_type_checker_knows_the_functions_and_no_misspelt_one(tmp_path: Path) -> None:
+    (tmp_path / "use.py").write_text(
+        "import mlhw\n"
+        "reveal_type(mlhw.lr_sweep(etas=[0.5]))\n"
+        "reveal_type(mlhw.finetune().claims[0].verdict)\n"
+        "mlhw.lr_swep()\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file=", "use.py"],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert 'Revealed type is "mlhw.result.Result"' in found.stdout, found.stdout + found.stderr
+    assert "Literal['holds']" in found.stdout
+    assert 'use.py:4: error: Module has no attribute "lr_swep"' in found.stdout
