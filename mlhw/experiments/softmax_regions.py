@@ -21,7 +21,6 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
-from mlhw import points
 from mlhw.config import ExperimentConfig, Option
 from mlhw.experiments import softmax_answers, softmax_setup
 from mlhw.experiments.softmax_answers import answers, floats, geometry, p_at, record
@@ -159,13 +158,9 @@ def begin(config: Config, fitted: Fitted | None, recorder: Recorder) -> None:
         recorder.begin(config)
         return
     digest = fitted.points.digest
-    changed = points.changed(config.fit, fitted.points)
     fit = config.fit.model_copy(update={"digest": digest})
     recorder.begin(config.model_copy(update={"fit": fit}), data_digest=digest)
-    for warning in (*fitted.warnings, *([changed] if changed else [])):
-        recorder.warn(warning)
-    for note in fitted.points.notes:
-        recorder.log(f"{fitted.points.name}: {note}")
+    fitted.tell(recorder, config.fit)
 
 
 # ------------------------------------------------------------------------------------- claims

@@ -16,6 +16,7 @@ from mlhw.errors import ConfigError, DataError
 from mlhw.maths.rational import dot
 from mlhw.maths.regions import Envelope
 from mlhw.points import Label, PointsConfig
+from mlhw.result import Recorder
 
 # Weights are 0 or between 1e-100 and this in size: squares and quotients of them then fit float64.
 LIMIT = 1e100
@@ -127,6 +128,14 @@ class Fitted:
         """The share of points, 0 to 1, whose class has the largest activation."""
         a = self.X @ self.weights.T + self.biases
         return float(np.mean(np.argmax(a, axis=1) == self.target))
+
+    def tell(self, recorder: Recorder, asked: FitConfig) -> None:
+        """What the reader of the log has to know of the points."""
+        changed = points.changed(asked, self.points)
+        for warning in (*self.warnings, *([changed] if changed else [])):
+            recorder.warn(warning)
+        for note in self.points.notes:
+            recorder.log(f"{self.points.name}: {note}")
 
     def summary(self) -> dict[str, Any]:
         return {
