@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlhw import yaml12
+from mlhw import assignment, yaml12
 from mlhw.config import Leaf, leaves
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.options import option_name
@@ -28,26 +28,25 @@ each with its place: `error: my.yaml:12: optim.lr: must be greater than 0 (got -
 start from the file's folder, paths on the command line from the working directory.
 
 Every command also has `--runs-dir DIR` (or `MLHW_RUNS_DIR`), `--name TEXT`, `--json`, `--quiet`,
-`--verbose`, `--no-plots`, and `--no-check`, with which a failing claim does not change the exit code.
+`--verbose`, `--tensorboard`, `--mlflow [URI]`, `--no-plots`, and `--no-check`, with which a failing
+claim does not change the exit code.
 """
 
 
 def page() -> str:
     """The whole page as Markdown."""
     parts = [HEAD]
-    for name in EXPERIMENTS:
+    models = {name: experiment(name).Config for name in EXPERIMENTS} | {"all": assignment.Config}
+    for name, model in models.items():
         parts.append(f"\n## {name}\n\n| key | option | default | meaning |\n|---|---|---|---|\n")
-        parts += [
-            row(leaf)
-            for leaf in leaves(experiment(name).Config)
-            if not leaf.is_section or leaf.has_option
-        ]
+        parts += [row(leaf) for leaf in leaves(model) if not leaf.is_section or leaf.has_option]
     return "".join(parts)
 
 
 def row(leaf: Leaf) -> str:
     option = f"`{option_name(leaf)}`" if leaf.has_option else ""
-    default = "" if leaf.is_section else f"`{yaml12.dump({'x': leaf.default})[3:].strip()}`"
+    default = yaml12.dump({"x": leaf.default})[3:].strip()
+    default = "" if leaf.is_section or "\n" in default else f"`{default}`"
     meaning = leaf.description.replace("|", "\\|")
     return f"| `{leaf.key}` | {option} | {default} | {meaning} |\n"
 

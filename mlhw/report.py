@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlhw import config as configuration
-from mlhw import provenance
+from mlhw import provenance, yaml12
 from mlhw.config import ExperimentConfig
 from mlhw.experiments import EXPERIMENTS
+from mlhw.history import flat
 from mlhw.result import Claim, Result, Table
 from mlhw.texts import number_text
 
@@ -58,7 +59,7 @@ def page(
         result=result,
         question=question,
         command=command,
-        config=configuration.as_yaml(config),
+        config=_keys(config),
         run=run,
         figures=figures,
         tables=tables,
@@ -103,7 +104,7 @@ def assignment(
         run=run,
         version=provenance.version_line(),
         command=command,
-        config=configuration.as_yaml(config),
+        config=_keys(config),
         environment=_texts(environment),
     )
     return text
@@ -155,6 +156,31 @@ def _meanings(table: Table) -> list[tuple[str, str]]:
             columns = [f"{columns[0]} … {columns[-1]}"]
         found.append((", ".join(columns), meaning))
     return found
+
+
+def _keys(config: ExperimentConfig) -> list[dict[str, Any]]:
+    """Every key of the configuration, its value, what it means, and its default where that differs."""
+    values = dict(flat(config.model_dump(mode="python")))
+    found = []
+    for leaf in configuration.leaves(type(config)):
+        # A mapping that is a value, not a section, has keys of its own.
+        value = values.get(leaf.key, getattr(config, leaf.path[0]) if len(leaf.path) == 1 else None)
+        if not leaf.is_section:
+            shown, default = (_as_yaml(v) for v in (value, leaf.default))
+            found.append(
+                {
+                    "name": leaf.key,
+                    "value": shown,
+                    "default": default,
+                    "changed": shown != default,
+                    "meaning": leaf.description,
+                }
+            )
+    return found
+
+
+def _as_yaml(value: Any) -> str:
+    return yaml12.dump({"x": value})[3:].strip().replace("\n", "; ")
 
 
 def _texts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -120,3 +120,18 @@ def test_the_formulas_of_a_finetune_are_those_of_its_configuration() -> None:
     assert "accuracy" in other[3].latex
     for formula in (*other, *default):
         assert "\\" not in mathml(formula.latex), formula.latex
+
+
+def test_every_key_of_the_configuration_is_explained_and_a_changed_one_shows_its_default() -> None:
+    from mlhw.experiments import lr_sweep
+
+    config = configuration.load(lr_sweep.Config, None, ["etas=[0.5, 0.1]", "data.name=iris"])
+    shown = html.unescape(page(Result("lr-sweep", {}), config=config))
+    for leaf in configuration.leaves(lr_sweep.Config):
+        if not leaf.is_section:
+            assert f"<code>{leaf.key}</code>" in shown
+            assert f"<td>{leaf.description}</td>" in shown
+    assert (
+        '<code>[0.5, 0.1]</code> <span class="soft">(default [0.5, 0.3, 0.1, 0.05, 0.01])' in shown
+    )
+    assert shown.count("(default ") == 2

@@ -255,6 +255,11 @@ def answers(e: Evidence, runs: list[dict[str, Any]]) -> list[str]:
     repeats = len(e.nll)
     if repeats > 1:
         lines.append(f"(repeat 0 of {repeats}; below, medians over the repeats)")
+    lines += [
+        "online: the mean of the points' losses, each just before its own update",
+        "",
+        "gradient descent (GD) and stochastic descent (SGD) after the same passes over the data:",
+    ]
     header = ["eta", "passes", "NLL by GD", "NLL by SGD", "faster"]
     rows = [
         [
@@ -266,7 +271,7 @@ def answers(e: Evidence, runs: list[dict[str, Any]]) -> list[str]:
         ]
         for row in e.against
     ]
-    return [*lines, "", *text_table(header, rows), "", *e.problem.answers()]
+    return [*lines, *text_table(header, rows), "", *e.problem.answers()]
 
 
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:
