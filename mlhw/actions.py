@@ -36,12 +36,16 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Action:
-    """``function(value, arguments)`` gets the option's text and returns the exit code."""
+    """``function(value, arguments)`` gets the option's text and returns the exit code.
+
+    ``complete`` is what the shell's completion asks for values.
+    """
 
     option: str
     metavar: str
     help: str
     function: Callable[[str, Arguments], int]
+    complete: Callable[..., list[str]] | None = None
 
     @property
     def parameter(self) -> str:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of runs for the shell's completion."""
+    from mlhw.history import all_runs
+
+    runs = all_runs(Path(ctx.params.get("runs_dir") or "runs"))
+    kinds = dict.fromkeys(sorted(run.experiment for run in runs))
+    names = ["latest", *kinds, *(run.name for run in runs)]
+    return [name for name in names if name.startswith(incomplete)]
+
 
 ConfigFile = Annotated[
     str | None,

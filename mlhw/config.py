@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -58,13 +58,14 @@ class Option:
     ``name`` replaces the option's name made from the key (``optim.name`` is ``--optim``), ``metavar``
     what the help shows for the value. A non-scalar field gets an option only with this mark, and its
     validator has to take the text. A ``repeatable`` one may be given several times and
-    gathers a list. ``values`` are what the shell's completion offers.
+    gathers a list. ``values`` are what the shell's completion offers, or a function of what has been typed
+    that gives them.
     """
 
     name: str | None = None
     metavar: str | None = None
     repeatable: bool = False
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] | Callable[[str], Sequence[str]] = ()
 
 
 class NoOption:

@@ -164,6 +164,11 @@ def find(name: str, runs_dir: Path) -> Run:
     raise ConfigError(f"no run '{name}' in {runs_dir}{hint}")
 
 
+def locate(name: str, runs_dir: Path) -> Path:
+    """The file or folder of this path if there is one, else the folder of the run of this name."""
+    return Path(name) if os.path.lexists(name) else find(name, runs_dir).folder
+
+
 def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested mappings as dotted keys."""
     for key, value in values.items():

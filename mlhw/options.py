@@ -79,7 +79,13 @@ def experiment_command(name: str) -> Any:
     parameters |= {
         action.parameter: (
             Annotated[
-                str | None, typer.Option(action.option, metavar=action.metavar, help=action.help)
+                str | None,
+                typer.Option(
+                    action.option,
+                    metavar=action.metavar,
+                    help=action.help,
+                    autocompletion=action.complete,
+                ),
             ],
             None,
         )
@@ -130,10 +136,11 @@ def _typer_option(leaf: Leaf) -> tuple[Any, Any]:
         metavar = "|".join(choices)
     else:
         metavar = next((_METAVARS[t] for t in leaf.types if t in _METAVARS), "VALUE")
-    values = choices or (list(mark.values) if mark is not None else [])
+    values = choices or (mark.values if mark is not None else ())
 
     def complete(incomplete: str) -> list[str]:
-        return [value for value in values if value.startswith(incomplete)]
+        found = values(incomplete) if callable(values) else values
+        return [value for value in found if value.startswith(incomplete)]
 
     kind = list[str] | None if mark is not None and mark.repeatable else str | None
     completion = complete if values else None

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mlhw import config as configuration
-from mlhw.command_options import Json, NoPlots, RunsDir
+from mlhw.command_options import Json, NoPlots, RunsDir, complete_run
 from mlhw.compare import (
     as_csv,
     as_json,
@@ -43,14 +43,6 @@ app = typer.Typer(
 def help_alone(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
-
-
-def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of runs for the shell's completion."""
-    runs = all_runs(Path(ctx.params.get("runs_dir") or "runs"))
-    kinds = dict.fromkeys(sorted(run.experiment for run in runs))
-    names = ["latest", *kinds, *(run.name for run in runs)]
-    return [name for name in names if name.startswith(incomplete)]
 
 
 RunName = Annotated[

@@ -178,3 +178,16 @@ def test_shell_completion_names_commands_and_options(tmp_path: Path) -> None:
     (tmp_path / "runs" / "20261124-115632-lr-sweep").mkdir(parents=True)
     (tmp_path / "runs" / "20261124-115632-lr-sweep" / "run.json").write_text('{"status": "failed"}')
     assert complete("mlhw runs show 2026").split() == ["20261124-115632-lr-sweep"]
+    assert complete("mlhw finetune --model cifar_resnet2").split() == ["cifar_resnet20"]
+    assert complete("mlhw finetune --resume 2026").split() == ["20261124-115632-lr-sweep"]
+    assert complete("mlhw predict lat").split() == ["latest"]
+    assert "--junit" in complete("mlhw all --j")
+    assert complete("mlhw finetune --device cu").split() == ["cuda"]
+    assert "torchvision:resnet18" in complete("mlhw finetune --model torchvision:resnet1").split()
+
+
+def test_the_networks_that_completion_offers_are_those_there_are() -> None:
+    from mlhw.vision.networks import BUILT_IN
+    from mlhw.vision.settings import BUILT_IN_NETWORKS
+
+    assert set(BUILT_IN_NETWORKS) == set(BUILT_IN)

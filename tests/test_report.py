@@ -108,10 +108,11 @@ def test_every_column_and_every_formula_is_explained(name: str) -> None:
 
 def test_the_formulas_of_a_finetune_are_those_of_its_configuration() -> None:
     from mlhw.experiments import finetune
+    from mlhw.vision.formulas import formulas
 
     sets = ["optim={name: sgd, nesterov: true, label_smoothing: 0}", "best=accuracy"]
-    other = finetune.formulas(configuration.load(finetune.Config, None, sets))
-    default = finetune.formulas(finetune.Config())
+    other = formulas(configuration.load(finetune.Config, None, sets))
+    default = formulas(finetune.Config())
     assert len(other) == len(default) == 4
     assert "AdamW" in default[2].words
     assert "momentum" in other[2].words

@@ -26,11 +26,18 @@ from pydantic import Field, model_validator
 
 from mlhw import config as configuration
 from mlhw.actions import Action, Arguments
+from mlhw.command_options import complete_run
 from mlhw.config import ExperimentConfig, InputFile, Option
 from mlhw.errors import ConfigError
-from mlhw.result import Check, Claims, Formula, Recorder, Result, check, not_applicable
+from mlhw.result import Check, Claims, Recorder, Result, check, not_applicable
 from mlhw.vision.augment import Augment
-from mlhw.vision.settings import DataSettings, HeadSettings, OptimSettings, ScheduleSettings
+from mlhw.vision.settings import (
+    DataSettings,
+    HeadSettings,
+    OptimSettings,
+    ScheduleSettings,
+    network_names,
+)
 
 if TYPE_CHECKING:
     from mlhw.vision.datasets import ImageSplits
@@ -43,9 +50,13 @@ QUESTION = (
 )
 
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
 class Config(ExperimentConfig):
     model: Annotated[
         str,
+        Option(metavar="NAME", values=network_names),
         Field(
             description="network: efficientnet_lite0, cifar_resnet20/32/44/56, torchvision:NAME, timm:NAME"
         ),
@@ -53,6 +64,7 @@ class Config(ExperimentConfig):
     weights: Annotated[
         str,
         InputFile(or_name=True),
+        Option(metavar="default|none|FILE", values=("default", "none")),
         Field(description="its weights: default, none (random) or a file"),
     ] = "default"
     data: DataSettings = DataSettings()
@@ -96,7 +108,9 @@ class Config(ExperimentConfig):
         Literal["auto", "random", "none"],
         Field(description="train from random weights too; auto does on the built-in digits"),
     ] = "auto"
-    device: Annotated[str, Field(description="where: auto, cpu, cuda, cuda:N or mps")] = "auto"
+    device: Annotated[
+        str, Option(values=DEVICES), Field(description="where: auto, cpu, cuda, cuda:N or mps")
+    ] = "auto"
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
         Field(description="of the backbone; auto measures fp32 and bf16"),
@@ -136,6 +150,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
     ``mlhw.vision.datasets.from_dataset`` makes splits of any ``torch.utils.data.Dataset``.
     """
     from mlhw.vision import gallery
+    from mlhw.vision.formulas import formulas
     from mlhw.vision.session import finetune
 
     outcome = finetune(config, recorder, splits)
@@ -150,56 +165,12 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
     )
 
 
-def formulas(config: Config) -> list[Formula]:
-    """The model, what is minimised, one step of the optimizer, and which model is kept."""
-    smoothing = config.optim.label_smoothing
-    targets = r"q_k(n) = \begin{cases} 1 & k = t_n \\ 0 & k \neq t_n \end{cases}"
-    if smoothing:
-        targets = r"q_k(n) = (1 - \varepsilon) \, [k = t_n] + \frac{\varepsilon}{K}"
-    smoothed = (
-        f" With label smoothing ε = {smoothing:g} (Szegedy et al. 2015)." if smoothing else ""
-    )
-    steps = {
-        "adamw": Formula(
-            "One step of AdamW (Loshchilov and Hutter 2019): g is the gradient of a batch's E, m and v "
-            "its running mean and mean square, hats their correction for the start, η the rate of the "
-            "schedule, λ the weight decay.",
-            r"w \leftarrow w - \eta \left( \frac{\hat{m}}{\sqrt{\hat{v}} + 10^{-8}} + \lambda w \right), "
-            r"\quad m \leftarrow 0.9 \, m + 0.1 \, g, \quad v \leftarrow 0.999 \, v + 0.001 \, g^2",
-        ),
-        "sgd": Formula(
-            "One step of gradient descent with momentum μ: g is the gradient of a batch's E, η the rate "
-            "of the schedule, λ the weight decay.",
-            r"v \leftarrow \mu v + g + \lambda w, \quad w \leftarrow w - \eta "
-            + (r"(g + \lambda w + \mu v)" if config.optim.nesterov else "v"),
-        ),
-    }
-    return [
-        Formula(
-            "The model: φ(x) are the backbone's features of the image x, a the logits that the head "
-            "makes of them, p the probabilities of the K classes.",
-            r"a(x) = \text{head}(\varphi(x)), \quad p_k(x) = \frac{e^{a_k(x)}}{\sum_j e^{a_j(x)}}",
-        ),
-        Formula(
-            "What training minimises: the cross-entropy over the N training images, t their classes "
-            f"(Bishop, PRML, eq. 4.108).{smoothed}",
-            r"E = -\frac{1}{N} \sum_n \sum_k q_k(n) \ln p_k(x_n), \quad " + targets,
-        ),
-        steps[config.optim.name],
-        Formula(
-            "The model that is kept is the one of the best validation; it alone is tested.",
-            r"e^* = \text{arg} \min_e E_{\text{val}}(w_e)"
-            if config.best == "loss"
-            else r"e^* = \text{arg} \max_e \text{accuracy}_{\text{val}}(w_e)",
-        ),
-    ]
-
-
 def resume(run_folder: str, arguments: Arguments) -> int:
     """Go on with an unfinished run, in its folder, with its configuration. Returns the exit code."""
     import sys
 
     from mlhw.execute import execute
+    from mlhw.history import locate
     from mlhw.runs import unfinished
 
     given = [*arguments.keys, *(["--config"] if arguments.config_file else [])]
@@ -208,7 +179,8 @@ def resume(run_folder: str, arguments: Arguments) -> int:
         raise ConfigError(
             f"--resume takes its configuration from the run; leave {', '.join(given)} out"
         )
-    folder = unfinished(Path(run_folder).resolve(), "finetune")
+    where = locate(run_folder, Path(arguments.options.runs_dir))
+    folder = unfinished(where.resolve(), "finetune")
     config = configuration.load(Config, str(folder / "config.yaml"))
     if arguments.print_config:
         print(configuration.as_yaml(config), end="")
@@ -219,7 +191,13 @@ def resume(run_folder: str, arguments: Arguments) -> int:
 
 
 ACTIONS = [
-    Action("--resume", "RUN", "Go on with an unfinished run, in the same folder.", resume),
+    Action(
+        "--resume",
+        "RUN",
+        "Go on with an unfinished run, in the same folder.",
+        resume,
+        complete=complete_run,
+    ),
 ]
 
 

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mlhw.command_options import RunsDir, complete_run
 from mlhw.errors import FAILED, FINISHED, ConfigError, DataError
+from mlhw.history import locate
 from mlhw.screen import Screen
 
 if TYPE_CHECKING:
@@ -41,7 +43,12 @@ app = typer.Typer(
 @app.command("predict")
 def predict_command(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Run folder of mlhw finetune, or its best model.")
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run of mlhw finetune (path, name, 'latest' or 'finetune'), or its best model.",
+            autocompletion=complete_run,
+        ),
     ],
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of them.")
@@ -53,6 +60,7 @@ def predict_command(
     device: Annotated[
         str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
+    runs_dir: RunsDir = "runs",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Do not list unreadable files on stderr.")
     ] = False,
@@ -66,7 +74,7 @@ def predict_command(
     paths = list(image_paths(images))
     screen = Screen(quiet=quiet)
     with Interrupts():
-        model = load_model(run, device)
+        model = load_model(locate(run, Path(runs_dir)), device)
         found, unreadable = predict(model, paths, screen.progress)
         screen.close()
     if not quiet:

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from mlhw.config import InputFile, NoOption, Option, Section
 from mlhw.vision.schedules import ScheduleName
+
+BUILT_IN_NETWORKS = (
+    "efficientnet_lite0",
+    "cifar_resnet20",
+    "cifar_resnet32",
+    "cifar_resnet44",
+    "cifar_resnet56",
+)
+DATA_SETS = ("digits", "cifar10", "cifar100", "mnist", "fashion-mnist", "folder:", "csv:")
+
+
+def network_names(typed: str) -> Sequence[str]:
+    """For the shell's completion. The libraries are asked only once their prefix stands there."""
+    if typed.startswith("torchvision:"):
+        from mlhw.vision.libraries import torchvision_names
+
+        return [f"torchvision:{name}" for name in torchvision_names()]
+    if typed.startswith("timm:") and importlib.util.find_spec("timm"):
+        import timm
+
+        return [f"timm:{name}" for name in timm.list_models()]
+    return (*BUILT_IN_NETWORKS, "torchvision:", "timm:")
 
 
 def _widths(value: Any) -> Any:
@@ -26,6 +50,7 @@ class DataSettings(Section):
     name: Annotated[
         str,
         InputFile(prefixes=("folder:", "csv:")),
+        Option("--data", metavar="NAME|folder:PATH|csv:PATH", values=DATA_SETS),
         Field(
             description="images: digits, cifar10, cifar100, mnist, fashion-mnist, folder:PATH or csv:PATH"
         ),

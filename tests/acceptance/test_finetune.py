@@ -95,7 +95,7 @@ def test_ones_own_folder_of_pictures_is_learnt_and_predicted(mlhw: Mlhw, tmp_pat
         (["--epochs", "two"], "--epochs: must be a whole number"),
         (["--optim", "adam"], "must be one of sgd, adamw"),
         (["--batch-sise", "3"], "did you mean --batch-size"),
-        (["--resume", "nowhere"], "is no run folder"),
+        (["--resume", "nowhere"], "no run 'nowhere' in "),
         (["--unfreeze-stages", "2", "--unfreeze-at", "null"], "needs unfreeze_at"),
     ],
 )
