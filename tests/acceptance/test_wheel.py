@@ -24,12 +24,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        # By way of the source distribution, which so is seen to have everything too.
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder)],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
     (wheel,) = folder.glob("*.whl")
+    assert list(folder.glob("*.tar.gz"))
     venv.create(folder / "env", with_pip=False)
     (site,) = (folder / "env").glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
