@@ -29,9 +29,9 @@ _EPILOG = (
 
 # Commands that are no experiments: the module that has their Typer ``app``, and their line of help.
 TOOLS: dict[str, tuple[str, str]] = {
-    "all": ("mlhw.assignment", "every experiment, and one report that answers the assignment"),
-    "predict": ("mlhw.vision.predict", "what a fine-tuned network sees in images"),
-    "runs": ("mlhw.runs_command", "list, show, compare, run again and clean up runs"),
+    "all": ("mlhw.assignment", "Every experiment, and one report that answers the assignment."),
+    "predict": ("mlhw.vision.predict", "What a fine-tuned network sees in images."),
+    "runs": ("mlhw.runs_command", "List, show, compare, run again and clean up runs."),
 }
 
 

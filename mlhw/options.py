@@ -14,7 +14,7 @@ from mlhw.actions import Action, Arguments
 from mlhw.config import Leaf, Option
 from mlhw.errors import FINISHED, ConfigError
 from mlhw.execute import RunOptions, execute
-from mlhw.experiments import EXPERIMENTS, experiment
+from mlhw.experiments import experiment
 
 _METAVARS: dict[type, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
@@ -104,7 +104,7 @@ def experiment_command(name: str) -> Any:
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
     app.command(
         name,
-        help=f"{EXPERIMENTS[name]}\n\n{module.QUESTION}",
+        help=module.QUESTION,
         context_settings={"help_option_names": ["-h", "--help"]},
     )(command)
     return typer.main.get_command(app)

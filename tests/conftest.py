@@ -22,6 +22,12 @@ PROGRAM = Path(sys.executable).parent / "mlhw"
 Mlhw = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def smoke(experiment: str) -> str:
+    """The configuration that runs in seconds: the short version, or the default where that is short."""
+    short = ROOT / "configs" / "smoke" / f"{experiment}.yaml"
+    return str(short if short.exists() else ROOT / "configs" / f"{experiment}.yaml")
+
+
 @pytest.fixture
 def mlhw(tmp_path: Path) -> Mlhw:
     """Run the installed command in an empty folder, without a terminal."""

@@ -19,6 +19,7 @@ from mlhw.errors import ConfigError
 from mlhw.experiments import EXPERIMENTS
 from mlhw.history import Run, all_runs, find
 from mlhw.overlay import overlay
+from tests.conftest import smoke
 
 
 @pytest.fixture(autouse=True)
@@ -236,7 +237,7 @@ def test_the_run_of_all_is_listed_and_repeated_run_by_run(
 
 def test_every_experiment_has_a_headline_number(capsys: pytest.CaptureFixture[str]) -> None:
     for name in EXPERIMENTS:
-        assert main([name, "-c", f"smoke/{name}", "--no-plots", "-q"]) == 0
+        assert main([name, "-c", smoke(name), "--no-plots", "-q"]) == 0
     capsys.readouterr()
     assert main(["runs", "list", "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)

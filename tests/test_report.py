@@ -15,6 +15,7 @@ from mlhw.config import ExperimentConfig
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.report import mathml
 from mlhw.result import Claim, Plot, Recorder, Result, Table
+from tests.conftest import smoke
 
 VOID = {"meta", "br", "img", "link", "hr"}
 
@@ -91,7 +92,7 @@ def test_every_claim_stands_in_the_page_with_its_verdict() -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_column_and_every_formula_is_explained(name: str) -> None:
     module = experiment(name)
-    result = module.run(configuration.load(module.Config, f"smoke/{name}"), Recorder())
+    result = module.run(configuration.load(module.Config, smoke(name)), Recorder())
     assert result.tables
     for table in result.tables.values():
         assert set(table.meanings) == set(table.columns), table.name

@@ -1,28 +1,35 @@
-"""The experiments by name, each with the line that ``mlhw --help`` shows for it.
+"""The experiments by name, each with the question that ``mlhw --help`` shows for it.
 
 ``lr-sweep`` lives in ``mlhw.experiments.lr_sweep``. A module has, in this order: a docstring (the
-question, the mathematics, the command, the number to expect), ``QUESTION``, ``Config``, helpers,
-``run``, ``CLAIMS`` and the figures.
+question as its first line, the mathematics, the command, the number to expect), ``QUESTION``,
+``Config``, helpers, ``run``, ``CLAIMS`` and the figures. Every module of this package is an experiment,
+but for those whose name begins with ``_``: they hold an experiment's larger parts.
 """
 
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from mlhw.config import ExperimentConfig
     from mlhw.result import Claims, Recorder, Result
 
-EXPERIMENTS: dict[str, str] = {
-    "softmax-regions": "class probabilities of a linear softmax over the plane",
-    "backprop-check": "a derivation of back-propagation against three other ways, and anybody's file",
-    "vanishing": "gradients through very deep chains and bipartite networks, sigmoid and ReLU",
-    "lr-sweep": "logistic regression by gradient descent at several learning rates",
-    "sgd-sweep": "logistic regression by stochastic gradient descent, against gradient descent",
-    "finetune": "a pre-trained network on a new task, the best validation kept",
-}
-"""In the order of the course."""
+_COURSE = ("softmax-regions", "backprop-check", "vanishing", "lr-sweep", "sgd-sweep", "finetune")
+
+
+def _questions() -> dict[str, str]:
+    """The first line of each module, read and not imported: ``mlhw --help`` has to be quick."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        with open(path, encoding="utf-8") as file:
+            found[path.stem.replace("_", "-")] = file.readline().strip().strip('"')
+    return {name: found[name] for name in (*_COURSE, *found)}
+
+
+EXPERIMENTS: dict[str, str] = _questions()
+"""In the order of the course, what is not of the course last."""
 
 
 class Experiment(Protocol):

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from mlhw import plots, sweeps
-from mlhw.experiments.lr_figures import figures
+from mlhw.experiments._lr_figures import figures
 from mlhw.maths import descent, logistic
 from mlhw.result import Check, Claims, Formula, Recorder, Result, check, not_applicable
 from mlhw.sweeps import Problem, SweepConfig, begin, load

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from mlhw import sweeps
 from mlhw.errors import ConfigError
-from mlhw.experiments.sgd_figures import figures
+from mlhw.experiments._sgd_figures import figures
 from mlhw.maths import descent
 from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
 from mlhw.result import Check, Claims, Formula, Recorder, Result, Table, check, not_applicable

@@ -22,11 +22,11 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from mlhw.config import ExperimentConfig, Option
-from mlhw.experiments import softmax_answers, softmax_setup
-from mlhw.experiments.softmax_answers import answers, floats, geometry, p_at, record
-from mlhw.experiments.softmax_figures import figures
-from mlhw.experiments.softmax_grid import SIDE, Grid, evaluate, figure_window
-from mlhw.experiments.softmax_setup import FitConfig, Fitted, Names, Numbers, Rows
+from mlhw.experiments import _softmax_answers, _softmax_setup
+from mlhw.experiments._softmax_answers import answers, floats, geometry, p_at, record
+from mlhw.experiments._softmax_figures import figures
+from mlhw.experiments._softmax_grid import SIDE, Grid, evaluate, figure_window
+from mlhw.experiments._softmax_setup import FitConfig, Fitted, Names, Numbers, Rows
 from mlhw.maths.rational import ZERO, along, dot, over_root, to_float
 from mlhw.maths.rays import Path, boundary_paths, distances, gaps_along, middle_path
 from mlhw.maths.regions import Envelope, activations_at, upper_envelope
@@ -118,7 +118,7 @@ class Evidence:
 
 def run(config: Config, recorder: Recorder) -> Result:
     """Work out the geometry, follow every boundary and middle ray, and judge what they show."""
-    fitted = softmax_setup.fit(config.fit) if config.fit.given else None
+    fitted = _softmax_setup.fit(config.fit) if config.fit.given else None
     if fitted is None:
         weights, biases = config.weights, config.biases
         names = config.names or [f"class {k + 1}" for k in range(len(weights))]
@@ -126,7 +126,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         weights, biases = fitted.weights.tolist(), fitted.biases.tolist()
         names = fitted.names
     envelope = upper_envelope(weights, biases)
-    softmax_setup.check_range(envelope)
+    _softmax_setup.check_range(envelope)
     begin(config, fitted, recorder)
     window = figure_window(config.window, envelope, None if fitted is None else fitted.X)
     boundaries = [path for b in envelope.boundaries for path in boundary_paths(envelope, b)]
@@ -148,7 +148,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         answers(envelope, names, middles, window.scale, fitted),
         recorder.tables,
         figures(envelope, names, boundaries, middles, grid, fitted),
-        softmax_answers.FORMULAS,
+        _softmax_answers.FORMULAS,
     )
 
 
@@ -165,7 +165,7 @@ def begin(config: Config, fitted: Fitted | None, recorder: Recorder) -> None:
 
 # ------------------------------------------------------------------------------------- claims
 
-headlines = softmax_answers.headlines
+headlines = _softmax_answers.headlines
 CLAIMS = Claims[Evidence]()
 TOLERANCE = 1e-12
 

@@ -27,10 +27,10 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from mlhw.config import ExperimentConfig
-from mlhw.experiments.vanishing_networks import CHECKED, Network, Setting
-from mlhw.experiments.vanishing_report import COLUMNS, FORMULAS, answers, figures, record, summary
-from mlhw.experiments.vanishing_report import headlines as headlines
-from mlhw.experiments.vanishing_sample import (
+from mlhw.experiments._vanishing_networks import CHECKED, Network, Setting
+from mlhw.experiments._vanishing_report import COLUMNS, FORMULAS, answers, figures, record, summary
+from mlhw.experiments._vanishing_report import headlines as headlines
+from mlhw.experiments._vanishing_sample import (
     Curve,
     Profile,
     least_slope,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +151,59 @@ def shell_help(command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def checkout(folder: Path) -> Path:
+    """A copy of what is tracked, as it stands here."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split("\0")
+    for name in tracked:
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def test_an_experiment_is_added_by_one_module_one_configuration_and_one_test(
+    tmp_path: Path,
+) -> None:
+    """The page's three files, written into a copy of the checkout, are all it takes."""
+    page = ROOT / "docs" / "adding-an-experiment.md"
+    files = dict(
+        re.findall(r"^\*\*`(.+?)`\*\*\n\n```\w+\n(.*?)^```$", page.read_text(), re.S | re.M)
+    )
+    assert [name.split("/")[0] for name in files] == ["mlhw", "configs", "tests"]
+    clone = checkout(tmp_path / "clone")
+    for name, text in files.items():
+        assert not (clone / name).exists()
+        (clone / name).write_text(text)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "mlhw").write_text(f'#!/bin/sh\nexec {sys.executable} -m mlhw "$@"\n')
+    (programs / "mlhw").chmod(0o755)
+    (script,) = blocks(page, "sh added")
+    found = subprocess.run(
+        ["bash", "-ec", f"{script}\nruff check\nruff format --check\nmypy\nmlhw --help\n"],
+        cwd=clone,
+        env={
+            **os.environ,
+            "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "holds: the perceptron makes at most" in found.stdout
+    assert "perceptron  finished  1/1" in found.stdout
+    assert re.search(r"\b1[0-9] passed", found.stdout), found.stdout
+    assert "Success: no issues found" in found.stdout
+    assert "perceptron       How many mistakes does a perceptron make" in found.stdout
+
+
 def test_the_github_workflow_does_what_its_page_says(tmp_path: Path) -> None:
     """Its own steps one after the other, as GitHub runs them: ``bash -e``, in a clone.
 
@@ -158,8 +212,7 @@ def test_the_github_workflow_does_what_its_page_says(tmp_path: Path) -> None:
     (text,) = blocks(ROOT / "docs" / "ci.md", "yaml")
     workflow, _ = yaml12.load(text, "ci.md")
     ((_, job),) = workflow["jobs"].items()
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    clone = checkout(tmp_path / "clone")
     programs = clone / ".venv" / "bin"
     programs.mkdir(parents=True)
     for name in ("python", "mlhw"):

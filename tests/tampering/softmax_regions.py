@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlhw.experiments import softmax_grid
+from mlhw.experiments import _softmax_grid
 from mlhw.maths import rational, rays, regions
 
 COMMAND: list[str] = []
@@ -73,13 +73,13 @@ def middle_by_the_mean_of_the_other_weights(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def grid_with_a_wrong_bias(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = softmax_grid.activations_at
+    true = _softmax_grid.activations_at
 
     def raised(*arguments: Any) -> Any:
         first, *others = true(*arguments)
         return [first + Fraction(1, 10), *others]
 
-    monkeypatch.setattr(softmax_grid, "activations_at", raised)
+    monkeypatch.setattr(_softmax_grid, "activations_at", raised)
 
 
 TAMPERINGS = {

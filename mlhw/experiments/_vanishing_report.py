@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw import plots
-from mlhw.experiments.vanishing_networks import Network, Setting
-from mlhw.experiments.vanishing_sample import WIDTHS, Curve, Profile, least_slope
+from mlhw.experiments._vanishing_networks import Network, Setting
+from mlhw.experiments._vanishing_sample import WIDTHS, Curve, Profile, least_slope
 from mlhw.maths import survival
 from mlhw.result import Formula, Plot, Recorder, Table
 from mlhw.texts import text_table

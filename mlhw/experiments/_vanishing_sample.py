@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mlhw.experiments.vanishing_networks import (
+from mlhw.experiments._vanishing_networks import (
     Network,
     Rounding,
     Setting,

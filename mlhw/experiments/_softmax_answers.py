@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlhw.experiments.softmax_setup import Fitted
+from mlhw.experiments._softmax_setup import Fitted
 from mlhw.maths.rational import Vector, to_float, unit
 from mlhw.maths.rays import Path, distances
 from mlhw.maths.regions import Boundary, Envelope, Vertex, activations_at

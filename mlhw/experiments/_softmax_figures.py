@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw import plots
-from mlhw.experiments.softmax_answers import floats
-from mlhw.experiments.softmax_grid import MAX_PANELS, Grid, Window
-from mlhw.experiments.softmax_setup import Fitted
+from mlhw.experiments._softmax_answers import floats
+from mlhw.experiments._softmax_grid import MAX_PANELS, Grid, Window
+from mlhw.experiments._softmax_setup import Fitted
 from mlhw.maths.rational import unit
 from mlhw.maths.rays import Path, distances
 from mlhw.maths.regions import Envelope
