@@ -246,7 +246,7 @@ def all_command(
             if as_json:
                 _print_json(recorder, as_result(answers), status, code, lines)
             else:
-                _print_end(recorder, answers)
+                _print_end(recorder, answers, len(config.experiments))
             # Whatever came while this was written: the run has ended.
             interrupts.pending = None
     return code
@@ -314,10 +314,10 @@ def _print_answer(number: int, answer: Answer) -> None:
     print(flush=True)
 
 
-def _print_end(recorder: FolderRecorder, answers: Sequence[Answer]) -> None:
+def _print_end(recorder: FolderRecorder, answers: Sequence[Answer], asked: int) -> None:
     assert recorder.folder is not None
     judged = [c for answer in answers for c in answer.claims if c.verdict != "not applicable"]
     held = sum(claim.verdict == "holds" for claim in judged)
     finished = sum(answer.status == "finished" for answer in answers)
-    print(f"{finished} of {len(answers)} experiments finished, {held} of {len(judged)} claims hold")
+    print(f"{finished} of {asked} experiments finished, {held} of {len(judged)} claims hold")
     print(f"report: {recorder.folder / 'report.html'}", flush=True)

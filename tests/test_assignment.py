@@ -261,3 +261,20 @@ def test_what_a_signal_left_finished_is_reported(tmp_path: Path) -> None:
     assert (printed["status"], statuses) == ("interrupted", ["finished", "interrupted"])
     (folder,) = tmp_path.glob("runs/*-all")
     assert "no rate below 2/L ever rises" in (folder / "report.html").read_text()
+
+
+@pytest.mark.filterwarnings("ignore")  # of MLflow's own dependencies
+def test_a_tracker_that_is_asked_for_follows_every_run(mlhw: Mlhw, tmp_path: Path) -> None:
+    file = config(tmp_path, lr_sweep=QUICK, sgd_sweep="epochs: 5\n")
+    found = mlhw("all", "-c", file, "--no-plots", "--tensorboard", "--mlflow", "sqlite:///m.db")
+    assert found.returncode == 0, found.stderr
+    for name in ("lr-sweep", "sgd-sweep"):
+        (run,) = tmp_path.glob(f"runs/*-{name}")
+        assert list(run.rglob("*tfevents*"))
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'm.db'}")
+    experiments = {e.name: e.experiment_id for e in client.search_experiments()}
+    runs = client.search_runs(list(experiments.values()))
+    assert len(runs) == 2
+    assert {run.info.status for run in runs} == {"FINISHED"}
