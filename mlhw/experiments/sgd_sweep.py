@@ -44,7 +44,7 @@ FORMULAS = [
 METRICS = {
     "eta": "learning rate",
     "repeat": "number of the run, each with orders of its own",
-    "epoch": "passes over the data so far; the row stands at the end of the epoch",
+    "epoch": "number of the pass over the data, from 0; the row stands at its end",
     "nll_online": "mean of the points' losses, each just before its own update",
     "nll": "mean negative log-likelihood over all points, at the epoch's end",
 }
