@@ -147,6 +147,10 @@ def find(name: str, runs_dir: Path) -> Run:
     if word in ("latest", "all", *EXPERIMENTS) and (not back or back.isdecimal()):
         these = [run for run in runs if word in ("latest", run.experiment)]
         steps = int(back or 0)
+        if word == "latest":
+            # mlhw all points it to a run that began before those it holds.
+            pointed = (runs_dir / "latest").resolve().name
+            steps += next((i for i, run in enumerate(these) if run.name == pointed), 0)
         if steps < len(these):
             return these[steps]
         kind = "" if word == "latest" else f"{word} "

@@ -50,7 +50,7 @@ class Screen:
     def progress(self, done: float, total: float | None, what: str) -> None:
         """How far ``what`` is; ``total`` None for work whose length is not known."""
         if self._pipe is not None:
-            self._report(done, total, what)
+            self._report(self._pipe, done, total, what)
             return
         if self.quiet or time.monotonic() - self._started < _PATIENCE or not on_terminal():
             return
@@ -72,13 +72,13 @@ class Screen:
     def _is_done(self, task: Any) -> bool:
         return any(t.id == task and t.finished for t in self._bar.tasks)
 
-    def _report(self, done: float, total: float | None, what: str) -> None:
+    def _report(self, pipe: int, done: float, total: float | None, what: str) -> None:
         now = time.monotonic()
         if total is None or (now - self._reported < _REST and done < total):
             return
         self._reported = now
         try:
-            os.write(self._pipe or 0, f"{done}\t{total}\t{what}\n".encode())
+            os.write(pipe, f"{done}\t{total}\t{what}\n".encode())
         except OSError:
             self._pipe = None  # nobody reads any more
 

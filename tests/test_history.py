@@ -204,6 +204,12 @@ def test_an_experiments_name_is_its_newest_run_and_a_tilde_counts_back() -> None
     assert find("lr-sweep~1", runs).name == names[0]
     assert find("latest~1", runs).name == names[1]
     assert find("latest~0", runs).name == names[2]
+    (runs / "latest").unlink()
+    (runs / "latest").symlink_to(names[1])
+    assert find("latest", runs).name == find("latest~0", runs).name == names[1]
+    assert find("latest~1", runs).name == names[0]
+    (runs / "latest").unlink()
+    assert find("latest", runs).name == names[2]
     for wrong in ("lr-sweep~2", "finetune", "latest~3"):
         with pytest.raises(ConfigError, match=f"no run '{wrong}' in runs: it has"):
             find(wrong, runs)
