@@ -40,7 +40,7 @@ from mlhw.interrupts import Interrupts
 from mlhw.junit import junit_xml
 from mlhw.result import Claim, Recorder, Result, to_json
 from mlhw.runs import FolderRecorder, check_name, point_latest, write_whole
-from mlhw.screen import Screen
+from mlhw.screen import Screen, print_nowhere
 from mlhw.subruns import Answer, run_one
 from mlhw.suggestions import nearest
 from mlhw.texts import claim_lines
@@ -232,7 +232,10 @@ def all_command(
         def take(answer: Answer) -> None:
             answers.append(answer)
             if not as_json:
-                _print_answer(len(answers), answer)
+                try:
+                    _print_answer(len(answers), answer)
+                except BrokenPipeError:
+                    print_nowhere()  # the report is made all the same
 
         try:
             run_all(config, recorder, screen, arguments, take)

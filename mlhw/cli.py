@@ -108,9 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _report(arguments, Interrupted().exit_code, Interrupted().lines)
     except BrokenPipeError:
-        # The reader of our output has gone (``mlhw ... | head``); nothing is left to say to it.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from mlhw.screen import print_nowhere
+
+        print_nowhere()
         return FINISHED
 
 

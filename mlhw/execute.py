@@ -19,7 +19,7 @@ from mlhw.experiments import Experiment
 from mlhw.interrupts import Interrupts
 from mlhw.result import Result
 from mlhw.runs import FolderRecorder, check_name, write_whole
-from mlhw.screen import Screen
+from mlhw.screen import Screen, print_nowhere
 from mlhw.texts import claim_lines
 
 
@@ -88,10 +88,13 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
             _finish(recorder, screen, status, exit_code, lines)
             for tracker in recorder.trackers:
                 tracker.finish(result, status)
-            if options.json:
-                print_json(name, result, recorder.folder, status, exit_code, lines)
-            elif result is not None and status == "finished":
-                print_answers(result, recorder.folder)
+            try:
+                if options.json:
+                    print_json(name, result, recorder.folder, status, exit_code, lines)
+                elif result is not None and status == "finished":
+                    print_answers(result, recorder.folder)
+            except BrokenPipeError:
+                print_nowhere()  # the exit code still says how it went
             # Whatever came while this was written: the run has ended.
             interrupts.pending = None
     return exit_code
@@ -200,7 +203,7 @@ def print_json(
     found |= {"run": str(folder) if folder else None, "status": status, "exit_code": exit_code}
     if lines:
         found["error"] = list(lines)
-    print(json.dumps(found, indent=2, ensure_ascii=False))
+    print(json.dumps(found, indent=2, ensure_ascii=False), flush=True)
 
 
 def print_answers(result: Result, folder: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -41,11 +42,12 @@ class Screen:
         self.line(f"error: {message}")
 
     def line(self, line: str) -> None:
-        """A line on stderr, above the bar if there is one."""
-        if self._bar is not None:
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        """A line on stderr, above the bar if there is one. One that nobody reads stops no run."""
+        with contextlib.suppress(OSError):
+            if self._bar is not None:
+                self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(line, file=sys.stderr, flush=True)
 
     def progress(self, done: float, total: float | None, what: str) -> None:
         """How far ``what`` is; ``total`` None for work whose length is not known."""
@@ -81,6 +83,12 @@ class Screen:
             os.write(pipe, f"{done}\t{total}\t{what}\n".encode())
         except OSError:
             self._pipe = None  # nobody reads any more
+
+
+def print_nowhere() -> None:
+    """The reader of stdout has gone (``mlhw ... | head``): what else is printed goes nowhere."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def on_terminal() -> bool:

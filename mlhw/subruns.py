@@ -7,6 +7,7 @@ everything.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -149,7 +150,9 @@ def _relay(
                 if not piece and rests[key.fd]:
                     lines = [rests[key.fd]]
                 for line in lines:
-                    takers[key.fd](line.decode(errors="replace"))
+                    # Whatever becomes of the screen: the process waits for this to be read.
+                    with contextlib.suppress(OSError, ValueError):
+                        takers[key.fd](line.decode(errors="replace"))
     process.stdout.close()
     process.stderr.close()
     os.close(pipe)

@@ -278,3 +278,22 @@ def test_a_tracker_that_is_asked_for_follows_every_run(mlhw: Mlhw, tmp_path: Pat
     runs = client.search_runs(list(experiments.values()))
     assert len(runs) == 2
     assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("gone", ["| head -1", "2>&1 | true"])
+def test_a_reader_who_leaves_costs_no_experiment_and_no_report(tmp_path: Path, gone: str) -> None:
+    file = config(tmp_path, lr_sweep=QUICK, sgd_sweep="epochs: 5\n")
+    found = subprocess.run(
+        ["bash", "-c", f"{PROGRAM} all -c {file} -v --no-plots {gone}; echo ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert found.stdout.splitlines()[-1] == "0", found.stderr
+    assert "Traceback" not in found.stderr
+    (folder,) = tmp_path.glob("runs/*-all")
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"
+    assert "2/2" not in found.stdout
+    assert len(list(tmp_path.glob("runs/2*"))) == 3
+    assert "no rate below 2/L ever rises" in (folder / "report.html").read_text()

@@ -1,4 +1,4 @@
-"""One run from start to end, with a seventh experiment made of one module, one config, one line."""
+"""One run from start to end, with a seventh experiment made of one module and one config."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 import mlhw
+from mlhw import execute
 from mlhw.cli import main
 from mlhw.experiments import EXPERIMENTS
 
@@ -236,3 +237,19 @@ def test_the_folder_of_a_run_is_named_and_rejected_names_are_explained(
     assert main(["dice", "--name", "../x"]) == 2
     assert capsys.readouterr().err.startswith("error: --name: must be letters")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--json"])
+def test_a_reader_who_leaves_changes_no_exit_code(
+    option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """``mlhw dice | head -1`` ends the pipe before everything is printed."""
+
+    def gone(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(execute, "print_answers", gone)
+    monkeypatch.setattr(execute, "print_json", gone)
+    assert main(["dice", "--trouble", "loaded", option]) == 3
+    (record,) = Path("runs").glob("2*/run.json")
+    assert json.loads(record.read_text())["status"] == "finished"
