@@ -40,11 +40,13 @@ clean:  ## take away the environment and all caches; runs/ and data/ stay
 # The stamp is newer than what it was made from, so nothing is installed twice. The build backend
 # comes from the lock as well, hence no build isolation.
 $(VENV)/.installed: pyproject.toml requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -c requirements.lock hatchling
-	$(PIP) install -c requirements.lock --no-build-isolation -e .
-	touch $@
+	@echo "installing the locked dependencies into $(VENV), which takes a minute or more"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install -c requirements.lock hatchling
+	@$(PIP) install -c requirements.lock --no-build-isolation -e .
+	@touch $@
 
 $(VENV)/.developing: $(VENV)/.installed
-	$(PIP) install -c requirements.lock --no-build-isolation -e '.[dev]'
-	touch $@
+	@echo "installing the tools of development into $(VENV)"
+	@$(PIP) install -c requirements.lock --no-build-isolation -e '.[dev]'
+	@touch $@
