@@ -140,8 +140,10 @@ def script() -> None:
 
 
 def _report(arguments: Sequence[str], code: int, lines: Sequence[str]) -> int:
+    from mlhw.texts import printable
+
     for line in lines:
-        print(f"error: {line}", file=sys.stderr)
+        print(printable(f"error: {line}"), file=sys.stderr)
     if "--json" in arguments:
         print(json.dumps({"error": list(lines)}, ensure_ascii=False))
     return code

@@ -39,7 +39,7 @@ class Comparison:
 def compare(runs: Sequence[Run]) -> Comparison:
     """Configuration keys and claims that are not the same in all, and every headline number."""
     configurations = [dict(flat(run.config)) for run in runs]
-    verdicts = [{claim["id"]: claim["verdict"] for claim in run.claims} for run in runs]
+    verdicts = [{claim.id: claim.verdict for claim in run.claims} for run in runs]
     numbers = [{"status": run.status, **run.headlines()} for run in runs]
     if len({run.experiment for run in runs}) > 1:
         numbers = [
@@ -135,17 +135,15 @@ def differences(before: Run, after: Run) -> list[str]:
         line = _first_difference(name, first, second)
         if line:
             lines.append(line)
-    old = dict(flat({"summary": before.result.get("summary", {})}))
-    new = dict(flat({"summary": after.result.get("summary", {})}))
+    old = dict(flat({"summary": before.summary}))
+    new = dict(flat({"summary": after.summary}))
     for key in dict.fromkeys([*old, *new]):
         if old.get(key) != new.get(key) and not TIMING.intersection(key.split(".")):
             lines.append(f"{key}: {_clip(old.get(key))} became {_clip(new.get(key))}")
-    verdicts = {claim["id"]: claim["verdict"] for claim in after.claims}
+    verdicts = {claim.id: claim.verdict for claim in after.claims}
     for claim in before.claims:
-        if verdicts.get(claim["id"]) != claim["verdict"]:
-            lines.append(
-                f"claim {claim['id']}: {claim['verdict']} became {verdicts.get(claim['id'])}"
-            )
+        if verdicts.get(claim.id) != claim.verdict:
+            lines.append(f"claim {claim.id}: {claim.verdict} became {verdicts.get(claim.id)}")
     return lines
 
 

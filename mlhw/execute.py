@@ -20,7 +20,7 @@ from mlhw.interrupts import Interrupts
 from mlhw.result import Result
 from mlhw.runs import FolderRecorder, check_name, write_whole
 from mlhw.screen import Screen, print_nowhere
-from mlhw.texts import claim_lines
+from mlhw.texts import claim_lines, printable
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def print_json(
 
 def print_answers(result: Result, folder: Path | None) -> None:
     """The answers in sentences, the claims with their numbers, and where everything is."""
-    lines = [*result.answers]
+    lines = [printable(line) for line in result.answers]
     if result.claims:
         lines += ["", "claims"]
         lines += [line for claim in result.claims for line in claim_lines(claim)]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import math
 import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mlhw import yaml12
 from mlhw.errors import ConfigError, MlhwError, reason_of
 from mlhw.experiments import EXPERIMENTS, experiment
+from mlhw.result import VERDICTS, Claim
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,23 @@ class Run:
 
     @property
     def experiment(self) -> str:
-        return str(self.record.get("experiment", "?"))
+        return self.text("experiment") or "?"
+
+    def text(self, key: str) -> str:
+        """A text of the record; empty where there is none."""
+        value = self.record.get(key)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        value = self.record.get("seconds")
+        return float(value) if _is_number(value) else None
 
     @cached_property
     def status(self) -> str:
         """As recorded; ``crashed`` for a run recorded as running whose process is gone."""
-        status = str(self.record.get("status", "?"))
+        status = self.text("status") or "?"
         if status == "running" and self.record.get("host") == socket.gethostname():
             return "running" if self._alive() else "crashed"
         return status
@@ -65,8 +78,17 @@ class Run:
         return _read_json(self.folder / "result.json")
 
     @property
-    def claims(self) -> list[dict[str, Any]]:
-        return list(self.result.get("claims", []))
+    def claims(self) -> list[Claim]:
+        """The claims of ``result.json``; entries that are none are passed over."""
+        found = self.result.get("claims")
+        entries = found if isinstance(found, list) else []
+        return [claim for entry in entries if (claim := _claim(entry))]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The summary of ``result.json``, empty if there is none."""
+        summary = self.result.get("summary")
+        return summary if isinstance(summary, dict) else {}
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -95,17 +117,45 @@ class Run:
         return sorted(path.stem for path in self.folder.glob("*.csv"))
 
     def headlines(self) -> dict[str, Any]:
-        """The experiment's headline numbers, the most important first."""
-        summary = self.result.get("summary")
-        # A folder may come from another version, or from somebody's hand.
-        with contextlib.suppress(KeyError, TypeError, ValueError, IndexError, AttributeError):
-            if summary and self.experiment == "all":
-                statuses = [run["status"] for run in summary["runs"]]
-                return {"experiments finished": f"{statuses.count('finished')} of {len(statuses)}"}
-            if summary and self.experiment in EXPERIMENTS:
-                read = getattr(experiment(self.experiment), "headlines", None)
-                return dict(read(summary)) if read else {}
+        """The experiment's headline numbers, or words, the most important first."""
+        try:
+            found = self._headlines(self.summary)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+            # A folder may come from another version, or from somebody's hand.
+            return {}
+        return {key: value for key, value in found.items() if isinstance(value, (str, int, float))}
+
+    def _headlines(self, summary: dict[str, Any]) -> dict[str, Any]:
+        if summary and self.experiment == "all":
+            statuses = [run["status"] for run in summary["runs"]]
+            return {"experiments finished": f"{statuses.count('finished')} of {len(statuses)}"}
+        if summary and self.experiment in EXPERIMENTS:
+            read = getattr(experiment(self.experiment), "headlines", None)
+            return dict(read(summary)) if read else {}
         return {}
+
+
+def _claim(entry: Any) -> Claim | None:
+    """A claim as ``result.json`` has it, or None for what is none."""
+    if not isinstance(entry, dict):
+        return None
+    id, statement, verdict = (entry.get(key) for key in ("id", "statement", "verdict"))
+    if not (isinstance(id, str) and isinstance(statement, str) and verdict in VERDICTS):
+        return None
+    tolerance, note = entry.get("tolerance"), entry.get("note")
+    return Claim(
+        id,
+        statement,
+        verdict,
+        entry.get("measured"),
+        entry.get("expected"),
+        tolerance if _is_number(tolerance) else None,
+        note if isinstance(note, str) else "",
+    )
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def all_runs(runs_dir: Path) -> list[Run]:

@@ -26,8 +26,8 @@ from mlhw.execute import RunOptions, execute
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.history import Run, all_runs, find, flat
 from mlhw.overlay import overlay
-from mlhw.result import Claim, to_json
-from mlhw.texts import claim_lines, text_table
+from mlhw.result import to_json
+from mlhw.texts import claim_lines, printable, text_table
 
 app = typer.Typer(
     help="List, show, compare, run again and clean up runs.",
@@ -99,21 +99,20 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
             )
         )
         return FINISHED
-    record = run.record
     rows = [
         ["run", str(run.folder)],
         ["experiment", run.experiment],
-        ["status", run.status + (f": {record['reason']}" if record.get("reason") else "")],
-        ["command", str(record.get("command", "-"))],
-        ["started", str(record.get("started", "-"))],
-        ["seconds", str(record.get("seconds") or "-")],
+        ["status", run.status + (f": {run.text('reason')}" if run.text("reason") else "")],
+        ["command", run.text("command") or "-"],
+        ["started", run.text("started") or "-"],
+        ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
     ]
     rows += [[key, _number(value)] for key, value in run.headlines().items()]
     print("\n".join(text_table(rows[0], rows[1:])))
     if run.claims:
         print("\nclaims")
         for claim in run.claims:
-            print("\n".join(claim_lines(Claim(**claim))))
+            print("\n".join(claim_lines(claim)))
     if run.config:
         print("\nconfiguration")
         rows = [[f"  {key}", cell(value)] for key, value in flat(run.config)]
@@ -121,7 +120,7 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
-            print(f"  {path.relative_to(run.folder)}")
+            print(printable(f"  {path.relative_to(run.folder)}"))
     return FINISHED
 
 
@@ -169,7 +168,10 @@ def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) 
     if run.experiment != "all":
         return _rerun(run, Path(runs_dir), plots=not no_plots)
     # The folders' names, so that runs that were moved together are still found.
-    parts = [part["run"] for part in run.result.get("summary", {}).get("runs", []) if part["run"]]
+    listed = run.summary.get("runs")
+    listed = listed if isinstance(listed, list) else []
+    named = [part.get("run") for part in listed if isinstance(part, dict)]
+    parts = [part for part in named if isinstance(part, str) and part]
     if not parts:
         raise ConfigError(f"{run.folder}: names no runs to repeat")
     befores = [find(str(run.folder.parent / Path(part).name), Path(runs_dir)) for part in parts]
@@ -201,7 +203,7 @@ def _rerun(before: Run, runs_dir: Path, *, plots: bool) -> int:
         return FINISHED
     print(f"\nnot identical to {before.name}:")
     for line in lines:
-        print(f"  {line}")
+        print(printable(f"  {line}"))
     return CLAIM_FAILS
 
 
@@ -214,7 +216,7 @@ def clean(
     """Delete all but the newest N runs; those still running stay."""
     old = [run for run in all_runs(Path(runs_dir))[keep:] if run.status != "running"]
     for run in old:
-        print(f"{'would delete' if dry_run else 'deleted'} {run.folder}")
+        print(printable(f"{'would delete' if dry_run else 'deleted'} {run.folder}"))
         if not dry_run:
             # Renamed first: what is half deleted is no run any more.
             doomed = run.folder.with_name(f".deleted-{run.name}")
@@ -236,18 +238,18 @@ def _mend_latest(runs_dir: Path, dry_run: bool) -> None:
 
 
 def _entry(run: Run) -> dict[str, Any]:
-    judged = [claim for claim in run.claims if claim.get("verdict") != "not applicable"]
+    judged = [claim for claim in run.claims if claim.verdict != "not applicable"]
     return {
         "run": run.name,
         "experiment": run.experiment,
         "status": run.status,
         "exit_code": run.record.get("exit_code"),
         "claims": {
-            "holds": sum(claim.get("verdict") == "holds" for claim in judged),
+            "holds": sum(claim.verdict == "holds" for claim in judged),
             "judged": len(judged),
         },
-        "started": run.record.get("started"),
-        "seconds": run.record.get("seconds"),
+        "started": run.text("started") or None,
+        "seconds": run.seconds,
         "headlines": to_json(run.headlines()),
     }
 

@@ -9,6 +9,8 @@ import sys
 import time
 from typing import Any
 
+from mlhw.texts import printable
+
 PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
 """Environment variable with the number of a pipe for progress, in a process that ``mlhw all`` starts."""
 
@@ -43,6 +45,7 @@ class Screen:
 
     def line(self, line: str) -> None:
         """A line on stderr, above the bar if there is one. One that nobody reads stops no run."""
+        line = printable(line)
         with contextlib.suppress(OSError):
             if self._bar is not None:
                 self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from mlhw.result import Claim
 
+# Control characters but for tab and newline, and what turns the direction of writing.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: control characters, which could command it, as ``\\x1b``.
+
+    File and class names, and what a run folder holds, may come from anybody.
+    """
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines with columns of equal width."""
-    table = [header, *rows]
+    table = [[printable(cell).replace("\n", " ") for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -33,8 +45,8 @@ def claim_lines(claim: Claim, *, note: bool = True) -> list[str]:
     ]
     if note and claim.note:
         words.append(claim.note)
-    below = [f"    {'; '.join(words)}"] if words else []
-    return [f"  {_coloured(claim.verdict)}: {claim.statement}", *below]
+    below = [printable(f"    {'; '.join(words)}")] if words else []
+    return [f"  {_coloured(claim.verdict)}: {printable(claim.statement)}", *below]
 
 
 # ANSI colours of the verdicts, on a terminal: green, bold red, grey.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import io
 import json
 import os
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mlhw.cli import main
 from mlhw.compare import as_csv, as_markdown, compare, differences
@@ -292,3 +296,67 @@ def test_runs_without_curves_have_a_bar_for_each_number() -> None:
     assert vertices.get_xlabel() == "vertices"
     assert [bar.get_width() for bar in vertices.patches] == [1, 3]
     assert [label.get_text() for label in empty.get_yticklabels()] == [run.name for run in runs]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.just("\x1b[31m"),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+KINDS = st.sampled_from(["lr-sweep", "finetune", "vanishing", "all", "\x1b[2J"])
+CLAIMS = st.lists(
+    JSON
+    | st.fixed_dictionaries(
+        {"id": JSON, "statement": JSON, "verdict": st.sampled_from(["holds", "fails", "x"])},
+        optional={"measured": JSON, "expected": JSON, "tolerance": JSON, "note": JSON},
+    ),
+    max_size=3,
+)
+RECORDS = JSON | st.fixed_dictionaries(
+    {"experiment": KINDS | JSON, "status": st.sampled_from(["finished", "running"]) | JSON},
+    optional=dict.fromkeys(("host", "pid", "command", "started", "seconds", "reason"), JSON),
+)
+RESULTS = JSON | st.fixed_dictionaries(
+    {"summary": JSON | st.fixed_dictionaries({"runs": JSON}), "claims": CLAIMS | JSON}
+)
+
+
+@given(records=st.tuples(RECORDS, RECORDS), results=st.tuples(RESULTS, RESULTS))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_run_folder_holds_it_ends_no_command_and_commands_no_terminal(
+    records: tuple[Any, Any], results: tuple[Any, Any]
+) -> None:
+    shutil.rmtree("runs", ignore_errors=True)
+    names = ["20261124-115632-lr-sweep", "20261124-115633-\x1b[31m-lr-sweep"]
+    for name, record, result in zip(names, records, results, strict=True):
+        folder = Path("runs") / name
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps(record))
+        (folder / "result.json").write_text(json.dumps(result))
+        (folder / "config.yaml").write_text("etas: [\n")
+        (folder / "metrics.csv").write_text("eta,iteration,nll\n0.5,x,1\n")
+        (folder / "log.txt").write_text("")
+    for arguments in (
+        ["list"],
+        ["list", "--json"],
+        ["show", names[0]],
+        ["show", names[1], "--json"],
+        ["compare", *names, "--no-plots"],
+        ["compare", *names, "--no-plots", "--json"],
+        ["rerun", names[1], "--no-plots"],
+        ["clean", "--keep", "1", "--dry-run"],
+    ):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(["runs", *arguments])
+        assert code in (0, 2), (arguments, err.getvalue())
+        assert "\x1b" not in out.getvalue() + err.getvalue(), arguments
+        if "--json" in arguments:
+            json.loads(out.getvalue())
