@@ -22,10 +22,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from mlhw import plots, sweeps
+from mlhw import plots
 from mlhw.experiments._lr_figures import figures
+from mlhw.experiments._lr_report import FORMULAS, LIMITS, METRICS
 from mlhw.maths import descent, logistic
-from mlhw.result import Check, Claims, Formula, Recorder, Result, check, not_applicable
+from mlhw.result import Check, Claims, Recorder, Result, check, not_applicable
 from mlhw.sweeps import Problem, SweepConfig, begin, load
 from mlhw.texts import text_table
 
@@ -48,35 +49,6 @@ class Config(SweepConfig):
         Field(description="logarithmic axes of the figure of the NLL"),
     ] = "none"
 
-
-FORMULAS = [
-    *sweeps.FORMULAS,
-    Formula(
-        "One iteration at the learning rate η (eq. 4.91).",
-        r"w \leftarrow w - \eta \nabla E(w), \quad \nabla E(w) = \frac{1}{N} \sum_n (y_n - t_n) x_n",
-    ),
-    Formula(
-        "L bounds the curvature of E everywhere, since σ' is at most 1/4: below 2/L (monotone_eta) no "
-        "step can raise E.",
-        r"\eta < \frac{2}{L}, \quad L = \frac{1}{4N} \lambda_{\max}(X^\top X)",
-    ),
-    Formula(
-        "H is the matrix of second derivatives: above this rate (critical_eta) descent cannot settle "
-        "at the optimum w*. The same with H(w) is the local limit along the path.",
-        r"\eta > \frac{2}{\lambda_{\max}(H(w^*))}",
-    ),
-]
-
-METRICS = {
-    "eta": "learning rate",
-    "iteration": "updates made so far; 0 is the start",
-    "nll": "mean negative log-likelihood over all points",
-}
-LIMITS = {
-    "eta": METRICS["eta"],
-    "iteration": METRICS["iteration"],
-    "local_eta": "2/λmax of the second derivatives there: a rate above it can raise the NLL",
-}
 
 # A rise of the NLL by less than this is rounding: the mean of n terms, each right to some ulps.
 ROUNDING = 1e-12
