@@ -221,8 +221,13 @@ class FolderRecorder(Recorder):
             if self._resume is not None:
                 self._folder, self._log_file = self._resume, self._lock_file
                 self._record = json.loads((self._folder / "run.json").read_text(encoding="utf-8"))
-                self._record.setdefault("resumed", []).append(_timestamp(self._started))
-                self._seconds_before = self._record.get("seconds") or 0.0
+                # Somebody may have had the file in an editor.
+                before, seconds = self._record.get("resumed"), self._record.get("seconds")
+                self._record["resumed"] = [
+                    *(before if isinstance(before, list) else []),
+                    _timestamp(self._started),
+                ]
+                self._seconds_before = seconds if isinstance(seconds, (int, float)) else 0.0
             else:
                 self._folder = create_folder(self._runs_dir, self.experiment, self._name)
                 self._log_file = self._open_log(self._folder)

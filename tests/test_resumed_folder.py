@@ -89,3 +89,14 @@ def test_what_cannot_be_resumed_is_told_apart(tmp_path: Path, stopped: Path) -> 
     (stopped / "run.json").write_text(json.dumps(record))
     with pytest.raises(ConfigError, match="is finished"):
         unfinished(stopped, "lr-sweep")
+
+
+def test_a_record_that_somebody_edited_is_mended(tmp_path: Path, stopped: Path) -> None:
+    record = json.loads((stopped / "run.json").read_text()) | {"resumed": 3, "seconds": "long"}
+    (stopped / "run.json").write_text(json.dumps(record))
+    run = recorder(tmp_path, stopped)
+    run.begin(ExperimentConfig())
+    run.finish("finished", 0, None)
+    record = json.loads((stopped / "run.json").read_text())
+    assert len(record["resumed"]) == 1
+    assert record["seconds"] >= 0

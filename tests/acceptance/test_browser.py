@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 PROBE = """
 <script>
 const problems = [];
+console.error = (...words) => problems.push(words.join(" "));
 addEventListener("error", event => problems.push(String(event.message || event.target.src)), true);
 addEventListener("load", () => {
   const images = [...document.images];
