@@ -38,7 +38,7 @@ from mlhw.errors import FAILED, FINISHED, ConfigError, Interrupted, reason_of, w
 from mlhw.experiments import EXPERIMENTS
 from mlhw.interrupts import Interrupts
 from mlhw.junit import junit_xml
-from mlhw.result import Claim, Recorder, Result, to_json
+from mlhw.result import Claim, Recorder, Result, tally, to_json
 from mlhw.runs import FolderRecorder, check_name, point_latest, write_whole
 from mlhw.screen import Screen, print_nowhere
 from mlhw.subruns import Answer, run_one
@@ -127,16 +127,12 @@ def run_all(
     for number, (name, file) in enumerate(config.experiments.items(), 1):
         title = f"{number}/{len(config.experiments)} {name}"
         recorder.log(title)
-        more = [*(["--config", file] if file else []), *_seed(config)]
-        answer, interrupted = run_one(name, [*arguments, *more], screen, title)
+        file_option = ["--config", file] if file else []
+        answer, interrupted = run_one(name, [*arguments, *file_option], screen, title)
         recorder.log(answer.line(), screen=False)
         take(answer)
         if interrupted is not None:
             raise interrupted
-
-
-def _seed(config: Config) -> list[str]:
-    return [] if config.seed is None else ["--seed", str(config.seed)]
 
 
 def as_result(answers: Sequence[Answer]) -> Result:
@@ -206,11 +202,11 @@ def all_command(
         return FINISHED
     if junit is not None and not os.path.isdir(os.path.dirname(os.path.abspath(junit))):
         raise ConfigError(f"--junit {junit}: the folder does not exist")
-    if tensorboard or mlflow is not None:
-        trackers.check_installed(tensorboard, mlflow)
+    trackers.check_installed(tensorboard, mlflow)
     arguments = ["--verbose" if verbose else "--quiet"]
     arguments += [] if runs_dir == "runs" else ["--runs-dir", runs_dir]
     arguments += ["--name", name] if name else []
+    arguments += [] if config.seed is None else ["--seed", str(config.seed)]
     arguments += ["--tensorboard"] if tensorboard else []
     arguments += [] if mlflow is None else [f"--mlflow={mlflow}"]
     arguments += ["--no-plots"] if no_plots else []
@@ -319,8 +315,7 @@ def _print_answer(number: int, answer: Answer) -> None:
 
 def _print_end(recorder: FolderRecorder, answers: Sequence[Answer], asked: int) -> None:
     assert recorder.folder is not None
-    judged = [c for answer in answers for c in answer.claims if c.verdict != "not applicable"]
-    held = sum(claim.verdict == "holds" for claim in judged)
+    held, judged = tally(claim for answer in answers for claim in answer.claims)
     finished = sum(answer.status == "finished" for answer in answers)
-    print(f"{finished} of {asked} experiments finished, {held} of {len(judged)} claims hold")
+    print(f"{finished} of {asked} experiments finished, {held} of {judged} claims hold")
     print(f"report: {recorder.folder / 'report.html'}", flush=True)

@@ -53,8 +53,7 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
         What was asked for cannot be done; no run folder was made.
     """
     check_name(options.name)
-    if options.tensorboard or options.mlflow is not None:
-        trackers.check_installed(options.tensorboard, options.mlflow)
+    trackers.check_installed(options.tensorboard, options.mlflow)
     screen = Screen(quiet=options.quiet, verbose=options.verbose)
     with Interrupts() as interrupts:
         recorder = FolderRecorder(

@@ -80,6 +80,12 @@ def not_applicable(reason: str, *, measured: Any = None) -> Check:
     return Check("not applicable", measured, None, None, reason)
 
 
+def tally(claims: Iterable[Claim]) -> tuple[int, int]:
+    """How many claims hold, and of how many that are applicable."""
+    judged = [claim.verdict for claim in claims if claim.verdict != "not applicable"]
+    return judged.count("holds"), len(judged)
+
+
 class Claims(Generic[Evidence]):
     """The claims of one experiment, in the order in which they are declared and reported.
 
@@ -309,9 +315,9 @@ class Result:
 
     def __repr__(self) -> str:
         """What there is, in short: a summary and tables in full would fill screens."""
-        judged = [claim for claim in self.claims if claim.verdict != "not applicable"]
+        held, judged = tally(self.claims)
         lines = [
-            f"<Result of {self.experiment}: {len(judged) - len(self.fails)} of {len(judged)} claims hold",
+            f"<Result of {self.experiment}: {held} of {judged} claims hold",
             f"  summary: {', '.join(self.summary)}",
             f"  tables: {', '.join(f'{t.name} ({len(t)} rows)' for t in self.tables.values())}",
             f"  figures: {', '.join(plot.name for plot in self.plots)}>",

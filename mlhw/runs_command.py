@@ -26,7 +26,7 @@ from mlhw.execute import RunOptions, execute
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.history import Run, all_runs, find, flat
 from mlhw.overlay import overlay
-from mlhw.result import to_json
+from mlhw.result import tally, to_json
 from mlhw.texts import claim_lines, printable, text_table
 
 app = typer.Typer(
@@ -238,16 +238,13 @@ def _mend_latest(runs_dir: Path, dry_run: bool) -> None:
 
 
 def _entry(run: Run) -> dict[str, Any]:
-    judged = [claim for claim in run.claims if claim.verdict != "not applicable"]
+    held, judged = tally(run.claims)
     return {
         "run": run.name,
         "experiment": run.experiment,
         "status": run.status,
         "exit_code": run.record.get("exit_code"),
-        "claims": {
-            "holds": sum(claim.verdict == "holds" for claim in judged),
-            "judged": len(judged),
-        },
+        "claims": {"holds": held, "judged": judged},
         "started": run.text("started") or None,
         "seconds": run.seconds,
         "headlines": to_json(run.headlines()),

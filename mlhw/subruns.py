@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhw.errors import FAILED, Interrupted
-from mlhw.result import Claim
+from mlhw.result import Claim, tally
 from mlhw.screen import PROGRESS_PIPE, Screen
 
 
@@ -54,11 +54,8 @@ class Answer:
 
     def line(self) -> str:
         """One line for people."""
-        judged = [claim for claim in self.claims if claim.verdict != "not applicable"]
-        held = sum(claim.verdict == "holds" for claim in judged)
-        text = (
-            f"{self.name}: {self.status}, {held} of {len(judged)} claims hold, {self.seconds:.1f} s"
-        )
+        held, judged = tally(self.claims)
+        text = f"{self.name}: {self.status}, {held} of {judged} claims hold, {self.seconds:.1f} s"
         return text + "".join(f"; {line}" for line in self.errors)
 
 

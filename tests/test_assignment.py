@@ -77,6 +77,14 @@ def config(tmp_path: Path, **experiments: str) -> str:
     return str(tmp_path / "all.yaml")
 
 
+def wait_for(folder: Path, pattern: str) -> None:
+    """Until a file of this name is there."""
+    deadline = time.monotonic() + 60
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 QUICK = "max_iterations: 20\netas: [0.5, 0.1, 0.05]\n"
 
 
@@ -149,10 +157,7 @@ def test_a_signal_reaches_the_running_experiment_and_ends_all(tmp_path: Path) ->
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/*lr-sweep/metrics.csv")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(tmp_path, "runs/*lr-sweep/metrics.csv")
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
@@ -248,10 +253,7 @@ def test_what_a_signal_left_finished_is_reported(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/*sgd-sweep/run.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(tmp_path, "runs/*sgd-sweep/run.json")
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
