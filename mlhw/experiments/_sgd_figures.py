@@ -13,7 +13,7 @@ from mlhw.sweeps import eta_label, separators_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mlhw.experiments.sgd_sweep import Evidence
+    from mlhw.experiments._sgd_claims import Evidence
 
 
 def figures(e: Evidence, weights: list[list[float]]) -> list[Plot]:

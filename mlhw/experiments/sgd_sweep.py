@@ -13,7 +13,7 @@ after 500 passes over the data; at η = 0.01 stochastic descent is better after 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,10 +21,11 @@ from pydantic import Field
 
 from mlhw import sweeps
 from mlhw.errors import ConfigError
+from mlhw.experiments._sgd_claims import CLAIMS, Evidence
 from mlhw.experiments._sgd_figures import figures
 from mlhw.maths import descent
 from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
-from mlhw.result import Check, Claims, Formula, Recorder, Result, Table, check, not_applicable
+from mlhw.result import Formula, Recorder, Result, Table
 from mlhw.sweeps import Problem, SweepConfig, begin, load
 from mlhw.texts import text_table
 
@@ -51,7 +52,7 @@ METRICS = {
 
 PASSES = (1, 10, 100, 500)
 SCREEN_EPOCHS = 50  # every how many epochs the screen shows one
-LAST_EPOCHS = 100  # over which the fluctuation is judged
+ORDERS = 21  # tried before a claim is said to fail by more than an unlucky order
 
 
 class Config(SweepConfig):
@@ -64,23 +65,6 @@ class Config(SweepConfig):
         float | None,
         Field(ge=0, description="a rate stops when its NLL changes by less; null or 0 never does"),
     ] = None
-
-
-@dataclass
-class Evidence:
-    """What the claims are judged by; the rates are in falling order.
-
-    ``nll`` and ``online`` are (repeats, epochs, rates), NaN after a rate has stopped; ``gd`` is
-    (passes + 1, rates), the NLL of gradient descent after k updates; ``sample_eta`` is 2/max Lᵢ.
-    """
-
-    problem: Problem
-    etas: list[float]
-    nll: np.ndarray
-    online: np.ndarray
-    gd: np.ndarray
-    against: list[dict[str, Any]]
-    sample_eta: float
 
 
 def run(config: Config, recorder: Recorder) -> Result:
@@ -132,6 +116,8 @@ def run(config: Config, recorder: Recorder) -> Result:
         gd[:, order],
         against,
         sample_eta,
+        config.batch_size,
+        partial(_other_orders, problem, config),
     )
     ordered = [runs[rate, repeat] for rate in range(len(etas)) for repeat in range(config.repeats)]
     summary = problem.summary() | {
@@ -239,6 +225,25 @@ def _against(
     return rows
 
 
+def _other_orders(problem: Problem, config: Config, eta: float, passes: int) -> list[float]:
+    reached = []
+    for order in range(config.repeats, config.repeats + ORDERS):
+        stream = permutation_stream(config.seed, order)
+        for block in stochastic_gradient_descent(
+            problem.X,
+            problem.t,
+            problem.w0,
+            [eta],
+            passes,
+            stream,
+            batch_size=config.batch_size,
+        ):
+            diverged = block.stopped.get(0) == "diverged"
+            last = np.inf if diverged else float(block.nll[-1, 0])
+        reached.append(last)
+    return reached
+
+
 def _after(curve: np.ndarray, passes: int, *, settled: bool) -> float:
     recorded = curve[:passes][np.isfinite(curve[:passes])]
     return float(recorded[-1]) if len(recorded) == passes or settled else np.inf
@@ -281,92 +286,3 @@ def headlines(summary: dict[str, Any]) -> dict[str, Any]:
     numbers |= {f"NLL at eta {run['eta']:g}": run["nll"] for run in first}
     won = [row["faster"] for row in summary["against_gd"]]
     return numbers | {"comparisons that SGD wins": f"{won.count('sgd')} of {len(won)}"}
-
-
-# ------------------------------------------------------------------------------------- claims
-
-CLAIMS = Claims[Evidence]()
-
-NO_NOISE = "the classes are separable: every sample's gradient vanishes, and with it the noise"
-
-
-@CLAIMS.claim(
-    "not-always-faster",
-    "stochastic gradient descent is not always faster than gradient descent",
-)
-def not_always_faster(e: Evidence) -> Check:
-    slower = [row for row in e.against if row["faster"] == "gd"]
-    if not slower and e.problem.optimum is None:
-        return not_applicable(NO_NOISE)
-    if not slower and e.etas[0] <= e.problem.monotone_eta:
-        return not_applicable(
-            f"only a large rate can show it, and none exceeds 2/L = {e.problem.monotone_eta:.4g}"
-        )
-    some = ", ".join(f"eta {row['eta']:g} after {row['passes']}" for row in slower[:4])
-    return check(
-        len(slower) > 0,
-        measured=len(slower),
-        expected="at least 1",
-        note=f"of {len(e.against)} comparisons gradient descent wins {len(slower)}"
-        + (f": {some} passes" if some else ""),
-    )
-
-
-@CLAIMS.claim("keeps-fluctuating", "at the largest rate its NLL keeps fluctuating")
-def keeps_fluctuating(e: Evidence) -> Check:
-    if len(e.etas) < 2 or e.etas[0] < 2 * e.etas[-1]:
-        return not_applicable("two rates are needed, one at least twice the other")
-    if e.problem.optimum is None:
-        return not_applicable(NO_NOISE)
-    if e.etas[0] <= e.sample_eta:
-        return not_applicable(
-            "even the largest rate is small for single samples: none exceeds 2/max L_i = "
-            f"{e.sample_eta:.4g}"
-        )
-    if e.nll.shape[1] < 2 * LAST_EPOCHS:
-        return not_applicable(f"fewer than {2 * LAST_EPOCHS} epochs")
-    last = e.nll[:, -LAST_EPOCHS:, :]
-    if not np.isfinite(last[:, :, [0, -1]]).all():
-        return not_applicable("the largest or the smallest rate stopped before the last epochs")
-    largest, smallest = (float(np.median(_spread(last[:, :, i]))) for i in (0, -1))
-    return check(
-        largest > 2 * smallest,
-        measured={f"eta {e.etas[0]:g}": largest, f"eta {e.etas[-1]:g}": smallest},
-        expected="the first above twice the second",
-        note=f"5-95 % range of the NLL about its trend over the last {LAST_EPOCHS} epochs, "
-        "median over repeats",
-    )
-
-
-def _spread(nll: np.ndarray) -> np.ndarray:
-    """The 5-95 % range about the straight line through the epochs, (repeats,).
-
-    A small rate may still be on its way down; that is no fluctuation.
-    """
-    epochs = np.arange(nll.shape[1]) - (nll.shape[1] - 1) / 2
-    slope = nll @ epochs / (epochs @ epochs)
-    low, high = np.quantile(nll - slope[:, None] * epochs, [0.05, 0.95], axis=1)
-    spread: np.ndarray = high - low
-    return spread
-
-
-@CLAIMS.claim("faster-at-smallest", "at the smallest rate it is faster")
-def faster_at_smallest(e: Evidence) -> Check:
-    eta = e.etas[-1]
-    if eta >= e.sample_eta:
-        return not_applicable(
-            f"no rate is small for single samples, below 2/max L_i = {e.sample_eta:.4g}"
-        )
-    leads = {
-        f"after {row['passes']}": row["gd_nll"] - row["sgd_nll"]
-        if row["sgd_nll"] is not None and row["gd_nll"] is not None
-        else -np.inf
-        for row in e.against
-        if row["eta"] == eta
-    }
-    return check(
-        min(leads.values()) > 0,
-        measured=leads,
-        expected="above 0",
-        note=f"NLL of gradient descent less that of stochastic descent at eta {eta:g}, by passes",
-    )

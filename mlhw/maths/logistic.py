@@ -93,6 +93,19 @@ def local_limit(X: np.ndarray, w: np.ndarray) -> float:
     return float(local_limits(X, w[:, None])[0])
 
 
+def overshoot(limits: np.ndarray, eta: float) -> float:
+    """The most by which an error along the steepest curvature has grown on a path, in e-folds.
+
+    ``limits`` (K,) are the local limits 2/λ of consecutive iterations. One update multiplies the
+    error by 1 − ηλ, which grows it where η exceeds the limit and shrinks it elsewhere; the largest
+    sum of log|1 − ηλ| over consecutive iterations is returned, 0 where it never grows.
+    """
+    with np.errstate(divide="ignore"):
+        growth = np.cumsum(np.maximum(np.log(np.abs(1.0 - 2.0 * eta / limits)), -1e3))
+    lowest = np.minimum.accumulate(np.concatenate([[0.0], growth]))
+    return float(np.max(growth - lowest[:-1], initial=0.0))
+
+
 def largest_mean_curvature(
     X: np.ndarray, W0: np.ndarray, W1: np.ndarray, enough: float, halvings: int = 60
 ) -> np.ndarray:
