@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +38,11 @@ class Comparison:
 
 def compare(runs: Sequence[Run]) -> Comparison:
     """Configuration keys and claims that are not the same in all, and every headline number."""
-    configurations = [dict(flat(run.config)) for run in runs]
+    configurations = [_configuration(run) | _of_parts(run, _configuration) for run in runs]
     verdicts = [{claim.id: claim.verdict for claim in run.claims} for run in runs]
-    numbers = [{"status": run.status, **run.headlines()} for run in runs]
+    numbers = [
+        {"status": run.status, **run.headlines(), **_of_parts(run, Run.headlines)} for run in runs
+    ]
     if len({run.experiment for run in runs}) > 1:
         numbers = [
             {"experiment": run.experiment, **n} for run, n in zip(runs, numbers, strict=True)
@@ -51,6 +53,20 @@ def compare(runs: Sequence[Run]) -> Comparison:
         rows_of(numbers),
         [row for row in rows_of(verdicts) if _differs(row[1])],
     )
+
+
+def _configuration(run: Run) -> dict[str, Any]:
+    return dict(flat(run.config))
+
+
+def _of_parts(run: Run, read: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
+    """What the parts of a run of all experiments have, each key after the experiment's name."""
+    return {
+        f"{part.experiment}: {key}": value
+        for part in run.parts
+        if part.record
+        for key, value in read(part).items()
+    }
 
 
 def rows_of(columns: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:

@@ -80,8 +80,7 @@ class Run:
     @property
     def claims(self) -> list[Claim]:
         """The claims of ``result.json``; entries that are none are passed over."""
-        found = self.result.get("claims")
-        entries = found if isinstance(found, list) else []
+        entries = _list(self.result.get("claims"))
         return [claim for entry in entries if (claim := _claim(entry))]
 
     @property
@@ -99,6 +98,17 @@ class Run:
             if isinstance(value, dict):
                 return value
         return {}
+
+    @cached_property
+    def parts(self) -> list[Run]:
+        """The runs that a run of all experiments is made of; the record of a missing one is empty.
+
+        Looked for beside it by their folders' names, so that runs that were moved together are found.
+        """
+        listed = self.summary.get("runs") if self.experiment == "all" else None
+        named = [part.get("run") for part in _list(listed) if isinstance(part, dict)]
+        folders = [self.folder.parent / Path(part).name for part in named if _is_text(part)]
+        return [Run(folder, _read_json(folder / "run.json")) for folder in folders]
 
     def table(self, name: str) -> list[dict[str, str]]:
         """The rows of ``NAME.csv``, cells as text; none if there is no such table.
@@ -152,6 +162,14 @@ def _claim(entry: Any) -> Claim | None:
         tolerance if _is_number(tolerance) else None,
         note if isinstance(note, str) else "",
     )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and value != ""
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

@@ -54,20 +54,29 @@ SOURCES = {
 }
 
 
-def overlay(runs: Sequence[Run]) -> Plot:
+def overlays(runs: Sequence[Run]) -> list[Plot]:
+    """One figure; for runs of all experiments one for each experiment that more than one of them has."""
+    together: dict[str, list[Run]] = {}
+    for part in (part for run in runs for part in run.parts if part.record):
+        together.setdefault(part.experiment, []).append(part)
+    shared = [(name, parts) for name, parts in together.items() if len(parts) > 1]
+    return [overlay(parts, f"compare-{name}") for name, parts in shared] or [overlay(runs)]
+
+
+def overlay(runs: Sequence[Run], name: str = "compare") -> Plot:
     """Curves of the same quantity over each other; headline numbers side by side where there are none."""
     curves = [curves_of(run) for run in runs]
     names = ", ".join(run.name for run in runs)
     if all(curves) and len({c.y_name for parts in curves for c in parts}) == 1:
         return Plot(
-            "compare",
+            name,
             "Runs over each other",
             "A panel for each curve, a colour for each run; the first one is broad.",
             f"{curves[0][0].y_name} against {curves[0][0].x_name}, of {names}.",
             lambda: _curve_figure(runs, curves),
         )
     return Plot(
-        "compare",
+        name,
         "Headline numbers",
         "A panel for each number, a bar for each run.",
         f"Headline numbers of {names}.",
@@ -115,6 +124,7 @@ def _curve_figure(runs: Sequence[Run], curves: Sequence[list[Curve]]) -> Figure:
     panels = {label: figure.add_subplot(height, width, i) for i, label in enumerate(labels, 1)}
     for label, axes in panels.items():
         axes.set(title=label, xlabel=x_name, ylabel=everything[0].y_name)
+        axes.locator_params(axis="x", integer=True)
     lines: dict[str, Any] = {}
     for i, (run, parts) in enumerate(zip(runs, curves, strict=True)):
         for curve in parts:

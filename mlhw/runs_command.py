@@ -25,7 +25,7 @@ from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of,
 from mlhw.execute import RunOptions, execute
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.history import Run, all_runs, find, flat
-from mlhw.overlay import overlay
+from mlhw.overlay import overlays
 from mlhw.result import tally, to_json
 from mlhw.texts import claim_lines, printable, text_table
 
@@ -149,12 +149,13 @@ def compare_runs(
         from mlhw import plots
 
         folder = Path(runs_dir) / "compare"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            plots.save(overlay(runs), folder)
-        except OSError as error:
-            raise RunError(f"{folder}: {reason_of(error)}") from None
-        print(f"figure: {folder / 'compare.png'}", file=sys.stderr)
+        for plot in overlays(runs):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                plots.save(plot, folder)
+            except OSError as error:
+                raise RunError(f"{folder}: {reason_of(error)}") from None
+            print(f"figure: {folder / plot.name}.png", file=sys.stderr)
     return FINISHED
 
 
@@ -167,15 +168,12 @@ def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) 
     run = find(name, Path(runs_dir))
     if run.experiment != "all":
         return _rerun(run, Path(runs_dir), plots=not no_plots)
-    # The folders' names, so that runs that were moved together are still found.
-    listed = run.summary.get("runs")
-    listed = listed if isinstance(listed, list) else []
-    named = [part.get("run") for part in listed if isinstance(part, dict)]
-    parts = [part for part in named if isinstance(part, str) and part]
-    if not parts:
+    if not run.parts:
         raise ConfigError(f"{run.folder}: names no runs to repeat")
-    befores = [find(str(run.folder.parent / Path(part).name), Path(runs_dir)) for part in parts]
-    return worst([_rerun(before, Path(runs_dir), plots=not no_plots) for before in befores])
+    for part in run.parts:
+        if not part.record:
+            raise ConfigError(f"{part.folder}: the run is not there to be repeated")
+    return worst([_rerun(part, Path(runs_dir), plots=not no_plots) for part in run.parts])
 
 
 def _rerun(before: Run, runs_dir: Path, *, plots: bool) -> int:

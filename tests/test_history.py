@@ -245,6 +245,38 @@ def test_the_run_of_all_is_listed_and_repeated_run_by_run(
     assert capsys.readouterr().out.count("identical: every number of ") == 2
 
 
+def test_two_runs_of_all_are_compared_experiment_by_experiment(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("l.yaml").write_text("etas: [0.5, 0.1]\nmax_iterations: 20\n")
+    Path("s.yaml").write_text("epochs: 5\n")
+    Path("all.yaml").write_text("experiments: {lr-sweep: l.yaml, sgd-sweep: s.yaml}\n")
+    assert main(["all", "-c", "all.yaml", "--no-plots", "-q"]) == 0
+    Path("l.yaml").write_text("etas: [0.5, 0.2]\nmax_iterations: 20\n")
+    assert main(["all", "-c", "all.yaml", "--no-plots", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["runs", "compare", "all~1", "all", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    names = found["runs"]
+    assert found["configuration"] == {
+        "lr-sweep: etas": {names[0]: [0.5, 0.1], names[1]: [0.5, 0.2]}
+    }
+    assert None not in found["numbers"]["sgd-sweep: lowest NLL"].values()
+    assert found["numbers"]["lr-sweep: NLL at eta 0.2"][names[0]] is None
+    for name in ("lr-sweep", "sgd-sweep"):
+        assert (Path("runs") / "compare" / f"compare-{name}.png").stat().st_size > 10_000
+        assert f"compare-{name}.png" in err
+
+    # One of the runs is deleted: the rest is still compared, but cannot be repeated.
+    shutil.rmtree(find("sgd-sweep", Path("runs")).folder)
+    assert main(["runs", "compare", "all~1", "all", "--json", "--no-plots"]) == 0
+    numbers = json.loads(capsys.readouterr().out)["numbers"]
+    assert numbers["sgd-sweep: lowest NLL"][names[1]] is None
+    assert main(["runs", "rerun", "all", "--no-plots"]) == 2
+    assert "-sgd-sweep: the run is not there to be repeated" in capsys.readouterr().err
+
+
 def test_every_experiment_has_a_headline_number(capsys: pytest.CaptureFixture[str]) -> None:
     for name in EXPERIMENTS:
         assert main([name, "-c", smoke(name), "--no-plots", "-q"]) == 0
