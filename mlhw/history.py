@@ -173,7 +173,11 @@ def _is_text(value: Any) -> TypeGuard[str]:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    except OverflowError:  # a whole number too long for a float
+        return False
 
 
 def all_runs(runs_dir: Path) -> list[Run]:

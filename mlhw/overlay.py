@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def _curve_figure(runs: Sequence[Run], curves: Sequence[list[Curve]]) -> Figure:
     figure = plots.new_figure(size * width, 2.9 * height + 0.6 + 0.2 * len(runs))
     panels = {label: figure.add_subplot(height, width, i) for i, label in enumerate(labels, 1)}
     for label, axes in panels.items():
-        axes.set(title=label, xlabel=x_name, ylabel=everything[0].y_name)
+        axes.set(title=plots.plain(label), xlabel=x_name, ylabel=everything[0].y_name)
         axes.locator_params(axis="x", integer=True)
     lines: dict[str, Any] = {}
     for i, (run, parts) in enumerate(zip(runs, curves, strict=True)):
@@ -135,10 +136,18 @@ def _curve_figure(runs: Sequence[Run], curves: Sequence[list[Curve]]) -> Figure:
                     color=plots.colour(i),
                     linewidth=1.2 + 2.4 * (len(runs) - 1 - i) / max(1, len(runs) - 1),
                     alpha=1.0 if i == len(runs) - 1 else 0.6,
-                    label=run.name,
+                    label=plots.plain(run.name),
                 )
     figure.legend(handles=list(lines.values()), loc="outside lower left")
     return figure
+
+
+def _fits(value: Any) -> bool:
+    """Whether a bar can show a value: whole numbers in JSON may be too long for a float."""
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _bar_figure(runs: Sequence[Run]) -> Figure:
@@ -147,9 +156,9 @@ def _bar_figure(runs: Sequence[Run]) -> Figure:
     rows = [
         (key, values)
         for key, values in rows_of([run.headlines() for run in runs])
-        if all(isinstance(value, (int, float)) for value in values)
+        if all(map(_fits, values))
     ][:_MOST_NUMBERS]
-    names = [run.name for run in runs]
+    names = [plots.plain(run.name) for run in runs]
     count = max(1, len(rows))
     figure = plots.new_figure(7.5, count * (0.75 + 0.28 * len(runs)))
     for i, (key, values) in enumerate(rows or [("no number in common", [0.0] * len(runs))], 1):
@@ -162,5 +171,5 @@ def _bar_figure(runs: Sequence[Run]) -> Figure:
         axes.margins(x=0.15)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(key)
+        axes.set_xlabel(plots.plain(key))
     return figure

@@ -125,6 +125,11 @@ def panels(count: int, columns: int = 3) -> tuple[int, int]:
     return -(-count // columns), columns
 
 
+def plain(text: str) -> str:
+    """A text as matplotlib shows it literally: a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")
+
+
 def number(value: float) -> str:
     """A number for a label: ``0.5``, ``1e-05``."""
     return f"{value:g}"

@@ -35,8 +35,8 @@ def figures(
     fitted: Fitted | None,
 ) -> list[Plot]:
     """The regions, p along the probed ways, p of each class, and the largest p."""
-    labels = [_plain(name) for name in names]
-    axes_labels = ("x1", "x2") if fitted is None else tuple(map(_plain, fitted.features))
+    labels = [plots.plain(name) for name in names]
+    axes_labels = ("x1", "x2") if fitted is None else tuple(map(plots.plain, fitted.features))
     ways = [path for path in boundaries if path.kind != "line"]
     # Where there are too many for panels, the middles keep half of them.
     kept = middles[: max(MAX_PANELS - len(ways), MAX_PANELS // 2)]
@@ -95,11 +95,6 @@ def figures(
             ),
         )
     return found
-
-
-def _plain(name: str) -> str:
-    """A name as matplotlib shows it literally: a dollar sign would begin a formula."""
-    return name.replace("$", r"\$")
 
 
 def _short(words: str, most: int = 24) -> str:
