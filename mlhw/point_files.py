@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import os
-import zipfile
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 
@@ -152,22 +152,17 @@ def _without_bias(
     return Points(path, np.ascontiguousarray(X), labels, tuple(names), notes=tuple(notes))
 
 
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # as a zip file begins, and an empty one
+
+
 def _from_npz(path: str) -> Points:
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise DataError(f"{path}: not an NPZ file")
-            missing = [key for key in ("X", "y") if key not in file.files]
-            if missing:
-                held = ", ".join(file.files) or "nothing"
-                raise DataError(f"{path}: no array '{missing[0]}' (it holds {held})")
-            X, y = file["X"], file["y"]
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        if "allow_pickle" in str(error) or "pickle" in str(error):
-            raise DataError(
-                f"{path}: holds pickled objects, which are refused; save plain arrays X and y"
-            ) from None
-        raise DataError(f"{path}: not a readable NPZ file ({error})") from None
+    with open(path, "rb") as stream:
+        start = stream.read(6)
+        if not start.startswith(_ZIP):
+            what = "a single array (NPY)" if start == b"\x93NUMPY" else "no NPZ file"
+            raise DataError(f"{path}: is {what}; save arrays X and y with numpy.savez")
+        stream.seek(0)
+        X, y = _two_arrays(path, stream)
     if X.ndim != 2 or X.dtype.kind not in "fiub" or X.shape[1] == 0:
         raise DataError(f"{path}: X must be numbers of shape (n, d), not {X.dtype} {X.shape}")
     if y.shape != (len(X),) or y.dtype.kind not in "fiubUS":
@@ -187,3 +182,23 @@ def _from_npz(path: str) -> Points:
     else:
         labels = [_tidy(float(v)) for v in y]
     return _without_bias(path, X, labels, [f"x{i}" for i in range(1, X.shape[1] + 1)], [])
+
+
+def _two_arrays(path: str, stream: IO[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(stream, allow_pickle=False) as file:
+            missing = [key for key in ("X", "y") if key not in file.files]
+            if missing:
+                held = ", ".join(file.files) or "nothing"
+                raise DataError(f"{path}: no array '{missing[0]}' (it holds {held})")
+            return np.asarray(file["X"]), np.asarray(file["y"])
+    except (DataError, OSError):
+        raise
+    # A damaged archive or header fails in any way, from BadZipFile to NotImplementedError.
+    except Exception as error:
+        if "allow_pickle" in str(error):
+            raise DataError(
+                f"{path}: holds pickled objects, which are refused; save plain arrays X and y"
+            ) from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path}: not a readable NPZ file ({reason})") from None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlhw.config import InputFile, NoOption, Option, Section, comma_list
 from mlhw.errors import DataError
@@ -21,6 +21,12 @@ from mlhw.suggestions import nearest
 
 BUILT_IN = ("gaussians", "iris", "wine", "breast-cancer")
 Label = int | float | str
+
+
+def _not_empty(value: list[Any] | None) -> list[Any] | None:
+    if value == []:
+        raise ValueError("must have at least one item, or be null for all (got [])")
+    return value
 
 
 class PointsConfig(Section):
@@ -38,12 +44,14 @@ class PointsConfig(Section):
     classes: Annotated[
         list[int | float | str] | None,
         BeforeValidator(comma_list),
+        AfterValidator(_not_empty),
         Option(metavar="A,B"),
         Field(description="keep only these classes"),
     ] = None
     features: Annotated[
         list[int | str] | None,
         BeforeValidator(comma_list),
+        AfterValidator(_not_empty),
         Option(metavar="A,B"),
         Field(description="keep only these features, by name or by number from 0"),
     ] = None
@@ -70,6 +78,8 @@ class PointsConfig(Section):
 
     @model_validator(mode="after")
     def _known_name(self) -> PointsConfig:
+        if self.file is None and self.name is None:
+            raise ValueError(f"give a name or a file (built in: {', '.join(BUILT_IN)})")
         if self.file is None and self.name not in BUILT_IN:
             near = nearest(str(self.name), BUILT_IN)
             hint = f", did you mean '{near}'?" if near else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mlhw.errors import DataError
+from mlhw.experiments._softmax_setup import FitConfig, fit
 from mlhw.points import Points, PointsConfig, changed, load_points, two_classes
 
 
@@ -96,7 +99,8 @@ def test_labels_are_any_two_values_and_the_second_is_one(tmp_path: Path) -> None
         ("p.txt", "1 0\n1 1\n", ["p.txt: no features beside the bias column"]),
         ("p.txt", b"\xff\xfe\x00\x01", ["p.txt: not a UTF-8 text file"]),
         ("p.npz", b"PK\x03\x04 broken", ["p.npz: not a readable NPZ file"]),
-        ("p.npz", "1 2 3", ["p.npz: "]),
+        ("p.npz", "1 2 3", ["p.npz: is no NPZ file; save arrays X and y with numpy.savez"]),
+        ("p.npz", bytes(range(200)), ["p.npz: is no NPZ file"]),
     ],
 )
 def test_a_bad_file_is_named_with_its_line(
@@ -144,6 +148,18 @@ def test_a_class_or_feature_that_is_not_there_is_named(keys: dict[str, Any], sen
     assert sentence in caught.value.lines[0]
 
 
+@pytest.mark.parametrize("key", ["classes", "features"])
+def test_an_empty_selection_is_refused_rather_than_taken_for_all_or_nothing(key: str) -> None:
+    for model in (PointsConfig, FitConfig):
+        with pytest.raises(ValidationError, match="at least one item, or be null for all"):
+            model(name="iris", **{key: []})
+
+
+def test_neither_name_nor_file_is_said_in_words() -> None:
+    with pytest.raises(ValidationError, match="give a name or a file"):
+        PointsConfig(name=None)
+
+
 def test_classes_and_features_are_selected_by_number_and_by_name() -> None:
     by_number = load_points(PointsConfig(name="iris", classes=[1, 2], features=[0, 2]))
     by_name = load_points(
@@ -177,6 +193,18 @@ def test_pickled_content_is_refused_and_never_run(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+def test_an_npz_file_that_holds_one_array_or_none_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.zeros((3, 2)))
+    single = (tmp_path / "p.npy").rename(tmp_path / "p.npz")
+    with pytest.raises(DataError, match=r"p\.npz: is a single array \(NPY\); save arrays X and y"):
+        read(single)
+    with zipfile.ZipFile(tmp_path / "q.npz", "w") as archive:
+        archive.writestr("X", "no array")
+        archive.writestr("y", "none either")
+    with pytest.raises(DataError, match=r"q\.npz: X must be numbers"):
+        read(tmp_path / "q.npz")
+
+
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
@@ -196,6 +224,16 @@ def test_an_npz_file_of_the_wrong_shape_is_named(
     with pytest.raises(DataError) as caught:
         read(path)
     assert sentence in caught.value.lines[0]
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1e-300, "small"), (1e200, "large"), (1e308, "large")])
+def test_a_feature_beyond_what_float64_can_scale_is_refused_without_a_warning(
+    scale: float, size: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"{x * scale!r},{y},{y % 2}\n" for y, x in enumerate((-1.0, 0.5, 1.0, 0.25)))
+    path = written(tmp_path, "p.csv", "a,b,label\n" + rows)
+    with pytest.raises(DataError, match=rf"p\.csv: the feature 'a' is too {size} to work with"):
+        fit(FitConfig(file=str(path)))
 
 
 def test_a_missing_file_names_its_neighbour_and_a_folder_is_no_file(tmp_path: Path) -> None:

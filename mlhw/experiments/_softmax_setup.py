@@ -169,13 +169,18 @@ def fit(config: FitConfig) -> Fitted:
             f"{loaded.name}: {len(classes)} {'class' if len(classes) == 1 else 'classes'}, "
             f"2 to {MAX_CLASSES} needed{hint}"
         )
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # what over- or underflows is refused below
         mean, deviation = loaded.X.mean(axis=0), loaded.X.std(axis=0)
+        spread = np.ptp(loaded.X, axis=0)
     for column, name in enumerate(loaded.features):
-        if np.ptp(loaded.X[:, column]) == 0:
+        if spread[column] == 0:
             raise DataError(f"{loaded.name}: the feature '{name}' is constant")
-        if not deviation[column] < LIMIT:
-            raise DataError(f"{loaded.name}: the feature '{name}' is too large to work with")
+        if not 1 / LIMIT <= deviation[column] <= LIMIT:
+            size = "small" if deviation[column] < 1 else "large"
+            raise DataError(
+                f"{loaded.name}: the feature '{name}' is too {size} to work with; rescale it to a "
+                f"standard deviation of {1 / LIMIT:g} to {LIMIT:g}"
+            )
     number = {label: k for k, label in enumerate(classes)}
     target = np.array([number[label] for label in loaded.labels])
     W, b, notes = _regression((loaded.X - mean) / deviation, target)
