@@ -34,13 +34,21 @@ from mlhw.command_options import (
 )
 from mlhw.config import ExperimentConfig, Layers, draw_seed, resolve
 from mlhw.config_files import shipped
-from mlhw.errors import FAILED, FINISHED, ConfigError, Interrupted, reason_of, worst
+from mlhw.errors import (
+    FAILED,
+    FINISHED,
+    ConfigError,
+    Interrupted,
+    worst,
+)
+from mlhw.execute import failure, is_said, not_recorded
 from mlhw.experiments import EXPERIMENTS
+from mlhw.files import check_writable, write_to, write_whole
 from mlhw.interrupts import Interrupts
 from mlhw.junit import junit_xml
-from mlhw.result import Claim, Recorder, Result, tally, to_json
-from mlhw.runs import FolderRecorder, check_name, point_latest, write_whole
-from mlhw.screen import Screen, print_nowhere
+from mlhw.result import Claim, Result, tally, to_json
+from mlhw.runs import FolderRecorder, check_name, point_latest
+from mlhw.screen import Screen
 from mlhw.subruns import Answer, run_one
 from mlhw.suggestions import nearest
 from mlhw.texts import claim_lines
@@ -115,22 +123,26 @@ def load_config(file: str | None, sets: Sequence[str] = (), seed: str | None = N
 
 def run_all(
     config: Config,
-    recorder: Recorder,
+    recorder: FolderRecorder,
     screen: Screen,
     arguments: Sequence[str],
     take: Callable[[Answer], None],
 ) -> None:
     """Every experiment in turn, its answer handed to ``take``.
 
-    Raises Interrupted once the experiment that a signal stopped has ended and its answer is taken.
+    Called inside ``interrupts.hold()``. Raises Interrupted before the next experiment, once the one that
+    a signal stopped has ended and its answer is taken.
     """
     for number, (name, file) in enumerate(config.experiments.items(), 1):
+        recorder.interrupts.raise_pending()
         title = f"{number}/{len(config.experiments)} {name}"
         recorder.log(title)
         file_option = ["--config", file] if file else []
-        answer, interrupted = run_one(name, [*arguments, *file_option], screen, title)
-        recorder.log(answer.line(), screen=False)
+        answer, interrupted = run_one(
+            name, [*arguments, *file_option], screen, recorder.interrupts, title
+        )
         take(answer)
+        recorder.log(answer.line(), screen=False)
         if interrupted is not None:
             raise interrupted
 
@@ -200,8 +212,8 @@ def all_command(
     if print_config:
         print(configuration.as_yaml(config), end="")
         return FINISHED
-    if junit is not None and not os.path.isdir(os.path.dirname(os.path.abspath(junit))):
-        raise ConfigError(f"--junit {junit}: the folder does not exist")
+    if junit is not None:
+        check_writable("--junit", junit)
     trackers.check_installed(tensorboard, mlflow)
     arguments = ["--verbose" if verbose else "--quiet"]
     arguments += [] if runs_dir == "runs" else ["--runs-dir", runs_dir]
@@ -212,7 +224,7 @@ def all_command(
     arguments += ["--no-plots"] if no_plots else []
     arguments += ["--no-check"] if no_check else []
     screen = Screen(quiet=quiet, verbose=verbose)
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, interrupts.hold():
         recorder = FolderRecorder(
             "all",
             config,
@@ -222,32 +234,35 @@ def all_command(
             screen=screen,
             interrupts=interrupts,
         )
-        recorder.begin(config)
         answers: list[Answer] = []
 
         def take(answer: Answer) -> None:
             answers.append(answer)
             if not as_json:
-                try:
-                    _print_answer(len(answers), answer)
-                except BrokenPipeError:
-                    print_nowhere()  # the report is made all the same
+                _print_answer(len(answers), answer)
 
+        status = "finished"
+        lines: tuple[str, ...] = ()
         try:
+            recorder.begin(config)
             run_all(config, recorder, screen, arguments, take)
-            code, status, lines = worst([answer.exit_code for answer in answers]), "finished", []
-        except Interrupted as error:
-            code, status, lines = error.exit_code, "interrupted", list(error.lines)
-        with interrupts.hold():
-            code, status, lines = _end(recorder, answers, junit, code, status, lines)
-            for line in lines:
-                screen.error(line)
-            if as_json:
-                _print_json(recorder, as_result(answers), status, code, lines)
-            else:
-                _print_end(recorder, answers, len(config.experiments))
-            # Whatever came while this was written: the run has ended.
-            interrupts.pending = None
+            code = worst([answer.exit_code for answer in answers])
+        except (Exception, Interrupted) as error:
+            if recorder.folder is None:
+                recorder.close()
+                raise
+            status, code, lines = failure(error, recorder)
+        finally:
+            screen.close()
+        code, status, lines = _end(recorder, answers, junit, code, status, lines)
+        for line in lines:
+            screen.error(line)
+        if as_json:
+            _print_json(recorder, as_result(answers), status, code, lines)
+        else:
+            _print_end(recorder, answers, len(config.experiments))
+        # Whatever came while this was written: the run has ended.
+        interrupts.pending = None
     return code
 
 
@@ -257,38 +272,48 @@ def _end(
     junit: str | None,
     code: int,
     status: str,
-    lines: list[str],
-) -> tuple[int, str, list[str]]:
+    lines: tuple[str, ...],
+) -> tuple[int, str, tuple[str, ...]]:
     """Write the report of what there is; exit code, status and error lines in the end."""
+    folder = recorder.folder
+    assert folder is not None
+    try:
+        _write_report(recorder, answers, junit)
+    except Exception as error:
+        _, wrong, more = failure(error, recorder)
+        lines = lines if is_said(error, lines) else (*lines, *more)
+        code, status = worst([code, wrong]), "failed" if status == "finished" else status
+    for line in lines:
+        recorder.log_traceback(f"error: {line}")
+    try:
+        recorder.finish(status, code, "; ".join(lines) or None)
+    except OSError as error:
+        lines = lines if is_said(error, lines) else (*lines, not_recorded(error))
+        code = worst([code, FAILED])
+    # Each experiment has pointed it to its own folder.
+    point_latest(folder)
+    return code, status, lines
+
+
+def _write_report(recorder: FolderRecorder, answers: Sequence[Answer], junit: str | None) -> None:
     from mlhw import report
 
     folder = recorder.folder
     assert folder is not None
     assert recorder.config is not None
-    try:
-        result = as_result(answers)
-        write_whole(folder / "result.json", json.dumps(result.as_dict(), indent=2) + "\n")
-        page = report.assignment(
-            result,
-            answers,
-            command=" ".join(recorder.command),
-            config=recorder.config,
-            run=folder.name,
-            environment=recorder.environment,
-        )
-        write_whole(folder / "report.html", page)
-        if junit is not None:
-            write_whole(Path(junit), junit_xml(answers))
-    except OSError as error:
-        lines = [*lines, f"{error.filename or folder}: {reason_of(error)}"]
-        code, status = worst([code, FAILED]), "failed" if status == "finished" else status
-    try:
-        recorder.finish(status, code, "; ".join(lines) or None)
-    except OSError as error:
-        lines = [*lines, f"the end of the run could not be recorded: {reason_of(error)}"]
-    # Each experiment has pointed it to its own folder.
-    point_latest(folder)
-    return code, status, lines
+    result = as_result(answers)
+    write_whole(folder / "result.json", json.dumps(result.as_dict(), indent=2) + "\n")
+    page = report.assignment(
+        result,
+        answers,
+        command=" ".join(recorder.command),
+        config=recorder.config,
+        run=folder.name,
+        environment=recorder.environment,
+    )
+    write_whole(folder / "report.html", page)
+    if junit is not None:
+        write_to(junit, junit_xml(answers))
 
 
 # ------------------------------------------------------------------------------------- stdout

@@ -6,7 +6,6 @@ when that command is called (``options.py``).
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
 import os
@@ -18,12 +17,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mlhw.errors import FINISHED, USAGE, Interrupted, MlhwError
+from mlhw import streams
+from mlhw.errors import FAILED, FINISHED, USAGE, Interrupted, MlhwError, reason_of, worst
 from mlhw.experiments import EXPERIMENTS
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
-    "error; 3 a claim fails; 130 Ctrl-C; 143 SIGTERM."
+    "error; 3 a claim fails; 130 Ctrl-C; 143 SIGTERM; 129 SIGHUP."
 )
 
 
@@ -103,15 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(arguments, USAGE, [_usage_line(error)])
     except typer.Abort:
         return Interrupted().exit_code
-    except MlhwError as error:
+    except (MlhwError, Interrupted) as error:
         return _report(arguments, error.exit_code, error.lines)
     except KeyboardInterrupt:
         return _report(arguments, Interrupted().exit_code, Interrupted().lines)
-    except BrokenPipeError:
-        from mlhw.screen import print_nowhere
-
-        print_nowhere()
-        return FINISHED
 
 
 def _with_values(arguments: Sequence[str]) -> list[str]:
@@ -126,13 +121,13 @@ def _with_values(arguments: Sequence[str]) -> list[str]:
 
 def script() -> None:
     """The console script."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    streams.guard()
     code = main()
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    error = streams.lost()
+    if error is not None:
+        code = worst([code, FAILED])
+        print(f"error: stdout: {reason_of(error)}", file=sys.stderr)
+    sys.stderr.flush()
     if code > 128:
         # Interrupted: what a person waits for now is the prompt, not the libraries' farewells.
         os._exit(code)

@@ -4,8 +4,8 @@
     ├── UsageError          2   found before work began
     │   ├── ConfigError         an option, a key or a value of the configuration
     │   └── DataError           a data file that cannot be used
-    ├── RunError            1   came up after work began (NaN, memory, disk, late data errors)
-    └── Interrupted       130   Ctrl-C; 143 for SIGTERM
+    └── RunError            1   came up after work began (NaN, memory, disk, late data errors)
+    Interrupted           130   Ctrl-C; 143 for SIGTERM, 129 for SIGHUP
 
 A run that finishes with a failing claim is no error; it exits 3 (see ``execute.py``).
 """
@@ -54,14 +54,18 @@ class RunError(MlhwError):
     exit_code = FAILED
 
 
-class Interrupted(MlhwError):
-    """A signal asked the run to stop; what was finished is kept."""
+class Interrupted(BaseException):
+    """A signal asked the run to stop; what was finished is kept.
+
+    Like KeyboardInterrupt it is no Exception: who expects anything of a damaged file expects no Ctrl-C.
+    """
 
     def __init__(self, signum: int = signal.SIGINT) -> None:
         self.signum = signum
         self.exit_code = 128 + signum
         name = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
-        super().__init__(f"interrupted by {name}")
+        self.lines = (f"interrupted by {name}",)
+        super().__init__(*self.lines)
 
 
 def reason_of(error: OSError) -> str:
@@ -69,11 +73,13 @@ def reason_of(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-_WORST_FIRST = (130, 143, FAILED, USAGE, CLAIM_FAILS, FINISHED)
+_WORST_FIRST = (130, 143, 129, FAILED, USAGE, CLAIM_FAILS, FINISHED)
 
 
 def worst(codes: Sequence[int]) -> int:
-    """The worst of several exit codes: 130 or 143, then 1 and unknown ones, 2, 3, 0."""
+    """The worst of several exit codes: 130, 143 or 129, then 1 and unknown ones, 2, 3, 0."""
     return min(
-        codes, key=lambda c: _WORST_FIRST.index(c) if c in _WORST_FIRST else 2, default=FINISHED
+        codes,
+        key=lambda c: _WORST_FIRST.index(c if c in _WORST_FIRST else FAILED),
+        default=FINISHED,
     )

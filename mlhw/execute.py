@@ -1,7 +1,7 @@
 """One run from start to end: experiment, files, figures, report, exit code.
 
 Exit codes: 0 finished and every applicable claim holds; 1 the run failed; 2 usage, configuration or
-data error found before work began; 3 finished, and a claim fails; 130 Ctrl-C; 143 SIGTERM.
+data error found before work began; 3 finished, and a claim fails; 130 Ctrl-C; 143 SIGTERM; 129 SIGHUP.
 """
 
 from __future__ import annotations
@@ -9,17 +9,28 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlhw import trackers
 from mlhw.config import ExperimentConfig
-from mlhw.errors import CLAIM_FAILS, FAILED, FINISHED, Interrupted, MlhwError, UsageError, reason_of
+from mlhw.errors import (
+    CLAIM_FAILS,
+    FAILED,
+    FINISHED,
+    Interrupted,
+    MlhwError,
+    UsageError,
+    reason_of,
+    worst,
+)
 from mlhw.experiments import Experiment
+from mlhw.files import write_whole
 from mlhw.interrupts import Interrupts
 from mlhw.result import Result
-from mlhw.runs import FolderRecorder, check_name, write_whole
-from mlhw.screen import Screen, print_nowhere
+from mlhw.runs import FolderRecorder, check_name
+from mlhw.screen import Screen
 from mlhw.texts import claim_lines, printable
 
 
@@ -52,10 +63,18 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
     UsageError
         What was asked for cannot be done; no run folder was made.
     """
+    return execute_to(name, module, config, options)[0]
+
+
+def execute_to(
+    name: str, module: Experiment, config: ExperimentConfig, options: RunOptions
+) -> tuple[int, Path | None]:
+    """``execute``, with the folder of the run beside the exit code; None if it came to none."""
     check_name(options.name)
     trackers.check_installed(options.tensorboard, options.mlflow)
     screen = Screen(quiet=options.quiet, verbose=options.verbose)
-    with Interrupts() as interrupts:
+    # A signal is let through while the experiment works, and waits while its end is recorded.
+    with Interrupts() as interrupts, interrupts.hold():
         recorder = FolderRecorder(
             name,
             config,
@@ -71,32 +90,29 @@ def execute(name: str, module: Experiment, config: ExperimentConfig, options: Ru
         status, exit_code = "finished", FINISHED
         lines: tuple[str, ...] = ()
         try:
-            try:
+            with interrupts.released():
                 result = module.run(config, recorder)
                 write_result(result, recorder, module, options)
-                if options.check and result.fails:
-                    exit_code = CLAIM_FAILS
-            finally:
-                screen.close()
-        except Exception as error:
+                recorder.close_tables()
+            if options.check and result.fails:
+                exit_code = CLAIM_FAILS
+        except (Exception, Interrupted) as error:
             if isinstance(error, UsageError) and recorder.folder is None:
                 recorder.close()
                 raise
-            status, exit_code, lines = _failure(error, recorder)
-        with interrupts.hold():
-            _finish(recorder, screen, status, exit_code, lines)
-            for tracker in recorder.trackers:
-                tracker.finish(result, status)
-            try:
-                if options.json:
-                    print_json(name, result, recorder.folder, status, exit_code, lines)
-                elif result is not None and status == "finished":
-                    print_answers(result, recorder.folder)
-            except BrokenPipeError:
-                print_nowhere()  # the exit code still says how it went
-            # Whatever came while this was written: the run has ended.
-            interrupts.pending = None
-    return exit_code
+            status, exit_code, lines = failure(error, recorder)
+        finally:
+            screen.close()
+        exit_code = _finish(recorder, screen, status, exit_code, lines)
+        for tracker in recorder.trackers:
+            tracker.finish(result, status)
+        if options.json:
+            print_json(name, result, recorder.folder, status, exit_code, lines)
+        elif result is not None and status == "finished":
+            print_answers(result, recorder.folder)
+        # Whatever came while this was written: the run has ended.
+        interrupts.pending = None
+    return exit_code, recorder.folder
 
 
 def _trackers(recorder: FolderRecorder, options: RunOptions) -> list[trackers.Careful]:
@@ -151,7 +167,9 @@ def write_result(
     )
 
 
-def _failure(error: Exception, recorder: FolderRecorder) -> tuple[str, int, tuple[str, ...]]:
+def failure(
+    error: Exception | Interrupted, recorder: FolderRecorder
+) -> tuple[str, int, tuple[str, ...]]:
     """Status, exit code and lines for an error that ended the run."""
     if isinstance(error, Interrupted):
         return "interrupted", error.exit_code, error.lines
@@ -163,9 +181,11 @@ def _failure(error: Exception, recorder: FolderRecorder) -> tuple[str, int, tupl
         return "failed", FAILED, ("out of memory; use less data or fewer values at once",)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return "failed", FAILED, (f"{place}{reason_of(error)}",)
+        return "failed", FAILED, (" ".join(f"{place}{reason_of(error)}".split()),)
     where = traceback.extract_tb(error.__traceback__)[-1]
-    line = f"internal error: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+    # An error's text may have many lines; they are in the log.
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    line = f"internal error: {said} ({Path(where.filename).name}:{where.lineno})"
     if recorder.folder is not None:
         line += f"; traceback in {recorder.folder / 'log.txt'}"
     return "failed", FAILED, (line,)
@@ -173,17 +193,31 @@ def _failure(error: Exception, recorder: FolderRecorder) -> tuple[str, int, tupl
 
 def _finish(
     recorder: FolderRecorder, screen: Screen, status: str, exit_code: int, lines: tuple[str, ...]
-) -> None:
+) -> int:
+    """Say and record how the run ended; the exit code, another one if it cannot be recorded."""
     for line in lines:
         screen.error(line)
     if status == "interrupted" and recorder.folder is not None:
         screen.error(f"finished rows are kept in {recorder.folder}")
+    for line in lines:
+        recorder.log_traceback(f"error: {line}")
     try:
-        for line in lines:
-            recorder.log_traceback(f"error: {line}")
         recorder.finish(status, exit_code, "; ".join(lines) or None)
     except OSError as error:
-        screen.error(f"the end of the run could not be recorded: {error}")
+        if not is_said(error, lines):
+            screen.error(not_recorded(error))
+        return worst([exit_code, FAILED])
+    return exit_code
+
+
+def is_said(error: Exception, lines: Sequence[str]) -> bool:
+    """Whether a line gives this reason already: a full disk keeps more than one file from being written."""
+    return isinstance(error, OSError) and any(line.endswith(reason_of(error)) for line in lines)
+
+
+def not_recorded(error: OSError) -> str:
+    """The line for a ``run.json`` that cannot be written in the end."""
+    return f"{error.filename}: the end of the run could not be recorded: {reason_of(error)}"
 
 
 # ------------------------------------------------------------------------------------- stdout

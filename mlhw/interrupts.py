@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM: stop within half a second, but never in the middle of a write.
+"""Ctrl-C, SIGTERM and SIGHUP: stop within half a second, but never in the middle of a write.
 
 A signal raises ``Interrupted`` in the main thread at once. Inside ``hold()`` it waits for the end of
-the block. A second signal ends the process on the spot.
+the block. A second signal ends the process on the spot; a second SIGHUP does not, since a terminal
+that is closed often sends more than one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 from mlhw.errors import Interrupted
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGHUP.
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class Interrupts:
@@ -31,8 +33,11 @@ class Interrupts:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
-        for signum in _SIGNALS:
+        for signum in (signal.SIGINT, signal.SIGTERM):
             self._before[signum] = signal.signal(signum, self._handle)
+        # nohup has it ignored.
+        if _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN:
+            self._before[_HANGUP] = signal.signal(_HANGUP, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,6 +46,8 @@ class Interrupts:
 
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
         if self._signalled:
+            if signum == _HANGUP:
+                return
             os._exit(128 + signum)
         self._signalled = True
         self.pending = signum
@@ -63,3 +70,13 @@ class Interrupts:
             self._held -= 1
         if not self._held:
             self.raise_pending()
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Inside ``hold``, a block that a signal ends at once, one that has been waiting too."""
+        held, self._held = self._held, 0
+        try:
+            self.raise_pending()
+            yield
+        finally:
+            self._held = held

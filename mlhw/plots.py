@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlhw.files import write_whole
 from mlhw.result import Plot
-from mlhw.runs import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

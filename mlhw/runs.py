@@ -1,4 +1,4 @@
-"""The run folder: exclusive creation, status, whole files, flushed tables, the log."""
+"""The run folder: exclusive creation, status, flushed tables, the log."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from mlhw import config as configuration
 from mlhw import provenance
 from mlhw.config import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError, reason_of
+from mlhw.files import naming, overwrite
+from mlhw.files import write_whole as write_whole
 from mlhw.interrupts import Interrupts
 from mlhw.result import Recorder, Table
 from mlhw.screen import Screen
@@ -74,27 +76,6 @@ def point_latest(folder: Path) -> None:
             os.replace(temporary, folder.parent / "latest")
         except OSError:
             temporary.unlink()
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power failure."""
-    data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def cell(value: Any) -> Any:
@@ -229,9 +210,9 @@ class FolderRecorder(Recorder):
                 ]
                 self._seconds_before = seconds if isinstance(seconds, (int, float)) else 0.0
             else:
+                self._record = {"experiment": self.experiment}
                 self._folder = create_folder(self._runs_dir, self.experiment, self._name)
                 self._log_file = self._open_log(self._folder)
-                self._record = {"experiment": self.experiment}
             self._record |= {"status": "running", "exit_code": None, "reason": None}
             if self._resume is None:
                 self._record["command"] = shlex.join(self.command)
@@ -280,7 +261,7 @@ class FolderRecorder(Recorder):
             csv.writer(text, lineterminator="\n").writerows(
                 [cell(value) for value in row] for row in rows
             )
-            with self.interrupts.hold():
+            with self.interrupts.hold(), naming(path):
                 file.write(text.getvalue())
                 file.flush()
             for tracker in self.trackers:
@@ -306,12 +287,28 @@ class FolderRecorder(Recorder):
         return {key: self._record[key] for key in kept if self._record.get(key) is not None}
 
     def log_traceback(self, text: str) -> None:
-        """A traceback goes to the log file alone."""
-        self._write_log(text.rstrip("\n"))
+        """A traceback goes to the log file alone; if that cannot be written, nowhere."""
+        with contextlib.suppress(OSError):
+            self._write_log(text.rstrip("\n"))
+
+    def close_tables(self) -> None:
+        """The last moment at which a table can turn out not to be on the disk: an OSError says so."""
+        for file in self._files:
+            if file is not self._log_file:
+                with naming(file.name):
+                    file.close()
 
     def finish(self, status: str, exit_code: int, reason: str | None) -> None:
-        """Close the files and record how the run ended."""
-        self.close()
+        """Record how the run ended and close the files, also where the record cannot be written.
+
+        The lock goes last: nobody finds a run that is recorded as running and that nobody works on.
+        """
+        try:
+            self._record_end(status, exit_code, reason)
+        finally:
+            self.close()
+
+    def _record_end(self, status: str, exit_code: int, reason: str | None) -> None:
         if self._folder is None:
             return
         ended = time.time()
@@ -322,12 +319,18 @@ class FolderRecorder(Recorder):
             ended=_timestamp(ended),
             seconds=round(self._seconds_before + ended - self._started, 3),
         )
-        self._write_record()
+        try:
+            self._write_record()
+        except OSError:
+            if not overwrite(self._folder / "run.json", self._record_text()):
+                raise
 
     def close(self) -> None:
         """Close the files, and with them give up the lock on the folder."""
         for file in self._files:
-            file.close()
+            # One whose last rows could not be written tries again and fails again.
+            with contextlib.suppress(OSError):
+                file.close()
 
     def _open(self, path: Path) -> IO[str]:
         file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 - kept open
@@ -347,13 +350,16 @@ class FolderRecorder(Recorder):
 
     def _write_log(self, line: str) -> None:
         if self._log_file is not None:
-            with self.interrupts.hold():
+            with self.interrupts.hold(), naming(self._log_file.name):
                 self._log_file.write(line + "\n")
                 self._log_file.flush()
 
     def _write_record(self) -> None:
         assert self._folder is not None
-        write_whole(self._folder / "run.json", json.dumps(self._record, indent=2) + "\n")
+        write_whole(self._folder / "run.json", self._record_text())
+
+    def _record_text(self) -> str:
+        return json.dumps(self._record, indent=2) + "\n"
 
 
 def _timestamp(seconds: float) -> str:

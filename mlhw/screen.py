@@ -88,12 +88,6 @@ class Screen:
             self._pipe = None  # nobody reads any more
 
 
-def print_nowhere() -> None:
-    """The reader of stdout has gone (``mlhw ... | head``): what else is printed goes nowhere."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def on_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 

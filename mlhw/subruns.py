@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhw.errors import FAILED, Interrupted
+from mlhw.interrupts import Interrupts
 from mlhw.result import Claim, tally
 from mlhw.screen import PROGRESS_PIPE, Screen
 
@@ -60,11 +61,16 @@ class Answer:
 
 
 def run_one(
-    name: str, arguments: Sequence[str], screen: Screen, title: str | None = None
+    name: str,
+    arguments: Sequence[str],
+    screen: Screen,
+    interrupts: Interrupts,
+    title: str | None = None,
 ) -> tuple[Answer, Interrupted | None]:
     """Run one experiment; a signal is passed on to it, waited for, and returned.
 
-    ``title`` stands before each of its progress bars.
+    Called inside ``interrupts.hold()``: a signal comes through only while the process works, so none is
+    lost sight of and no answer is. ``title`` stands before each of its progress bars.
     """
     command = [sys.executable, "-m", "mlhw", name, "--json", *arguments]
     title = title or name
@@ -79,6 +85,9 @@ def run_one(
             pass_fds=(theirs,),
             env={**os.environ, PROGRESS_PIPE: str(theirs)},
         )
+    except OSError:
+        os.close(pipe)
+        raise
     finally:
         os.close(theirs)
     screen.progress(0, None, title)
@@ -91,7 +100,8 @@ def run_one(
     interrupted: Interrupted | None = None
     while True:
         try:
-            process.wait()
+            with interrupts.released():
+                process.wait()
             break
         except Interrupted as error:
             interrupted = error

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlhw.errors import ConfigError, Interrupted
+from mlhw.errors import ConfigError
 from mlhw.result import Result, Table
 
 STEPS = ("iteration", "epoch")
@@ -90,8 +90,6 @@ class Careful:
     def _guard(self) -> Iterator[None]:
         try:
             yield
-        except Interrupted:
-            raise
         except Exception as error:
             # Whatever a tracker's library raises: the run is worth more than its record there.
             self._tracker = None

@@ -8,13 +8,16 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from mlhw.errors import worst
+from mlhw.cli import main
+from mlhw.errors import Interrupted, worst
+from mlhw.interrupts import Interrupts
 from mlhw.junit import junit_xml
 from mlhw.screen import Screen
 from mlhw.subruns import Answer, run_one
@@ -40,6 +43,7 @@ CLAIM = {
         ([2, 1, 3], 1),
         ([1, 143], 143),
         ([143, 130], 130),
+        ([1, 129], 129),
         ([], 0),
         ([77, 3], 77),
     ],
@@ -173,7 +177,9 @@ def test_a_process_that_dies_is_an_error_of_its_experiment_alone(
     program.write_text("#!/bin/sh\nkill -9 $$\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
-    answer, interrupted = run_one("lr-sweep", [], Screen())
+    interrupts = Interrupts()
+    with interrupts.hold():
+        answer, interrupted = run_one("lr-sweep", [], Screen(), interrupts)
     assert interrupted is None
     assert answer.exit_code == 1
     assert answer.found["error"] == ["the process was ended by SIGKILL"]
@@ -299,3 +305,57 @@ def test_a_reader_who_leaves_costs_no_experiment_and_no_report(tmp_path: Path, g
     assert "2/2" not in found.stdout
     assert len(list(tmp_path.glob("runs/2*"))) == 3
     assert "no rate below 2/L ever rises" in (folder / "report.html").read_text()
+
+
+def test_a_signal_while_the_folder_is_made_ends_a_run_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def signalled() -> dict[str, str]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {}
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mlhw.provenance.environment", signalled)
+    assert main(["all", "--json"]) == 143
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["status"], printed["summary"]["runs"]) == ("interrupted", [])
+    (record,) = tmp_path.glob("runs/2*/run.json")
+    assert json.loads(record.read_text())["status"] == "interrupted"
+
+
+def sleeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """An experiment's process that sleeps and then answers."""
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\nsleep {seconds}\necho \'{{"status": "finished"}}\'\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+
+def test_a_signal_while_a_process_starts_is_passed_on_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeper(tmp_path, monkeypatch, 60)
+    start = threading.Thread.start
+
+    def signalled(thread: threading.Thread) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", signalled)
+    before = time.monotonic()
+    with Interrupts() as interrupts, interrupts.hold():
+        answer, interrupted = run_one("lr-sweep", [], Screen(), interrupts)
+    assert interrupted is not None
+    assert answer.errors == ["the process was ended by SIGTERM"]
+    assert time.monotonic() - before < 30
+
+
+def test_a_signal_while_an_answer_is_gathered_does_not_cost_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeper(tmp_path, monkeypatch, 0)
+    monkeypatch.setattr(Screen, "close", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    found = []
+    with pytest.raises(Interrupted), Interrupts() as interrupts, interrupts.hold():
+        found.append(run_one("lr-sweep", [], Screen(), interrupts)[0])
+    assert found[0].status == "finished"

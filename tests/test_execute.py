@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import mlhw
-from mlhw import execute
+from mlhw import streams
 from mlhw.cli import main
 from mlhw.experiments import EXPERIMENTS
 
@@ -50,6 +52,8 @@ def run(config, recorder):
         raise RunError("step 3: the loss is NaN; try a smaller rate")
     if config.trouble == "bug":
         return 1 / 0
+    if config.trouble == "long words":
+        raise ValueError("shapes differ:\\n  (2, 3)\\n\\n  (4,)")
     if config.trouble == "memory":
         raise MemoryError
     if config.trouble == "disk":
@@ -177,6 +181,10 @@ def test_a_data_error_before_work_exits_2_and_leaves_no_folder(
         ("nan", "step 3: the loss is NaN; try a smaller rate"),
         ("memory", "out of memory"),
         ("disk", "throws.csv: no space left on device"),
+        (
+            "long words",
+            "internal error: ValueError: shapes differ: (2, 3) (4,) (dice.py:",
+        ),
         ("bug", "internal error: ZeroDivisionError: division by zero (dice.py:"),
     ],
 )
@@ -196,7 +204,7 @@ def test_a_run_that_fails_exits_1_with_its_reason_recorded_and_its_rows_kept(
     assert len((folder / "throws.csv").read_text().splitlines()) == 6
     assert not (folder / "result.json").exists()
     assert ("Traceback" in (folder / "log.txt").read_text()) == (
-        trouble in ("bug", "memory", "disk")
+        trouble in ("bug", "memory", "disk", "long words")
     )
 
 
@@ -214,9 +222,6 @@ def test_a_figure_that_fails_costs_no_number(
 def test_an_interrupt_in_the_middle_keeps_the_rows_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import os
-    import signal
-
     def interrupted(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -231,6 +236,18 @@ def test_an_interrupt_in_the_middle_keeps_the_rows_and_says_so(
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_a_signal_while_a_failure_is_recorded_leaves_it_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def signalled() -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return ""
+
+    monkeypatch.setattr("traceback.format_exc", signalled)
+    assert main(["dice", "--trouble", "bug"]) == 1
+    assert json.loads((only_run() / "run.json").read_text())["status"] == "failed"
+
+
 def test_the_folder_of_a_run_is_named_and_rejected_names_are_explained(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -241,15 +258,14 @@ def test_the_folder_of_a_run_is_named_and_rejected_names_are_explained(
 
 @pytest.mark.parametrize("option", ["--quiet", "--json"])
 def test_a_reader_who_leaves_changes_no_exit_code(
-    option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``mlhw dice | head -1`` ends the pipe before everything is printed."""
-
-    def gone(*_: object) -> None:
-        raise BrokenPipeError
-
-    monkeypatch.setattr(execute, "print_answers", gone)
-    monkeypatch.setattr(execute, "print_json", gone)
-    assert main(["dice", "--trouble", "loaded", option]) == 3
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open(theirs, "w") as pipe, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", streams.guarded(pipe))
+        assert main(["dice", "--trouble", "loaded", option]) == 3
+        assert streams.lost() is None
     (record,) = Path("runs").glob("2*/run.json")
     assert json.loads(record.read_text())["status"] == "finished"

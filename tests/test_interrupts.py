@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment: within half a second, rows kept, the status true."""
+"""Ctrl-C, SIGTERM and SIGHUP at any moment: within half a second, rows kept, the status true."""
 
 from __future__ import annotations
 
@@ -32,6 +32,47 @@ def test_a_signal_inside_hold_waits_for_the_end_of_the_block() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_released_lets_through_what_has_been_waiting() -> None:
+    done = []
+    with Interrupts() as interrupts, interrupts.hold():
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append("held")
+        with pytest.raises(Interrupted), interrupts.released():
+            done.append("not reached")
+    assert done == ["held"]
+
+
+def test_no_decoder_and_no_reader_of_weights_takes_a_signal_for_a_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    import torch
+    from PIL import Image
+
+    from mlhw.vision import images, weights
+    from mlhw.vision.checkpoints import Checkpoints
+
+    picture = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(picture, "png")
+    torch.save({"w": torch.zeros(1)}, tmp_path / "w.pt")
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(lambda: {"format": 1}, 1, None)
+
+    def signalled(*_: object, **__: object) -> None:
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr(Image, "open", signalled)
+    monkeypatch.setattr(torch, "load", signalled)
+    for read in (
+        lambda: images.decode(picture.getvalue()),
+        lambda: weights._read_pickled(tmp_path / "w.pt"),
+        lambda: checkpoints.load_last(print),
+    ):
+        with pytest.raises(Interrupted):
+            read()
+
+
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [PROGRAM, *arguments],
@@ -61,7 +102,7 @@ LONG = {
 }
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("name", LONG)
 def test_a_long_run_stops_at_once_keeps_its_rows_and_says_how_it_ended(
     tmp_path: Path, name: str, signum: signal.Signals
@@ -80,6 +121,33 @@ def test_a_long_run_stops_at_once_keeps_its_rows_and_says_how_it_ended(
     assert len({len(row) for row in rows}) == 1, "a torn row"
     assert len(rows) > 200
     assert out == b""
+
+
+def test_a_terminal_that_is_closed_says_so_more_than_once(tmp_path: Path) -> None:
+    process = start(tmp_path, "lr-sweep", *LONG["lr-sweep"])
+    folder = wait_for_rows(tmp_path, 200)
+    for _ in range(5):
+        process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=30)
+    assert process.returncode == 129
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+
+
+def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
+    run = "lr-sweep -q --no-plots --no-check --max-iterations 100000 --tolerance 0 --etas 0.1"
+    script = f"trap '' HUP; exec '{PROGRAM}' {run}"
+    process = subprocess.Popen(
+        ["sh", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "MLHW_RUNS_DIR": "runs"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    folder = wait_for_rows(tmp_path, 200)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"
 
 
 def test_a_signal_while_the_data_is_still_read_leaves_no_folder(tmp_path: Path) -> None:
