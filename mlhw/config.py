@@ -180,7 +180,11 @@ def leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Lea
 def comma_list(value: Any) -> Any:
     """``a,b`` as given on the command line, to the list that a file would hold; a list as it is."""
     if isinstance(value, str):
-        return [yaml12.parse_scalar(part.strip()) for part in value.split(",")]
+        return (
+            [yaml12.parse_scalar(part.strip()) for part in value.split(",")]
+            if value.strip()
+            else []
+        )
     return value
 
 
@@ -218,6 +222,10 @@ class Layers:
         self.errors: list[str] = []
 
     def add_file(self, path: str) -> None:
+        if not path:
+            raise ConfigError(
+                "--config: is empty; give a file, or the name of one that comes with mlhw"
+            )
         path = shipped(path) or path
         values, lines = read_file(path)
         folder = os.path.dirname(os.path.abspath(path))
@@ -292,20 +300,22 @@ def resolve(layers: Layers) -> Any:
     """
     errors = list(layers.errors)
     layers.expand_texts()
-    _absolute_paths(layers)
+    errors += _absolute_paths(layers)
     try:
         config = layers.model.model_validate(layers.values)
     except pydantic.ValidationError as error:
-        from mlhw.config_errors import error_line
+        from mlhw.config_errors import error_lines
 
-        errors += [error_line(layers, e) for e in error.errors(include_url=False)]
+        errors += error_lines(layers, error.errors(include_url=False))
     else:
         if not errors:
             return config
     raise ConfigError(*dict.fromkeys(errors))
 
 
-def _absolute_paths(layers: Layers) -> None:
+def _absolute_paths(layers: Layers) -> list[str]:
+    """Make the paths that were given absolute; a line for each that cannot be one."""
+    errors = []
     for leaf in leaves(layers.model):
         mark = leaf.marked(InputFile)
         if mark is None:
@@ -316,15 +326,26 @@ def _absolute_paths(layers: Layers) -> None:
             section = section.get(key) if isinstance(section, dict) else None
         value = section.get(leaf.path[-1]) if isinstance(section, dict) else None
         source = layers.source(leaf.path)
-        if source is None:
+        if source is None or not isinstance(value, (str, list)):
             continue
-        if isinstance(value, str):
-            section[leaf.path[-1]] = _absolute(value, mark, source.folder)
-        elif isinstance(value, list):
-            section[leaf.path[-1]] = [
-                _absolute(item, mark, source.folder) if isinstance(item, str) else item
-                for item in value
-            ]
+        items = value if isinstance(value, list) else [value]
+        for number, item in enumerate(items):
+            if isinstance(item, str) and (not item.strip() or "\0" in item):
+                where: Path = (*leaf.path, number) if isinstance(value, list) else leaf.path
+                errors.append(_no_path(layers, where, item))
+        absolute = [
+            _absolute(item, mark, source.folder) if isinstance(item, str) else item
+            for item in items
+        ]
+        section[leaf.path[-1]] = absolute if isinstance(value, list) else absolute[0]
+    return errors
+
+
+def _no_path(layers: Layers, where: Path, text: str) -> str:
+    from mlhw.config_errors import placed
+
+    wrong = "a path cannot hold a NUL character" if "\0" in text else "is empty; give a path"
+    return placed(layers, where, wrong)
 
 
 def _absolute(value: str, mark: InputFile, folder: str) -> str:
@@ -360,13 +381,21 @@ def from_keywords(model: type[Model], keywords: Mapping[str, Any]) -> Model:
     """A configuration from Python keyword arguments named like the keys."""
     layers = Layers(model)
     for key, value in keywords.items():
-        plain = value.tolist() if hasattr(value, "tolist") else value
-        plain = list(plain) if isinstance(plain, tuple) else plain
-        plain = os.fspath(plain) if isinstance(plain, os.PathLike) else plain
-        layers.add_option(key, (key,), plain)
+        layers.add_option(key, (key,), _plain(value))
     config = resolve(layers)
     assert isinstance(config, model)
     return config
+
+
+def _plain(value: Any) -> Any:
+    """What a YAML file would hold for a value of Python's: arrays and tuples as lists, paths as texts."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # an array, or a scalar of NumPy's
+        value = value.tolist()
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def as_yaml(config: BaseModel) -> str:

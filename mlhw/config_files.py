@@ -38,6 +38,8 @@ def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.Path, int]]:
         raise ConfigError(f"{path}: no such file{near_file(path)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from None
+    except ValueError:
+        raise ConfigError(f"{path}: a path cannot hold a NUL character") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from None
     value, lines = yaml12.load(text, path)

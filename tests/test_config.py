@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import string
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mlhw import config as configuration
 from mlhw import config_files, yaml12
@@ -21,6 +22,10 @@ from mlhw.options import option_name
 from .conftest import ROOT
 
 
+def rows_of(value: Any) -> Any:
+    return [row.split(",") for row in value.split(";")] if isinstance(value, str) else value
+
+
 class Optim(Section):
     lr: Annotated[float, Field(gt=0)] = 0.1
     name: str = "sgd"
@@ -29,7 +34,13 @@ class Optim(Section):
 class Config(ExperimentConfig):
     max_iterations: Annotated[int, Field(ge=1)] = 500
     flag: bool = False
+    size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    some: Annotated[list[int | float | str] | None, BeforeValidator(configuration.comma_list)] = (
+        None
+    )
+    rows: Annotated[list[list[float]], BeforeValidator(rows_of)] = []
     file: Annotated[str | None, InputFile()] = None
+    files: Annotated[list[str], InputFile()] = []
     optim: Optim = Optim()
 
 
@@ -80,15 +91,26 @@ def test_all_errors_come_at_once_each_in_one_line(tmp_path: Path) -> None:
         ("optim.lr=true", "--set optim.lr: must be a number (got true)"),
         ("optim.lr=.nan", "--set optim.lr: must be finite (got nan)"),
         ("optim.lr=.inf", "--set optim.lr: must be finite (got inf)"),
-        ("optim.lr='1'", "--set optim.lr: must be a number (got 1)"),
+        ("optim.lr='1'", '--set optim.lr: must be a number (got the text "1")'),
         ("optim=3", "--set optim: must be keys and values (got 3)"),
         ("optim.lr.deep=3", "--set optim.lr: must be a number"),
         ("optim.name=[1]", "--set optim.name: must be text"),
         ("seed=99999999999999999999", "--set seed: must be less than"),
+        (f"seed={'9' * 5000}", "--set seed: must be a whole number (got inf); numbers beyond 1.8e"),
+        ("size=x", "--set size: must be a whole number or auto (got x)"),
+        ("size=0", "--set size: must be at least 1 (got 0)"),
+        ("some=[1, true]", "--set some[1]: must be a number or text (got true)"),
+        ("some=[[]]", "--set some[0]: must be a number or text (got [])"),
+        ("file=''", "--set file: is empty; give a path"),
+        ('file="a\\0b"', "--set file: a path cannot hold a NUL character"),
+        ('files=[a, ""]', "--set files[1]: is empty; give a path"),
         ("nonsense", "--set nonsense: must be KEY=VALUE"),
         ("=3", "--set =3: must be KEY=VALUE"),
         ("optim.lr=[1", "--set optim.lr:1: not valid YAML"),
-        ("zzz=1", "--set: unknown key 'zzz' (known: seed, max_iterations, flag, file, optim)"),
+        (
+            "zzz=1",
+            "--set: unknown key 'zzz' (known: seed, max_iterations, flag, size, some, rows, ",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_set_is_said_in_one_line(item: str, line: str) -> None:
@@ -100,6 +122,39 @@ def test_what_is_wrong_with_a_set_is_said_in_one_line(item: str, line: str) -> N
 def test_an_error_of_an_option_names_the_option() -> None:
     options = {"--max-iterations": (("max_iterations",), 0)}
     assert errors(options=options) == ["--max-iterations: must be at least 1 (got 0)"]
+
+
+def test_an_item_of_a_list_given_as_a_text_is_named_by_its_place() -> None:
+    options = {"--rows": (("rows",), "a,b;c,d")}
+    assert errors(options=options) == [
+        f"--rows[{i}][{j}]: must be a number (got {text})"
+        for i, j, text in ((0, 0, "a"), (0, 1, "b"), (1, 0, "c"), (1, 1, "d"))
+    ]
+    assert errors(options={"--some": (("some",), "1,true")}) == [
+        "--some[1]: must be a number or text (got true)"
+    ]
+
+
+def test_a_configuration_file_without_a_name_is_said_in_words() -> None:
+    assert errors(file="") == [
+        "--config: is empty; give a file, or the name of one that comes with mlhw"
+    ]
+    assert errors(file="a\0b.yaml") == ["a\0b.yaml: a path cannot hold a NUL character"]
+
+
+def test_pythons_own_values_are_taken_at_any_depth(tmp_path: Path) -> None:
+    keywords = {
+        "max_iterations": np.int64(3),
+        "some": (np.float32(0.5), "a"),
+        "rows": np.eye(2),
+        "file": tmp_path / "x.csv",
+        "files": [tmp_path / "a", "/b"],
+        "optim": {"lr": np.float64(2), "name": "b"},
+    }
+    found = configuration.from_keywords(Config, keywords)
+    assert (found.max_iterations, found.some, found.rows) == (3, [0.5, "a"], [[1, 0], [0, 1]])
+    assert (found.file, found.files) == (str(tmp_path / "x.csv"), [str(tmp_path / "a"), "/b"])
+    assert (found.optim.lr, found.optim.name) == (2, "b")
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
