@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from mlhw import plots, points
 from mlhw.config import ExperimentConfig, Option, comma_list
-from mlhw.errors import ConfigError
+from mlhw.errors import ConfigError, DataError
 from mlhw.etas import Etas
 from mlhw.maths import logistic
 from mlhw.maths.descent import start_weights
@@ -20,6 +20,10 @@ from mlhw.result import Formula, Recorder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+LARGEST = 1e100
+"""Features and start weights stay below it: squares and products of them are finite."""
 
 
 class SweepConfig(ExperimentConfig):
@@ -114,16 +118,26 @@ def load(config: SweepConfig) -> tuple[Problem, Points]:
     loaded = points.load_points(config.data)
     X, t, classes = points.two_classes(loaded)
     d = X.shape[1] - 1
+    for column, name in enumerate(loaded.features):
+        if not np.max(np.abs(X[:, column])) < LARGEST:
+            raise DataError(
+                f"{loaded.name}: the feature '{name}' is too large to work with (at most {LARGEST:g})"
+            )
     if config.w0 is not None and len(config.w0) != d + 1:
         raise ConfigError(
             f"w0: {d + 1} weights needed ({d} features and the bias), got {len(config.w0)}"
         )
+    if config.w0 is not None and max(map(abs, config.w0)) >= LARGEST:
+        raise ConfigError(f"w0: must be below {LARGEST:g} in size")
     scaling = None
     if config.standardize:
         mean, deviation = X[:, :-1].mean(axis=0), X[:, :-1].std(axis=0)
         if not (deviation > 0).all():
-            constant = loaded.features[int(np.argmin(deviation))]
-            raise ConfigError(f"standardize: the feature '{constant}' of {loaded.name} is constant")
+            column = int(np.argmin(deviation))
+            what = "constant" if np.ptp(X[:, column]) == 0 else "too small to be scaled"
+            raise ConfigError(
+                f"standardize: the feature '{loaded.features[column]}' of {loaded.name} is {what}"
+            )
         X[:, :-1] = (X[:, :-1] - mean) / deviation
         scaling = {"mean": mean.tolist(), "standard_deviation": deviation.tolist()}
     optimum = logistic.optimum(X, t)
@@ -193,7 +207,7 @@ def separators_figure(problem: Problem, weights: Mapping[str, np.ndarray]) -> Fi
             facecolor="none" if value else plots.GREY,
             edgecolor="black" if value else plots.GREY,
             linewidth=0.8,
-            label=f"class {label} (t = {value})",
+            label=plots.plain(f"class {label} (t = {value})"),
         )
     low, high = problem.X[:, :2].min(axis=0), problem.X[:, :2].max(axis=0)
     margin = 0.06 * (high - low) + 1e-12
@@ -203,7 +217,7 @@ def separators_figure(problem: Problem, weights: Mapping[str, np.ndarray]) -> Fi
         if line is not None:
             axes.plot(*line.T, color=plots.colour(i), linestyle=plots.dash(i), label=name)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    axes.set(xlabel=problem.features[0], ylabel=problem.features[1])
+    axes.set(xlabel=plots.plain(problem.features[0]), ylabel=plots.plain(problem.features[1]))
     plots.legend(axes, outside=True)
     return figure
 

@@ -78,25 +78,62 @@ def test_lr_sweep_fails_at_no_rates(data: Any, standardize: bool) -> None:
 @pytest.mark.parametrize("data", DATA, ids=str)
 @pytest.mark.parametrize("standardize", [False, True])
 def test_sgd_sweep_fails_at_no_rates(data: Any, standardize: bool) -> None:
-    """Few epochs and many, batches, one order and several.
-
-    The smallest rate stays below half of 2/max L_i: nearer to it stochastic descent really is the
-    slower one on iris in almost every order, and the claim says so.
-    """
+    """Few epochs and many, batches, one order and several, any rates."""
     rng = np.random.default_rng(2)
     about = limits(data, standardize)[0]
-    small = mlhw.sgd_sweep(data=data, standardize=standardize, etas=[about], epochs=1).summary
     for _ in range(20):
         large = about * np.exp(1.2 * rng.normal(size=2))
         keys = {
-            "etas": [*large.tolist(), small["sample_eta"] * float(rng.uniform(0.01, 0.5))],
-            "epochs": int(10 ** rng.uniform(0, 2.6)),
+            "etas": [*large.tolist(), about * float(10 ** rng.uniform(-3, 0))],
+            "epochs": int(10 ** rng.uniform(0, 2.8)),
             "repeats": int(rng.choice([1, 1, 5])),
             "batch_size": int(rng.choice([1, 1, 2, 20, 50])),
             "seed": int(rng.integers(1000)),
         }
         found = mlhw.sgd_sweep(data=data, standardize=standardize, **keys)
         assert failing(found) == [], keys
+
+
+IRIS = {"name": "iris", "classes": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"etas": [2, 1]},  # the spread of one is about twice that of the other
+        {"etas": [0.5, 0.25], "standardize": True},  # gradient descent arrives, the noise stays
+        {"etas": [0.5, 0.25], "standardize": True, "data": IRIS | {"features": [1]}},
+        {"etas": [0.2, 0.02], "data": IRIS},
+        {"etas": [0.05, 0.02], "data": {"name": "wine", "classes": [0, 1], "features": [0, 1]}},
+        {"w0": [1.75954, -1.51327, -10.8081], "epochs": 100},  # the optimum: nothing to gain
+        {"w0": [1e99, 1e99, 1e99], "epochs": 50},  # every update is lost in rounding
+    ],
+    ids=str,
+)
+def test_sgd_sweep_fails_at_no_seed(keys: dict[str, Any]) -> None:
+    for seed in range(12):
+        assert failing(mlhw.sgd_sweep(seed=seed, **keys)) == [], f"seed {seed}"
+
+
+def test_a_batch_of_all_data_is_gradient_descent_and_claims_nothing() -> None:
+    found = mlhw.sgd_sweep(batch_size=200, epochs=20)
+    assert {claim.verdict for claim in found.claims} == {"not applicable"}
+    against = found.summary["against_gd"]
+    np.testing.assert_allclose([r["sgd_nll"] for r in against], [r["gd_nll"] for r in against])
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"etas": [2, 1], "max_iterations": 4000},  # both end at the optimum, within rounding
+        {"etas": [2, 1, 0.5], "max_iterations": 3000},
+        {"etas": [1e308, 0.1]},  # gone after one step
+        {"etas": [2, 1], "w0": [1e99, -1e99, 1e99]},
+    ],
+    ids=str,
+)
+def test_lr_sweep_fails_at_no_end(keys: dict[str, Any]) -> None:
+    assert failing(mlhw.lr_sweep(standardize=True, tolerance=0, **keys)) == []
 
 
 def test_vanishing_fails_with_no_number_of_draws() -> None:

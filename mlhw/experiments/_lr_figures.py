@@ -13,7 +13,7 @@ from mlhw.sweeps import Problem, eta_label, separators_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mlhw.experiments.lr_sweep import Curve
+    from mlhw.experiments._lr_claims import Curve
 
 
 def figures(

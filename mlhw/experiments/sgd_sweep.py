@@ -237,9 +237,10 @@ def _other_orders(problem: Problem, config: Config, eta: float, passes: int) -> 
             passes,
             stream,
             batch_size=config.batch_size,
+            tolerance=config.tolerance or 0.0,
         ):
             diverged = block.stopped.get(0) == "diverged"
-            last = np.inf if diverged else float(block.nll[-1, 0])
+            last = np.inf if diverged else float(block.nll[block.count[0] - 1, 0])
         reached.append(last)
     return reached
 

@@ -75,6 +75,28 @@ def local_limits(X: np.ndarray, W: np.ndarray) -> np.ndarray:
     Returns (r,).
     """
     n, d = X.shape
+    size = min(n, d)
+    columns = max(1, 16 * _BLOCK // size**2)
+    largest = np.empty(W.shape[1])
+    kernel = X @ X.T if n < d else None
+    for start in range(0, W.shape[1], columns):
+        part = slice(start, start + columns)
+        if kernel is None:
+            matrices = _hessians(X, W[:, part])
+        else:
+            # With D the curvatures, XᵀDX and D^½XXᵀD^½ have the same eigenvalues but for zeros.
+            e = np.exp(-0.5 * np.abs(X @ W[:, part])).T
+            root = e / (1.0 + e**2)
+            matrices = root[:, :, None] * kernel * root[:, None, :]
+        largest[part] = np.linalg.eigvalsh(matrices)[:, -1] / n
+    with np.errstate(divide="ignore", over="ignore"):
+        limits: np.ndarray = np.where(largest > 0, 2.0 / largest, np.inf)
+    return limits
+
+
+def _hessians(X: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """n H(w) for each of the r columns of W: (r, d+1, d+1)."""
+    n, d = X.shape
     hessians = np.zeros((W.shape[1], d * d))
     rows = max(1, _BLOCK // max(d * d, W.shape[1]))
     for start in range(0, n, rows):
@@ -82,10 +104,7 @@ def local_limits(X: np.ndarray, W: np.ndarray) -> np.ndarray:
         e = np.exp(-np.abs(part @ W))
         products = (part[:, :, None] * part[:, None, :]).reshape(len(part), -1)
         hessians += (e / (1.0 + e) ** 2).T @ products
-    largest = np.linalg.eigvalsh(hessians.reshape(-1, d, d) / n)[:, -1]
-    with np.errstate(divide="ignore", over="ignore"):
-        limits: np.ndarray = np.where(largest > 0, 2.0 / largest, np.inf)
-    return limits
+    return hessians.reshape(-1, d, d)
 
 
 def local_limit(X: np.ndarray, w: np.ndarray) -> float:
@@ -164,7 +183,8 @@ def monotone_eta(X: np.ndarray) -> float:
     Below it a step of gradient descent lowers the NLL from wherever it starts (Nesterov,
     *Introductory Lectures on Convex Optimization*, section 1.2.3).
     """
-    return float(2.0 / (np.linalg.eigvalsh(X.T @ X)[-1] / (4 * len(X))))
+    gram = X.T @ X if len(X) > X.shape[1] else X @ X.T  # the same eigenvalues but for zeros
+    return float(2.0 / (np.linalg.eigvalsh(gram)[-1] / (4 * len(X))))
 
 
 @dataclass(frozen=True)
@@ -187,6 +207,8 @@ def optimum(X: np.ndarray, t: np.ndarray) -> Optimum | None:
     scale = np.max(np.abs(X), axis=0)
     scale[scale == 0] = 1.0
     Z = X / scale
+    if len(X) <= X.shape[1] and np.linalg.matrix_rank(Z) == len(X):
+        return None  # independent points: some weights give any margins at all
     v = np.zeros(X.shape[1])
     value = float(nll(Z, t, v))
     for _ in range(100):

@@ -241,6 +241,46 @@ def test_sgd_and_gd_are_compared_after_the_same_number_of_passes(
         assert row["faster"] == ("sgd" if row["sgd_nll"] < row["gd_nll"] else "gd")
 
 
+@pytest.mark.parametrize("name", ["lr-sweep", "sgd-sweep"])
+def test_names_with_dollar_signs_are_drawn_as_they_are(
+    mlhw: Mlhw, tmp_path: Path, name: str
+) -> None:
+    points = "a$_$,$\\frac$,label\n1,2,cheap\n2,3,$$\n1,1,cheap\n3,1,$$\n"
+    (tmp_path / "prices.csv").write_text(points)
+    _, folder = run(mlhw, tmp_path, name, "--data", str(tmp_path / "prices.csv"), "--etas", "0.1")
+    assert (folder / "plots" / "separators.png").stat().st_size > 10_000
+    assert "class $$ is t = 0" in (folder / "log.txt").read_text()
+    assert (folder / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["lr-sweep", "sgd-sweep"])
+def test_numbers_too_large_or_too_small_to_square_are_refused(
+    mlhw: Mlhw, tmp_path: Path, name: str
+) -> None:
+    for size, options, what in (
+        ("e200", (), "too large to work with"),
+        ("e-300", ("--standardize",), "too small to be scaled"),
+    ):
+        lines = [f"{x}{size},{x % 2},{x % 3 % 2}" for x in range(1, 9)]
+        (tmp_path / "p.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
+        found = mlhw(name, "--data", str(tmp_path / "p.csv"), *options)
+        assert found.returncode == 2
+        assert what in found.stderr
+        assert found.stderr.count("\n") == 1
+    found = mlhw(name, "--w0=1e300,0,0")
+    assert found.returncode == 2
+    assert "w0: must be below 1e+100 in size" in found.stderr
+
+
+def test_many_more_features_than_points_take_no_time(mlhw: Mlhw, tmp_path: Path) -> None:
+    """The matrices are as large as the smaller dimension; with the larger one it is minutes."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "wide.npz", X=rng.normal(size=(30, 4000)), y=np.arange(30) % 2)
+    options = ("--etas", "0.1,0.01", "--max-iterations", "20", "--no-plots")
+    printed, _ = run(mlhw, tmp_path, "lr-sweep", "--data", str(tmp_path / "wide.npz"), *options)
+    assert printed["summary"]["optimum"] is None
+
+
 def test_the_claims_of_sgd_sweep_hold_on_the_courses_data(
     mlhw: Mlhw, tmp_path: Path, course_points: Path
 ) -> None:

@@ -164,6 +164,29 @@ def test_local_limits_do_not_depend_on_how_the_work_is_cut(
     np.testing.assert_allclose(logistic.local_limits(X, W), whole, rtol=1e-13)
 
 
+def test_more_features_than_points_have_the_limits_of_the_whole_hessian() -> None:
+    rng = np.random.default_rng(5)
+    X = np.column_stack([rng.normal(size=(6, 40)), np.ones(6)])
+    W = rng.normal(size=(41, 7))
+    expected = [2 / np.linalg.eigvalsh(logistic.hessian(X, w))[-1] for w in W.T]
+    np.testing.assert_allclose(logistic.local_limits(X, W), expected, rtol=1e-12)
+    bound = np.linalg.norm(X, 2) ** 2 / (4 * len(X))
+    np.testing.assert_allclose(logistic.monotone_eta(X), 2 / bound, rtol=1e-12)
+
+
+def test_independent_points_are_separable_whatever_their_classes() -> None:
+    rng = np.random.default_rng(6)
+    X = np.column_stack([rng.normal(size=(6, 5)), np.ones(6)])
+    for labels in range(1, 63):
+        t = np.array([labels >> i & 1 for i in range(6)], float)
+        assert logistic.separable(X, t)
+        assert logistic.optimum(X, t) is None
+    # The same point in both classes: as many features as points, but not independent.
+    X[1] = X[0]
+    t = np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
+    assert (logistic.optimum(X, t) is None) == logistic.separable(X, t)
+
+
 def test_a_peak_of_the_curvature_that_no_grid_meets_is_found_by_halving() -> None:
     # One point, a segment a million long: the curvature is nowhere but within ±10 of its middle.
     X = np.array([[1.0, 0.0]])

@@ -28,7 +28,7 @@ def with_rates(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[pytest.M
 
 
 TAMPERINGS = {
-    "not-always-faster": with_rates(lambda rate: 0.02 * rate),
+    "not-always-faster": with_rates(lambda rate: 0.01 * rate),
     "keeps-fluctuating": with_rates(lambda rate: np.full_like(rate, rate.min())),
     "faster-at-smallest": with_rates(lambda rate: 1e-4 * rate),
 }
