@@ -315,6 +315,8 @@ def resolve(layers: Layers) -> Any:
 
 def _absolute_paths(layers: Layers) -> list[str]:
     """Make the paths that were given absolute; a line for each that cannot be one."""
+    from mlhw.config_errors import placed
+
     errors = []
     for leaf in leaves(layers.model):
         mark = leaf.marked(InputFile)
@@ -332,20 +334,18 @@ def _absolute_paths(layers: Layers) -> list[str]:
         for number, item in enumerate(items):
             if isinstance(item, str) and (not item.strip() or "\0" in item):
                 where: Path = (*leaf.path, number) if isinstance(value, list) else leaf.path
-                errors.append(_no_path(layers, where, item))
+                wrong = (
+                    "a path cannot hold a NUL character"
+                    if "\0" in item
+                    else "is empty; give a path"
+                )
+                errors.append(placed(layers, where, wrong))
         absolute = [
             _absolute(item, mark, source.folder) if isinstance(item, str) else item
             for item in items
         ]
         section[leaf.path[-1]] = absolute if isinstance(value, list) else absolute[0]
     return errors
-
-
-def _no_path(layers: Layers, where: Path, text: str) -> str:
-    from mlhw.config_errors import placed
-
-    wrong = "a path cannot hold a NUL character" if "\0" in text else "is empty; give a path"
-    return placed(layers, where, wrong)
 
 
 def _absolute(value: str, mark: InputFile, folder: str) -> str:
