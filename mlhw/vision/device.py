@@ -42,12 +42,13 @@ def find_device(name: str) -> torch.device:
 
     Raises ConfigError for a device that is not there: never a silent run on the CPU.
     """
-    kind, _, index = name.partition(":")
+    kind, colon, index = name.partition(":")
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdecimal())):
+    numbered = kind == "cuda" and index.isascii() and index.isdecimal()
+    if kind not in ("cpu", "cuda", "mps") or (colon and not numbered):
         raise ConfigError(f"--device: must be auto, cpu, cuda, cuda:N or mps (got {name})")
     if kind == "cuda":
         if not torch.cuda.is_available():

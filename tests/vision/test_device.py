@@ -26,7 +26,20 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA dev
 
 
 @pytest.mark.parametrize(
-    "name", ["gpu", "cuda:x", "cuda:-1", "cpu:0", "mps:1", "", "CPU", "cuda:1:2"]
+    "name",
+    [
+        "gpu",
+        "cuda:x",
+        "cuda:-1",
+        "cpu:",
+        "cuda:",
+        "cuda:\u0663",
+        "cpu:0",
+        "mps:1",
+        "",
+        "CPU",
+        "cuda:1:2",
+    ],
 )
 def test_a_name_that_is_no_device_is_an_error(name: str) -> None:
     with pytest.raises(ConfigError, match="--device: must be auto, cpu, cuda, cuda:N or mps"):
