@@ -22,6 +22,7 @@ from mlhw.command_options import RunsDir, complete_run
 from mlhw.errors import FAILED, FINISHED, ConfigError, DataError
 from mlhw.history import locate
 from mlhw.screen import Screen
+from mlhw.texts import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,6 +83,9 @@ def predict_command(
             screen.warn(f"{path}: {reason}")
     writers = {"table": as_table, "csv": as_csv, "json": as_json_text}
     print(writers["json" if as_json else format](found, unreadable), end="")
+    if not found:
+        files = "the file" if len(paths) == 1 else f"none of the {len(paths)} files"
+        screen.error(f"{files} {'cannot' if len(paths) == 1 else 'can'} be read as an image")
     return FINISHED if found else FAILED
 
 
@@ -216,13 +220,18 @@ def as_table(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
     """Aligned columns: file, class, probability, the next most probable classes."""
     if not found:
         return ""
-    width = max(len(p.path) for p in found)
-    name = max(len(p.top[0][0]) for p in found)
-    lines = []
+    rows = []
     for p in found:
-        rest = ", ".join(f"{label} {share:.3f}" for label, share in p.top[1:])
-        lines.append(f"{p.path:<{width}}  {p.top[0][0]:<{name}}  {p.top[0][1]:.3f}  ({rest})\n")
-    return "".join(lines)
+        (best, probability), *others = p.top
+        rest = ", ".join(f"{label} {share:.3f}" for label, share in others)
+        words = (printable(word).replace("\n", " ") for word in (p.path, best, rest))
+        rows.append((f"{probability:.3f}", *words))
+    width = max(len(path) for _, path, _, _ in rows)
+    name = max(len(best) for _, _, best, _ in rows)
+    return "".join(
+        f"{path:<{width}}  {best:<{name}}  {probability}  ({rest})\n"
+        for probability, path, best, rest in rows
+    )
 
 
 def as_csv(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mlhw.cli import main
 from mlhw.vision.datasets import load_images
+from mlhw.vision.predict import Prediction, as_table
 
 OPTIONS = ["--val", "0.3", "--test", "0.3", "--image-size", "32", "--threads", "1"]
 OPTIONS += ["--epochs", "2", "--unfreeze-at", "null", "--lr", "0.02", "--compare", "none"]
@@ -79,8 +80,21 @@ def test_unreadable_files_are_listed_and_do_not_stop_the_others(
     listed = {Path(entry["file"]).name for entry in json.loads(out)["unreadable"]}
     assert (code, listed) == (0, {"text.png", "empty.jpg", "cut.png"})
     assert all(str(images / name) in err for name in listed)
-    code, out, _ = predict(capsys, run, images / "text.png", "--json")
+
+
+def test_without_one_readable_file_the_last_line_is_an_error(
+    run: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = predict(capsys, run, images / "text.png", "--json")
     assert (code, json.loads(out)["predictions"]) == (1, [])
+    assert err.splitlines()[-1] == "error: the file cannot be read as an image"
+    code, out, err = predict(capsys, run, images / "text.png", images / "cut.png", "-q")
+    assert (code, out, err) == (1, "", "error: none of the 2 files can be read as an image\n")
+
+
+def test_names_cannot_command_the_terminal() -> None:
+    found = [Prediction("a\x1b[2J.png", [("cat\x07", 0.9), ("dog\u202e\n", 0.1)])]
+    assert as_table(found, []) == "a\\x1b[2J.png  cat\\x07  0.900  (dog\\u202e  0.100)\n"
 
 
 def test_the_three_formats_say_the_same(
