@@ -8,6 +8,7 @@ under a name of ours and only if its MD5 is right.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -153,7 +154,8 @@ def _write_checked(what: str, content: Readable, path: Path, md5: str | None) ->
             )
         os.replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong before matters more
+            part.unlink()
 
 
 def _cifar_files(folder: Path, files: list[Any]) -> tuple[np.ndarray, np.ndarray]:

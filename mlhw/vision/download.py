@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -90,7 +91,8 @@ def fetch(
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise DataError(f"{url}: cannot be downloaded to {target}: {_reason(error)}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong before matters more
+            part.unlink()
 
 
 def _reason(error: Exception) -> str:

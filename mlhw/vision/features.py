@@ -7,6 +7,7 @@ in a memory-mapped file under the user's cache folder, where the next run on the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -138,7 +139,8 @@ class FeatureStore:
                     np.save(file, features)
                 os.replace(temporary, path)
             finally:
-                temporary.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
             remove_unused(self.folder, KEEP_BYTES)
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         except OSError as error:

@@ -6,6 +6,7 @@ times: a second run on the same files need not read them to know what they are.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -261,4 +262,5 @@ def _remember(key: str, found: Check) -> None:
         for old in files[:-_REMEMBERED]:
             old.unlink(missing_ok=True)
     except OSError:  # it only saves time
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()

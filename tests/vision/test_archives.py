@@ -20,6 +20,7 @@ import pytest
 from mlhw.errors import ConfigError, DataError
 from mlhw.vision import archives
 from mlhw.vision.datasets import load_images
+from mlhw.vision.download import fetch
 from mlhw.vision.torchvision_import import torchvision
 
 PER_FILE = 20
@@ -202,6 +203,15 @@ def test_a_member_with_another_md5_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="wanted: is not the published file"):
         archives.extract(tmp_path / "a.tar.gz", {"wanted": (tmp_path / "out", "0" * 32)})
     assert os.listdir(tmp_path) == ["a.tar.gz"]
+
+
+def test_a_folder_that_is_a_file_is_an_error_of_its_own(tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a.tar.gz", {"x": b"1"})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"a\.tar\.gz: cannot be unpacked.*File exists"):
+        archives.extract(archive, {"x": (tmp_path / "file" / "x", md5(b"1"))})
+    with pytest.raises(DataError, match=r"cannot be downloaded to .*: File exists"):
+        fetch("http://127.0.0.1:9/x", tmp_path / "file" / "x", None)
 
 
 def test_a_member_that_is_missing_is_named(tmp_path: Path) -> None:

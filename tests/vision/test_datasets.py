@@ -56,6 +56,14 @@ def errors_of(spec: str, **options: Any) -> list[str]:
     return list(caught.value.lines)
 
 
+def test_a_cache_folder_that_is_a_file_costs_nothing_but_time(
+    animals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "file.png")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file.png"))
+    assert load_images(f"folder:{animals}").classes == ["cat", "dog"]
+
+
 # --------------------------------------------------------------------------------- digits
 
 
