@@ -195,7 +195,9 @@ def confusion_figure(o: Outcome) -> Figure:
     figure.colorbar(image, ax=axes, label="share of the class", shrink=0.8)
     if len(names) <= MOST_NAMED_CLASSES:
         short = [shortened(name, 14) for name in names]
-        axes.set_xticks(range(len(names)), short, rotation=45 if max(map(len, short)) > 3 else 0)
+        slant = 45 if max(map(len, short)) > 3 else 0
+        short = [plots.plain(name) for name in short]
+        axes.set_xticks(range(len(names)), short, rotation=slant)
         axes.set_yticks(range(len(names)), short)
         for row, column in np.argwhere(counts > 0):
             axes.text(
@@ -302,9 +304,8 @@ def images_figure(o: Outcome, positions: np.ndarray) -> Figure:
         picture.imshow(images[number], interpolation="nearest")
         picture.set_axis_off()
         own = int(o.labels[position])
-        picture.set_title(
-            f"{shortened(o.images.names[position], 16)}: {shortened(names[own], 12)}", fontsize=8
-        )
+        title = f"{shortened(o.images.names[position], 16)}: {shortened(names[own], 12)}"
+        picture.set_title(plots.plain(title), fontsize=8)
         scores_panel(bars, o.evaluated.probabilities[position], own, names)
     figure.supxlabel("probability of the class; the image's own class in green", fontsize=9)
     return figure
@@ -317,7 +318,8 @@ def scores_panel(axes: Any, probabilities: np.ndarray, own: int, names: list[str
     axes.set_visible(True)
     colours = [plots.GREEN if k == own else plots.GREY for k in shown]
     axes.barh(range(len(shown)), probabilities[shown], color=colours, height=0.7)
-    axes.set_yticks(range(len(shown)), [shortened(names[k], 10) for k in shown], fontsize=7)
+    labels = [plots.plain(shortened(names[k], 10)) for k in shown]
+    axes.set_yticks(range(len(shown)), labels, fontsize=7)
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.5, 1], ["0", "½", "1"], fontsize=7)
     axes.invert_yaxis()

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 
-from mlhw.vision.gallery import calibration_error, confusion, reliability, shortened
+from mlhw.vision.gallery import (
+    calibration_error,
+    confusion,
+    confusion_figure,
+    images_figure,
+    reliability,
+    shortened,
+)
 
 
 @pytest.fixture
@@ -51,3 +62,19 @@ def test_the_calibration_error_is_0_for_honest_and_large_for_boasting_probabilit
 
 def test_long_names_are_shortened_with_a_sign() -> None:
     assert [shortened("abcdef", n) for n in (6, 5)] == ["abcdef", "abcd…"]
+
+
+def test_dollar_signs_in_names_are_shown_as_they_are() -> None:
+    names = ["$$", "$x$", r"a\$", "$"]
+    images = SimpleNamespace(
+        names=["$$/1.png", "$x$/2.png"], images=lambda i: np.zeros((len(i), 4, 4, 3), np.uint8)
+    )
+    outcome: Any = SimpleNamespace(
+        splits=SimpleNamespace(classes=names),
+        labels=np.array([0, 1]),
+        evaluated=SimpleNamespace(probabilities=np.full((2, 4), 0.25)),
+        split="test",
+        images=images,
+    )
+    for figure in (confusion_figure(outcome), images_figure(outcome, np.arange(2))):
+        FigureCanvasAgg(figure).draw()  # text that is taken for a formula and is none fails here
