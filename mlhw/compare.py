@@ -8,12 +8,13 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mlhw import yaml12
 from mlhw.history import Run, flat
 from mlhw.result import to_json
-from mlhw.texts import text_table
+from mlhw.texts import printable, text_table
 
 TIMING = frozenset({"images_per_s", "seconds"})
 """Columns that say how fast a run was; they differ from run to run by nature."""
@@ -48,11 +49,25 @@ def compare(runs: Sequence[Run]) -> Comparison:
             {"experiment": run.experiment, **n} for run, n in zip(runs, numbers, strict=True)
         ]
     return Comparison(
-        [run.name for run in runs],
+        unique_names(runs),
         [row for row in rows_of(configurations) if _differs(row[1])],
         rows_of(numbers),
         [row for row in rows_of(verdicts) if _differs(row[1])],
     )
+
+
+def unique_names(runs: Sequence[Run]) -> list[str]:
+    """The runs' names; where two are equal, with as many folders before them as tell them apart."""
+    paths = [run.folder.resolve().parts for run in runs]
+    names = []
+    for i, path in enumerate(paths):
+        others = [other for other in paths if other != path]
+        depth = 1
+        while any(other[-depth:] == path[-depth:] for other in others):
+            depth += 1
+        again = paths[:i].count(path)
+        names.append(str(Path(*path[-depth:])) + (f" ({again + 1})" if again else ""))
+    return names
 
 
 def _configuration(run: Run) -> dict[str, Any]:
@@ -107,7 +122,8 @@ def as_markdown(comparison: Comparison) -> str:
     """A GitHub-flavoured Markdown table."""
 
     def line(values: Sequence[str]) -> str:
-        return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
+        cells = [" ".join(printable(value.replace("|", "\\|")).split("\n")) for value in values]
+        return "| " + " | ".join(cells) + " |"
 
     lines = [line(["", *comparison.runs]), line(["---"] * (1 + len(comparison.runs)))]
     for _, rows in comparison.sections():
@@ -119,13 +135,17 @@ def as_csv(comparison: Comparison) -> str:
     """``section,key`` and a column for each run; floats to the bit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["section", "key", *comparison.runs])
+
+    def write(values: Sequence[str]) -> None:
+        writer.writerow([printable(value) for value in values])
+
+    write(["section", "key", *comparison.runs])
     for title, rows in comparison.sections():
         for key, values in rows:
             cells = [
                 "" if v is None else repr(v) if isinstance(v, float) else cell(v) for v in values
             ]
-            writer.writerow([title, key, *cells])
+            write([title, key, *cells])
     return text.getvalue().rstrip("\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import math
 import os
@@ -63,9 +64,10 @@ class Run:
         try:
             import fcntl
 
-            with open(self.folder / "log.txt", "ab") as file:
+            # Shared, so that two who ask at once do not take each other for that process.
+            with open(self.folder / "log.txt", "rb") as file:
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
                     return True
             return False
@@ -113,13 +115,17 @@ class Run:
     def table(self, name: str) -> list[dict[str, str]]:
         """The rows of ``NAME.csv``, cells as text; none if there is no such table.
 
-        The last row of a run that died while writing may be torn; it is left out.
+        The last row of a run that died while writing may be torn, in the middle of a letter too; without
+        its line's end it is left out.
         """
         try:
-            with open(self.folder / f"{name}.csv", encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
+            data = (self.folder / f"{name}.csv").read_bytes()
+            torn = not data.endswith(b"\n")
+            text = data.decode(errors="replace" if torn else "strict")
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
         except (OSError, UnicodeDecodeError, csv.Error):
             return []
+        rows = rows[:-1] if torn else rows
         return [row for row in rows if None not in row and None not in row.values()]
 
     @property
@@ -181,7 +187,7 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 
 def all_runs(runs_dir: Path) -> list[Run]:
-    """The runs below ``runs_dir``, newest first; folders that hold none are passed over.
+    """The runs below ``runs_dir``, newest first; folders that hold none are passed over, hidden ones too.
 
     Raises ConfigError if the folder cannot be read.
     """
@@ -191,7 +197,11 @@ def all_runs(runs_dir: Path) -> list[Run]:
         return []
     except OSError as error:
         raise ConfigError(f"{runs_dir}: {reason_of(error)}") from None
-    runs = [Run(path, record) for path in folders if (record := _read_json(path / "run.json"))]
+    runs = [
+        Run(path, record)
+        for path in folders
+        if not path.name.startswith(".") and (record := _read_json(path / "run.json"))
+    ]
     return sorted(runs, key=_order, reverse=True)
 
 
@@ -208,12 +218,22 @@ def find(name: str, runs_dir: Path) -> Run:
     An experiment's name is its newest run; ``~1`` after it, or after ``latest``, the one before, and so
     on. Raises ConfigError if there is none or more than one.
     """
-    for path in (Path(name), runs_dir / name) if name else ():
-        if path.is_dir():
-            record = _read_json(path / "run.json")
-            if not record:
-                raise ConfigError(f"{path}: is no run folder (it has no run.json)")
+    # os.path finds no folder of a name that is too long, where pathlib raises.
+    folders = [path for path in (Path(name), runs_dir / name) if name and os.path.isdir(path)]
+    for path in folders:
+        record = _read_json(path / "run.json")
+        if record:
             return Run(path.resolve() if path.is_symlink() else path, record)
+    try:
+        return _named(name, runs_dir)
+    except ConfigError:
+        if folders:
+            raise ConfigError(f"{folders[0]}: is no run folder (it has no run.json)") from None
+        raise
+
+
+def _named(name: str, runs_dir: Path) -> Run:
+    """The run of this name, ``latest`` and experiments' names included; raises ConfigError."""
     runs = all_runs(runs_dir)
     word, _, back = name.partition("~")
     if word in ("latest", "all", *EXPERIMENTS) and (not back or back.isdecimal()):
@@ -241,8 +261,13 @@ def find(name: str, runs_dir: Path) -> Run:
 
 
 def locate(name: str, runs_dir: Path) -> Path:
-    """The file or folder of this path if there is one, else the folder of the run of this name."""
-    return Path(name) if os.path.lexists(name) else find(name, runs_dir).folder
+    """The folder of the run that ``name`` means, or the file or other folder of this path."""
+    if os.path.lexists(name):
+        with contextlib.suppress(ConfigError):
+            if os.path.isdir(name):
+                return find(name, runs_dir).folder
+        return Path(name)
+    return find(name, runs_dir).folder
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

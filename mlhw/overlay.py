@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mlhw.compare import rows_of
+from mlhw.compare import rows_of, unique_names
 from mlhw.history import Run
 from mlhw.result import Plot
 
@@ -67,21 +67,22 @@ def overlays(runs: Sequence[Run]) -> list[Plot]:
 def overlay(runs: Sequence[Run], name: str = "compare") -> Plot:
     """Curves of the same quantity over each other; headline numbers side by side where there are none."""
     curves = [curves_of(run) for run in runs]
-    names = ", ".join(run.name for run in runs)
+    unique = unique_names(runs)
+    names = ", ".join(unique)
     if all(curves) and len({c.y_name for parts in curves for c in parts}) == 1:
         return Plot(
             name,
             "Runs over each other",
             "A panel for each curve, a colour for each run; the first one is broad.",
             f"{curves[0][0].y_name} against {curves[0][0].x_name}, of {names}.",
-            lambda: _curve_figure(runs, curves),
+            lambda: _curve_figure(unique, curves),
         )
     return Plot(
         name,
         "Headline numbers",
         "A panel for each number, a bar for each run.",
         f"Headline numbers of {names}.",
-        lambda: _bar_figure(runs),
+        lambda: _bar_figure(runs, unique),
     )
 
 
@@ -108,7 +109,7 @@ def curves_of(run: Run) -> list[Curve]:
     return list(curves.values())
 
 
-def _curve_figure(runs: Sequence[Run], curves: Sequence[list[Curve]]) -> Figure:
+def _curve_figure(runs: Sequence[str], curves: Sequence[list[Curve]]) -> Figure:
     """A panel for each curve (a rate, a loss, a network), in it that curve of every run.
 
     Runs that differ in little have curves that hide each other, so the first is drawn broad and each
@@ -130,13 +131,13 @@ def _curve_figure(runs: Sequence[Run], curves: Sequence[list[Curve]]) -> Figure:
     for i, (run, parts) in enumerate(zip(runs, curves, strict=True)):
         for curve in parts:
             if curve.label in panels:
-                (lines[run.name],) = panels[curve.label].plot(
+                (lines[run],) = panels[curve.label].plot(
                     curve.x,
                     curve.y,
                     color=plots.colour(i),
                     linewidth=1.2 + 2.4 * (len(runs) - 1 - i) / max(1, len(runs) - 1),
                     alpha=1.0 if i == len(runs) - 1 else 0.6,
-                    label=plots.plain(run.name),
+                    label=plots.plain(run),
                 )
     figure.legend(handles=list(lines.values()), loc="outside lower left")
     return figure
@@ -150,7 +151,7 @@ def _fits(value: Any) -> bool:
         return False
 
 
-def _bar_figure(runs: Sequence[Run]) -> Figure:
+def _bar_figure(runs: Sequence[Run], names: Sequence[str]) -> Figure:
     from mlhw import plots
 
     rows = [
@@ -158,7 +159,6 @@ def _bar_figure(runs: Sequence[Run]) -> Figure:
         for key, values in rows_of([run.headlines() for run in runs])
         if all(map(_fits, values))
     ][:_MOST_NUMBERS]
-    names = [plots.plain(run.name) for run in runs]
     count = max(1, len(rows))
     figure = plots.new_figure(7.5, count * (0.75 + 0.28 * len(runs)))
     for i, (key, values) in enumerate(rows or [("no number in common", [0.0] * len(runs))], 1):
@@ -167,7 +167,7 @@ def _bar_figure(runs: Sequence[Run]) -> Figure:
             range(len(runs)), values, color=[plots.colour(j) for j in range(len(runs))]
         )
         axes.bar_label(bars, labels=[f"{value:.6g}" for value in values], padding=3, fontsize=9)
-        axes.set_yticks(range(len(runs)), names)
+        axes.set_yticks(range(len(runs)), [plots.plain(name) for name in names])
         axes.margins(x=0.15)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")

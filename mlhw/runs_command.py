@@ -21,8 +21,9 @@ from mlhw.compare import (
     compare,
     differences,
 )
+from mlhw.config import ExperimentConfig
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
-from mlhw.execute import RunOptions, execute
+from mlhw.execute import RunOptions, execute_to
 from mlhw.experiments import EXPERIMENTS, experiment
 from mlhw.history import Run, all_runs, find, flat
 from mlhw.overlay import overlays
@@ -166,17 +167,23 @@ def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) 
     A run of all experiments is repeated run by run. Exit code 3 if the numbers are not identical.
     """
     run = find(name, Path(runs_dir))
-    if run.experiment != "all":
-        return _rerun(run, Path(runs_dir), plots=not no_plots)
-    if not run.parts:
+    parts = run.parts if run.experiment == "all" else [run]
+    if not parts:
         raise ConfigError(f"{run.folder}: names no runs to repeat")
-    for part in run.parts:
-        if not part.record:
-            raise ConfigError(f"{part.folder}: the run is not there to be repeated")
-    return worst([_rerun(part, Path(runs_dir), plots=not no_plots) for part in run.parts])
+    # Before the first of them takes its hour.
+    configs = [_repeatable(part) for part in parts]
+    codes: list[int] = []
+    for part, config in zip(parts, configs, strict=True):
+        codes.append(_rerun(part, config, Path(runs_dir), plots=not no_plots))
+        if codes[-1] > 128:
+            break  # a signal is meant for all of them
+    return worst(codes)
 
 
-def _rerun(before: Run, runs_dir: Path, *, plots: bool) -> int:
+def _repeatable(before: Run) -> ExperimentConfig:
+    """The configuration of a run; raises ConfigError if it cannot be repeated and compared."""
+    if not before.record:
+        raise ConfigError(f"{before.folder}: the run is not there to be repeated")
     if before.experiment not in EXPERIMENTS:
         raise ConfigError(
             f"{before.folder}: '{before.experiment}' is no experiment of this version"
@@ -185,17 +192,18 @@ def _rerun(before: Run, runs_dir: Path, *, plots: bool) -> int:
         raise ConfigError(
             f"{before.folder}: the run is {before.status}; only finished ones compare"
         )
-    module = experiment(before.experiment)
-    path = before.folder / "config.yaml"
-    config = configuration.load(module.Config, str(path))
-    known = {run.name for run in all_runs(runs_dir)}
-    command = ("mlhw", before.experiment, "--config", str(path))
+    model = experiment(before.experiment).Config
+    return configuration.load(model, str(before.folder / "config.yaml"))
+
+
+def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool) -> int:
+    name = before.experiment
+    command = ("mlhw", name, "--config", str(before.folder / "config.yaml"))
     options = RunOptions(command, runs_dir=str(runs_dir), plots=plots, quiet=True, check=False)
-    code = execute(before.experiment, module, config, options)
+    code, folder = execute_to(name, experiment(name), config, options)
     if code != FINISHED:
         return code
-    after = next(run for run in all_runs(runs_dir) if run.name not in known)
-    lines = differences(before, after)
+    lines = differences(before, find(str(folder), runs_dir))
     if not lines:
         print(f"\nidentical: every number of {before.name} came out again", flush=True)
         return FINISHED
@@ -213,20 +221,29 @@ def clean(
 ) -> int:
     """Delete all but the newest N runs; those still running stay."""
     old = [run for run in all_runs(Path(runs_dir))[keep:] if run.status != "running"]
-    for run in old:
-        print(printable(f"{'would delete' if dry_run else 'deleted'} {run.folder}"))
+    # What a clean that was interrupted has left.
+    rests = [path for path in Path(runs_dir).glob(f"{_DELETED}*") if path.is_dir()]
+    for folder in (*rests, *(run.folder for run in old)):
+        print(printable(f"{'would delete' if dry_run else 'deleted'} {folder}"))
         if not dry_run:
-            # Renamed first: what is half deleted is no run any more.
-            doomed = run.folder.with_name(f".deleted-{run.name}")
-            try:
-                run.folder.rename(doomed)
-                shutil.rmtree(doomed)
-            except OSError as error:
-                raise RunError(f"{run.folder}: {reason_of(error)}") from None
+            _delete(folder)
     _mend_latest(Path(runs_dir), dry_run)
-    if not old:
+    if not old and not rests:
         print("nothing to delete")
     return FINISHED
+
+
+_DELETED = ".deleted-"
+
+
+def _delete(folder: Path) -> None:
+    """Renamed first: what is half deleted is no run any more."""
+    try:
+        if not folder.name.startswith(_DELETED):
+            folder = folder.rename(folder.with_name(f"{_DELETED}{folder.name}"))
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise RunError(f"{folder}: {reason_of(error)}") from None
 
 
 def _mend_latest(runs_dir: Path, dry_run: bool) -> None:

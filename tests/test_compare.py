@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
 import pytest
 
 from mlhw.cli import main
+from mlhw.compare import as_csv, as_markdown, compare, unique_names
 from mlhw.history import Run
 from mlhw.overlay import overlay
 
@@ -54,3 +57,36 @@ def test_a_number_too_long_for_a_float_is_passed_over(
     runs = [Run(Path("runs") / name, {"experiment": "softmax-regions"}) for name in ("a", "b")]
     labels = [axes.get_xlabel() for axes in overlay(runs).draw().axes]
     assert labels == ["vertices", "boundaries", "empty regions"]
+
+
+def test_runs_of_one_name_are_told_apart_by_where_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = "eta,iteration,nll\n0.5,0,{}\n0.5,1,1\n"
+    runs = [
+        made(Path(place) / "runs" / "x", metrics=text.format(i))
+        for i, place in enumerate(("here", "there"))
+    ]
+    (runs[1].folder / "config.yaml").write_text("seed: 1\n")
+    names = ["here/runs/x", "there/runs/x"]
+    assert unique_names(runs) == names
+    assert unique_names([runs[0], made(Path("here") / "runs" / "y")]) == ["x", "y"]
+    assert unique_names([runs[0], runs[0]]) == ["x", "x (2)"]
+    assert main(["runs", "compare", *names, "--json", "--no-plots"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["configuration"]["seed"] == dict(zip(names, (None, 1), strict=True))
+    (legend,) = overlay(runs).draw().legends
+    assert [text.get_text() for text in legend.get_texts()] == names
+
+
+def test_no_format_of_a_comparison_commands_a_terminal_or_breaks_a_row() -> None:
+    runs = [made(Path("runs") / name) for name in ("a\x1b[31m\nb", "c")]
+    (runs[0].folder / "config.yaml").write_text('"k\\x1b[2J": "one | line\\nand\\e[2J another"\n')
+    found = compare(runs)
+    lines = as_markdown(found).splitlines()
+    assert len({len(line.replace("\\|", "").split("|")) for line in lines}) == 1
+    assert len(lines) == 4
+    for text in ("\n".join(lines), as_csv(found)):
+        assert "\x1b" not in text
+        assert "\\x1b[2J" in text
+    assert {len(row) for row in csv.reader(io.StringIO(as_csv(found)))} == {4}
