@@ -258,10 +258,7 @@ class Layers:
                 self._expand(leaf)
 
     def _expand(self, leaf: Leaf) -> None:
-        holder: Any = self.values
-        for key in leaf.path[:-1]:
-            holder = holder.get(key) if isinstance(holder, dict) else None
-        value = holder.get(leaf.path[-1]) if isinstance(holder, dict) else None
+        holder, value = self.held(leaf.path)
         section = section_of(leaf.annotation)
         if isinstance(value, str) and hasattr(section, "from_text"):
             holder[leaf.path[-1]] = section.from_text(value)  # type: ignore[union-attr]
@@ -280,6 +277,13 @@ class Layers:
         for known in [p for p in self.sources if p[: len(path)] == path]:
             del self.sources[known]
         self.sources[path] = source
+
+    def held(self, path: tuple[str, ...]) -> tuple[Any, Any]:
+        """The mapping that holds the last key of ``path``, and the key's value; None where there is none."""
+        holder: Any = self.values
+        for key in path[:-1]:
+            holder = holder.get(key) if isinstance(holder, dict) else None
+        return holder, holder.get(path[-1]) if isinstance(holder, dict) else None
 
     def source(self, path: Path) -> Source | None:
         """The nearest source on the way up from ``path``, else one that lies below it."""
@@ -323,10 +327,7 @@ def _absolute_paths(layers: Layers) -> list[str]:
         if mark is None:
             continue
         mark = mark() if isinstance(mark, type) else mark
-        section: Any = layers.values
-        for key in leaf.path[:-1]:
-            section = section.get(key) if isinstance(section, dict) else None
-        value = section.get(leaf.path[-1]) if isinstance(section, dict) else None
+        section, value = layers.held(leaf.path)
         source = layers.source(leaf.path)
         if source is None or not isinstance(value, (str, list)):
             continue
