@@ -343,4 +343,6 @@ def _print_end(recorder: FolderRecorder, answers: Sequence[Answer], asked: int) 
     held, judged = tally(claim for answer in answers for claim in answer.claims)
     finished = sum(answer.status == "finished" for answer in answers)
     print(f"{finished} of {asked} experiments finished, {held} of {judged} claims hold")
-    print(f"report: {recorder.folder / 'report.html'}", flush=True)
+    report = recorder.folder / "report.html"
+    if report.exists():
+        print(f"report: {report}", flush=True)

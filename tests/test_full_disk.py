@@ -66,6 +66,7 @@ def test_a_disk_that_is_full_from_the_start_is_one_line(tmp_path: Path, command:
     assert found.returncode == 1
     assert len(found.stderr.splitlines()) == 1
     assert found.stderr.endswith("/run.json: file too large\n")
+    assert "report" not in found.stdout
 
 
 def test_with_json_the_object_says_that_the_run_failed(tmp_path: Path) -> None:
