@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mlhw import config as configuration
 from mlhw.actions import Action, Arguments
@@ -51,6 +51,20 @@ QUESTION = (
 
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# More threads than any machine has cores; OpenMP's pool crashes on ten thousands.
+MOST_THREADS = 1024
+
+
+def _auto_or(least: int, most: int | None = None) -> AfterValidator:
+    """``auto``, or a number within these bounds."""
+    words = f"at least {least}" if most is None else f"{least} to {most}"
+
+    def check(value: int | str) -> int | str:
+        if isinstance(value, int) and (value < least or (most is not None and value > most)):
+            raise ValueError(f"must be auto or {words} (got {value})")
+        return value
+
+    return AfterValidator(check)
 
 
 class Config(ExperimentConfig):
@@ -70,6 +84,7 @@ class Config(ExperimentConfig):
     data: DataSettings = DataSettings()
     image_size: Annotated[
         int | Literal["auto"],
+        _auto_or(1),
         Option(metavar="PIXELS|auto"),
         Field(description="side of what the network sees; auto is its own, at most 8 × the image"),
     ] = "auto"
@@ -120,11 +135,13 @@ class Config(ExperimentConfig):
     ] = "auto"
     threads: Annotated[
         int | Literal["auto"],
+        _auto_or(1, MOST_THREADS),
         Option(metavar="INTEGER|auto"),
         Field(description="CPU threads; auto is one for each usable core"),
     ] = "auto"
     workers: Annotated[
         int | Literal["auto"],
+        _auto_or(0, MOST_THREADS),
         Option(metavar="INTEGER|auto"),
         Field(
             description="threads that make batches ahead; auto is 0 for images in memory, else 2"
@@ -137,10 +154,6 @@ class Config(ExperimentConfig):
             raise ValueError("unfreeze_stages: needs unfreeze_at")
         if self.views and (self.augment == "none" or self.features == "off"):
             raise ValueError("views: needs augment and stored features")
-        for key, least in (("image_size", 1), ("threads", 1), ("workers", 0)):
-            value = getattr(self, key)
-            if value != "auto" and value < least:
-                raise ValueError(f"{key}: must be auto or at least {least} (got {value})")
         return self
 
 

@@ -15,6 +15,7 @@ from mlhw.vision import augment
 from mlhw.vision.device import memory_format
 
 if TYPE_CHECKING:
+    from mlhw.experiments.finetune import Config
     from mlhw.vision.augment import Augment
     from mlhw.vision.datasets import ImageSet
     from mlhw.vision.device import Compute
@@ -63,6 +64,7 @@ class Loader:
         batch_size: int,
         *,
         start: int = 0,
+        least: int = 1,
         change: Augment = "none",
         uniform: np.ndarray | None = None,
     ) -> Iterator[Batch]:
@@ -72,6 +74,7 @@ class Loader:
             indices: the samples, (n,).
             batch_size: N; the last batch may be smaller.
             start: number of the first batch that is wanted.
+            least: a last batch of fewer joins the one before.
             change, uniform: random changes and the uniform numbers of *all* samples of the split,
                 as ``augment.draws`` gives them.
         """
@@ -88,7 +91,7 @@ class Loader:
             layout = memory_format(self.compute.layout)
             return batch.contiguous(memory_format=layout), labels.to(self.compute.device)
 
-        return ahead(make, pieces(indices, batch_size, start), self.workers)
+        return ahead(make, pieces(indices, batch_size, start, least), self.workers)
 
     def all(self) -> Iterator[Batch]:
         """Every image once, in the split's order, in batches for evaluation."""
@@ -102,16 +105,34 @@ def feature_batches(
     batch_size: int,
     device: torch.device,
     start: int = 0,
+    least: int = 1,
 ) -> Iterator[Batch]:
     """The same of stored features: rows (N, d) of ``features`` (n, d) and labels (N,)."""
-    for part in pieces(indices, batch_size, start):
+    for part in pieces(indices, batch_size, start, least):
         rows, targets = torch.from_numpy(features[part]), torch.from_numpy(labels[part])
         yield rows.to(device), targets.to(device)
 
 
-def pieces(indices: np.ndarray, size: int, start: int = 0) -> list[np.ndarray]:
-    """``indices`` cut into pieces of ``size``, from piece ``start`` on."""
-    return [indices[i : i + size] for i in range(start * size, len(indices), size)]
+def pieces(indices: np.ndarray, size: int, start: int = 0, least: int = 1) -> list[np.ndarray]:
+    """``indices`` cut into pieces of ``size``, from piece ``start`` on.
+
+    The last piece may be smaller, but not than ``least``: the piece before it takes it in.
+    """
+    starts = list(range(0, len(indices), size))
+    if len(starts) > 1 and len(indices) - starts[-1] < min(least, size):
+        starts.pop()
+    ends = [*starts[1:], len(indices)]
+    return [indices[i:end] for i, end in zip(starts, ends, strict=False)][start:]
+
+
+def smallest_batch(config: Config) -> int:
+    """Images that a batch in training has at least.
+
+    Batch norm takes mean and variance over the batch and the pixels of a feature map; where that has
+    one pixel left, a single image has no variance.
+    """
+    trained = config.unfreeze_at is not None and config.unfreeze_at < config.epochs
+    return 2 if trained and config.batch_norm == "train" else 1
 
 
 def ahead(make: Callable[[Piece], Made], parts: Sequence[Piece], workers: int) -> Iterator[Made]:

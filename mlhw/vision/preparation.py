@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mlhw.errors import DataError
+from mlhw.errors import ConfigError, DataError
 from mlhw.result import Recorder
 from mlhw.vision import features
 from mlhw.vision.backbones import Backbone, load_backbone
-from mlhw.vision.batches import Loader
+from mlhw.vision.batches import Loader, pieces, smallest_batch
 from mlhw.vision.checkpoints import Checkpoints
 from mlhw.vision.datasets import ImageSplits, load_images
 from mlhw.vision.device import Compute, choose
-from mlhw.vision.head import Network, new_head
+from mlhw.vision.head import Network, new_head, set_learning
 from mlhw.vision.schedules import Plan
 from mlhw.vision.task import Task
 
@@ -149,6 +150,50 @@ def resolved(
     )
 
 
+def plan_of(config: Config, backbone: Backbone, splits: ImageSplits) -> Plan:
+    batches = pieces(np.arange(len(splits.train)), config.batch_size, least=smallest_batch(config))
+    return Plan(
+        epochs=config.epochs,
+        steps_per_epoch=len(batches),
+        unfreeze_at=config.unfreeze_at,
+        stages=len(backbone.stages),
+        unfreeze_stages=config.unfreeze_stages,
+        schedule=config.schedule.name,
+        warmup=config.schedule.warmup,
+        lr=config.optim.lr,
+        backbone_lr=config.optim.backbone_lr or config.optim.lr,
+        layer_decay=config.optim.layer_decay,
+    )
+
+
+def require_statistics(
+    config: Config, network: Network, backbone: Backbone, splits: ImageSplits
+) -> None:
+    """Raise ConfigError where batch norm would be trained on a single value a channel.
+
+    With batches of one image it is, wherever the feature maps have shrunk to one pixel; torch says so
+    in the first such step, which in the comparison with random weights comes after all training.
+    """
+    plan = plan_of(config, backbone, splits)
+    trains = config.batch_norm == "train" or config.compare == "random"
+    if config.batch_size > 1 or not trains or not plan.ever_unfreezes:
+        return
+    trial = copy.deepcopy(network)
+    set_learning(trial, backbone, plan.first_open_stage(plan.epochs), batch_norm="train")
+    size = backbone.preprocessing.size
+    try:
+        with torch.no_grad():
+            trial(torch.zeros(1, 3, size, size, device=next(trial.parameters()).device))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        other = "batch_norm: eval" if config.batch_norm == "train" else "compare: none"
+        raise ConfigError(
+            f"batch_size: batch norm finds no variance in one image of {size} × {size} pixels, whose "
+            f"feature maps shrink to one; give 2 or more, a larger image_size, or {other}"
+        ) from None
+
+
 def new_task(
     config: Config,
     network: Network,
@@ -161,18 +206,7 @@ def new_task(
 ) -> Task:
     """``kept=False`` stores features in memory only."""
     assert isinstance(config.workers, int)
-    plan = Plan(
-        epochs=config.epochs,
-        steps_per_epoch=-(-len(splits.train) // config.batch_size),
-        unfreeze_at=config.unfreeze_at,
-        stages=len(backbone.stages),
-        unfreeze_stages=config.unfreeze_stages,
-        schedule=config.schedule.name,
-        warmup=config.schedule.warmup,
-        lr=config.optim.lr,
-        backbone_lr=config.optim.backbone_lr or config.optim.lr,
-        layer_decay=config.optim.layer_decay,
-    )
+    plan = plan_of(config, backbone, splits)
     loader = Loader(splits.train, backbone.preprocessing, compute, config.workers)
     store = None
     if config.features != "off" and plan.frozen(0):

@@ -25,6 +25,7 @@ from mlhw.vision.preparation import (
     load_saved,
     load_splits,
     new_task,
+    require_statistics,
     resolved,
 )
 from mlhw.vision.task import Evaluation, Task, evaluate
@@ -116,6 +117,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         compute = choose_compute(config, network, backbone, splits, device, recorder)
         config = resolved(config, backbone, splits, compute, threads)
         compute.prepare(network)
+        require_statistics(config, network, backbone, splits)
         recorder.begin(
             config, device=device_name(device), threads=threads, data_digest=splits.digest
         )

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from mlhw.vision import augment
-from mlhw.vision.batches import Batch, feature_batches
+from mlhw.vision.batches import Batch, feature_batches, smallest_batch
 from mlhw.vision.checkpoints import tensor_digests
 from mlhw.vision.device import one_thread
 from mlhw.vision.head import parameter_groups
@@ -94,12 +94,18 @@ class Task:
                 config.batch_size,
                 self.device,
                 start,
+                smallest_batch(config),
             )
         uniform = None
         if config.augment != "none":
             uniform = augment.draws(config.seed, epoch, len(self.train))
         return self.train.batches(
-            order, config.batch_size, start=start, change=config.augment, uniform=uniform
+            order,
+            config.batch_size,
+            start=start,
+            least=smallest_batch(config),
+            change=config.augment,
+            uniform=uniform,
         )
 
     def training_features(self, epoch: int) -> np.ndarray:

@@ -307,13 +307,40 @@ def test_layers_learn_only_from_unfreeze_at_on(splits: ImageSplits) -> None:
     )
 
 
+def test_a_last_batch_of_one_joins_the_one_before_where_batch_norm_is_trained(
+    splits: ImageSplits,
+) -> None:
+    count = len(splits.train)
+    keys = {"batch_size": count // 2, "epochs": 2, "unfreeze_at": 1, "image_size": 4}
+    assert count % 2 == 1
+    for batch_norm, steps in (("eval", 3), ("train", 2)):
+        result, _ = run(splits, **keys, batch_norm=batch_norm)
+        assert math.isfinite(result.summary["best_val_loss"])
+        rates = result.tables["metrics"].column("lr")
+        assert rates[0] == pytest.approx(
+            1e-3 * schedules.rate_factor("one-cycle", steps - 1, steps)
+        )
+    result, _ = run(splits, **keys, compare="random")
+    assert 0 <= result.summary["random_weights"]["val_acc"] <= 1
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"unfreeze_at": None, "unfreeze_stages": 1}, "unfreeze_stages: needs unfreeze_at"),
         ({"views": 2}, "views: needs augment and stored features"),
         ({"optim": {"name": "adamw", "nesterov": True}}, "nesterov: needs sgd"),
-        ({"image_size": 0}, "image_size: must be auto or at least 1"),
+        ({"image_size": 0}, r"image_size: must be auto or at least 1 \(got 0\)"),
+        ({"threads": 100_000}, r"threads: must be auto or 1 to 1024 \(got 100000\)"),
+        ({"workers": -1}, r"workers: must be auto or 0 to 1024 \(got -1\)"),
+        (
+            {"batch_size": 1, "image_size": 4, "unfreeze_at": 0, "batch_norm": "train"},
+            "batch_size: batch norm finds no variance in one image of 4 × 4 .* or batch_norm: eval",
+        ),
+        (
+            {"batch_size": 1, "image_size": 4, "unfreeze_at": 0, "compare": "random"},
+            "batch_size: batch norm finds no variance in one image .* or compare: none",
+        ),
         ({"head": {"hidden": "3,x"}}, "must be whole numbers such as 64,32"),
         ({"epochs": 0}, "must be at least 1"),
         ({"device": "gpu"}, "--device: must be auto, cpu, cuda"),
