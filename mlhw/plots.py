@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -102,7 +103,9 @@ def save(plot: Plot, folder: Path) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     folder.mkdir(exist_ok=True)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # A name in a script that the font lacks is a row of boxes in the PNG; the SVG has it as text.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure = plot.draw()
         png = _bytes(FigureCanvasAgg(figure).print_png)
         # The layout is settled now; the second canvas need not work it out again.

@@ -7,6 +7,7 @@ not stop the others.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -74,10 +75,9 @@ def predict_command(
 
     paths = list(image_paths(images))
     screen = Screen(quiet=quiet)
-    with Interrupts():
+    with Interrupts(), contextlib.closing(screen):
         model = load_model(locate(run, Path(runs_dir)), device)
         found, unreadable = predict(model, paths, screen.progress)
-        screen.close()
     if not quiet:
         for path, reason in unreadable:
             screen.warn(f"{path}: {reason}")

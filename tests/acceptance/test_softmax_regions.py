@@ -180,3 +180,11 @@ def test_an_error_in_a_file_names_its_line(mlhw: Mlhw, tmp_path: Path) -> None:
     found = mlhw("softmax-regions", "-c", str(file))
     assert found.returncode == 2
     assert f"{file}:3: weights[1]: must have at most 2 items" in found.stderr
+
+
+def test_names_in_any_script_are_taken_without_a_warning(mlhw: Mlhw, tmp_path: Path) -> None:
+    found = mlhw("softmax-regions", "--names", "犬,猫,🦊", "--seed", "1", "-q")
+    assert found.returncode == 0
+    assert found.stderr == ""
+    (folder,) = tmp_path.glob("runs/2*")
+    assert "犬" in (folder / "plots" / "regions.svg").read_text()
