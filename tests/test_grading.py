@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -11,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlhw.errors import DataError, UsageError
-from mlhw.grading import template
+from mlhw.errors import DataError
 from mlhw.grading.files import Implementation, find
 from mlhw.grading.process import call_in_process
 from mlhw.grading.verdict import Verdict, draw, grade
@@ -327,19 +327,56 @@ def calls() -> list[list[np.ndarray]]:
     return [[np.ones((2, 3)), np.ones((2, 2)), np.ones((1, 2)), np.ones(3), np.ones(1)]]
 
 
-def test_children_of_the_process_are_killed_with_it(tmp_path: Path) -> None:
+FORK = "if not os.path.exists({path!r}) and not os.fork():\n"
+ESCAPES = {
+    "child": FORK + "{note}",
+    "session": FORK + "        os.setsid()\n{note}",
+    "daemon": FORK + "        os.setsid()\n        if os.fork(): os._exit(0)\n{note}",
+}
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        pytest.param(
+            name,
+            marks=[]
+            if name == "child"
+            else pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper"),
+        )
+        for name in ESCAPES
+    ],
+)
+@pytest.mark.parametrize("ends", [True, False])
+def test_children_of_the_process_are_killed_with_it(
+    escape: str, ends: bool, tmp_path: Path
+) -> None:
     note = tmp_path / "pid"
-    fork = (
-        "import os, time\n    child = os.fork()\n    if not child:\n        time.sleep(600)\n"
-        f"    open({str(note)!r}, 'w').write(str(child))\n"
+    write = (
+        f"        open({str(note)!r} + '~', 'w').write(str(os.getpid()))\n"
+        f"        os.rename({str(note)!r} + '~', {str(note)!r})\n        time.sleep(600)\n"
     )
-    assert graded(tmp_path, changed((AT_WORK, f"    {fork}{AT_WORK}"))).verdict == "correct"
+    fork = f"    import os, time\n    {ESCAPES[escape].format(path=str(note), note=write)}"
+    fork += f"    while not os.path.exists({str(note)!r}): pass\n"
+    if not ends:
+        fork += "    time.sleep(600)\n"
+    found = graded(tmp_path, changed((AT_WORK, fork + AT_WORK)), limit=2)
+    assert found.verdict == ("correct" if ends else "timeout")
     child = int(note.read_text())
     for _ in range(100):
         if not Path(f"/proc/{child}").exists() or "(zombie)" in _status(child):
             return
         time.sleep(0.05)
     pytest.fail(f"process {child} is still there: {_status(child)}")
+
+
+def test_a_file_that_closes_the_channel_and_goes_on_is_a_timeout(tmp_path: Path) -> None:
+    text = changed(
+        (AT_WORK, f"    import os; os.closerange(3, 99)\n    while True: pass\n{AT_WORK}")
+    )
+    started = time.monotonic()
+    assert graded(tmp_path, text, limit=0.5).verdict == "timeout"
+    assert time.monotonic() - started < 10
 
 
 def _status(pid: int) -> str:
@@ -467,15 +504,3 @@ def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
 def test_a_function_may_come_into_being_in_any_way(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(text)
     assert len(find([str(tmp_path / "a.py")])) == 1
-
-
-def test_the_template_runs_and_says_that_nothing_is_derived_yet(tmp_path: Path) -> None:
-    network = Network((4, 3, 2), ("relu",), "softmax", "cross_entropy", True)
-    path = tmp_path / "mine.py"
-    template.write(path, network)
-    found = grade(Implementation(path, "backprop"), network, 1, 0, 5.0)
-    assert found.verdict == "wrong"
-    assert "nothing is derived there yet" in found.message
-    assert "W^(1)  shape (3, 5)" in path.read_text()
-    with pytest.raises(UsageError, match="exists already"):
-        template.write(path, network)

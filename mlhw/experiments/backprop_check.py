@@ -15,6 +15,7 @@ Over 100 random networks the first two agree to about 1e-14, the differences to 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +28,7 @@ from mlhw import network_plots
 from mlhw.actions import Action, Arguments
 from mlhw.backprop_tables import NETWORK_COLUMNS, network_row, write_gradients
 from mlhw.config import InputFile, Option
-from mlhw.errors import FINISHED
+from mlhw.errors import FINISHED, ConfigError
 from mlhw.grading import files, template
 from mlhw.grading.verdict import Verdict, grade_all
 from mlhw.maths.agreement import (
@@ -73,8 +74,13 @@ class Config(NetworkConfig):
 
 def write_template(value: str, arguments: Arguments) -> int:
     """``--write-template FILE``: a starting file for the network of the other options."""
+    if not value.strip():
+        raise ConfigError("--write-template: is empty; give the name of a new file")
     template.write(Path(value), network_of(arguments.config(Config)))
-    print(f"wrote {value}; check it with: mlhw backprop-check --implementation {value}")
+    if arguments.options.json:
+        print(json.dumps({"wrote": value}, ensure_ascii=False))
+    else:
+        print(f"wrote {value}; check it with: mlhw backprop-check --implementation {value}")
     return FINISHED
 
 

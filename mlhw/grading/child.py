@@ -1,12 +1,14 @@
 """The program that runs somebody's file: started alone, knows no expected value, returns numbers.
 
 It is run as ``python -I -B child.py FD`` with an empty environment. On stdin come one line of JSON and
-the arrays as raw float64; on FD go messages, each one line of JSON and, for a result, its arrays.
+the arrays as raw float64; on FD go messages, each one line of JSON and, for a result, its arrays. On
+Linux the file runs in a process below this one, which stays to clear away what the file started.
 Nothing of mlhw is imported, so that it starts fast and holds nothing that would be worth reading.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -47,6 +49,67 @@ def main() -> None:
     except BaseException as error:
         _send(channel, {"error": _say(error), "line": _line(error, request["path"])})
     _send(channel, {"done": True})
+
+
+# ------------------------------------------------------------------------------------- clearing away
+
+_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+def watched() -> None:
+    """Return in a new process; the one that called ends as that one does, once nothing of it is left.
+
+    As a subreaper it becomes the parent of every process below that has lost its own, so that none
+    gets away, not even one with a session of its own. SIGTERM ends them all.
+    """
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started us may have ignored it
+    signals = {signal.SIGTERM, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    worker = os.fork()
+    if not worker:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        return
+    os.close(int(sys.argv[1]))
+    while signal.sigwait(signals) == signal.SIGCHLD:
+        if os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            break
+    os.kill(worker, signal.SIGKILL)  # nothing to one that has ended
+    code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    while children := _children():
+        for child in children:
+            with contextlib.suppress(OSError):
+                os.kill(child, signal.SIGKILL)
+        os.waitpid(-1, 0)
+    if code < 0:
+        _limit_core()
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
+def _children() -> list[int]:
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+            # The name of a program, in brackets, may hold anything.
+            if int(file.read().rpartition(b")")[2].split()[1]) == os.getpid():
+                found.append(int(name))
+    return found
+
+
+def _limit_core() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+# ------------------------------------------------------------------------------------- the file
 
 
 def _load(path: str, name: str) -> Any:
@@ -158,4 +221,6 @@ def _line(error: BaseException, path: str) -> int | None:
 
 
 if __name__ == "__main__":
+    if sys.platform == "linux":
+        watched()
     main()

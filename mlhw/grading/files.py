@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def find(items: list[str]) -> list[Implementation]:
     errors: list[str] = []
     for item in items:
         path, function = _split(item)
-        if not path.exists():
+        if not os.path.exists(path):  # Path.exists raises for a name that is too long
             near = nearest(path.name, _python_files(path.parent))
             hint = f", did you mean '{near}'?" if near else ""
             errors.append(f"--implementation {path}: no such file{hint}")
@@ -61,7 +62,7 @@ def find(items: list[str]) -> list[Implementation]:
 
 def _split(item: str) -> tuple[Path, str]:
     path, colon, function = item.rpartition(":")
-    if colon and function.isidentifier() and not Path(item).exists():
+    if colon and function.isidentifier() and not os.path.exists(item):
         return Path(path), function
     return Path(item), DEFAULT_FUNCTION
 

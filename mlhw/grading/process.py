@@ -1,7 +1,8 @@
 """Somebody's file in a process of its own: limits on time, memory and what it may send.
 
 The process returns numbers and nothing else; what it prints is thrown away, and what it sends is
-parsed as JSON and raw floats. It is killed with all its children when it has answered or time is up.
+parsed as JSON and raw floats. It is killed when it has answered or time is up, with its children; on
+Linux also with those that have left its process group.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MEMORY = 2 << 30
 """Bytes that the process may use beyond what Python and NumPy take."""
+
+CLEARING = 5.0
+"""Seconds that the process may take to end what it started before its group is killed."""
 
 STARTUP = 60.0
 """Seconds that Python and NumPy may take to load; the time limit counts from then on."""
@@ -68,7 +72,7 @@ def call_in_process(
     """
     most = 4 * max(sum(array.size for array in call) for call in calls) + 1000
     request = {
-        "path": str(path),
+        "path": os.path.abspath(path),  # the process has a folder of its own
         "function": function,
         "calls": [[array.shape for array in call] for call in calls],
         "required": required,
@@ -87,7 +91,7 @@ def call_in_process(
 
 
 class _Process:
-    """The child with the reading end of its channel; leaving kills it and its whole group."""
+    """The child with the reading end of its channel; leaving ends it and all that it started."""
 
     def __init__(self, inputs: IO[bytes], folder: str) -> None:
         self._inputs, self._folder = inputs, folder
@@ -116,6 +120,13 @@ class _Process:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if sys.platform == "linux":
+            os.kill(
+                self._child.pid, signal.SIGTERM
+            )  # Popen.terminate would wait for one that ended
+            deadline = time.monotonic() + CLEARING
+            while not self.ended and time.monotonic() < deadline:
+                time.sleep(0.002)
         # Before the child is waited for: its number, and so its group's, cannot be used anew yet.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
@@ -175,9 +186,11 @@ def _listen(process: _Process, calls: int, most: int, time_limit: float) -> Outc
                 return outcome
             data = process.read(min(left, 0.05))
             received += len(data or b"")
-            if data == b"" or (data is None and process.ended):
+            if not data and process.ended:
                 outcome.error = outcome.error or process.how_it_ended()
                 return outcome
+            if data == b"":
+                time.sleep(0.01)  # closed by the file itself, which goes on
             if received > cap or len(outcome.answers) > calls:
                 raise _Garbled
             buffer += data or b""

@@ -15,6 +15,7 @@ torchvision a name of the model's weights enum such as ``IMAGENET1K_V1``.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,7 +184,7 @@ def _is_enum_name(model: str, weights: str) -> bool:
 
 def _file(model: str, weights: str) -> Path:
     path = Path(weights).expanduser()
-    if path.exists():
+    if os.path.exists(path):  # Path.exists raises for a name that is too long
         return path
     family, _, name = model.partition(":")
     names = torchvision_weights(name) if family == "torchvision" else []
