@@ -156,7 +156,7 @@ def test_a_fit_draws_its_points_and_reports_accuracy_and_digest(mlhw: Mlhw, tmp_
     [
         (
             ["--weights", "1,0;0,x", "--biases", "0,0"],
-            "error: --weights[1]: must be a number (got x)",
+            "error: --weights[1][1]: must be a number (got x)",
         ),
         (["--fit", "iris"], "error: iris: 4 features, two needed"),
         (["--fit", "no.csv"], "no.csv: no such file"),
