@@ -45,7 +45,7 @@ class Run:
     def seconds(self) -> float | None:
         """How long it took."""
         value = self.record.get("seconds")
-        return float(value) if _is_number(value) else None
+        return float(value) if is_number(value) else None
 
     @cached_property
     def status(self) -> str:
@@ -165,7 +165,7 @@ def _claim(entry: Any) -> Claim | None:
         verdict,
         entry.get("measured"),
         entry.get("expected"),
-        tolerance if _is_number(tolerance) else None,
+        tolerance if is_number(tolerance) else None,
         note if isinstance(note, str) else "",
     )
 
@@ -178,11 +178,12 @@ def _is_text(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and value != ""
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a finite number; whole ones in JSON may be too long for a float."""
     try:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return number and math.isfinite(value)
-    except OverflowError:  # a whole number too long for a float
+    except OverflowError:
         return False
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlhw.compare import rows_of, unique_names
-from mlhw.history import Run
+from mlhw.history import Run, is_number
 from mlhw.result import Plot
 
 if TYPE_CHECKING:
@@ -143,21 +142,13 @@ def _curve_figure(runs: Sequence[str], curves: Sequence[list[Curve]]) -> Figure:
     return figure
 
 
-def _fits(value: Any) -> bool:
-    """Whether a bar can show a value: whole numbers in JSON may be too long for a float."""
-    try:
-        return isinstance(value, (int, float)) and math.isfinite(value)
-    except OverflowError:
-        return False
-
-
 def _bar_figure(runs: Sequence[Run], names: Sequence[str]) -> Figure:
     from mlhw import plots
 
     rows = [
         (key, values)
         for key, values in rows_of([run.headlines() for run in runs])
-        if all(map(_fits, values))
+        if all(map(is_number, values))
     ][:_MOST_NUMBERS]
     count = max(1, len(rows))
     figure = plots.new_figure(7.5, count * (0.75 + 0.28 * len(runs)))

@@ -339,8 +339,9 @@ class Result:
         import json
         from pathlib import Path
 
+        from mlhw.files import write_whole
         from mlhw.plots import save
-        from mlhw.runs import csv_text, write_whole
+        from mlhw.runs import csv_text
 
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,7 @@ from mlhw import config as configuration
 from mlhw import provenance
 from mlhw.config import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError, reason_of
-from mlhw.files import naming, overwrite
-from mlhw.files import write_whole as write_whole
+from mlhw.files import naming, overwrite, write_whole
 from mlhw.interrupts import Interrupts
 from mlhw.result import Recorder, Table
 from mlhw.screen import Screen

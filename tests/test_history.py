@@ -231,13 +231,18 @@ def test_runs_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "..." not in bare.split("Commands:")[1]
 
 
-def test_the_run_of_all_is_listed_and_repeated_run_by_run(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    Path("l.yaml").write_text("etas: [0.5, 0.1]\nmax_iterations: 20\n")
+def run_both_sweeps(etas: str) -> None:
+    """``mlhw all`` with two short experiments."""
+    Path("l.yaml").write_text(f"etas: {etas}\nmax_iterations: 20\n")
     Path("s.yaml").write_text("epochs: 5\n")
     Path("all.yaml").write_text("experiments: {lr-sweep: l.yaml, sgd-sweep: s.yaml}\n")
     assert main(["all", "-c", "all.yaml", "--no-plots", "-q"]) == 0
+
+
+def test_the_run_of_all_is_listed_and_repeated_run_by_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_both_sweeps(etas="[0.5, 0.1]")
     capsys.readouterr()
     assert main(["runs", "list"]) == 0
     assert "experiments finished 2 of 2" in capsys.readouterr().out
@@ -248,12 +253,8 @@ def test_the_run_of_all_is_listed_and_repeated_run_by_run(
 def test_two_runs_of_all_are_compared_experiment_by_experiment(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Path("l.yaml").write_text("etas: [0.5, 0.1]\nmax_iterations: 20\n")
-    Path("s.yaml").write_text("epochs: 5\n")
-    Path("all.yaml").write_text("experiments: {lr-sweep: l.yaml, sgd-sweep: s.yaml}\n")
-    assert main(["all", "-c", "all.yaml", "--no-plots", "-q"]) == 0
-    Path("l.yaml").write_text("etas: [0.5, 0.2]\nmax_iterations: 20\n")
-    assert main(["all", "-c", "all.yaml", "--no-plots", "-q"]) == 0
+    run_both_sweeps(etas="[0.5, 0.1]")
+    run_both_sweeps(etas="[0.5, 0.2]")
     capsys.readouterr()
     assert main(["runs", "compare", "all~1", "all", "--json"]) == 0
     out, err = capsys.readouterr()

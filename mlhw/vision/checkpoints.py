@@ -29,7 +29,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
 from mlhw.errors import DataError, reason_of
-from mlhw.runs import write_whole
+from mlhw.files import write_whole
 
 FORMAT = 1
 BEST, LAST, PREVIOUS, MANIFEST = "best.safetensors", "last.pt", "prev.pt", "manifest.json"
