@@ -25,8 +25,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        discard(temporary)
         if isinstance(error, OSError):
             error.filename = str(path)
         raise
@@ -36,6 +35,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def discard(path: Path) -> None:
+    """Remove what is left of a file; that it cannot be removed hides nothing that went wrong before."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _beside(path: Path) -> Path:

@@ -8,7 +8,6 @@ under a name of ours and only if its MD5 is right.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import io
@@ -24,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlhw.errors import DataError
+from mlhw.files import discard
 from mlhw.vision.download import Checksum, Log, Progress, fetch
 from mlhw.vision.torchvision_import import torchvision
 
@@ -154,8 +154,7 @@ def _write_checked(what: str, content: Readable, path: Path, md5: str | None) ->
             )
         os.replace(part, path)
     finally:
-        with contextlib.suppress(OSError):  # what went wrong before matters more
-            part.unlink()
+        discard(part)
 
 
 def _cifar_files(folder: Path, files: list[Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlhw.errors import DataError
+from mlhw.files import discard
 
 Progress = Callable[[float, float, str], None]
 Log = Callable[[str], None]
@@ -91,8 +91,7 @@ def fetch(
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise DataError(f"{url}: cannot be downloaded to {target}: {_reason(error)}") from error
     finally:
-        with contextlib.suppress(OSError):  # what went wrong before matters more
-            part.unlink()
+        discard(part)
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,6 @@ in a memory-mapped file under the user's cache folder, where the next run on the
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 
 from mlhw.errors import reason_of
+from mlhw.files import discard
 from mlhw.vision import augment
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ class FeatureStore:
                     np.save(file, features)
                 os.replace(temporary, path)
             finally:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
+                discard(temporary)
             remove_unused(self.folder, KEEP_BYTES)
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         except OSError as error:

@@ -6,7 +6,6 @@ times: a second run on the same files need not read them to know what they are.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 
 from mlhw.errors import ConfigError, RunError
+from mlhw.files import discard
 from mlhw.vision.download import Progress
 from mlhw.vision.image_sets import Images, Shape
 from mlhw.vision.images import UNREAD, UnreadableImageError, decode, quiet_pillow, read
@@ -262,5 +262,4 @@ def _remember(key: str, found: Check) -> None:
         for old in files[:-_REMEMBERED]:
             old.unlink(missing_ok=True)
     except OSError:  # it only saves time
-        with contextlib.suppress(OSError):
-            part.unlink()
+        discard(part)
