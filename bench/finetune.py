@@ -22,18 +22,19 @@ import torch
 from timing import machine, show
 from torch.nn import functional
 
-from mlhw import config as configuration
-from mlhw.experiments.finetune import Config
-from mlhw.result import Recorder
-from mlhw.vision import augment, features
-from mlhw.vision.backbones import load_backbone
-from mlhw.vision.datasets import ImageSplits, from_dataset, load_images
-from mlhw.vision.device import Compute, device_name, settings
-from mlhw.vision.head import Network, new_head
-from mlhw.vision.preparation import new_task
-from mlhw.vision.session import finetune
-from mlhw.vision.task import Task
-from mlhw.vision.training import Progress, train_epoch
+from mlhw.config import model as configuration
+from mlhw.experiments.finetune.experiment import Config
+from mlhw.result.result import Recorder
+from mlhw.vision.images import augment
+from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
+from mlhw.vision.networks.backbones import load_backbone
+from mlhw.vision.networks.head import Network, new_head
+from mlhw.vision.training import features
+from mlhw.vision.training.device import Compute, device_name, settings
+from mlhw.vision.training.loop import Progress, train_epoch
+from mlhw.vision.training.preparation import new_task
+from mlhw.vision.training.session import finetune
+from mlhw.vision.training.task import Task
 
 PAIRS = 5
 

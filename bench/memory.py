@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from timing import machine
 
-from mlhw import config as configuration
-from mlhw.experiments.finetune import Config
-from mlhw.result import Recorder
-from mlhw.vision.datasets import from_dataset
-from mlhw.vision.session import finetune
+from mlhw.config import model as configuration
+from mlhw.experiments.finetune.experiment import Config
+from mlhw.result.result import Recorder
+from mlhw.vision.images.datasets import from_dataset
+from mlhw.vision.training.session import finetune
 
 ALLOWED = 600e6
 

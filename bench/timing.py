@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-from mlhw.provenance import usable_cpus, version_line
+from mlhw.system.provenance import usable_cpus, version_line
 
 
 def in_turn(functions: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:

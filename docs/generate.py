@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlhw import assignment, yaml12
-from mlhw.config import Leaf, leaves
-from mlhw.experiments import EXPERIMENTS, experiment
-from mlhw.options import option_name
+from mlhw.commands import all as assignment
+from mlhw.commands.options import option_name
+from mlhw.config.model import Leaf, leaves
+from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.text import yaml12
 
 PAGE = Path(__file__).with_name("configuration.md")
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlhw.result import Claim as Claim
-    from mlhw.result import Result as Result
+    from mlhw.result.result import Claim as Claim
+    from mlhw.result.result import Result as Result
 
     # Made when first asked for, below; here for those who read types.
     def softmax_regions(**keys: Any) -> Result: ...
@@ -37,7 +37,7 @@ def run(experiment: str, **keys: Any) -> Result:
     Parameters
     ----------
     experiment
-        One of ``mlhw.experiments.EXPERIMENTS``.
+        One of ``mlhw.experiments.registry.EXPERIMENTS``.
     **keys
         The keys of its configuration; what is left out has its default.
 
@@ -50,9 +50,9 @@ def run(experiment: str, **keys: Any) -> Result:
     mlhw.errors.RunError
         The run failed after work had begun.
     """
-    from mlhw import config
-    from mlhw.experiments import experiment as load
-    from mlhw.result import Recorder
+    from mlhw.config import model as config
+    from mlhw.experiments.registry import experiment as load
+    from mlhw.result.result import Recorder
 
     module = load(experiment)
     return module.run(config.from_keywords(module.Config, keys), Recorder())
@@ -60,7 +60,7 @@ def run(experiment: str, **keys: Any) -> Result:
 
 def _attribute(name: str) -> Any:
     """The experiments as functions and the result types, imported when first asked for."""
-    from mlhw.experiments import EXPERIMENTS, experiment, module_name
+    from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
 
     for known in EXPERIMENTS:
         if name == module_name(known):
@@ -68,7 +68,7 @@ def _attribute(name: str) -> Any:
             globals()[name] = function
             return function
     if name in ("Result", "Claim"):
-        from mlhw import result
+        from mlhw.result import result
 
         return getattr(result, name)
     raise AttributeError(f"module 'mlhw' has no attribute {name!r}")
@@ -91,7 +91,7 @@ def _function(experiment: str, question: str) -> Callable[..., Result]:
 
 def _signature(name: str) -> inspect.Signature:
     """The keys and their defaults, for ``help`` and the completion of notebooks."""
-    from mlhw.experiments import experiment
+    from mlhw.experiments.registry import experiment
 
     return inspect.Signature(
         [
@@ -104,8 +104,8 @@ def _signature(name: str) -> inspect.Signature:
 
 def _docstring(name: str, question: str) -> str:
     """The docstring of an experiment's function, from its configuration's model."""
-    from mlhw.config import leaves
-    from mlhw.experiments import experiment
+    from mlhw.config.model import leaves
+    from mlhw.experiments.registry import experiment
 
     lines = [question, "", "Parameters", "----------"]
     for leaf in leaves(experiment(name).Config):
@@ -133,6 +133,6 @@ def _docstring(name: str, question: str) -> str:
 
 
 def __dir__() -> list[str]:
-    from mlhw.experiments import EXPERIMENTS, module_name
+    from mlhw.experiments.registry import EXPERIMENTS, module_name
 
     return sorted([*globals(), "Claim", "Result", *map(module_name, EXPERIMENTS)])

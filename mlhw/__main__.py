@@ -1,5 +1,5 @@
 """``python -m mlhw`` is the same program as ``mlhw``."""
 
-from mlhw.cli import script
+from mlhw.commands.main import script
 
 script()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mlhw.actions import Action, Arguments
-from mlhw.cli import main
+from mlhw.commands.arguments import Action, Arguments
+from mlhw.commands.main import main
 from mlhw.errors import UsageError
-from mlhw.experiments import lr_sweep
+from mlhw.experiments.lr_sweep import experiment as lr_sweep
 
 
 @pytest.fixture

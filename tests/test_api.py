@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import mlhw
-from mlhw.config import leaves
+from mlhw.config.model import leaves
 from mlhw.errors import ConfigError, DataError
-from mlhw.experiments import EXPERIMENTS, experiment, module_name
+from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
 from tests.conftest import ROOT
 
 
@@ -132,6 +132,8 @@ def test_a_type_checker_knows_the_functions_and_no_misspelt_one(tmp_path: Path) 
         capture_output=True,
         text=True,
     )
-    assert 'Revealed type is "mlhw.result.Result"' in found.stdout, found.stdout + found.stderr
+    assert 'Revealed type is "mlhw.result.result.Result"' in found.stdout, (
+        found.stdout + found.stderr
+    )
     assert "Literal['holds']" in found.stdout
     assert 'use.py:4: error: Module has no attribute "lr_swep"' in found.stdout

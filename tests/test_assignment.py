@@ -15,12 +15,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mlhw.cli import main
+from mlhw.commands.main import main
 from mlhw.errors import Interrupted, worst
-from mlhw.interrupts import Interrupts
-from mlhw.junit import junit_xml
-from mlhw.screen import Screen
-from mlhw.subruns import Answer, run_one
+from mlhw.runs.isolated import Answer, run_one
+from mlhw.runs.junit import junit_xml
+from mlhw.system.interrupts import Interrupts
+from mlhw.system.screen import Screen
 from tests.conftest import PROGRAM, Mlhw
 
 CLAIM = {
@@ -315,7 +315,7 @@ def test_a_signal_while_the_folder_is_made_ends_a_run_that_says_so(
         return {}
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mlhw.provenance.environment", signalled)
+    monkeypatch.setattr("mlhw.system.provenance.environment", signalled)
     assert main(["all", "--json"]) == 143
     printed = json.loads(capsys.readouterr().out)
     assert (printed["status"], printed["summary"]["runs"]) == ("interrupted", [])

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mlhw.cli import main
-from mlhw.experiments import EXPERIMENTS, experiment, module_name
+from mlhw.commands.main import main
+from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
 
 ALL = [(name, id) for name in EXPERIMENTS for id in experiment(name).CLAIMS.ids]
 

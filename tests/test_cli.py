@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlhw.experiments import EXPERIMENTS
+from mlhw.experiments.registry import EXPERIMENTS
 from tests.conftest import Mlhw
 
 HEAVY = ("numpy", "torch", "torchvision", "numba", "matplotlib", "scipy", "sklearn", "rich")
@@ -19,7 +19,7 @@ HEAVY = ("numpy", "torch", "torchvision", "numba", "matplotlib", "scipy", "sklea
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["no-such"]])
 def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str]) -> None:
     program = (
-        "import sys; from mlhw.cli import main; main(sys.argv[1:]);"
+        "import sys; from mlhw.commands.main import main; main(sys.argv[1:]);"
         f"print([m for m in {HEAVY} if m in sys.modules])"
     )
     found = subprocess.run(
@@ -30,7 +30,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str]) -> 
 
 def test_a_commands_help_imports_no_compiler_and_no_plots() -> None:
     program = (
-        "import sys; from mlhw.cli import main; main(sys.argv[1:]);"
+        "import sys; from mlhw.commands.main import main; main(sys.argv[1:]);"
         "print([m for m in ('torch', 'numba', 'matplotlib', 'scipy', 'sklearn') if m in sys.modules])"
     )
     for name in EXPERIMENTS:
@@ -187,7 +187,7 @@ def test_shell_completion_names_commands_and_options(tmp_path: Path) -> None:
 
 
 def test_the_networks_that_completion_offers_are_those_there_are() -> None:
-    from mlhw.vision.networks import BUILT_IN
-    from mlhw.vision.settings import BUILT_IN_NETWORKS
+    from mlhw.vision.config import BUILT_IN_NETWORKS
+    from mlhw.vision.networks.built_in import BUILT_IN
 
     assert set(BUILT_IN_NETWORKS) == set(BUILT_IN)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mlhw.cli import main
-from mlhw.compare import as_csv, as_markdown, compare, unique_names
-from mlhw.history import Run
-from mlhw.overlay import overlay
+from mlhw.commands.main import main
+from mlhw.runs.compare import as_csv, as_markdown, compare, unique_names
+from mlhw.runs.history import Run
+from mlhw.runs.overlay import overlay
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BeforeValidator, Field
 
-from mlhw import config as configuration
-from mlhw import config_files, yaml12
-from mlhw.config import ExperimentConfig, InputFile, Section, leaves
+from mlhw.commands.options import option_name
+from mlhw.config import files as config_files
+from mlhw.config import model as configuration
+from mlhw.config.model import ExperimentConfig, InputFile, Section, leaves
 from mlhw.errors import ConfigError
-from mlhw.experiments import EXPERIMENTS, experiment
-from mlhw.options import option_name
+from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.text import yaml12
 
 from .conftest import ROOT
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlhw.etas import parse_etas
+from mlhw.experiments.sweeps.etas import parse_etas
 
 
 @pytest.mark.parametrize(

@@ -13,19 +13,19 @@ from types import ModuleType
 import pytest
 
 import mlhw
-from mlhw import streams
-from mlhw.cli import main
-from mlhw.experiments import EXPERIMENTS
+from mlhw.commands.main import main
+from mlhw.experiments.registry import EXPERIMENTS
+from mlhw.system import streams
 
 DICE = '''
 """How often does a die show a six?"""
 from typing import Annotated
 import numpy as np
 from pydantic import Field
-from mlhw import plots
-from mlhw.config import ExperimentConfig
+from mlhw.result import plots
+from mlhw.config.model import ExperimentConfig
 from mlhw.errors import DataError, RunError
-from mlhw.result import Claims, Plot, Result, check
+from mlhw.result.result import Claims, Plot, Result, check
 
 QUESTION = "How often does a die show a <six>?"
 
@@ -73,9 +73,9 @@ def run(config, recorder):
 @pytest.fixture(autouse=True)
 def dice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The module, its config file and its one line in the registry."""
-    module = ModuleType("mlhw.experiments.dice")
+    module = ModuleType("mlhw.experiments.dice.experiment")
     exec(compile(DICE, "dice.py", "exec", dont_inherit=True), module.__dict__)
-    monkeypatch.setitem(sys.modules, "mlhw.experiments.dice", module)
+    monkeypatch.setitem(sys.modules, "mlhw.experiments.dice.experiment", module)
     monkeypatch.setitem(EXPERIMENTS, "dice", "how often a die shows a six")
     (tmp_path / "dice.yaml").write_text("throws: 60\nseed: 3\n")
     monkeypatch.delenv("MLHW_RUNS_DIR", raising=False)
@@ -214,7 +214,7 @@ def test_a_figure_that_fails_costs_no_number(
     def broken(*_: object) -> None:
         raise RuntimeError("no font")
 
-    monkeypatch.setattr("mlhw.plots.save", broken)
+    monkeypatch.setattr("mlhw.result.plots.save", broken)
     assert main(["dice"]) == 1
     assert json.loads((only_run() / "result.json").read_text())["summary"]["share"] > 0
 
@@ -225,7 +225,7 @@ def test_an_interrupt_in_the_middle_keeps_the_rows_and_says_so(
     def interrupted(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("mlhw.execute.write_result", interrupted)
+    monkeypatch.setattr("mlhw.runs.execute.write_result", interrupted)
     assert main(["dice"]) == 143
     folder = only_run()
     record = json.loads((folder / "run.json").read_text())

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import mlhw
-from mlhw import Result, yaml12
+from mlhw import Result
 from mlhw.maths import logistic
+from mlhw.text import yaml12
 from tests.conftest import smoke
 
 DATA: list[Any] = [

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mlhw import runs
-from mlhw.config import ExperimentConfig
-from mlhw.history import Run, all_runs
-from mlhw.interrupts import Interrupts
-from mlhw.runs import FolderRecorder
-from mlhw.screen import Screen
+from mlhw.config.model import ExperimentConfig
+from mlhw.runs import folder as runs
+from mlhw.runs.folder import FolderRecorder
+from mlhw.runs.history import Run, all_runs
+from mlhw.system.interrupts import Interrupts
+from mlhw.system.screen import Screen
 from tests.conftest import PROGRAM
 
 

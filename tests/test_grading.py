@@ -17,7 +17,7 @@ from mlhw.grading.files import Implementation, find
 from mlhw.grading.process import call_in_process
 from mlhw.grading.verdict import Verdict, draw, grade
 from mlhw.maths import mistakes
-from mlhw.maths.agreement import random_network
+from mlhw.maths.four_ways import random_network
 from mlhw.maths.network import Network, backprop
 
 COURSE = Network((3, 2, 2, 1), ("logistic", "logistic"), "identity", "half_squared_error", False)

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlhw.cli import main
-from mlhw.compare import as_csv, as_markdown, compare, differences
+from mlhw.commands.main import main
 from mlhw.errors import ConfigError
-from mlhw.experiments import EXPERIMENTS
-from mlhw.history import Run, all_runs, find
-from mlhw.overlay import overlay
+from mlhw.experiments.registry import EXPERIMENTS
+from mlhw.runs.compare import as_csv, as_markdown, compare, differences
+from mlhw.runs.history import Run, all_runs, find
+from mlhw.runs.overlay import overlay
 from tests.conftest import smoke
 
 

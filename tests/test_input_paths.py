@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from mlhw.config import ExperimentConfig, InputFile, load
+from mlhw.config.model import ExperimentConfig, InputFile, load
 
 
 class Model(ExperimentConfig):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlhw.errors import Interrupted
-from mlhw.interrupts import Interrupts
+from mlhw.system.interrupts import Interrupts
 from tests.conftest import PROGRAM
 
 
@@ -50,8 +50,9 @@ def test_no_decoder_and_no_reader_of_weights_takes_a_signal_for_a_damaged_file(
     import torch
     from PIL import Image
 
-    from mlhw.vision import images, weights
-    from mlhw.vision.checkpoints import Checkpoints
+    from mlhw.vision.images import decode as images
+    from mlhw.vision.networks import weight_files as weights
+    from mlhw.vision.training.checkpoints import Checkpoints
 
     picture = io.BytesIO()
     Image.new("RGB", (2, 2)).save(picture, "png")

@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mlhw.cli import main
+from mlhw.commands.main import main
 from mlhw.errors import ConfigError
-from mlhw.files import check_writable, write_to
+from mlhw.system.files import check_writable, write_to
 from tests.conftest import Mlhw
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from mlhw import runs_command
-from mlhw.cli import main
+from mlhw.commands import runs as runs_command
+from mlhw.commands.main import main
 from mlhw.errors import ConfigError
-from mlhw.history import Run, all_runs, find, locate
+from mlhw.runs.history import Run, all_runs, find, locate
 
 RUNS = Path("runs")
 
@@ -106,7 +106,7 @@ def test_a_signal_ends_the_repetition_of_all(
     def signalled(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("mlhw.execute.write_result", signalled)
+    monkeypatch.setattr("mlhw.runs.execute.write_result", signalled)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert main(["runs", "rerun", "all", "--no-plots"]) == 130

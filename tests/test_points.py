@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mlhw.errors import DataError
-from mlhw.experiments._softmax_setup import FitConfig, fit
-from mlhw.points import Points, PointsConfig, changed, load_points, two_classes
+from mlhw.experiments.softmax_regions.setup import FitConfig, fit
+from mlhw.points.points import Points, PointsConfig, changed, load_points, two_classes
 
 
 def read(path: Path, **keys: Any) -> Points:

@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 
 import mlhw
-from mlhw import config as configuration
-from mlhw import report
-from mlhw.config import ExperimentConfig
-from mlhw.experiments import EXPERIMENTS, experiment
-from mlhw.report import mathml
-from mlhw.result import Claim, Plot, Recorder, Result, Table
+from mlhw.config import model as configuration
+from mlhw.config.model import ExperimentConfig
+from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.result.result import Claim, Plot, Recorder, Result, Table
+from mlhw.runs import html as report
+from mlhw.runs.html import mathml
 from tests.conftest import smoke
 
 VOID = {"meta", "br", "img", "link", "hr"}
@@ -108,8 +108,8 @@ def test_every_column_and_every_formula_is_explained(name: str) -> None:
 
 
 def test_the_formulas_of_a_finetune_are_those_of_its_configuration() -> None:
-    from mlhw.experiments import finetune
-    from mlhw.vision.formulas import formulas
+    from mlhw.experiments.finetune import experiment as finetune
+    from mlhw.experiments.finetune.report import formulas
 
     sets = ["optim={name: sgd, nesterov: true, label_smoothing: 0}", "best=accuracy"]
     other = formulas(configuration.load(finetune.Config, None, sets))
@@ -125,7 +125,7 @@ def test_the_formulas_of_a_finetune_are_those_of_its_configuration() -> None:
 
 
 def test_every_key_of_the_configuration_is_explained_and_a_changed_one_shows_its_default() -> None:
-    from mlhw.experiments import lr_sweep
+    from mlhw.experiments.lr_sweep import experiment as lr_sweep
 
     config = configuration.load(lr_sweep.Config, None, ["etas=[0.5, 0.1]", "data.name=iris"])
     shown = html.unescape(page(Result("lr-sweep", {}), config=config))

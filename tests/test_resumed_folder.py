@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mlhw.config import ExperimentConfig
+from mlhw.config.model import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError
-from mlhw.interrupts import Interrupts
-from mlhw.runs import FolderRecorder, unfinished
-from mlhw.screen import Screen
+from mlhw.runs.folder import FolderRecorder, unfinished
+from mlhw.system.interrupts import Interrupts
+from mlhw.system.screen import Screen
 
 
 def recorder(tmp_path: Path, resume: Path | None = None) -> FolderRecorder:

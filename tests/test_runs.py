@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlhw import runs
 from mlhw.errors import UsageError
-from mlhw.result import Claims, Table, check, to_json
+from mlhw.result.result import Claims, Table, check, to_json
+from mlhw.runs import folder as runs
 from tests.conftest import ROOT
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlhw.cli import main
+from mlhw.commands.main import main
 from mlhw.errors import UsageError
 from mlhw.grading import template
 from mlhw.grading.files import Implementation

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mlhw.cli import main
-from mlhw.result import Table
-from mlhw.trackers import Careful, scalars
+from mlhw.commands.main import main
+from mlhw.result.result import Table
+from mlhw.runs.trackers import Careful, scalars
 
 QUICK = ["lr-sweep", "--etas", "0.5,0.1", "--max-iterations", "6", "-q"]
 
@@ -87,8 +87,8 @@ def test_a_tracker_that_cannot_be_reached_costs_a_warning_and_no_number(
     def unreachable(*_: Any) -> None:
         raise OSError("read-only file system")
 
-    monkeypatch.setattr("mlhw.trackers.TensorBoard", unreachable)
-    monkeypatch.setattr("mlhw.trackers.check_installed", lambda *_: None)
+    monkeypatch.setattr("mlhw.runs.trackers.TensorBoard", unreachable)
+    monkeypatch.setattr("mlhw.runs.trackers.check_installed", lambda *_: None)
     assert main([*QUICK, "--tensorboard", "--no-plots"]) == 0
     assert capsys.readouterr().err == (
         "warning: TensorBoard is not kept up to date any more: read-only file system\n"

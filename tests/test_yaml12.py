@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlhw import yaml12
 from mlhw.errors import ConfigError
+from mlhw.text import yaml12
 
 
 @pytest.mark.parametrize(

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mlhw.command_options import RunsDir, complete_run
+from mlhw.commands.shared_options import RunsDir, complete_run
 from mlhw.errors import FAILED, FINISHED, ConfigError, DataError
-from mlhw.history import locate
-from mlhw.screen import Screen
-from mlhw.texts import printable
+from mlhw.runs.history import locate
+from mlhw.system.screen import Screen
+from mlhw.text.words import printable
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from mlhw.vision.head import Network
-    from mlhw.vision.preprocessing import Preprocessing
+    from mlhw.vision.networks.head import Network
+    from mlhw.vision.networks.preprocessing import Preprocessing
 
 TOP = 3
 
@@ -71,7 +71,7 @@ def predict_command(
 
     Exit codes: 0 at least one image was read; 1 none was; 2 RUN or a path cannot be used.
     """
-    from mlhw.interrupts import Interrupts
+    from mlhw.system.interrupts import Interrupts
 
     paths = list(image_paths(images))
     screen = Screen(quiet=quiet)
@@ -112,11 +112,11 @@ def load_model(run: str | Path, device: str = "auto") -> Model:
 
     Raises ConfigError or DataError if there is none, or it is damaged.
     """
-    from mlhw.vision.backbones import load_backbone
-    from mlhw.vision.checkpoints import BEST, read_best
-    from mlhw.vision.device import find_device
-    from mlhw.vision.head import Network, new_head
-    from mlhw.vision.preprocessing import Preprocessing
+    from mlhw.vision.networks.backbones import load_backbone
+    from mlhw.vision.networks.head import Network, new_head
+    from mlhw.vision.networks.preprocessing import Preprocessing
+    from mlhw.vision.training.checkpoints import BEST, read_best
+    from mlhw.vision.training.device import find_device
 
     where = find_device(device)
     path = Path(run)
@@ -152,7 +152,7 @@ def image_paths(given: list[str]) -> Iterator[Path]:
 
     Raises ConfigError for a path that does not exist and for a folder without images.
     """
-    from mlhw.vision.images import SUFFIXES
+    from mlhw.vision.images.decode import SUFFIXES
 
     for text in given:
         path = Path(text)
@@ -180,8 +180,8 @@ def predict(
     """Predictions for the readable images among ``paths``, and (path, reason) of the others."""
     import numpy as np
 
-    from mlhw.vision.batches import evaluation_batch, pieces
-    from mlhw.vision.images import UnreadableImageError, decode, quiet_pillow, read
+    from mlhw.vision.images.decode import UnreadableImageError, decode, quiet_pillow, read
+    from mlhw.vision.training.batches import evaluation_batch, pieces
 
     found: list[Prediction] = []
     unreadable: list[tuple[str, str]] = []

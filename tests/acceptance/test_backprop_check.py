@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import mlhw as mlhw_api
-from mlhw.experiments import backprop_check
-from mlhw.result import Recorder
+from mlhw.experiments.backprop_check import experiment as backprop_check
+from mlhw.result.result import Recorder
 from tests.conftest import PROGRAM, ROOT, Mlhw
 
 RIGHT = ROOT / "tests" / "tampering" / "right_backprop.py"

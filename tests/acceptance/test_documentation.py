@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlhw import yaml12
+from mlhw.text import yaml12
 from tests.conftest import ROOT, shared
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 import mlhw as api
-from mlhw.cli import main
+from mlhw.commands.main import main
 from mlhw.errors import ConfigError
 from tests.conftest import PROGRAM, ROOT, Mlhw
 
@@ -275,7 +275,7 @@ def test_memory_does_not_grow_with_the_draws(tmp_path: Path) -> None:
     def peak(draws: int) -> float:
         """MiB at most of a run of its own process."""
         code = (
-            "import resource, sys; from mlhw.cli import main; code = main(sys.argv[1:]); "
+            "import resource, sys; from mlhw.commands.main import main; code = main(sys.argv[1:]); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
         )
         options = f"vanishing --activation relu --depth 600 --draws {draws} -q --no-plots"

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlhw
-from mlhw.cli import main
+from mlhw.commands.main import main
 from mlhw.errors import ConfigError, DataError
-from mlhw.result import Result
+from mlhw.result.result import Result
 
 Planes = list[tuple[float, float, float]]
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.differentiate import derivative
 
-from mlhw.maths import agreement
-from mlhw.maths.agreement import (
+from mlhw.maths import four_ways as agreement
+from mlhw.maths.derivatives import complex_step, complex_step_along
+from mlhw.maths.differences import difference_along, finite_differences, richardson, slopes_along
+from mlhw.maths.four_ways import (
     TOLERANCES,
     Problem,
     choose,
@@ -20,8 +22,6 @@ from mlhw.maths.agreement import (
     random_problem,
     random_trial,
 )
-from mlhw.maths.derivatives import complex_step, complex_step_along
-from mlhw.maths.differences import difference_along, finite_differences, richardson, slopes_along
 from mlhw.maths.network import Network, backprop
 
 HALF = "half_squared_error"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlhw.maths.agreement import random_network, random_problem
 from mlhw.maths.derivatives import autograd
+from mlhw.maths.four_ways import random_network, random_problem
 from mlhw.maths.network import (
     LINKS,
     LOSSES,

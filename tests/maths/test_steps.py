@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlhw.maths.agreement import compare, random_problem
+from mlhw.maths.four_ways import compare, random_problem
 from mlhw.maths.network import Network
-from mlhw.maths.steps import StepErrors
+from mlhw.maths.step_errors import StepErrors
 
 
 def errors(hidden: str) -> StepErrors:

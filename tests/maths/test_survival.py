@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, kstest
 
-from mlhw.maths import survival, weights
+from mlhw.maths import random_weights as weights
+from mlhw.maths import survival
 
 
 @pytest.mark.parametrize(("width", "depth"), [(1, 5), (2, 8), (3, 4)])

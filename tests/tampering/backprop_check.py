@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlhw.maths import agreement, derivatives, mistakes, network
+from mlhw.maths import derivatives, mistakes, network
+from mlhw.maths import four_ways as agreement
 
 COMMAND = ["--trials", "4", "--max-width", "6"]
 RIGHT = str(Path(__file__).with_name("right_backprop.py"))

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from mlhw.vision import preparation, training
-from mlhw.vision.features import FeatureStore
 from mlhw.vision.schedules import Plan
+from mlhw.vision.training import loop as training
+from mlhw.vision.training import preparation
+from mlhw.vision.training.features import FeatureStore
 
 SMALL = ["--val", "0.3", "--test", "0.3", "--threads", "1", "--features", "memory"]
 SMALL += ["--precision", "fp32", "--layout", "channels-last"]

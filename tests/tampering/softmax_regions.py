@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlhw.experiments import _softmax_grid
+from mlhw.experiments.softmax_regions import grid as _softmax_grid
 from mlhw.maths import rational, rays, regions
 
 COMMAND: list[str] = []

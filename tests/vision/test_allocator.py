@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import resource, sys
-from mlhw.vision.allocator import keep_freed_memory
+from mlhw.vision.training.allocator import keep_freed_memory
 import numpy as np
 if sys.argv[1] == "kept":
     assert keep_freed_memory()

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from mlhw.errors import ConfigError, DataError
-from mlhw.vision import archives
-from mlhw.vision.datasets import load_images
-from mlhw.vision.download import fetch
-from mlhw.vision.torchvision_import import torchvision
+from mlhw.system.download import fetch
+from mlhw.vision.images import archives
+from mlhw.vision.images.datasets import load_images
+from mlhw.vision.networks.torchvision_import import torchvision
 
 PER_FILE = 20
 

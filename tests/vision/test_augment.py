@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from mlhw.vision import augment
-from mlhw.vision.augment import change, draws, order
+from mlhw.vision.images import augment
+from mlhw.vision.images.augment import change, draws, order
 
 PIXELS = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 3, 16, 16), dtype=np.uint8))
 

@@ -13,13 +13,14 @@ from torch import nn
 from torch.nn import functional
 
 from mlhw.errors import ConfigError, DataError, MlhwError
-from mlhw.vision import libraries, networks, published
-from mlhw.vision.backbones import Backbone, load_backbone
-from mlhw.vision.cifar_resnet import BLOCKS, CifarResNet
-from mlhw.vision.download import Checksum
-from mlhw.vision.efficientnet_lite import EfficientNetLite0
-from mlhw.vision.stages import find_stages
-from mlhw.vision.torchvision_import import torchvision
+from mlhw.system.download import Checksum
+from mlhw.vision.networks import built_in as networks
+from mlhw.vision.networks import libraries, published
+from mlhw.vision.networks.backbones import Backbone, load_backbone
+from mlhw.vision.networks.cifar_resnet import BLOCKS, CifarResNet
+from mlhw.vision.networks.efficientnet_lite import EfficientNetLite0
+from mlhw.vision.networks.stages import find_stages
+from mlhw.vision.networks.torchvision_import import torchvision
 from tests.conftest import shared
 
 
@@ -352,7 +353,7 @@ def test_torchvision_is_imported_beside_a_cpu_build_of_torch() -> None:
     """In a fresh process, with a forward pass; with every warning an error."""
     code = """
 import torch
-from mlhw.vision.torchvision_import import torchvision
+from mlhw.vision.networks.torchvision_import import torchvision
 module = torchvision()
 assert torchvision() is module
 model = module.models.resnet18().eval()

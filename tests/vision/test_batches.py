@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlhw.vision.batches import pieces
+from mlhw.vision.training.batches import pieces
 
 
 @given(

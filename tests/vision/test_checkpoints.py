@@ -17,10 +17,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from mlhw import runs
 from mlhw.errors import DataError
-from mlhw.vision import checkpoints as module
-from mlhw.vision.checkpoints import Best, Checkpoints, safetensors_bytes, tensor_digests
+from mlhw.runs import folder as runs
+from mlhw.vision.training import checkpoints as module
+from mlhw.vision.training.checkpoints import Best, Checkpoints, safetensors_bytes, tensor_digests
 
 
 def state(epoch: int) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_after_a_failure_at_any_write_of_a_save_a_state_and_a_best_model_can_be_
 SAVING = """
 import sys, torch
 from pathlib import Path
-from mlhw.vision.checkpoints import Best, Checkpoints
+from mlhw.vision.training.checkpoints import Best, Checkpoints
 kept = Checkpoints(Path(sys.argv[1]))
 print("ready", flush=True)
 for epoch in range(1, 100000):

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from mlhw.errors import ConfigError, DataError, RunError, UsageError
-from mlhw.vision import file_images, folders
-from mlhw.vision.datasets import ImageSplits, from_dataset, load_images
-from mlhw.vision.image_sets import ImageSet
+from mlhw.vision.images import file_images, folders
+from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
+from mlhw.vision.images.image_sets import ImageSet
 
 
 @pytest.fixture(autouse=True)
@@ -553,7 +553,7 @@ def test_grey_images_and_images_of_differing_sizes_are_taken() -> None:
 
 
 def test_a_torchvision_data_set_brings_its_classes(animals: Path) -> None:
-    from mlhw.vision.torchvision_import import torchvision
+    from mlhw.vision.networks.torchvision_import import torchvision
 
     folder = torchvision().datasets.ImageFolder(str(animals))
     splits = from_dataset(folder)
@@ -600,7 +600,7 @@ def test_reading_images_needs_no_torch() -> None:
     import subprocess
 
     code = (
-        "import sys; from mlhw.vision.datasets import load_images; load_images('digits'); "
+        "import sys; from mlhw.vision.images.datasets import load_images; load_images('digits'); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from mlhw.errors import ConfigError, RunError
-from mlhw.vision import device as module
-from mlhw.vision.backbones import load_backbone
-from mlhw.vision.device import (
+from mlhw.vision.networks.backbones import load_backbone
+from mlhw.vision.networks.head import Network, new_head
+from mlhw.vision.training import device as module
+from mlhw.vision.training.device import (
     Compute,
     choose,
     find_device,
@@ -18,7 +19,6 @@ from mlhw.vision.device import (
     memory_errors,
     settings,
 )
-from mlhw.vision.head import Network, new_head
 
 CPU = torch.device("cpu")
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from mlhw.vision import augment, features
-from mlhw.vision.backbones import load_backbone
-from mlhw.vision.batches import Loader, ahead, evaluation_batch, pieces
-from mlhw.vision.datasets import ImageSplits, load_images
-from mlhw.vision.device import Compute
-from mlhw.vision.features import FeatureStore, remove_unused
-from mlhw.vision.head import Network, new_head
+from mlhw.vision.images import augment
+from mlhw.vision.images.datasets import ImageSplits, load_images
+from mlhw.vision.networks.backbones import load_backbone
+from mlhw.vision.networks.head import Network, new_head
+from mlhw.vision.training import features
+from mlhw.vision.training.batches import Loader, ahead, evaluation_batch, pieces
+from mlhw.vision.training.device import Compute
+from mlhw.vision.training.features import FeatureStore, remove_unused
 
 CPU = Compute(torch.device("cpu"), "fp32", "channels-last")
 

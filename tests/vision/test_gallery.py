@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 
-from mlhw.vision.gallery import (
+from mlhw.experiments.finetune.figures import (
     calibration_error,
     confusion,
     confusion_figure,

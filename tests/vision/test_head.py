@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from mlhw.vision.backbones import Backbone, load_backbone
-from mlhw.vision.head import Network, new_head, parameter_groups, set_learning
+from mlhw.vision.networks.backbones import Backbone, load_backbone
+from mlhw.vision.networks.head import Network, new_head, parameter_groups, set_learning
 from tests.vision.test_schedules import plan
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from mlhw.vision import images
-from mlhw.vision.images import UnreadableImageError, decode, quiet_pillow
+from mlhw.vision.images import decode as images
+from mlhw.vision.images.decode import UnreadableImageError, decode, quiet_pillow
 
 PATTERN = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 

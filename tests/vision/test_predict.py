@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlhw.cli import main
-from mlhw.vision.datasets import load_images
+from mlhw.commands.main import main
+from mlhw.vision.images.datasets import load_images
 from mlhw.vision.predict import Prediction, as_table
 
 OPTIONS = ["--val", "0.3", "--test", "0.3", "--image-size", "32", "--threads", "1"]
@@ -149,7 +149,10 @@ def test_what_cannot_be_used_is_named(
 
 def test_help_costs_no_torch(capsys: pytest.CaptureFixture[str]) -> None:
 
-    code = "import sys, mlhw.cli; mlhw.cli.main(['predict', '--help']); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from mlhw.commands.main import main; main(['predict', '--help']); "
+        "assert 'torch' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "IMAGE|FOLDER" in done.stdout

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mlhw.errors import ConfigError
-from mlhw.vision.preprocessing import Preprocessing
-from mlhw.vision.torchvision_import import torchvision
+from mlhw.vision.networks.preprocessing import Preprocessing
+from mlhw.vision.networks.torchvision_import import torchvision
 
 HALF = (0.5, 0.5, 0.5)
 LEVEL = 1 / 255  # one step of an 8-bit value

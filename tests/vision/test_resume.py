@@ -16,10 +16,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mlhw.cli import main
-from mlhw.vision import checkpoints, training
-from mlhw.vision.features import FeatureStore
+from mlhw.commands.main import main
 from mlhw.vision.schedules import Plan
+from mlhw.vision.training import checkpoints
+from mlhw.vision.training import loop as training
+from mlhw.vision.training.features import FeatureStore
 from tests.conftest import PROGRAM
 
 EPOCHS, UNFREEZE_AT = 4, 2

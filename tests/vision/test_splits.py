@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mlhw.errors import ConfigError
-from mlhw.vision.splits import stratified
+from mlhw.vision.images.splits import stratified
 
 counts = st.lists(st.integers(3, 60), min_size=2, max_size=6)
 

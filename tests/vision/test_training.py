@@ -13,17 +13,19 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 import mlhw
-from mlhw import config as configuration
+from mlhw.config import model as configuration
 from mlhw.errors import ConfigError, RunError
-from mlhw.experiments import finetune as experiment
-from mlhw.experiments.finetune import Config
-from mlhw.result import Recorder, Result
-from mlhw.vision import augment, schedules, training
-from mlhw.vision.backbones import load_backbone
-from mlhw.vision.datasets import ImageSplits, from_dataset, load_images
-from mlhw.vision.head import Network, new_head
-from mlhw.vision.task import Evaluation
-from mlhw.vision.training import Progress, is_better, smoothed, validates
+from mlhw.experiments.finetune import experiment
+from mlhw.experiments.finetune.experiment import Config
+from mlhw.result.result import Recorder, Result
+from mlhw.vision import schedules
+from mlhw.vision.images import augment
+from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
+from mlhw.vision.networks.backbones import load_backbone
+from mlhw.vision.networks.head import Network, new_head
+from mlhw.vision.training import loop as training
+from mlhw.vision.training.loop import Progress, is_better, smoothed, validates
+from mlhw.vision.training.task import Evaluation
 
 SMALL: dict[str, Any] = {
     "model": "cifar_resnet20",

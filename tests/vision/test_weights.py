@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mlhw.errors import DataError
-from mlhw.vision import weights
-from mlhw.vision.download import Checksum, fetch
+from mlhw.system.download import Checksum, fetch
+from mlhw.vision.networks import weight_files as weights
 
 
 def network() -> nn.Sequential:

@@ -1,0 +1,161 @@
+"""The command line: arguments in, a configuration out, errors to exit codes; nothing else.
+
+``mlhw --help`` imports no experiment. A command's options are made from its configuration's model
+when that command is called (``options.py``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mlhw.errors import FAILED, FINISHED, USAGE, Interrupted, MlhwError, reason_of, worst
+from mlhw.experiments.registry import EXPERIMENTS
+from mlhw.system import streams
+
+_EPILOG = (
+    "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
+    "error; 3 a claim fails; 130 Ctrl-C; 143 SIGTERM; 129 SIGHUP."
+)
+
+
+# Commands that are no experiments: the module that has their Typer ``app``, and their line of help.
+TOOLS: dict[str, tuple[str, str]] = {
+    "all": ("mlhw.commands.all", "Every experiment, and one report that answers the assignment."),
+    "predict": ("mlhw.vision.predict", "What a fine-tuned network sees in images."),
+    "runs": ("mlhw.commands.runs", "List, show, compare, run again and clean up runs."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Lists the commands from their one-line descriptions and builds one when it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in EXPERIMENTS:
+            from mlhw.commands.options import experiment_command
+
+            command = experiment_command(name)
+        elif name in TOOLS:
+            import importlib
+
+            command = typer.main.get_command(importlib.import_module(TOOLS[name][0]).app)
+        return name, command, rest
+
+
+def _version(value: bool) -> None:
+    if value:
+        from mlhw.system.provenance import version_line
+
+        print(version_line())
+        raise typer.Exit(FINISHED)
+
+
+def build_app() -> typer.Typer:
+    """The whole program, with a placeholder for each experiment."""
+    app = typer.Typer(
+        cls=_LazyGroup,
+        help="Run, understand and prove machine-learning experiments.",
+        epilog=_EPILOG,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=False,
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def top(
+        ctx: typer.Context,
+        version: Annotated[
+            bool,
+            typer.Option("--version", callback=_version, is_eager=True, help="Name the versions."),
+        ] = False,
+    ) -> None:
+        if ctx.invoked_subcommand is None:
+            print(ctx.get_help())
+
+    def placeholder() -> None:
+        """Replaced by the real command when it is called."""
+
+    for name, line in {**EXPERIMENTS, **{name: line for name, (_, line) in TOOLS.items()}}.items():
+        app.command(name, short_help=line)(placeholder)
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program on ``argv`` (without its name) and return the exit code."""
+    arguments = _with_values(sys.argv[1:] if argv is None else argv)
+    try:
+        code = typer.main.get_command(build_app()).main(
+            arguments, prog_name="mlhw", standalone_mode=False
+        )
+        return int(code or FINISHED)
+    except typer.TyperException as error:
+        return _report(arguments, USAGE, [_usage_line(error)])
+    except typer.Abort:
+        return Interrupted().exit_code
+    except (MlhwError, Interrupted) as error:
+        return _report(arguments, error.exit_code, error.lines)
+    except KeyboardInterrupt:
+        return _report(arguments, Interrupted().exit_code, Interrupted().lines)
+
+
+def _with_values(arguments: Sequence[str]) -> list[str]:
+    """``--mlflow`` may stand without a value; the parser needs an empty one then."""
+    return [
+        "--mlflow="
+        if word == "--mlflow" and (i + 1 == len(arguments) or arguments[i + 1].startswith("-"))
+        else word
+        for i, word in enumerate(arguments)
+    ]
+
+
+def script() -> None:
+    """The console script."""
+    streams.guard()
+    code = main()
+    error = streams.lost()
+    if error is not None:
+        code = worst([code, FAILED])
+        print(f"error: stdout: {reason_of(error)}", file=sys.stderr)
+    sys.stderr.flush()
+    if code > 128:
+        # Interrupted: what a person waits for now is the prompt, not the libraries' farewells.
+        os._exit(code)
+    sys.exit(code)
+
+
+def _report(arguments: Sequence[str], code: int, lines: Sequence[str]) -> int:
+    from mlhw.text.words import printable
+
+    for line in lines:
+        print(printable(f"error: {line}"), file=sys.stderr)
+    if "--json" in arguments:
+        print(json.dumps({"error": list(lines)}, ensure_ascii=False))
+    return code
+
+
+def _usage_line(error: Any) -> str:
+    """Typer's usage errors as one plain line with the nearest neighbour."""
+    option = getattr(error, "option_name", None)
+    if option is not None and getattr(error, "possibilities", None) is not None:
+        near = difflib.get_close_matches(option, error.possibilities, n=1, cutoff=0.0)
+        return f"no such option: {option}" + (f", did you mean {near[0]}?" if near else "")
+    message = re.sub(r"\s+", " ", error.format_message()).strip().rstrip(".")
+    message = re.sub(
+        r"No such command ('[^']*')\. Did you mean (.*)\?$",
+        r"no such command \1, did you mean \2?",
+        message,
+    )
+    if message.startswith("No such command"):
+        message += f" (commands: {', '.join([*EXPERIMENTS, *TOOLS])})"
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,270 @@
+"""``mlhw runs``: list, show, compare, run again, clean."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mlhw.commands.shared_options import Json, NoPlots, RunsDir, complete_run
+from mlhw.config import model as configuration
+from mlhw.config.model import ExperimentConfig
+from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
+from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.result.result import tally, to_json
+from mlhw.runs.compare import (
+    as_csv,
+    as_json,
+    as_markdown,
+    as_text,
+    cell,
+    compare,
+    differences,
+)
+from mlhw.runs.execute import RunOptions, execute_to
+from mlhw.runs.history import Run, all_runs, find, flat
+from mlhw.runs.overlay import overlays
+from mlhw.text.words import claim_lines, printable, text_table
+
+app = typer.Typer(
+    help="List, show, compare, run again and clean up runs.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def help_alone(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A path, a folder's name or a unique beginning of one, 'latest', or an experiment's name "
+        "for its newest run; 'latest~1' is the one before.",
+        autocompletion=complete_run,
+    ),
+]
+
+
+@app.command("list", short_help="Every run, newest first.")
+def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
+    """Every run, newest first."""
+    runs = all_runs(Path(runs_dir))
+    if as_object:
+        print(json.dumps([_entry(run) for run in runs], indent=2, ensure_ascii=False))
+        return FINISHED
+    if not runs:
+        print(f"no runs in {runs_dir}")
+        return FINISHED
+    header = ["run", "experiment", "status", "claims", "seconds", "headline"]
+    table = []
+    for run in runs:
+        entry = _entry(run)
+        held, judged = entry["claims"]["holds"], entry["claims"]["judged"]
+        headline = next(iter(entry["headlines"].items()), None)
+        seconds = entry["seconds"]
+        table.append(
+            [
+                run.name,
+                run.experiment,
+                run.status,
+                f"{held}/{judged}" if judged else "-",
+                "-" if seconds is None else f"{seconds:.1f}",
+                "-" if headline is None else f"{headline[0]} {_number(headline[1])}",
+            ]
+        )
+    print("\n".join(text_table(header, table)))
+    return FINISHED
+
+
+@app.command("show", short_help="What one run was asked and found.")
+def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
+    """One run: how it went, what it found, what it was asked."""
+    run = find(name, Path(runs_dir))
+    if as_object:
+        found = {"run": str(run.folder), **run.record, "status": run.status}
+        print(
+            json.dumps(
+                to_json(found | {"result": run.result or None, "config": run.config}), indent=2
+            )
+        )
+        return FINISHED
+    rows = [
+        ["run", str(run.folder)],
+        ["experiment", run.experiment],
+        ["status", run.status + (f": {run.text('reason')}" if run.text("reason") else "")],
+        ["command", run.text("command") or "-"],
+        ["started", run.text("started") or "-"],
+        ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
+    ]
+    rows += [[key, _number(value)] for key, value in run.headlines().items()]
+    print("\n".join(text_table(rows[0], rows[1:])))
+    if run.claims:
+        print("\nclaims")
+        for claim in run.claims:
+            print("\n".join(claim_lines(claim)))
+    if run.config:
+        print("\nconfiguration")
+        rows = [[f"  {key}", cell(value)] for key, value in flat(run.config)]
+        print("\n".join(text_table(rows[0], rows[1:])))
+    print("\nfiles")
+    for path in sorted(run.folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            print(printable(f"  {path.relative_to(run.folder)}"))
+    return FINISHED
+
+
+@app.command("compare", short_help="What differs between runs, with a figure.")
+def compare_runs(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN…", help="Two runs or more.", autocompletion=complete_run),
+    ],
+    runs_dir: RunsDir = "runs",
+    as_table: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
+    as_object: Json = False,
+    markdown: Annotated[bool, typer.Option("--md", help="As a Markdown table.")] = False,
+    no_plots: NoPlots = False,
+) -> int:
+    """What differs in configuration and claims, the headline numbers, one figure over the other."""
+    if sum((as_table, as_object, markdown)) > 1:
+        raise ConfigError("--csv, --json and --md: only one can be given")
+    if len(names) < 2:
+        raise ConfigError("compare: two runs are needed, such as: mlhw runs compare RUN latest")
+    runs = [find(name, Path(runs_dir)) for name in names]
+    comparison = compare(runs)
+    write = as_csv if as_table else as_json if as_object else as_markdown if markdown else as_text
+    print(write(comparison))
+    if not no_plots:
+        from mlhw.result import plots
+
+        folder = Path(runs_dir) / "compare"
+        for plot in overlays(runs):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                plots.save(plot, folder)
+            except OSError as error:
+                raise RunError(f"{folder}: {reason_of(error)}") from None
+            print(f"figure: {folder / plot.name}.png", file=sys.stderr)
+    return FINISHED
+
+
+@app.command("rerun", short_help="Run again; are the numbers identical?")
+def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) -> int:
+    """Run the same configuration again and say whether the numbers are identical, and where not.
+
+    A run of all experiments is repeated run by run. Exit code 3 if the numbers are not identical.
+    """
+    run = find(name, Path(runs_dir))
+    parts = run.parts if run.experiment == "all" else [run]
+    if not parts:
+        raise ConfigError(f"{run.folder}: names no runs to repeat")
+    # Before the first of them takes its hour.
+    configs = [_repeatable(part) for part in parts]
+    codes: list[int] = []
+    for part, config in zip(parts, configs, strict=True):
+        codes.append(_rerun(part, config, Path(runs_dir), plots=not no_plots))
+        if codes[-1] > 128:
+            break  # a signal is meant for all of them
+    return worst(codes)
+
+
+def _repeatable(before: Run) -> ExperimentConfig:
+    """The configuration of a run; raises ConfigError if it cannot be repeated and compared."""
+    if not before.record:
+        raise ConfigError(f"{before.folder}: the run is not there to be repeated")
+    if before.experiment not in EXPERIMENTS:
+        raise ConfigError(
+            f"{before.folder}: '{before.experiment}' is no experiment of this version"
+        )
+    if before.status != "finished":
+        raise ConfigError(
+            f"{before.folder}: the run is {before.status}; only finished ones compare"
+        )
+    model = experiment(before.experiment).Config
+    return configuration.load(model, str(before.folder / "config.yaml"))
+
+
+def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool) -> int:
+    name = before.experiment
+    command = ("mlhw", name, "--config", str(before.folder / "config.yaml"))
+    options = RunOptions(command, runs_dir=str(runs_dir), plots=plots, quiet=True, check=False)
+    code, folder = execute_to(name, experiment(name), config, options)
+    if code != FINISHED:
+        return code
+    lines = differences(before, find(str(folder), runs_dir))
+    if not lines:
+        print(f"\nidentical: every number of {before.name} came out again", flush=True)
+        return FINISHED
+    print(f"\nnot identical to {before.name}:")
+    for line in lines:
+        print(printable(f"  {line}"))
+    return CLAIM_FAILS
+
+
+@app.command("clean", short_help="Delete all but the newest runs.")
+def clean(
+    keep: Annotated[int, typer.Option("--keep", metavar="N", min=0, help="How many to keep.")],
+    runs_dir: RunsDir = "runs",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> int:
+    """Delete all but the newest N runs; those still running stay."""
+    old = [run for run in all_runs(Path(runs_dir))[keep:] if run.status != "running"]
+    # What a clean that was interrupted has left.
+    rests = [path for path in Path(runs_dir).glob(f"{_DELETED}*") if path.is_dir()]
+    for folder in (*rests, *(run.folder for run in old)):
+        print(printable(f"{'would delete' if dry_run else 'deleted'} {folder}"))
+        if not dry_run:
+            _delete(folder)
+    _mend_latest(Path(runs_dir), dry_run)
+    if not old and not rests:
+        print("nothing to delete")
+    return FINISHED
+
+
+_DELETED = ".deleted-"
+
+
+def _delete(folder: Path) -> None:
+    """Renamed first: what is half deleted is no run any more."""
+    try:
+        if not folder.name.startswith(_DELETED):
+            folder = folder.rename(folder.with_name(f"{_DELETED}{folder.name}"))
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise RunError(f"{folder}: {reason_of(error)}") from None
+
+
+def _mend_latest(runs_dir: Path, dry_run: bool) -> None:
+    latest = runs_dir / "latest"
+    if not dry_run and latest.is_symlink() and not latest.exists():
+        latest.unlink()
+
+
+def _entry(run: Run) -> dict[str, Any]:
+    held, judged = tally(run.claims)
+    return {
+        "run": run.name,
+        "experiment": run.experiment,
+        "status": run.status,
+        "exit_code": run.record.get("exit_code"),
+        "claims": {"holds": held, "judged": judged},
+        "started": run.text("started") or None,
+        "seconds": run.seconds,
+        "headlines": to_json(run.headlines()),
+    }
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Configuration: models, layers of values, one validation, errors with their places."""

@@ -1,0 +1,55 @@
+"""Configuration files: found, read, their lines remembered."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mlhw.errors import ConfigError, reason_of
+from mlhw.text import yaml12
+from mlhw.text.suggestions import near_file
+
+
+def shipped(name: str) -> str | None:
+    """The configuration of this name that comes with mlhw: ``smoke/lr-sweep``, ``finetune-cifar10``.
+
+    None where ``name`` is a file, has a suffix, or is none of them. They are in the package where it
+    was installed from a wheel, else beside it in the checkout.
+    """
+    if os.path.splitext(name)[1] or os.path.exists(name):
+        return None
+    package = Path(__file__).parents[1]
+    for folder in (package / "configs", package.parent / "configs"):
+        path = folder / f"{name}.yaml"
+        if path.is_file() and folder in path.parents:
+            return str(path)
+    return None
+
+
+def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.Path, int]]:
+    """The mapping in a YAML file and the lines of its keys.
+
+    Raises ConfigError if the file is missing, unreadable, not UTF-8, not YAML or no mapping.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file{near_file(path)}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from None
+    except ValueError:
+        raise ConfigError(f"{path}: a path cannot hold a NUL character") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from None
+    value, lines = yaml12.load(text, path)
+    if value is None:
+        return {}, lines
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}:{lines[()]}: must be keys and values, not {_kind(value)}")
+    return value, lines
+
+
+def _kind(value: Any) -> str:
+    names: dict[type, str] = {list: "a list", str: "text", bool: "true or false"}
+    return names.get(type(value), "a number")

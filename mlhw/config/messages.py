@@ -1,0 +1,171 @@
+"""What pydantic finds wrong with a configuration, as plain lines: the place, the key, what would be right.
+
+``configs/x.yaml:12: optim.lr: must be greater than 0 (got -0.1)``
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from mlhw.config.model import Layers, Source, section_of
+from mlhw.text.suggestions import nearest
+from mlhw.text.yaml12 import Path, parse_scalar
+
+
+def error_lines(layers: Layers, errors: Sequence[Any]) -> list[str]:
+    """Plain lines for pydantic's errors: where, which key, what is wrong; one for each value."""
+    by_place: dict[Path, list[Any]] = {}
+    for error in errors:
+        by_place.setdefault(_place(layers, error), []).append(error)
+    return [_line(layers, path, of_value) for path, of_value in by_place.items()]
+
+
+def _place(layers: Layers, error: Any) -> Path:
+    path: Path = tuple(error["loc"])
+    # pydantic appends the branch of a union to the path; such a part is no key of ours.
+    return path if error["type"] in ("extra_forbidden", "missing") else _known(layers.values, path)
+
+
+def _line(layers: Layers, path: Path, errors: Sequence[Any]) -> str:
+    if errors[0]["type"] != "extra_forbidden":
+        return placed(layers, path, _problem(errors))
+    key = str(path[-1])
+    known = _known_keys(layers.model, path[:-1])
+    near = nearest(key, known)
+    if near:
+        sentence = f"unknown key '{key}', did you mean '{near}'?"
+    else:
+        sentence = f"unknown key '{key}' (known: {', '.join(known)})"
+    return placed(layers, path[:-1], sentence, layers.source(path))
+
+
+def placed(layers: Layers, path: Path, sentence: str, source: Source | None = None) -> str:
+    """``sentence`` with the place where the value of ``path`` was written (or ``source``) before it."""
+    source = source or layers.source(path)
+    if source is not None and source.option is not None:
+        # A named option says which key it sets; only what lies deeper is added.
+        place = source.label + _dotted(path[len(source.option) :])
+    elif source is not None:
+        key = _dotted(path).lstrip(".")
+        between = " " if source.label == "--set" else ": "
+        place = source.label + (between + key if key else "")
+    else:
+        place = _dotted(path).lstrip(".")
+    if place:
+        sentence = f"{place}: {sentence}"
+    # A value with a line break in it must not break the line.
+    return " ".join(sentence.splitlines())
+
+
+def _dotted(path: Path) -> str:
+    """``.optim.lr`` or ``.etas[2]``."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+
+
+def _known(values: Any, path: Path) -> Path:
+    """``path`` up to the last part that is a key or an item of what was given."""
+    for length, key in enumerate(path):
+        if isinstance(values, str):  # a list written as a text: its items are numbered all the same
+            if not isinstance(key, int):
+                return path[:length]
+            continue
+        try:
+            values = values[key]
+        except (KeyError, IndexError, TypeError):
+            return path[:length]
+    return path
+
+
+def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
+    for key in path:
+        section = section_of(model.model_fields[str(key)].annotation)
+        if section is None:
+            return []
+        model = section
+    return list(model.model_fields)
+
+
+_WHAT: dict[str, str] = {
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+}
+_BOUNDS: dict[str, tuple[str, str]] = {
+    "greater_than": ("greater than {}", "gt"),
+    "greater_than_equal": ("at least {}", "ge"),
+    "less_than": ("less than {}", "lt"),
+    "less_than_equal": ("at most {}", "le"),
+}
+
+
+def _problem(errors: Sequence[Any]) -> str:
+    """What is wrong with one value: of a union's branches the one that takes its type says so best."""
+    of_types = [e for e in errors if e["type"] in _WHAT or e["type"] == "literal_error"]
+    if len(errors) == 1 or len(of_types) < len(errors):
+        return _sentence(next((e for e in errors if e not in of_types), errors[0]))
+    words = list(dict.fromkeys(w for e in of_types for w in _choices(e) or [_WHAT[e["type"]]]))
+    if "a number" in words and "a whole number" in words:
+        words.remove("a whole number")
+    wanted = f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
+    return f"must be {wanted}{_got(errors[0]['input'])}"
+
+
+def _choices(error: Any) -> list[str]:
+    """The words of a ``Literal``."""
+    if error["type"] != "literal_error":
+        return []
+    words: str = error["ctx"]["expected"]
+    return words.replace("'", "").replace(" or ", ", ").split(", ")
+
+
+def _sentence(error: Any) -> str:
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    got = _got(value)
+    if kind in _WHAT:
+        return f"must be {_WHAT[kind]}{got}"
+    if kind == "finite_number":
+        return f"must be finite{got}"
+    if kind in _BOUNDS:
+        words, key = _BOUNDS[kind]
+        return f"must be {words.format(f'{context[key]:g}')}{got}"
+    if kind == "literal_error":
+        choices = _choices(error)
+        near = nearest(str(value), choices)
+        hint = f", did you mean '{near}'?" if near else ""
+        return f"must be one of {', '.join(choices)}{got}{hint}"
+    if kind == "missing":
+        return "is missing"
+    if kind in ("too_short", "too_long"):
+        bound = context.get("min_length", context.get("max_length"))
+        return f"must have at {'least' if kind == 'too_short' else 'most'} {bound} items{got}"
+    if kind == "value_error":
+        return str(context["error"])
+    return f"{str(error['msg']).lower()}{got}"
+
+
+def _got(value: Any) -> str:
+    if isinstance(value, float) and math.isinf(value):
+        return f" (got {value}); numbers beyond 1.8e308 are read as infinite"
+    if isinstance(value, str) and value.strip() and not isinstance(parse_scalar(value), str):
+        return f' (got the text "{_short(value)}")'
+    return f" (got {_short(value)})"
+
+
+def _short(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value) if isinstance(value, str) and not value.strip() else str(value)
+    text = text.replace("\n", " ")
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,1 @@
+"""The experiment ``mlhw backprop-check``: see ``experiment.py``."""

@@ -1,0 +1,1 @@
+"""The experiment ``mlhw finetune``: see ``experiment.py``."""

@@ -1,0 +1,1 @@
+"""The experiment ``mlhw lr-sweep``: see ``experiment.py``."""

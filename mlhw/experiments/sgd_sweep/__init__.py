@@ -1,0 +1,1 @@
+"""The experiment ``mlhw sgd-sweep``: see ``experiment.py``."""

@@ -1,0 +1,1 @@
+"""The experiment ``mlhw softmax-regions``: see ``experiment.py``."""

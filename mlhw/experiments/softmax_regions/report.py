@@ -1,0 +1,279 @@
+"""What ``softmax-regions`` says: the geometry as tables and summary for scripts, and in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from mlhw.experiments.softmax_regions.setup import Fitted
+from mlhw.maths.rational import Vector, to_float, unit
+from mlhw.maths.rays import Path, distances
+from mlhw.maths.regions import Boundary, Envelope, Vertex, activations_at
+from mlhw.maths.softmax import softmax
+from mlhw.result.result import Formula, Recorder
+
+FORMULAS = [
+    Formula(
+        "The model: class k has the activation a_k and the probability p_k (Bishop, PRML, eq. 4.104 and "
+        "4.105); two probabilities are equal where the activations are.",
+        r"a_k(x) = w_k^\top x + b_k, \quad p_k(x) = \frac{e^{a_k(x)}}{\sum_j e^{a_j(x)}}, "
+        r"\quad \frac{p_i}{p_j} = e^{a_i - a_j}",
+    ),
+    Formula(
+        "At the distance r from v in the direction u, every gap between two activations is linear in r.",
+        r"x = v + r u: \quad a_i - a_k = (a_i - a_k)(v) + r \, (w_i - w_k)^\top u",
+    ),
+    Formula(
+        "Far out in the middle of the region of class i the other probabilities fall exponentially, at "
+        "the rate ρ of the smallest gap in the best direction.",
+        r"1 - p_i(r) \sim C e^{-\rho_i r}, \quad \rho_i = \max_{|u| = 1} \min_{j \neq i} (w_i - w_j)^\top u",
+    ),
+]
+BOUNDARIES = {
+    "class_i": "the first of the two classes that it divides",
+    "class_j": "the second",
+    "kind": "segment between two vertices, ray from one, or line",
+    "x1": "where it starts",
+    "x2": "where it starts",
+    "end_x1": "where a segment ends",
+    "end_x2": "where a segment ends",
+    "u1": "its direction, of length 1",
+    "u2": "its direction, of length 1",
+}
+PROBES = {
+    "path": "the way: a boundary away from a vertex, or the middle of a region",
+    "distance": "how far along it",
+    "x1": "the point there",
+    "x2": "the point there",
+}
+
+
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    numbers: dict[str, Any] = {
+        "vertices": len(summary["vertices"]),
+        "boundaries": len(summary["boundaries"]),
+        "empty regions": sum(region["empty"] for region in summary["regions"]),
+    }
+    if summary.get("accuracy") is not None:
+        numbers = {"accuracy": summary["accuracy"], **numbers}
+    return numbers
+
+
+def floats(point: Vector) -> list[float]:
+    return [to_float(c) for c in point]
+
+
+def p_at(envelope: Envelope, point: Vector) -> np.ndarray:
+    """(K,), the probabilities at an exact point: activations worked out exactly, then rounded."""
+    a = activations_at(envelope.planes, point)
+    top = max(a)
+    return softmax(np.array([to_float(value - top) for value in a]))
+
+
+def path_name(path: Path) -> str:
+    """``boundary 1-2 from 1`` (classes and vertex by number) or ``middle 3``."""
+    classes = "-".join(str(k + 1) for k in path.classes)
+    if path.kind == "middle":
+        return f"middle {classes}"
+    return f"boundary {classes}" + ("" if path.vertex is None else f" from {path.vertex + 1}")
+
+
+def record(envelope: Envelope, paths: Sequence[Path], scale: float, recorder: Recorder) -> None:
+    """The tables ``boundaries`` and ``probes``. A line has no vertex to move away from: no probes."""
+    table = recorder.table("boundaries", BOUNDARIES)
+    for b in envelope.boundaries:
+        end = [None, None] if b.end is None else floats(b.end)
+        i, j = b.classes
+        table.append(i + 1, j + 1, b.kind, *floats(b.start), *end, *unit(b.direction).tolist())
+    p = {f"p{k + 1}": "the classes' probabilities there" for k in range(len(envelope.planes))}
+    probes = recorder.table("probes", PROBES | p)
+    for path in paths:
+        if path.kind != "line":
+            r = distances(path, scale)
+            rows = np.column_stack([r, path.points(r), path.p(r)]).tolist()
+            probes.extend([path_name(path), *row] for row in rows)
+
+
+def geometry(envelope: Envelope, names: Sequence[str], middles: Sequence[Path]) -> dict[str, Any]:
+    """The classes and where they are the largest, for the summary; classes by number from 1."""
+    common = envelope.common
+    return {
+        "classes": len(envelope.planes),
+        "names": list(names),
+        "weights": [floats(plane[:2]) for plane in envelope.planes],
+        "biases": [to_float(plane[2]) for plane in envelope.planes],
+        "common": None if common is None else {"kind": common.kind, "x": floats(common.point)},
+        "vertices": [
+            {
+                "classes": _numbers(vertex.classes),
+                "x": floats(vertex.point),
+                "p": p_at(envelope, vertex.point),
+            }
+            for vertex in envelope.vertices
+        ],
+        "boundaries": [
+            {
+                "classes": _numbers(b.classes),
+                "kind": b.kind,
+                "x": floats(b.start),
+                "end": None if b.end is None else floats(b.end),
+                "direction": unit(b.direction),
+                "tied": _numbers(b.tied),
+            }
+            for b in envelope.boundaries
+        ],
+        "regions": [
+            {
+                "class": region.index + 1,
+                "empty": region.empty,
+                "bounded": region.bounded,
+                "equal_to": _numbers(region.equals),
+                "touches": region.touches,
+            }
+            for region in envelope.regions
+        ],
+        "middles": [
+            {
+                "class": path.classes[0] + 1,
+                "x": floats(path.start),
+                "direction": unit(path.direction),
+                "rate": min((float(path.gaps.slope[k]) for k in path.others), default=None),
+                "limit": path.limit,
+            }
+            for path in middles
+        ],
+    }
+
+
+def _numbers(classes: Sequence[int]) -> list[int]:
+    return [k + 1 for k in classes]
+
+
+# ------------------------------------------------------------------------------------- sentences
+
+
+def answers(
+    envelope: Envelope,
+    names: Sequence[str],
+    middles: Sequence[Path],
+    scale: float,
+    fitted: Fitted | None,
+) -> list[str]:
+    """The geometry in sentences, degenerate cases by name."""
+
+    def listed(classes: Sequence[int]) -> str:
+        words = [names[k] for k in classes]
+        return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+    lines = []
+    if fitted is not None:
+        lines.append(
+            f"{fitted.points.name}: {len(fitted.X)} points, {len(names)} classes by "
+            f"{' and '.join(fitted.features)}; accuracy {fitted.accuracy:.4g}"
+        )
+    lines += _meeting(envelope, listed, scale)
+    for b in envelope.boundaries:
+        also = [k for k in b.tied if k not in b.classes]
+        level = f" (level with {listed(also)})" if also else ""
+        lines.append(f"boundary of {listed(b.classes)}: {_course(b)}{level}")
+    lines += _special_regions(envelope, names, listed)
+    for path in middles:
+        name = listed(path.tied)
+        if path.reaches:
+            rate = float(min(path.gaps.slope[path.others]))
+            share = "1" if len(path.tied) == 1 else f"1/{len(path.tied)} each"
+            lines.append(
+                f"far out in the middle of {name}: p tends to {share}, the rest falls like "
+                f"exp(-{rate:.6g} r)"
+            )
+        else:
+            kept = listed([k for k in path.others if path.gaps.slope[k] == 0])
+            lines.append(
+                f"far out in the middle of {name}: the margin to {kept} cannot grow, p tends to "
+                f"{path.limit:.8g} and no further"
+            )
+    return lines
+
+
+def _meeting(envelope: Envelope, listed: Any, scale: float) -> list[str]:
+    """Where three or more classes meet, or why none do."""
+    K, common = len(envelope.planes), envelope.common
+    lines = []
+    if common is not None and common.kind == "plane":
+        lines.append(f"all {K} classes are equal: every probability is 1/{K} everywhere")
+    elif common is not None and common.kind == "line":
+        u = unit(common.direction or common.point)
+        who = "both" if K == 2 else f"all {K}"
+        lines.append(
+            f"{who} classes are equal along a whole line, every probability 1/{K}: through "
+            f"{_point(common.point)}, direction ({u[0]:.6g}, {u[1]:.6g}); there is no vertex"
+        )
+    elif not envelope.boundaries:
+        lines.append("no boundary: one activation is the largest everywhere")
+    elif not envelope.vertices:
+        lines.append("no vertex and no common point: all boundaries are parallel")
+    for vertex in envelope.vertices:
+        a = max(activations_at(envelope.planes, vertex.point))
+        everyone = len(vertex.classes) == K
+        who = f"all {K} classes meet" if everyone else f"{listed(vertex.classes)} meet"
+        p = float(p_at(envelope, vertex.point)[vertex.classes[0]])
+        lines.append(
+            f"{who} at {_point(vertex.point)}: every activation {_number(a)}, every probability "
+            f"{f'1/{K}' if everyone else f'{p:.6g}'}"
+        )
+    return lines + _near(envelope.vertices, scale)
+
+
+def _near(vertices: Sequence[Vertex], scale: float) -> list[str]:
+    """Vertices that only the rounding of decimals such as 0.1 to binary may have torn apart."""
+    points = np.array([floats(v.point) for v in vertices]).reshape(-1, 2)
+    size = max([scale, *np.abs(points).ravel()])
+    return [
+        f"vertices {m + 1} and {n + 1} are all but one point; 0.1 and the like are no exact floats, so "
+        "classes that meet by decimal arithmetic may miss each other by their rounding"
+        for m, n in combinations(range(len(points)), 2)
+        if np.max(np.abs(points[m] - points[n])) < 1e-13 * size
+    ]
+
+
+def _course(b: Boundary) -> str:
+    if b.end is not None:
+        return f"segment from {_point(b.start)} to {_point(b.end)}"
+    u = unit(b.direction)
+    where = "ray from" if b.kind == "ray" else "whole line through"
+    return f"{where} {_point(b.start)}, direction ({u[0]:.6g}, {u[1]:.6g})"
+
+
+def _special_regions(envelope: Envelope, names: Sequence[str], listed: Any) -> list[str]:
+    lines = []
+    for group in envelope.groups:
+        if len(group) > 1 and len(group) < len(names):
+            lines.append(f"{listed(group)} are equal everywhere and share one region")
+    for region in envelope.regions:
+        name = names[region.index]
+        ties = {"point": ", it only ties at a vertex", "boundary": ", it only ties on a boundary"}
+        if region.empty:
+            lines.append(f"{name} is nowhere the largest{ties.get(region.touches or '', '')}")
+        elif region.bounded:
+            lines.append(f"the region of {name} is bounded")
+        elif not region.boundaries and not region.equals:
+            lines.append(f"the region of {name} is the whole plane")
+    return lines
+
+
+def _point(point: Vector) -> str:
+    exact = ", ".join(_number(c) for c in point)
+    rounded = ", ".join(f"{c:.6g}" for c in floats(point))
+    return f"({exact})" if exact == rounded else f"({exact}) = ({rounded})"
+
+
+def _number(value: Fraction) -> str:
+    """A short fraction as such, anything else rounded."""
+    return (
+        str(value) if value.denominator < 1000 and abs(value) < 10**6 else f"{to_float(value):.6g}"
+    )

@@ -1,0 +1,1 @@
+"""What ``lr_sweep`` and ``sgd_sweep`` share."""

@@ -1,0 +1,101 @@
+"""Lists of learning rates: ``0.5,0.3,0.1``, ``0.01:1:log9``, ``0.1:0.5:lin5``."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from mlhw.config.model import Option
+from mlhw.text.yaml12 import parse_scalar
+
+MAX_ETAS = 1000
+_RANGE = re.compile(r"([^:]+):([^:]+):(log|lin)(\d+)")
+
+
+def parse_etas(value: Any) -> Any:
+    """The rates of a list or text, in the order given.
+
+    Raises
+    ------
+    ValueError
+        Naming each item that is empty, not a number, not positive, not finite, or repeated.
+    """
+    items = value.split(",") if isinstance(value, str) else value
+    if isinstance(items, (int, float)) and not isinstance(items, bool):
+        items = [items]
+    if not isinstance(items, list):
+        raise ValueError("must be a list of numbers, such as 0.5,0.3,0.1 or 0.01:1:log9")
+    if not items or items == [""]:
+        raise ValueError("must have at least one rate")
+    etas: list[float] = []
+    errors = []
+    for number, item in enumerate(items, 1):
+        try:
+            new = _item(item)
+        except ValueError as error:
+            errors.append(f"item {number}: {error}")
+            continue
+        repeated = [eta for i, eta in enumerate(new) if eta in etas or eta in new[:i]]
+        if repeated:
+            errors.append(f"item {number}: {repeated[0]:g} is repeated")
+        etas += new
+        if len(etas) > MAX_ETAS:
+            errors.append(f"item {number}: more than {MAX_ETAS} rates")
+            break
+    if errors:
+        raise ValueError("; ".join(errors))
+    return etas
+
+
+def _item(item: Any) -> list[float]:
+    if isinstance(item, str):
+        text = item.strip()
+        if not text:
+            raise ValueError("is empty")
+        if ":" in text:
+            return _range(text)
+        word = text.lower().lstrip("+-.")
+        item = float(text.replace(".", "")) if word in ("nan", "inf") else parse_scalar(text)
+    return [_positive(item)]
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"must be a number (got {str(value)[:40]})")
+    if not math.isfinite(value):
+        raise ValueError(f"must be finite (got {value})")
+    if value <= 0:
+        raise ValueError(f"must be greater than 0 (got {value:g})")
+    return float(value)
+
+
+def _range(text: str) -> list[float]:
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"must be START:STOP:logN or START:STOP:linN (got {text[:40]})")
+    start, stop = (_positive(parse_scalar(part.strip())) for part in match.group(1, 2))
+    count = int(match.group(4))
+    if not 2 <= count <= MAX_ETAS:
+        raise ValueError(f"a range has 2 to {MAX_ETAS} rates (got {count})")
+    etas = []
+    for i in range(count):
+        f = i / (count - 1)
+        if match.group(3) == "log":
+            eta = math.exp(math.log(start) * (1 - f) + math.log(stop) * f)
+        else:
+            eta = start * (1 - f) + stop * f
+        # 0.1 rather than 0.10000000000000002: twelve digits are what anybody means by a range.
+        etas.append(float(f"{eta:.12g}"))
+    etas[0], etas[-1] = start, stop
+    return etas
+
+
+Etas = Annotated[
+    list[float],
+    BeforeValidator(parse_etas),
+    Option(metavar="LIST"),
+    Field(description="learning rates: 0.5,0.3,0.1 or a range 0.01:1:log9, 0.1:0.5:lin5"),
+]

@@ -1,0 +1,1 @@
+"""The experiment ``mlhw vanishing``: see ``experiment.py``."""

@@ -1,0 +1,1 @@
+"""Labelled points: built in, or read from files."""

@@ -1,0 +1,1 @@
+"""What an experiment is given and what it returns."""

@@ -1,0 +1,144 @@
+"""The one plot style, by matplotlib's object interface: no pyplot, no display, no global state."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlhw.result.result import Plot
+from mlhw.system.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), safe for colour-blind readers; its
+# yellow is left out, too pale for lines on white. A second sign (dash or marker) goes with each
+# colour, so that a grey print can be read too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", (0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1.5, 1)), (0, (8, 2, 2, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+RED, GREEN, GREY = "#C1272D", "#1B7F3B", "#6B6B6B"
+
+_STYLE: Any = {
+    "figure.facecolor": "white",
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.5,
+    "image.cmap": "cividis",
+    "svg.fonttype": "none",
+    # Without these two, equal figures would differ in their ids and dates.
+    "svg.hashsalt": "mlhw",
+}
+
+
+def colour(index: int) -> str:
+    """A colour for the ``index``-th of several things, the same in every figure."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def dash(index: int) -> Any:
+    """A dash pattern beside ``colour(index)``; it changes only once the colours are used up."""
+    return DASHES[index % len(DASHES)]
+
+
+def new_figure(width: float = 7.0, height: float = 4.4) -> Figure:
+    """An empty figure of ``width`` by ``height`` inches that lays itself out without overlaps.
+
+    A notebook shows it where it is a cell's value, with or without pyplot.
+    """
+    return _shown_figure()(figsize=(width, height), layout="constrained")
+
+
+@cache
+def _shown_figure() -> type[Figure]:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        """A figure with the picture that notebooks ask objects for."""
+
+        def _repr_png_(self) -> bytes:
+            with matplotlib.rc_context(_STYLE):
+                return _bytes(FigureCanvasAgg(self).print_png)
+
+    return ShownFigure
+
+
+def legend(axes: Any, outside: bool = False, **options: Any) -> None:
+    """A legend in the emptiest corner, or right of the axes where the data fills them."""
+    if outside:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, **options)
+    else:
+        axes.legend(**options)
+
+
+def draw(plot: Plot) -> Figure:
+    """The figure of ``plot``, drawn in the project's style."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        return plot.draw()
+
+
+def save(plot: Plot, folder: Path) -> bytes:
+    """Write ``NAME.png`` and ``NAME.svg`` into ``folder`` and return the PNG's bytes."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    folder.mkdir(exist_ok=True)
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # A name in a script that the font lacks is a row of boxes in the PNG; the SVG has it as text.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure = plot.draw()
+        png = _bytes(FigureCanvasAgg(figure).print_png)
+        # The layout is settled now; the second canvas need not work it out again.
+        figure.set_layout_engine("none")
+        svg = _bytes(FigureCanvasSVG(figure).print_svg, metadata={"Date": None})
+    write_whole(folder / f"{plot.name}.png", png)
+    write_whole(folder / f"{plot.name}.svg", svg)
+    return png
+
+
+def _bytes(printer: Callable[..., Any], **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    printer(buffer, **options)
+    return buffer.getvalue()
+
+
+def panels(count: int, columns: int = 3) -> tuple[int, int]:
+    """Rows and columns for ``count`` panels of one figure."""
+    columns = min(count, columns)
+    return -(-count // columns), columns
+
+
+def plain(text: str) -> str:
+    """A text as matplotlib shows it literally: a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")
+
+
+def number(value: float) -> str:
+    """A number for a label: ``0.5``, ``1e-05``."""
+    return f"{value:g}"
+
+
+def listing(values: Sequence[float]) -> str:
+    """Numbers in a sentence: ``0.5, 0.3 and 0.1``."""
+    texts = [number(value) for value in values]
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

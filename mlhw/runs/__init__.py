@@ -1,0 +1,1 @@
+"""A run's life: executed, written into its folder, found again, compared, reported."""

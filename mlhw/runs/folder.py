@@ -1,0 +1,366 @@
+"""The run folder: exclusive creation, status, flushed tables, the log."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from mlhw.config import model as configuration
+from mlhw.system import provenance
+from mlhw.config.model import ExperimentConfig
+from mlhw.errors import ConfigError, UsageError, reason_of
+from mlhw.system.files import naming, overwrite, write_whole
+from mlhw.system.interrupts import Interrupts
+from mlhw.result.result import Recorder, Table
+from mlhw.system.screen import Screen
+from mlhw.runs.trackers import Careful
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def check_name(name: str | None) -> None:
+    """Raise ConfigError for a ``--name`` that is no plain part of a file name."""
+    if name is not None and not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"--name: must be letters, digits, '.', '_' or '-', at most 80 (got {name[:60]!r})"
+        )
+
+
+def create_folder(runs_dir: Path, experiment: str, name: str | None) -> Path:
+    """Make ``runs_dir/20261124-115632-lr-sweep[-NAME]``; ``-2``, ``-3`` … where that exists already.
+
+    ``mkdir`` itself decides who gets a name, so runs that start at the same moment never share one.
+
+    Raises
+    ------
+    UsageError
+        The runs folder cannot be made or written.
+    """
+    stem = time.strftime("%Y%m%d-%H%M%S-") + experiment + (f"-{name}" if name else "")
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            folder = runs_dir / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
+    except OSError as error:
+        reason = reason_of(error)
+        raise UsageError(
+            f"the runs folder {runs_dir} cannot be written: {reason}; choose another with --runs-dir"
+        ) from None
+
+
+def point_latest(folder: Path) -> None:
+    """``runs/latest`` as a relative link to ``folder``; where links cannot be made, nothing."""
+    temporary = folder.parent / f".latest.{os.getpid()}.{folder.name}"
+    with contextlib.suppress(OSError):
+        temporary.symlink_to(folder.name)
+        try:
+            os.replace(temporary, folder.parent / "latest")
+        except OSError:
+            temporary.unlink()
+
+
+def cell(value: Any) -> Any:
+    """A value as a CSV file holds it: floats by ``repr``, so that reading gives the same bits."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return float.__repr__(value)
+    # A bare carriage return, in a file's name say, would end the row for many readers.
+    return value.replace("\r", " ") if isinstance(value, str) else value
+
+
+def csv_text(table: Table) -> str:
+    """A whole table as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([cell(value) for value in row] for row in table.rows)
+    return text.getvalue()
+
+
+def unfinished(folder: Path, experiment: str) -> Path:
+    """``folder``, if it holds a run of ``experiment`` that has not finished.
+
+    Raises ConfigError otherwise.
+    """
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        found, status = record["experiment"], record["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"--resume {folder}: is no run folder (it has no run.json)") from None
+    if found != experiment:
+        raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")
+    if status == "finished":
+        raise ConfigError(
+            f"--resume {folder}: is finished; mlhw {experiment} -c {folder / 'config.yaml'} runs it again"
+        )
+    return folder
+
+
+def _lock(file: IO[str]) -> bool:
+    """Lock a file until it is closed or the process ends; False if another process has it.
+
+    Where the system or the file system has no such locks, nothing is locked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+class FolderRecorder(Recorder):
+    """A recorder that makes the run folder at ``begin`` and writes everything to it as it comes.
+
+    ``resume`` is the folder of a run that goes on. It is locked from the start, so that no two
+    processes write to one folder.
+    """
+
+    def __init__(
+        self,
+        experiment: str,
+        config: ExperimentConfig,
+        *,
+        runs_dir: Path,
+        name: str | None,
+        command: Sequence[str],
+        screen: Screen,
+        interrupts: Interrupts,
+        resume: Path | None = None,
+        make_trackers: Callable[[FolderRecorder], list[Careful]] = lambda _: [],
+    ) -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.config = config
+        self.screen = screen
+        self.interrupts = interrupts
+        self._runs_dir = runs_dir
+        self._name = name
+        self.command = list(command)
+        self._folder: Path | None = None
+        self._files: list[IO[str]] = []
+        self._log_file: IO[str] | None = None
+        self._lock_file: IO[str] | None = None
+        self._record: dict[str, Any] = {}
+        self._started = time.time()
+        self._resume = resume
+        self._make_trackers = make_trackers
+        self.trackers: list[Careful] = []
+        self._seconds_before = 0.0
+        if resume is not None:
+            self._lock_file = self._open_log(resume)
+
+    # ------------------------------------------------------------------ what an experiment calls
+
+    @property
+    def folder(self) -> Path | None:
+        return self._folder
+
+    @property
+    def resumes(self) -> Path | None:
+        return self._resume
+
+    @property
+    def stop_requested(self) -> bool:
+        return self.interrupts.pending is not None
+
+    @contextmanager
+    def holding_interrupts(self) -> Iterator[None]:
+        with self.interrupts.hold():
+            yield
+
+    def begin(self, config: ExperimentConfig, **facts: Any) -> None:
+        super().begin(config, **facts)
+        if self._folder is not None:
+            return
+        with self.interrupts.hold():
+            if self._resume is not None:
+                self._folder, self._log_file = self._resume, self._lock_file
+                self._record = json.loads((self._folder / "run.json").read_text(encoding="utf-8"))
+                # Somebody may have had the file in an editor.
+                before, seconds = self._record.get("resumed"), self._record.get("seconds")
+                self._record["resumed"] = [
+                    *(before if isinstance(before, list) else []),
+                    _timestamp(self._started),
+                ]
+                self._seconds_before = seconds if isinstance(seconds, (int, float)) else 0.0
+            else:
+                self._record = {"experiment": self.experiment}
+                self._folder = create_folder(self._runs_dir, self.experiment, self._name)
+                self._log_file = self._open_log(self._folder)
+            self._record |= {"status": "running", "exit_code": None, "reason": None}
+            if self._resume is None:
+                self._record["command"] = shlex.join(self.command)
+                self._record["started"] = _timestamp(self._started)
+            self._record |= {
+                "ended": None,
+                "seconds": None,
+                "pid": os.getpid(),
+                **provenance.environment(),
+                "device": self.facts.get("device", "cpu"),
+                "threads": self.facts.get("threads", provenance.usable_cpus()),
+                "data_digest": self.facts.get("data_digest"),
+            }
+            self._write_record()
+            if self._resume is None:
+                write_whole(self._folder / "config.yaml", configuration.as_yaml(config))
+            for line in self.log_lines:
+                self._write_log(line)
+            point_latest(self._folder)
+        self.trackers = self._make_trackers(self)
+
+    def log(self, message: str, *, screen: bool = True) -> None:
+        super().log(message)
+        self._write_log(message)
+        self.screen.log(message, detail=not screen)
+
+    def warn(self, message: str) -> None:
+        super().warn(message)
+        self._write_log(f"warning: {message}")
+        self.screen.warn(message)
+
+    def progress(self, done: float, total: float, what: str) -> None:
+        self.screen.progress(done, total, what)
+
+    def _sink(self, table: Table) -> Callable[[Sequence[Sequence[Any]]], None] | None:
+        if self._folder is None:
+            raise RuntimeError("recorder.begin comes before the first table")
+        # Whole, so that an interrupted run that goes on keeps its rows at any moment.
+        path = self._folder / f"{table.name}.csv"
+        write_whole(path, csv_text(table))
+        file = self._open(path)
+
+        def write(rows: Sequence[Sequence[Any]]) -> None:
+            # To a string first: the file gets whole rows in one write, whatever their number.
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(
+                [cell(value) for value in row] for row in rows
+            )
+            with self.interrupts.hold(), naming(path):
+                file.write(text.getvalue())
+                file.flush()
+            for tracker in self.trackers:
+                tracker.rows(table, rows)
+
+        return write
+
+    # ------------------------------------------------------------------ what execute calls
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where and with what the run is made, for its report."""
+        kept = (
+            "started",
+            "host",
+            "platform",
+            "device",
+            "threads",
+            "versions",
+            "git",
+            "data_digest",
+        )
+        return {key: self._record[key] for key in kept if self._record.get(key) is not None}
+
+    def log_traceback(self, text: str) -> None:
+        """A traceback goes to the log file alone; if that cannot be written, nowhere."""
+        with contextlib.suppress(OSError):
+            self._write_log(text.rstrip("\n"))
+
+    def close_tables(self) -> None:
+        """The last moment at which a table can turn out not to be on the disk: an OSError says so."""
+        for file in self._files:
+            if file is not self._log_file:
+                with naming(file.name):
+                    file.close()
+
+    def finish(self, status: str, exit_code: int, reason: str | None) -> None:
+        """Record how the run ended and close the files, also where the record cannot be written.
+
+        The lock goes last: nobody finds a run that is recorded as running and that nobody works on.
+        """
+        try:
+            self._record_end(status, exit_code, reason)
+        finally:
+            self.close()
+
+    def _record_end(self, status: str, exit_code: int, reason: str | None) -> None:
+        if self._folder is None:
+            return
+        ended = time.time()
+        self._record.update(
+            status=status,
+            exit_code=exit_code,
+            reason=reason,
+            ended=_timestamp(ended),
+            seconds=round(self._seconds_before + ended - self._started, 3),
+        )
+        try:
+            self._write_record()
+        except OSError:
+            if not overwrite(self._folder / "run.json", self._record_text()):
+                raise
+
+    def close(self) -> None:
+        """Close the files, and with them give up the lock on the folder."""
+        for file in self._files:
+            # One whose last rows could not be written tries again and fails again.
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def _open(self, path: Path) -> IO[str]:
+        file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 - kept open
+        self._files.append(file)
+        return file
+
+    def _open_log(self, folder: Path) -> IO[str]:
+        try:
+            file = self._open(folder / "log.txt")
+        except OSError as error:
+            reason = reason_of(error)
+            raise UsageError(f"{folder} cannot be written: {reason}") from None
+        if not _lock(file):
+            file.close()
+            raise UsageError(f"{folder}: another process is working on this run")
+        return file
+
+    def _write_log(self, line: str) -> None:
+        if self._log_file is not None:
+            with self.interrupts.hold(), naming(self._log_file.name):
+                self._log_file.write(line + "\n")
+                self._log_file.flush()
+
+    def _write_record(self) -> None:
+        assert self._folder is not None
+        write_whole(self._folder / "run.json", self._record_text())
+
+    def _record_text(self) -> str:
+        return json.dumps(self._record, indent=2) + "\n"
+
+
+def _timestamp(seconds: float) -> str:
+    """Local time with its offset, ``2026-11-24T11:56:32+01:00``."""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")

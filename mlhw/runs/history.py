@@ -1,0 +1,300 @@
+"""Runs read back from their folders: which there are, how they ended, what they found."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from mlhw.text import yaml12
+from mlhw.errors import ConfigError, MlhwError, reason_of
+from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.result.result import VERDICTS, Claim
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. ``record`` is its ``run.json``; what cannot be read is empty."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def experiment(self) -> str:
+        return self.text("experiment") or "?"
+
+    def text(self, key: str) -> str:
+        """A text of the record; empty where there is none."""
+        value = self.record.get(key)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        value = self.record.get("seconds")
+        return float(value) if is_number(value) else None
+
+    @cached_property
+    def status(self) -> str:
+        """As recorded; ``crashed`` for a run recorded as running whose process is gone."""
+        status = self.text("status") or "?"
+        if status == "running" and self.record.get("host") == socket.gethostname():
+            return "running" if self._alive() else "crashed"
+        return status
+
+    def _alive(self) -> bool:
+        """A process that works on a run holds a lock on its log; the lock goes with the process.
+
+        A number of a process may belong to another one by now, so it counts only where there are no
+        locks.
+        """
+        try:
+            import fcntl
+
+            # Shared, so that two who ask at once do not take each other for that process.
+            with open(self.folder / "log.txt", "rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+            return False
+        except (ImportError, OSError):
+            return _process_exists(self.record.get("pid"))
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """``result.json``: summary and claims; empty if the run has none."""
+        return _read_json(self.folder / "result.json")
+
+    @property
+    def claims(self) -> list[Claim]:
+        """The claims of ``result.json``; entries that are none are passed over."""
+        entries = _list(self.result.get("claims"))
+        return [claim for entry in entries if (claim := _claim(entry))]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The summary of ``result.json``, empty if there is none."""
+        summary = self.result.get("summary")
+        return summary if isinstance(summary, dict) else {}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """``config.yaml`` as plain values; empty if it cannot be read."""
+        path = self.folder / "config.yaml"
+        with contextlib.suppress(OSError, UnicodeDecodeError, MlhwError):
+            value, _ = yaml12.load(path.read_text(encoding="utf-8"), str(path))
+            if isinstance(value, dict):
+                return value
+        return {}
+
+    @cached_property
+    def parts(self) -> list[Run]:
+        """The runs that a run of all experiments is made of; the record of a missing one is empty.
+
+        Looked for beside it by their folders' names, so that runs that were moved together are found.
+        """
+        listed = self.summary.get("runs") if self.experiment == "all" else None
+        named = [part.get("run") for part in _list(listed) if isinstance(part, dict)]
+        folders = [self.folder.parent / Path(part).name for part in named if _is_text(part)]
+        return [Run(folder, _read_json(folder / "run.json")) for folder in folders]
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        """The rows of ``NAME.csv``, cells as text; none if there is no such table.
+
+        The last row of a run that died while writing may be torn, in the middle of a letter too; without
+        its line's end it is left out.
+        """
+        try:
+            data = (self.folder / f"{name}.csv").read_bytes()
+            torn = not data.endswith(b"\n")
+            text = data.decode(errors="replace" if torn else "strict")
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        except (OSError, UnicodeDecodeError, csv.Error):
+            return []
+        rows = rows[:-1] if torn else rows
+        return [row for row in rows if None not in row and None not in row.values()]
+
+    @property
+    def tables(self) -> list[str]:
+        return sorted(path.stem for path in self.folder.glob("*.csv"))
+
+    def headlines(self) -> dict[str, Any]:
+        """The experiment's headline numbers, or words, the most important first."""
+        try:
+            found = self._headlines(self.summary)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+            # A folder may come from another version, or from somebody's hand.
+            return {}
+        return {key: value for key, value in found.items() if isinstance(value, (str, int, float))}
+
+    def _headlines(self, summary: dict[str, Any]) -> dict[str, Any]:
+        if summary and self.experiment == "all":
+            statuses = [run["status"] for run in summary["runs"]]
+            return {"experiments finished": f"{statuses.count('finished')} of {len(statuses)}"}
+        if summary and self.experiment in EXPERIMENTS:
+            read = getattr(experiment(self.experiment), "headlines", None)
+            return dict(read(summary)) if read else {}
+        return {}
+
+
+def _claim(entry: Any) -> Claim | None:
+    """A claim as ``result.json`` has it, or None for what is none."""
+    if not isinstance(entry, dict):
+        return None
+    id, statement, verdict = (entry.get(key) for key in ("id", "statement", "verdict"))
+    if not (isinstance(id, str) and isinstance(statement, str) and verdict in VERDICTS):
+        return None
+    tolerance, note = entry.get("tolerance"), entry.get("note")
+    return Claim(
+        id,
+        statement,
+        verdict,
+        entry.get("measured"),
+        entry.get("expected"),
+        tolerance if is_number(tolerance) else None,
+        note if isinstance(note, str) else "",
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and value != ""
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a finite number; whole ones in JSON may be too long for a float."""
+    try:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def all_runs(runs_dir: Path) -> list[Run]:
+    """The runs below ``runs_dir``, newest first; folders that hold none are passed over, hidden ones too.
+
+    Raises ConfigError if the folder cannot be read.
+    """
+    try:
+        folders = [path for path in runs_dir.iterdir() if not path.is_symlink() and path.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{runs_dir}: {reason_of(error)}") from None
+    runs = [
+        Run(path, record)
+        for path in folders
+        if not path.name.startswith(".") and (record := _read_json(path / "run.json"))
+    ]
+    return sorted(runs, key=_order, reverse=True)
+
+
+def _order(run: Run) -> tuple[str, int, str]:
+    """By the time in the name, then by the number that tells runs of one second apart."""
+    stem, _, last = run.name.rpartition("-")
+    numbered = stem.endswith(run.experiment) and last.isdigit()
+    return run.name[:15], int(last) if numbered else 1, run.name
+
+
+def find(name: str, runs_dir: Path) -> Run:
+    """The run that ``name`` means: a path, a folder's name, a unique beginning of one, or ``latest``.
+
+    An experiment's name is its newest run; ``~1`` after it, or after ``latest``, the one before, and so
+    on. Raises ConfigError if there is none or more than one.
+    """
+    # os.path finds no folder of a name that is too long, where pathlib raises.
+    folders = [path for path in (Path(name), runs_dir / name) if name and os.path.isdir(path)]
+    for path in folders:
+        record = _read_json(path / "run.json")
+        if record:
+            return Run(path.resolve() if path.is_symlink() else path, record)
+    try:
+        return _named(name, runs_dir)
+    except ConfigError:
+        if folders:
+            raise ConfigError(f"{folders[0]}: is no run folder (it has no run.json)") from None
+        raise
+
+
+def _named(name: str, runs_dir: Path) -> Run:
+    """The run of this name, ``latest`` and experiments' names included; raises ConfigError."""
+    runs = all_runs(runs_dir)
+    word, _, back = name.partition("~")
+    if word in ("latest", "all", *EXPERIMENTS) and (not back or back.isdecimal()):
+        these = [run for run in runs if word in ("latest", run.experiment)]
+        steps = int(back or 0)
+        if word == "latest":
+            # mlhw all points it to a run that began before those it holds.
+            pointed = (runs_dir / "latest").resolve().name
+            steps += next((i for i, run in enumerate(these) if run.name == pointed), 0)
+        if steps < len(these):
+            return these[steps]
+        kind = "" if word == "latest" else f"{word} "
+        raise ConfigError(f"no run '{name}' in {runs_dir}: it has {len(these)} {kind}runs")
+    found = [run for run in runs if run.name.startswith(name)] if name else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        some = ", ".join(run.name for run in found[:4])
+        raise ConfigError(f"'{name}' is the beginning of {len(found)} runs ({some} …)")
+    from mlhw.text.suggestions import nearest
+
+    near = nearest(name, [run.name for run in runs])
+    hint = f", did you mean '{near}'?" if near else ""
+    raise ConfigError(f"no run '{name}' in {runs_dir}{hint}")
+
+
+def locate(name: str, runs_dir: Path) -> Path:
+    """The folder of the run that ``name`` means, or the file or other folder of this path."""
+    if os.path.lexists(name):
+        with contextlib.suppress(ConfigError):
+            if os.path.isdir(name):
+                return find(name, runs_dir).folder
+        return Path(name)
+    return find(name, runs_dir).folder
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as dotted keys."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _process_exists(pid: Any) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,63 @@
+"""Claims as JUnit XML, which every CI shows: a suite an experiment, a test case a claim."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from mlhw.text.words import number_text
+
+if TYPE_CHECKING:
+    from mlhw.runs.isolated import Answer
+
+# What XML 1.0 cannot hold, section 2.2.
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit_xml(answers: Sequence[Answer]) -> bytes:
+    """A ``testsuites`` document: failing claims are failures, claims that do not apply are skipped,
+    an experiment that did not finish is an error."""
+    root = ElementTree.Element("testsuites", name="mlhw")
+    for answer in answers:
+        claims = answer.claims
+        errors = [] if answer.status == "finished" else answer.found.get("error") or ["failed"]
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=answer.name,
+            tests=str(len(claims) + bool(errors)),
+            failures=str(sum(claim.verdict == "fails" for claim in claims)),
+            errors=str(int(bool(errors))),
+            skipped=str(sum(claim.verdict == "not applicable" for claim in claims)),
+            time=f"{answer.seconds:.3f}",
+        )
+        for claim in claims:
+            case = _case(suite, answer.name, claim.statement)
+            numbers = (
+                f"measured {number_text(claim.measured)}, expected {number_text(claim.expected)}"
+            )
+            if claim.verdict == "fails":
+                failure = ElementTree.SubElement(case, "failure", message=_clean(numbers))
+                failure.text = _clean(f"{claim.id}: {claim.note}")
+            elif claim.verdict == "not applicable":
+                ElementTree.SubElement(case, "skipped", message=_clean(claim.note))
+            else:
+                ElementTree.SubElement(case, "system-out").text = _clean(numbers)
+        if errors:
+            case = _case(suite, answer.name, "runs to its end")
+            ElementTree.SubElement(case, "error", message=_clean("; ".join(map(str, errors))))
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _case(suite: ElementTree.Element, experiment: str, name: str) -> ElementTree.Element:
+    return ElementTree.SubElement(
+        suite, "testcase", classname=f"mlhw.{experiment}", name=_clean(name), time="0"
+    )
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", text)

@@ -1,0 +1,179 @@
+"""TensorBoard and MLflow, where they are asked for: rows as they come, the rest at the end.
+
+A tracker that fails warns once and is let go; it never stops a run. Neither package is a dependency.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlhw.errors import ConfigError
+from mlhw.result.result import Result, Table
+
+STEPS = ("iteration", "epoch")
+"""Columns that count steps; a table without one is not tracked."""
+GROUPS = ("eta", "repeat")
+"""Columns that tell curves of one table apart."""
+
+
+class Tracker(Protocol):
+    """What a run tells a tracker."""
+
+    def rows(self, table: Table, rows: Sequence[Sequence[Any]]) -> None: ...
+
+    def finish(self, result: Result | None, status: str) -> None: ...
+
+
+def scalars(table: Table, rows: Sequence[Sequence[Any]]) -> list[tuple[str, float, int]]:
+    """Rows as (name, value, step): ``nll/eta=0.5`` for each number that is no step or group.
+
+    Of several repeats only the first is tracked, as in the log.
+    """
+    names = table.columns
+    step = next((name for name in STEPS if name in names), None)
+    if step is None:
+        return []
+    groups = [name for name in GROUPS if name in names]
+    found = []
+    for row in rows:
+        values = dict(zip(names, row, strict=True))
+        if values.get("repeat", 0) != 0:
+            continue
+        suffix = f"/eta={values['eta']:g}" if "eta" in groups else ""
+        found += [
+            (f"{name}{suffix}", float(value), int(values[step]))
+            for name, value in values.items()
+            if name not in (step, *groups)
+            and isinstance(value, (int, float))
+            and not isinstance(value, bool)
+        ]
+    return found
+
+
+def check_installed(tensorboard: bool, mlflow: str | None) -> None:
+    """Raise ConfigError, naming the remedy, if what was asked for is not installed."""
+    for asked, option, package in (
+        (tensorboard, "--tensorboard", "tensorboard"),
+        (mlflow is not None, "--mlflow", "mlflow"),
+    ):
+        if asked and importlib.util.find_spec(package) is None:
+            raise ConfigError(
+                f"{option}: {package} is not installed; pip install 'mlhw[{package}]' brings it"
+            )
+
+
+class Careful:
+    """A tracker behind a guard: its first error is a warning, and it is asked no more."""
+
+    def __init__(self, name: str, make: Callable[[], Tracker], warn: Callable[[str], None]) -> None:
+        self._name = name
+        self._warn = warn
+        self._tracker: Tracker | None = None
+        with self._guard():
+            self._tracker = make()
+
+    def rows(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        if self._tracker is not None:
+            with self._guard():
+                self._tracker.rows(table, rows)
+
+    def finish(self, result: Result | None, status: str) -> None:
+        if self._tracker is not None:
+            with self._guard():
+                self._tracker.finish(result, status)
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            # Whatever a tracker's library raises: the run is worth more than its record there.
+            self._tracker = None
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            self._warn(f"{self._name} is not kept up to date any more: {first}")
+
+
+class TensorBoard:
+    """Event files in the run folder: ``tensorboard --logdir runs`` shows them."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._folder = folder
+        self._writer = EventFileWriter(str(folder))
+
+    def rows(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        for name, value, step in scalars(table, rows):
+            self._add(step, tag=f"{table.name}/{name}", simple_value=value)
+        self._writer.flush()
+
+    def finish(self, result: Result | None, status: str) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        for plot in result.plots if result else ():
+            path = self._folder / "plots" / f"{plot.name}.png"
+            if path.exists():
+                image = Summary.Image(encoded_image_string=path.read_bytes(), colorspace=4)
+                self._add(0, tag=f"plots/{plot.name}", image=image)
+        self._writer.close()
+
+    def _add(self, step: int, **value: Any) -> None:
+        import time
+
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        summary = Summary(value=[Summary.Value(**value)])
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+_BATCH = 1000  # metrics in one request, MLflow's own limit
+_LONGEST = 6000  # characters of a parameter's value, likewise
+
+
+class MLflow:
+    """A run in MLflow's experiment ``mlhw``: parameters, metrics, and the run folder as artefacts."""
+
+    def __init__(
+        self, uri: str | None, folder: Path, experiment: str, config: dict[str, Any]
+    ) -> None:
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+
+        from mlhw.runs.history import flat
+
+        self._folder = folder
+        self._client = MlflowClient(tracking_uri=uri or None)
+        found = self._client.get_experiment_by_name("mlhw")
+        identity = found.experiment_id if found else self._client.create_experiment("mlhw")
+        run = self._client.create_run(
+            identity, run_name=folder.name, tags={"experiment": experiment}
+        )
+        self._id = run.info.run_id
+        params = [Param(key, str(value)[:_LONGEST]) for key, value in flat(config)]
+        self._client.log_batch(self._id, params=params)
+
+    def rows(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        import time
+
+        from mlflow.entities import Metric
+
+        now = int(1000 * time.time())
+        metrics = [
+            # MLflow allows no "=" in a metric's name.
+            Metric(f"{table.name}/{name}".replace("=", " "), value, now, step)
+            for name, value, step in scalars(table, rows)
+        ]
+        for first in range(0, len(metrics), _BATCH):
+            self._client.log_batch(self._id, metrics=metrics[first : first + _BATCH])
+
+    def finish(self, result: Result | None, status: str) -> None:
+        for claim in result.claims if result else ():
+            self._client.set_tag(self._id, f"claim.{claim.id}", claim.verdict)
+        self._client.log_artifacts(self._id, str(self._folder))
+        self._client.set_terminated(self._id, _STATUS.get(status, "FAILED"))

@@ -1,0 +1,104 @@
+"""Files from the net: whole and checked, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlhw.errors import DataError
+from mlhw.system.files import discard
+
+Progress = Callable[[float, float, str], None]
+Log = Callable[[str], None]
+
+_TIMEOUT_S = 20.0
+_CHUNK = 1 << 20
+
+
+def silent(line: str) -> None:
+    """A log that keeps nothing."""
+
+
+def no_progress(done: float, total: float, what: str) -> None:
+    """A progress bar that shows nothing."""
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """A hash, or the beginning of one, that a file must have."""
+
+    kind: Literal["md5", "sha256"]
+    digits: str
+
+    def __str__(self) -> str:
+        full = len(self.digits) == hashlib.new(self.kind, usedforsecurity=False).digest_size * 2
+        return f"{self.kind} {self.digits}{'' if full else '…'}"
+
+    def hasher(self) -> hashlib._Hash:
+        return hashlib.new(self.kind, usedforsecurity=False)
+
+    def matches(self, hasher: hashlib._Hash) -> bool:
+        return hasher.hexdigest().startswith(self.digits)
+
+    def of_file(self, path: Path) -> bool:
+        """Whether the file at ``path`` has it."""
+        with open(path, "rb") as file:
+            return self.matches(hashlib.file_digest(file, self.hasher))
+
+
+def fetch(
+    url: str,
+    target: Path,
+    checksum: Checksum | None,
+    *,
+    progress: Progress = no_progress,
+) -> None:
+    """Download ``url`` to ``target``, which appears only once it is whole and its checksum right.
+
+    Raises DataError: the server cannot be reached, sends something else, or the disk is full.
+    """
+    part = target.with_name(f".{target.name}.part-{os.getpid()}")
+    hasher = checksum.hasher() if checksum else hashlib.sha256()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        opener = urllib.request.build_opener()  # the shared one keeps the proxies of its first use
+        with opener.open(url, timeout=_TIMEOUT_S) as answer, open(part, "wb") as file:
+            total = int(answer.headers.get("Content-Length") or 0)
+            done = 0
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                hasher.update(chunk)
+                done += len(chunk)
+                progress(done, max(total, done), target.name)
+            file.flush()
+            os.fsync(file.fileno())
+        if total and done != total:
+            raise DataError(f"{url}: the connection broke after {done:,} of {total:,} bytes")
+        if checksum and not checksum.matches(hasher):
+            raise DataError(
+                f"{url}: what the server sent is not the file ({done:,} bytes, {checksum.kind} "
+                f"{hasher.hexdigest()}, expected {checksum})"
+            )
+        os.replace(part, target)
+    # URLError and timeouts are OSErrors; a malformed URL is a ValueError.
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise DataError(f"{url}: cannot be downloaded to {target}: {_reason(error)}") from error
+    finally:
+        discard(part)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        error = error.reason if isinstance(error.reason, Exception) else error
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

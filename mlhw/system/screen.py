@@ -1,0 +1,134 @@
+"""What a person sees while a run goes on: log lines on stderr, a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import time
+from typing import Any
+
+from mlhw.text.words import printable
+
+PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
+"""Environment variable with the number of a pipe for progress, in a process that ``mlhw all`` starts."""
+
+_PATIENCE = 0.3  # seconds; work that ends sooner shows no bar
+_REST = 0.1  # seconds between two reports through the pipe
+
+
+class Screen:
+    """Log lines, warnings, errors and progress; results go to stdout elsewhere.
+
+    ``quiet`` keeps log lines and bars away, ``verbose`` also shows the detailed lines.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self._started = time.monotonic()
+        self._bar: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._pipe = _progress_pipe()
+        self._reported = 0.0
+
+    def log(self, message: str, *, detail: bool = False) -> None:
+        if not self.quiet and (self.verbose or not detail):
+            self.line(message)
+
+    def warn(self, message: str) -> None:
+        self.line(f"warning: {message}")
+
+    def error(self, message: str) -> None:
+        self.line(f"error: {message}")
+
+    def line(self, line: str) -> None:
+        """A line on stderr, above the bar if there is one. One that nobody reads stops no run."""
+        line = printable(line)
+        with contextlib.suppress(OSError):
+            if self._bar is not None:
+                self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(line, file=sys.stderr, flush=True)
+
+    def progress(self, done: float, total: float | None, what: str) -> None:
+        """How far ``what`` is; ``total`` None for work whose length is not known."""
+        if self._pipe is not None:
+            self._report(self._pipe, done, total, what)
+            return
+        if self.quiet or time.monotonic() - self._started < _PATIENCE or not on_terminal():
+            return
+        if self._bar is None:
+            self._bar = _new_bar()
+            self._bar.start()
+        if what not in self._tasks:
+            for done_one in [w for w, task in self._tasks.items() if self._is_done(task)]:
+                self._bar.remove_task(self._tasks.pop(done_one))
+            self._tasks[what] = self._bar.add_task(what, total=total)
+        self._bar.update(self._tasks[what], completed=done, total=total)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar, self._tasks = None, {}
+
+    def _is_done(self, task: Any) -> bool:
+        return any(t.id == task and t.finished for t in self._bar.tasks)
+
+    def _report(self, pipe: int, done: float, total: float | None, what: str) -> None:
+        now = time.monotonic()
+        if total is None or (now - self._reported < _REST and done < total):
+            return
+        self._reported = now
+        try:
+            os.write(pipe, f"{done}\t{total}\t{what}\n".encode())
+        except OSError:
+            self._pipe = None  # nobody reads any more
+
+
+def on_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _progress_pipe() -> int | None:
+    """The pipe that the parent process reads; not for this process's own children."""
+    text = os.environ.pop(PROGRESS_PIPE, "")
+    try:
+        pipe = int(text)
+        if stat.S_ISFIFO(os.fstat(pipe).st_mode):
+            os.set_inheritable(pipe, False)
+            return pipe
+    except (ValueError, OSError, OverflowError):
+        pass
+    return None
+
+
+def _new_bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Share(ProgressColumn):
+        """The share that is done, or how long it has taken where the whole is not known."""
+
+        def render(self, task: Any) -> Text:
+            share = f"{task.percentage:>3.0f} %"
+            return Text(share if task.total is not None else f"{task.elapsed or 0:>3.0f} s")
+
+    class Remaining(TimeRemainingColumn):
+        def render(self, task: Any) -> Text:
+            return super().render(task) if task.total is not None else Text("")
+
+    # Nothing but this class writes while the bar is there, and what goes to stdout has to stay there.
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        Share(),
+        Remaining(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

@@ -1,0 +1,1 @@
+"""What touches text: YAML, words, numbers."""

@@ -1,0 +1,1 @@
+"""Image sets: found, read, split, changed at random."""

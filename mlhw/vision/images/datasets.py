@@ -1,0 +1,348 @@
+"""Images and labels by name, split into train, val and test: ``load_images("digits", …)``.
+
+===================================  ===========================================================
+``digits``                           scikit-learn's 1,797 handwritten digits, 8 × 8
+``cifar10``, ``cifar100``            32 × 32 in colour, under ``data/``
+``mnist``, ``fashion-mnist``         28 × 28, under ``data/``
+``folder:PATH``                      ``train/CLASS/*``, ``val/CLASS/*``, ``test/CLASS/*``; or
+                                     ``train/`` alone; or ``CLASS/*``
+``csv:PATH``                         ``file_name,label`` with paths relative to the file
+===================================  ===========================================================
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mlhw.errors import ConfigError, DataError
+from mlhw.system.download import Log, Progress, no_progress, silent
+from mlhw.vision.images import archives, file_images, splits
+from mlhw.vision.images.folders import Listing, list_csv, list_folder, refuse
+from mlhw.vision.images.image_sets import ArraySource, ImageSet, ListSource, Source, as_pixels
+from mlhw.vision.images.splits import DEFAULT_SHARE, Amount
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+__all__ = ["NAMES", "ImageSet", "ImageSplits", "from_dataset", "load_images"]
+
+NAMES = ("digits", *archives.CIFAR, *archives.MNIST)
+OnError = Literal["fail", "skip"]
+_MOST_SKIPPED = 0.01
+
+
+@dataclass(frozen=True)
+class ImageSplits:
+    """A data set.
+
+    Attributes:
+        name: the specification, as given.
+        classes: class names; a label is a position in this list.
+        train, val: never empty; train has every class.
+        test: None if there is none.
+        digest: sha256 over the splits' digests and the class names.
+        skipped: (name, reason) of the images left out under ``on_error="skip"``.
+    """
+
+    name: str
+    classes: list[str]
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet | None
+    digest: str
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+def load_images(
+    spec: str,
+    *,
+    data_dir: Path | str = "data",
+    val: Amount | None = None,
+    test: Amount | None = None,
+    seed: int = 0,
+    on_error: OnError = "fail",
+    download: bool = False,
+    resident: bool | None = None,
+    log: Log = silent,
+    progress: Progress = no_progress,
+) -> ImageSplits:
+    """The data set that ``spec`` names, every image checked.
+
+    Args:
+        spec: a name of the table at the top.
+        data_dir: where cifar10, cifar100, mnist and fashion-mnist are kept, laid out as torchvision
+            does.
+        val, test: a count (1 or more) or a fraction (below 1) of the images to set aside; None for
+            the data set's own split, or 15 % where it has none (no test images are cut out of a
+            folder that has ``val/``); ``test=0`` for no test split.
+        seed: of the splits. Which split an image falls in depends on the seed, its class and its
+            name, not on the order of files or rows.
+        on_error: ``fail`` on an unreadable image, or ``skip`` up to 1 % of them.
+        download: fetch what is missing under ``data_dir``.
+        resident: keep decoded files in memory; None does where they have one size and fit in 2 GiB.
+        log: takes a line on anything worth knowing.
+        progress: takes (done, total, what) while reading and downloading.
+
+    Raises:
+        ConfigError: no such data set, or splits that cannot be cut.
+        DataError: what is missing, unreadable or contradictory, one line for each file.
+    """
+    kind, colon, place = spec.partition(":")
+    if colon and kind in ("folder", "csv") and place:
+        path = Path(place).expanduser()
+        listing = list_folder(path, log) if kind == "folder" else list_csv(path)
+        return _from_files(
+            spec, listing, val, test, seed, on_error, resident=resident, log=log, progress=progress
+        )
+    if spec == "digits":
+        return _digits(val, test, seed)
+    fetching = archives.Fetching(Path(data_dir), download, log, progress)
+    if spec in archives.CIFAR:
+        return _from_arrays(spec, archives.cifar(spec, fetching), val, test, seed)
+    if spec in archives.MNIST:
+        return _from_arrays(spec, archives.mnist(spec, fetching), val, test, seed)
+    raise _unknown(spec)
+
+
+def from_dataset(
+    dataset: Dataset[tuple[object, int]],
+    *,
+    val: Amount | None = None,
+    test: Amount | None = None,
+    classes: list[str] | None = None,
+    name: str = "dataset",
+    seed: int = 0,
+) -> ImageSplits:
+    """The same from a map-style ``torch.utils.data.Dataset`` of (image, label).
+
+    Args:
+        dataset: images as Pillow images, 8-bit arrays (H, W, 3) or (H, W), or 8-bit tensors
+            (3, H, W); labels as integers 0 … K − 1. Its ``classes`` attribute gives the class names
+            where ``classes`` is None.
+        val, test, seed: as in ``load_images``.
+        name: what messages call it.
+
+    Every image is taken once and kept, so that a data set with random transforms is one fixed data
+    set here. Floats from 0 to 1, as ``ToTensor`` makes them, are read as 8-bit values.
+
+    Raises DataError for anything that is no such sample, with its index.
+    """
+    try:
+        count = len(dataset)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise DataError(f"{name}: a data set needs a length and indices") from error
+    pixels, labels = [], np.empty(count, dtype=np.int64)
+    for i in range(count):
+        image, label = dataset[i]
+        pixels.append(as_pixels(image, f"{name}: sample {i}"))
+        labels[i] = int(label)
+    known = classes if classes is not None else getattr(dataset, "classes", None)
+    if count and (labels.min() < 0 or (known is not None and labels.max() >= len(known))):
+        raise DataError(f"{name}: has labels beyond 0 … {len(known or []) - 1}")
+    if known is None:
+        known = [str(k) for k in range(int(labels.max()) + 1)] if count else []
+    uniform = len({image.shape for image in pixels}) == 1
+    source: Source = ArraySource(np.stack(pixels)) if uniform else ListSource(pixels)
+    return _cut(name, source, labels, [str(c) for c in known], val, test, seed)
+
+
+# --------------------------------------------------------------------------------- from where
+
+
+def _digits(val: Amount | None, test: Amount | None, seed: int) -> ImageSplits:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # 17 grey levels, 0 … 16
+    labels = digits.target.astype(np.int64)
+    return _cut("digits", ArraySource(pixels), labels, [str(k) for k in range(10)], val, test, seed)
+
+
+def _from_arrays(
+    spec: str, arrays: archives.Arrays, val: Amount | None, test: Amount | None, seed: int
+) -> ImageSplits:
+    if test:
+        raise _own_split(spec, "test", len(arrays.test))
+    names = [str(i) for i in range(len(arrays.train))]
+    cut = splits.stratified(
+        arrays.train_labels,
+        names,
+        arrays.classes,
+        val=_some(DEFAULT_SHARE if val is None else val),
+        test=0,
+        seed=seed,
+    )
+    source = ArraySource(arrays.train)
+    own_test = None
+    if test is None:
+        every = np.arange(len(arrays.test))
+        names_of_test = [str(i) for i in every]
+        own_test = ImageSet(
+            ArraySource(arrays.test), every, arrays.test_labels, names_of_test, arrays.classes
+        )
+    return _splits(
+        spec,
+        arrays.classes,
+        _subset(source, cut.train, arrays.train_labels, names, arrays.classes),
+        _subset(source, cut.val, arrays.train_labels, names, arrays.classes),
+        own_test,
+    )
+
+
+def _from_files(
+    spec: str,
+    listing: Listing,
+    val: Amount | None,
+    test: Amount | None,
+    seed: int,
+    on_error: OnError,
+    *,
+    resident: bool | None,
+    log: Log,
+    progress: Progress,
+) -> ImageSplits:
+    for what, amount in (("val", val), ("test", test)):
+        if what in listing.splits and amount:
+            raise _own_split(spec, what, len(listing.splits[what]))
+    if val == 0 and "val" in listing.splits:
+        raise ConfigError(
+            "data.val: must be above 0; the best epoch is chosen by validation images"
+        )
+    samples = [sample for part in listing.splits.values() for sample in part]
+    paths = [sample.path for sample in samples]
+    most = int(_MOST_SKIPPED * len(paths)) if on_error == "skip" else len(paths)
+    found = file_images.check(paths, resident=resident, most_unreadable=most, progress=progress)
+    lines = [f"{paths[i]}: {reason}" for i, reason in sorted(found.unreadable.items())]
+    if on_error == "fail":
+        refuse(lines)
+    elif len(lines) > most:
+        refuse(
+            [
+                f"{spec}: more than {_MOST_SKIPPED:.0%} of {len(paths):,} images cannot be read",
+                *lines,
+            ]
+        )
+    elif lines:
+        log(f"skipping {len(lines)} of {len(paths):,} images that cannot be read")
+        for line in lines:
+            log(line)
+    source = file_images.source(paths, found, resident=resident)
+    labels = np.array([listing.classes.index(sample.label) for sample in samples], dtype=np.int64)
+    names = [sample.name for sample in samples]
+    usable = np.array([i not in found.unreadable for i in range(len(paths))])
+    ends = np.cumsum([0, *(len(part) for part in listing.splits.values())])
+    own = {
+        split: np.flatnonzero(usable[start:end]) + start
+        for split, start, end in zip(listing.splits, ends[:-1], ends[1:], strict=True)
+    }
+    missing = set(range(len(listing.classes))) - set(labels[own["train"]].tolist())
+    refuse([f"{spec}: no image of class {listing.classes[k]!r} is left" for k in sorted(missing)])
+    skipped = [(names[i], reason) for i, reason in sorted(found.unreadable.items())]
+    return _cut(
+        spec,
+        source,
+        labels,
+        listing.classes,
+        val,
+        test,
+        seed,
+        names=names,
+        own=own,
+        skipped=skipped,
+    )
+
+
+# --------------------------------------------------------------------------------- splits
+
+
+def _cut(
+    spec: str,
+    source: Source,
+    labels: np.ndarray,
+    classes: list[str],
+    val: Amount | None,
+    test: Amount | None,
+    seed: int,
+    *,
+    names: list[str] | None = None,
+    own: dict[str, np.ndarray] | None = None,
+    skipped: list[tuple[str, str]] | None = None,
+) -> ImageSplits:
+    """Cut what is missing out of ``own["train"]``; ``own`` are the splits that there are."""
+    if len(classes) < 2:
+        raise DataError(f"{spec}: at least two classes are needed, there are {len(classes)}")
+    names = [str(i) for i in range(len(labels))] if names is None else names
+    own = {"train": np.arange(len(labels))} if own is None else own
+    is_whole = "val" not in own and "test" not in own
+    if val is None:
+        val = 0 if "val" in own else DEFAULT_SHARE
+    elif "val" not in own:
+        val = _some(val)
+    cut_test: Amount = (DEFAULT_SHARE if is_whole else 0) if test is None else test
+    pool = own["train"]
+    cut = splits.stratified(
+        labels[pool], [names[i] for i in pool], classes, val=val, test=cut_test, seed=seed
+    )
+    parts = {"train": pool[cut.train], "val": pool[cut.val], "test": pool[cut.test]}
+    parts |= {split: own[split] for split in ("val", "test") if split in own}
+    if test == 0:
+        parts["test"] = parts["test"][:0]
+    if not len(parts["val"]):
+        raise DataError(f"{spec}: there is no validation image")
+    train, val_set, test_set = (
+        _subset(source, parts[part], labels, names, classes) for part in ("train", "val", "test")
+    )
+    return _splits(spec, classes, train, val_set, test_set if len(test_set) else None, skipped)
+
+
+def _subset(
+    source: Source, indices: np.ndarray, labels: np.ndarray, names: list[str], classes: list[str]
+) -> ImageSet:
+    return ImageSet(source, indices, labels[indices], [names[i] for i in indices], classes)
+
+
+def _splits(
+    spec: str,
+    classes: list[str],
+    train: ImageSet,
+    val: ImageSet,
+    test: ImageSet | None,
+    skipped: list[tuple[str, str]] | None = None,
+) -> ImageSplits:
+    parts = [train.digest, val.digest, test.digest if test else "", *classes]
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return ImageSplits(spec, classes, train, val, test, digest, skipped or [])
+
+
+def _some(val: Amount) -> Amount:
+    if val == 0:
+        raise ConfigError(
+            "data.val: must be above 0; the best epoch is chosen by validation images"
+        )
+    return val
+
+
+def _own_split(spec: str, what: str, count: int) -> ConfigError:
+    out = ", or set it to 0 to leave them out" if what == "test" else ""
+    return ConfigError(
+        f"data.{what}: {spec} has its own {what} split of {count:,} images; omit this{out}"
+    )
+
+
+def _unknown(spec: str) -> ConfigError:
+    near = difflib.get_close_matches(spec, NAMES, n=1)
+    path = Path(spec)
+    if path.is_dir():
+        near = [f"folder:{spec}"]
+    elif path.suffix.lower() == ".csv":
+        near = [f"csv:{spec}"]
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    return ConfigError(
+        f"data.name: unknown data set {spec!r}{hint} (known: {', '.join(NAMES)}, folder:PATH, csv:PATH)"
+    )

@@ -1,0 +1,265 @@
+"""Image files: every one read and checked before work begins, decoded again when asked for.
+
+What the check has found is remembered under the user's cache folder, by the files' paths, sizes and
+times: a second run on the same files need not read them to know what they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from mlhw.errors import ConfigError, RunError
+from mlhw.system.download import Progress
+from mlhw.system.files import discard
+from mlhw.vision.images.decode import UNREAD, UnreadableImageError, decode, quiet_pillow, read
+from mlhw.vision.images.image_sets import Images, Shape
+
+RESIDENT_BYTES = 2 << 30
+# Below this a thread costs more than it brings: decoding is over before Python's lock has moved on.
+_SMALL_FILE = 16 << 10
+_FORMAT = "1"  # of what is remembered; also stands for the rules of decoding
+_REMEMBERED = 32
+
+_LOADING = threading.Lock()
+T = TypeVar("T")
+
+
+@dataclass
+class FileSource:
+    """Image files, decoded when asked for.
+
+    Attributes:
+        paths: the files.
+        contents: sha256 of each.
+        shape: that of all, None where sizes differ.
+        resident: keep all decoded images in memory, once more than a few have been asked for.
+        pixels: the decoded images.
+        asked: how many have been asked for.
+    """
+
+    paths: list[Path]
+    contents: list[bytes]
+    shape: Shape | None
+    resident: bool
+    pixels: np.ndarray | None = None
+    asked: int = 0
+
+    def images(self, indices: np.ndarray) -> Images:
+        if self.resident and self.pixels is None:
+            with _LOADING:  # worker threads ask too
+                self.asked += len(indices)
+                if self.pixels is None and self.asked > len(self.paths) // 8:
+                    self.pixels = self._array(range(len(self.paths)))
+        if self.pixels is not None:
+            return np.asarray(self.pixels[indices])
+        if self.shape is None:
+            return list(self._decoded(indices))
+        return self._array(indices)
+
+    def digests(self, indices: np.ndarray) -> Iterator[bytes]:
+        return (self.contents[i] for i in indices)
+
+    def _array(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        assert self.shape is not None
+        array = np.empty((len(indices), *self.shape, 3), dtype=np.uint8)
+        for row, image in enumerate(self._decoded(indices)):
+            if image.shape != array.shape[1:]:
+                raise RunError(
+                    f"{self.paths[indices[row]]}: has changed its size since it was read"
+                )
+            array[row] = image
+        return array
+
+    def _decoded(self, indices: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
+        with quiet_pillow():
+            yield from _in_threads(_decode_checked, [self.paths[i] for i in indices])
+
+
+def _decode_checked(path: Path) -> np.ndarray:
+    try:
+        return decode(read(path))
+    except UnreadableImageError as error:
+        raise RunError(f"{path}: {error}; it could be read when it was checked") from error
+
+
+# --------------------------------------------------------------------------------- checking
+
+
+@dataclass(frozen=True)
+class Check:
+    """What reading every file has shown.
+
+    ``contents`` (n, 32) are the files' sha256; ``unreadable`` are positions with the reason;
+    ``shape`` is that of all other images, None where sizes differ, then ``odd`` is the first that
+    differs; ``pixels`` (n, H, W, 3) are the images where they were worth keeping.
+    """
+
+    contents: np.ndarray
+    shape: Shape | None
+    odd: int | None
+    unreadable: dict[int, str]
+    pixels: np.ndarray | None = None
+
+
+def check(
+    paths: list[Path], *, resident: bool | None, most_unreadable: int, progress: Progress
+) -> Check:
+    """Read and decode all files; stop once more than ``most_unreadable`` of them cannot be."""
+    key = _key(paths)
+    remembered = _recall(key, len(paths))
+    if remembered is not None:
+        return remembered
+    contents = np.zeros((len(paths), 32), dtype=np.uint8)
+    unreadable: dict[int, str] = {}
+    shape: Shape | None = None
+    odd: int | None = None
+    pixels: np.ndarray | None = None
+    with quiet_pillow():
+        for i, (digest, image) in enumerate(_in_threads(_examine, paths)):
+            if i % 512 == 0:
+                progress(i, len(paths), "reading images")
+            contents[i] = np.frombuffer(digest, dtype=np.uint8)
+            if isinstance(image, str):
+                unreadable[i] = image
+                if len(unreadable) > most_unreadable:
+                    return Check(contents, None, None, unreadable)
+                continue
+            height, width = image.shape[:2]
+            if shape is None:
+                shape = height, width
+                if _keeps(resident, len(paths), shape):
+                    pixels = np.empty((len(paths), height, width, 3), dtype=np.uint8)
+            elif shape != (height, width) and odd is None:
+                odd, pixels = i, None
+            if pixels is not None:
+                pixels[i] = image
+    progress(len(paths), len(paths), "reading images")
+    found = Check(contents, shape if odd is None else None, odd, unreadable, pixels)
+    if not any(
+        reason.startswith(UNREAD) for reason in unreadable.values()
+    ):  # may be passing trouble
+        _remember(key, found)
+    return found
+
+
+def source(paths: list[Path], check: Check, *, resident: bool | None) -> FileSource:
+    """The files as a source of images.
+
+    Raises ConfigError if they are to be kept in memory and their sizes differ.
+    """
+    if check.shape is None:
+        if resident and check.odd is not None:
+            raise ConfigError(
+                f"data.resident: only images of one size can be kept in memory, and {paths[check.odd]} "
+                "has another than those before it"
+            )
+        return FileSource(paths, list(map(bytes, check.contents)), None, resident=False)
+    keeps = _keeps(resident, len(paths), check.shape)
+    return FileSource(
+        paths, list(map(bytes, check.contents)), check.shape, keeps, check.pixels if keeps else None
+    )
+
+
+def _keeps(resident: bool | None, count: int, shape: Shape) -> bool:
+    return resident is not False and (
+        resident is True or count * shape[0] * shape[1] * 3 <= RESIDENT_BYTES
+    )
+
+
+def _examine(path: Path) -> tuple[bytes, np.ndarray | str]:
+    """The file's sha256, and the image or why there is none."""
+    content = b""
+    try:
+        content = read(path)
+        image: np.ndarray | str = decode(content)
+    except UnreadableImageError as error:
+        image = str(error)
+    return hashlib.sha256(content).digest(), image
+
+
+def _in_threads(function: Callable[[Path], T], paths: list[Path]) -> Iterator[T]:
+    """``function`` of each path, in order; in threads where the files are large."""
+    if len(paths) < 8 or sum(map(_size, paths[:8])) < 8 * _SMALL_FILE:
+        yield from map(function, paths)
+        return
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pool = ThreadPoolExecutor(workers)
+    pending: deque[Future[T]] = deque()
+    try:
+        for path in paths:
+            pending.append(pool.submit(function, path))
+            if len(pending) > 4 * pool._max_workers:  # bounds the decoded images that wait
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+# --------------------------------------------------------------------------------- remembering
+
+
+def _folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "mlhw" / "images"
+
+
+def _key(paths: list[Path]) -> str:
+    """Changes with any change to the files: a file's ctime cannot be set back."""
+    hasher = hashlib.sha256(_FORMAT.encode())
+    for path in paths:
+        try:
+            s = path.stat()
+        except OSError:
+            continue
+        hasher.update(os.fsencode(path))
+        hasher.update(f"\0{s.st_ino} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns}\n".encode())
+    return hasher.hexdigest()
+
+
+def _recall(key: str, count: int) -> Check | None:
+    try:
+        with np.load(_folder() / f"{key}.npz", allow_pickle=False) as file:
+            contents, facts = file["contents"], json.loads(str(file["facts"]))
+        shape = tuple(facts["shape"]) if facts["shape"] else None
+        unreadable = {int(i): str(reason) for i, reason in facts["unreadable"]}
+        if contents.shape != (count, 32) or contents.dtype != np.uint8:
+            return None
+        return Check(contents, shape, facts["odd"], unreadable)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _remember(key: str, found: Check) -> None:
+    facts = {"shape": found.shape, "odd": found.odd, "unreadable": [*found.unreadable.items()]}
+    folder = _folder()
+    part = folder / f".{key}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            np.savez(file, contents=found.contents, facts=np.array(json.dumps(facts)))
+        os.replace(part, folder / f"{key}.npz")
+        files = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
+        for old in files[:-_REMEMBERED]:
+            old.unlink(missing_ok=True)
+    except OSError:  # it only saves time
+        discard(part)

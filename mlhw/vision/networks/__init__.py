@@ -1,0 +1,1 @@
+"""Networks: built, their published weights read, their heads replaced."""

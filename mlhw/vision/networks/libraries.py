@@ -1,0 +1,224 @@
+"""The classifiers of torchvision and timm, as ``networks.Network``."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlhw.errors import ConfigError
+from mlhw.vision.networks.built_in import ClassNames, Network, cannot_take, take_off
+from mlhw.vision.networks.preprocessing import Preprocessing
+from mlhw.vision.networks.published import Places, Published, checksum_in_name
+from mlhw.vision.networks.torchvision_import import torchvision
+from mlhw.vision.networks.weight_files import Tensors
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# ---------------------------------------------------------------------------- torchvision
+
+# Built without their auxiliary heads, which serve training from scratch, and with the input
+# scaling of their published weights.
+_WITH_AUXILIARY_HEADS = {"googlenet": ("aux1", "aux2"), "inception_v3": ("AuxLogits",)}
+
+
+def torchvision_names() -> list[str]:
+    """The names of all torchvision classifiers."""
+    models = torchvision().models
+    return list(models.list_models(module=models))
+
+
+def torchvision_network(name: str, weights: str, image_size: int | None) -> Network:
+    """A torchvision classifier; ``weights`` is a name of its enum, or anything for the default."""
+    models = torchvision().models
+    enum = models.get_model_weights(name)
+    entry = enum.__members__.get(weights) or _enum_of_file(enum, weights) or enum.DEFAULT
+    preprocessing = _of_preset(entry.transforms()).with_size(image_size)
+    extra: dict[str, Any] = {}
+    ignored = _WITH_AUXILIARY_HEADS.get(name, ())
+    if ignored:
+        extra = {"aux_logits": False, "transform_input": True, "init_weights": weights == "none"}
+    is_transformer = name.startswith("vit_")
+    if is_transformer:
+        extra["image_size"] = preprocessing.size
+    try:
+        network = models.get_model(name, weights=None, **extra)
+    except AssertionError as error:
+        raise cannot_take(f"torchvision:{name}", preprocessing.size, error) from error
+
+    def adapt(tensors: Tensors) -> Tensors:
+        position = tensors.get("encoder.pos_embedding")
+        if not is_transformer or position is None:
+            return tensors
+        if position.shape == network.encoder.pos_embedding.shape:
+            return tensors
+        resized = models.vision_transformer.interpolate_embeddings(
+            preprocessing.size, network.patch_size, dict(tensors)
+        )
+        return dict(resized)
+
+    def load(places: Places) -> tuple[Tensors, str]:
+        file = entry.url.rsplit("/", 1)[1]
+        published = Published((file,), entry.url, checksum_in_name(file))
+        tensors, path = published.read(f"torchvision:{name}", places)
+        return adapt(tensors), path
+
+    head = _last_layer(network)
+    return Network(
+        network,
+        (head,),
+        preprocessing,
+        load,
+        lambda: tuple(entry.meta["categories"]),
+        lambda: take_off(network, head),
+        adapt,
+        ignored,
+    )
+
+
+def torchvision_weights(name: str) -> list[str]:
+    """The names in the weights enum of a torchvision classifier."""
+    return list(torchvision().models.get_model_weights(name).__members__)
+
+
+def _enum_of_file(enum: Any, weights: str) -> Any:
+    """The entry whose published file is called as the file at path ``weights``."""
+    name = Path(weights).name
+    return next((entry for entry in enum if entry.url.rsplit("/", 1)[1] == name), None)
+
+
+def _of_preset(preset: Any) -> Preprocessing:
+    return Preprocessing(
+        size=preset.crop_size[0],
+        resize=preset.resize_size[0],
+        interpolation=preset.interpolation.value,
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+    )
+
+
+def _last_layer(network: nn.Module) -> str:
+    from torch import nn
+
+    layers = (nn.Linear, nn.Conv2d)
+    names = [name for name, module in network.named_modules() if isinstance(module, layers)]
+    return str(names[-1])
+
+
+# ----------------------------------------------------------------------------------- timm
+
+
+def timm_module() -> Any:
+    """The module ``timm``. Raises ConfigError if it is not installed."""
+    torchvision()  # timm imports it
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "model: names that begin with timm: need timm; install it with 'pip install mlhw[timm]'"
+        ) from error
+    return timm
+
+
+def timm_network(name: str, image_size: int | None) -> Network:
+    """A timm classifier, with the preprocessing of timm's own data config."""
+    timm = timm_module()
+    config = timm.get_pretrained_cfg(name)
+    preprocessing = _of_timm_config(
+        name, timm.data.resolve_data_config({}, pretrained_cfg=config.to_dict())
+    ).with_size(image_size)
+    extra = {}
+    if config.fixed_input_size and preprocessing.size != config.input_size[1]:
+        extra["img_size"] = preprocessing.size
+    try:
+        network = timm.create_model(name, **extra)
+    except (AssertionError, TypeError, ValueError, RuntimeError) as error:
+        raise cannot_take(f"timm:{name}", preprocessing.size, error) from error
+    names = config.classifier or ()
+
+    def adapt(tensors: Tensors) -> Tensors:
+        """timm renames and resizes what its files hold while it loads them."""
+        wanted = network.state_dict()
+        shapes = {n: tensor.shape for n, tensor in tensors.items()}
+        if shapes == {n: tensor.shape for n, tensor in wanted.items()}:
+            return tensors
+        overlay = {"state_dict": tensors}
+        try:
+            loaded = timm.create_model(
+                name, pretrained=True, pretrained_cfg_overlay=overlay, **extra
+            )
+        # Whatever a stranger's tensors upset in there, they are listed as misfits afterwards.
+        except Exception:
+            return tensors
+        return dict(loaded.state_dict())
+
+    def load(places: Places) -> tuple[Tensors, str]:
+        tensors, path = _published_by_timm(name, config).read(f"timm:{name}", places)
+        return adapt(tensors), path
+
+    def take_off_head() -> nn.Module | None:
+        from torch import nn
+
+        head = network.get_classifier()
+        network.reset_classifier(0)
+        return head if isinstance(head, nn.Linear) else None
+
+    def class_names() -> ClassNames | None:
+        subset = timm.data.infer_imagenet_subset(network)
+        if not subset:
+            return None
+        info = timm.data.ImageNetInfo(subset)
+        return tuple(info.index_to_description(i) for i in range(info.num_classes()))
+
+    return Network(
+        network,
+        (names,) if isinstance(names, str) else tuple(names),
+        preprocessing,
+        load,
+        class_names,
+        take_off_head,
+        adapt,
+    )
+
+
+def _published_by_timm(name: str, config: Any) -> Published:
+    if config.hf_hub_id:
+        file = config.hf_hub_filename or "model.safetensors"
+        server = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+        url = f"{server}/{config.hf_hub_id}/resolve/main/{file}"
+        cached = _in_hub_cache(config.hf_hub_id, file)
+        # A file of that name says nothing; the copy kept here is called after the model.
+        own_name = f"{config.hf_hub_id.replace('/', '-')}{Path(file).suffix}"
+        return Published((own_name,), url, None, cached)
+    if config.url:
+        file = str(config.url).rsplit("/", 1)[1]
+        return Published((file,), str(config.url), checksum_in_name(file))
+    raise ConfigError(f"weights: there are none for timm:{name}; give a file or 'none'")
+
+
+def _in_hub_cache(repository: str, file: str) -> Path | None:
+    import huggingface_hub
+
+    path = huggingface_hub.try_to_load_from_cache(repository, file)
+    return Path(path) if isinstance(path, str) else None
+
+
+def _of_timm_config(name: str, config: Mapping[str, Any]) -> Preprocessing:
+    channels, height, width = config["input_size"]
+    if channels != 3 or height != width or config["crop_mode"] not in ("center", "squash"):
+        raise ConfigError(
+            f"model: timm:{name} takes images of {height} × {width} pixels and {channels} channels, "
+            f"fitted by {config['crop_mode']!r}; only square RGB, fitted by 'center' or 'squash', "
+            "is supported"
+        )
+    return Preprocessing(
+        size=height,
+        resize=math.floor(height / config["crop_pct"]),
+        interpolation=config["interpolation"],
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        squash=config["crop_mode"] == "squash",
+    )

@@ -1,0 +1,1 @@
+"""One fine-tuning: prepared, trained, its state saved."""

@@ -1,0 +1,152 @@
+"""Batches in a given order: read, resized, changed at random, normalised, on the device."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+
+from mlhw.vision.images import augment
+from mlhw.vision.training.device import memory_format
+
+if TYPE_CHECKING:
+    from mlhw.experiments.finetune.experiment import Config
+    from mlhw.vision.images.augment import Augment
+    from mlhw.vision.images.datasets import ImageSet
+    from mlhw.vision.networks.preprocessing import Preprocessing
+    from mlhw.vision.training.device import Compute
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+Piece = TypeVar("Piece")
+Made = TypeVar("Made")
+
+_AHEAD = 2  # batches that each worker may be ahead
+_PIXELS = 1 << 20
+_LARGEST = 256
+
+
+def evaluation_batch(size: int) -> int:
+    """Images of ``size`` × ``size`` in a batch without gradients: about a million pixels, 8 to 256.
+
+    Larger ones gain nothing on a CPU and cost memory.
+    """
+    return max(8, min(_LARGEST, _PIXELS // size**2))
+
+
+@dataclass(frozen=True)
+class Loader:
+    """The images of one split as the network takes them.
+
+    ``workers`` threads make batches ahead of their use; 0 makes each when it is asked for. What is
+    in a batch does not depend on it.
+    """
+
+    images: ImageSet
+    preprocessing: Preprocessing
+    compute: Compute
+    workers: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def evaluation_batch(self) -> int:
+        return evaluation_batch(self.preprocessing.size)
+
+    def batches(
+        self,
+        indices: np.ndarray,
+        batch_size: int,
+        *,
+        start: int = 0,
+        least: int = 1,
+        change: Augment = "none",
+        uniform: np.ndarray | None = None,
+    ) -> Iterator[Batch]:
+        """Normalised images (N, 3, S, S) and labels (N,) of the samples at ``indices``, in order.
+
+        Args:
+            indices: the samples, (n,).
+            batch_size: N; the last batch may be smaller.
+            start: number of the first batch that is wanted.
+            least: a last batch of fewer joins the one before.
+            change, uniform: random changes and the uniform numbers of *all* samples of the split,
+                as ``augment.draws`` gives them.
+        """
+
+        def make(part: np.ndarray) -> Batch:
+            pixels = self.preprocessing.fit(self.images.images(part))
+            if uniform is not None:
+                pixels = augment.change(pixels, uniform[part], change)
+            labels = torch.from_numpy(self.images.labels[part])
+            if self.compute.device.type == "cuda":  # bytes travel, floats are made there
+                pixels = pixels.pin_memory().to(self.compute.device, non_blocking=True)
+                labels = labels.pin_memory().to(self.compute.device, non_blocking=True)
+            batch = self.preprocessing.normalize(pixels.to(self.compute.device))
+            layout = memory_format(self.compute.layout)
+            return batch.contiguous(memory_format=layout), labels.to(self.compute.device)
+
+        return ahead(make, pieces(indices, batch_size, start, least), self.workers)
+
+    def all(self) -> Iterator[Batch]:
+        """Every image once, in the split's order, in batches for evaluation."""
+        return self.batches(np.arange(len(self)), self.evaluation_batch)
+
+
+def feature_batches(
+    features: np.ndarray,
+    labels: np.ndarray,
+    indices: np.ndarray,
+    batch_size: int,
+    device: torch.device,
+    start: int = 0,
+    least: int = 1,
+) -> Iterator[Batch]:
+    """The same of stored features: rows (N, d) of ``features`` (n, d) and labels (N,)."""
+    for part in pieces(indices, batch_size, start, least):
+        rows, targets = torch.from_numpy(features[part]), torch.from_numpy(labels[part])
+        yield rows.to(device), targets.to(device)
+
+
+def pieces(indices: np.ndarray, size: int, start: int = 0, least: int = 1) -> list[np.ndarray]:
+    """``indices`` cut into pieces of ``size``, from piece ``start`` on.
+
+    The last piece may be smaller, but not than ``least``: the piece before it takes it in.
+    """
+    starts = list(range(0, len(indices), size))
+    if len(starts) > 1 and len(indices) - starts[-1] < min(least, size):
+        starts.pop()
+    ends = [*starts[1:], len(indices)]
+    return [indices[i:end] for i, end in zip(starts, ends, strict=False)][start:]
+
+
+def smallest_batch(config: Config) -> int:
+    """Images that a batch in training has at least.
+
+    Batch norm takes mean and variance over the batch and the pixels of a feature map; where that has
+    one pixel left, a single image has no variance.
+    """
+    trained = config.unfreeze_at is not None and config.unfreeze_at < config.epochs
+    return 2 if trained and config.batch_norm == "train" else 1
+
+
+def ahead(make: Callable[[Piece], Made], parts: Sequence[Piece], workers: int) -> Iterator[Made]:
+    """``make`` of each part in order, worked out by ``workers`` threads before it is asked for."""
+    if not workers:
+        yield from map(make, parts)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            waiting = deque(pool.submit(make, part) for part in parts[: workers * _AHEAD])
+            for part in parts[workers * _AHEAD :]:
+                yield waiting.popleft().result()
+                waiting.append(pool.submit(make, part))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,218 @@
+"""What a run keeps on disk: the best model, and all that is needed to go on.
+
+=====================  ==========================================================================
+``best.safetensors``   the model with the best validation, and what is needed to use it
+``last.pt``            tensors and JSON values: the run as it stood after its last epoch
+``prev.pt``            the same, one save earlier
+``manifest.json``      sha256, size and epoch of each
+=====================  ==========================================================================
+
+A save is whole or did not happen. The manifest is written first, naming the files that are about to
+come beside those that are there, and again when they have come; so after a crash at any moment each
+file on disk is one that the manifest knows, and a file that it does not know is damaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+
+from mlhw.errors import DataError, reason_of
+from mlhw.system.files import write_whole
+
+FORMAT = 1
+BEST, LAST, PREVIOUS, MANIFEST = "best.safetensors", "last.pt", "prev.pt", "manifest.json"
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The model of the best validation. ``metadata`` holds JSON values (see ``docs/finetune.md``)."""
+
+    tensors: Tensors
+    metadata: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints in ``folder``; without one (no run folder), only the best, in memory."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._best: Best | None = None
+
+    def save(self, last: Callable[[], Mapping[str, Any]], epoch: int, best: Best | None) -> None:
+        """Keep the state of the run and, where there is a new one, the best model.
+
+        Args:
+            last: gives the state, tensors and JSON values in dicts and lists; called only if it is
+                to be written.
+            epoch: epochs that are complete, for the manifest.
+            best: a new best model; None leaves the one before.
+
+        Raises:
+            OSError: the disk is full or cannot be written; what was saved before is still there.
+        """
+        if best is not None:
+            self._best = best if self.folder is None else None
+        if self.folder is None:
+            return
+        self.folder.mkdir(exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(dict(last()), buffer)
+        new = {LAST: buffer.getvalue()}
+        if best is not None:
+            new[BEST] = safetensors_bytes(best)
+        entries = _read_manifest(self.folder)
+        kept = {name: entry for name, entry in entries.items() if (self.folder / name).exists()}
+        written = {name: _entry(data, epoch) for name, data in new.items()}
+        coming = {f"{name} (coming)": entry for name, entry in written.items()}
+        _write_manifest(self.folder, kept | coming)
+        if BEST in new:
+            write_whole(self.folder / BEST, new[BEST])
+        if LAST in kept:
+            os.replace(self.folder / LAST, self.folder / PREVIOUS)
+            kept[PREVIOUS] = kept[LAST]
+        write_whole(self.folder / LAST, new[LAST])
+        _write_manifest(self.folder, kept | written)
+
+    def load_last(self, warn: Callable[[str], None]) -> dict[str, Any]:
+        """The state to go on from: ``last.pt``, or ``prev.pt`` where that one is damaged.
+
+        Raises DataError if neither can be used.
+        """
+        assert self.folder is not None
+        self._settle()
+        problems: list[str] = []
+        for name in (LAST, PREVIOUS):
+            path = self.folder / name
+            try:
+                found = torch.load(
+                    io.BytesIO(self._read(path)), map_location="cpu", weights_only=True
+                )
+                if not isinstance(found, dict) or found.get("format") != FORMAT:
+                    raise DataError(f"{path}: is no checkpoint of format {FORMAT}")
+            except DataError as error:
+                problems.extend(error.lines)
+            except Exception as error:  # torch.load has no error of its own
+                problems.append(f"{path}: cannot be loaded: {str(error).splitlines()[0]}")
+            else:
+                for problem in problems:
+                    warn(f"{problem}; going on from {name}")
+                return found
+        raise DataError(*problems, f"{self.folder}: holds no checkpoint to go on from")
+
+    def load_best(self) -> Best:
+        """The best model, as it is on disk. Raises DataError if it is missing or damaged."""
+        if self.folder is None:
+            assert self._best is not None
+            return self._best
+        path = self.folder / BEST
+        return read_best(path, self._read(path))
+
+    def _settle(self) -> None:
+        """After a crash within a save: the manifest as the files are, damaged ones left out."""
+        assert self.folder is not None
+        known = {entry.get("sha256"): entry for entry in _read_manifest(self.folder).values()}
+        entries = {}
+        for name in (BEST, LAST, PREVIOUS):
+            path = self.folder / name
+            if path.is_file() and (entry := known.get(_sha256(path.read_bytes()))):
+                entries[name] = entry
+        if entries:
+            _write_manifest(self.folder, entries)
+
+    def _read(self, path: Path) -> bytes:
+        """The bytes of a file that the manifest knows."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            reason = reason_of(error)
+            raise DataError(f"{path}: cannot be read: {reason}") from None
+        digest = _sha256(data)
+        entries = _read_manifest(path.parent).values()
+        if digest not in {entry.get("sha256") for entry in entries}:
+            raise DataError(
+                f"{path}: is damaged: its sha256 {digest[:16]}… is not in {path.parent / MANIFEST}"
+            )
+        return data
+
+
+def read_best(path: Path, data: bytes) -> Best:
+    """A best model from the bytes of its file. Raises DataError if they hold something else."""
+    try:
+        tensors = load_safetensors(data)
+        length = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+        values = {key: json.loads(value) for key, value in metadata.items() if key != "format"}
+    except (SafetensorError, KeyError, ValueError):
+        raise DataError(f"{path}: is no model that mlhw finetune saved, or incomplete") from None
+    if values.get("mlhw_format") != FORMAT:
+        raise DataError(f"{path}: is no model of format {FORMAT} that mlhw finetune saved")
+    return Best(tensors, values)
+
+
+def safetensors_bytes(best: Best) -> bytes:
+    """The model as a safetensors file, the same bytes for the same model.
+
+    Every metadata value is JSON, for the format has texts only; ``format: pt`` is what other readers
+    look for.
+    """
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in best.tensors.items()}
+    metadata = {key: json.dumps(value) for key, value in best.metadata.items()}
+    metadata |= {"mlhw_format": json.dumps(FORMAT), "format": "pt"}
+    data = save_safetensors(tensors, metadata)
+    # The library writes the metadata in an order that differs from process to process.
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def copied(tensors: Mapping[str, torch.Tensor]) -> Tensors:
+    """Copies on the CPU that training on does not change."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+
+
+def tensor_digests(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """sha256 of each tensor's values, for a comparison bit for bit."""
+    return {
+        name: _sha256(
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
+        for name, tensor in tensors.items()
+    }
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _entry(data: bytes, epoch: int) -> dict[str, Any]:
+    return {"sha256": _sha256(data), "bytes": len(data), "epochs": epoch}
+
+
+def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    try:
+        files = json.loads((folder / MANIFEST).read_text())["files"]
+        return {str(name): dict(entry) for name, entry in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write_manifest(folder: Path, entries: Mapping[str, Any]) -> None:
+    text = json.dumps({"format": FORMAT, "files": dict(sorted(entries.items()))}, indent=2)
+    write_whole(folder / MANIFEST, text + "\n")

@@ -1,0 +1,168 @@
+"""The outputs of a frozen backbone, computed once and kept.
+
+While the backbone does not change, its output for an image does not either. So the head trains on
+stored features, which turns a minute an epoch into a tenth of a second. They are kept in memory or
+in a memory-mapped file under the user's cache folder, where the next run on the same data finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mlhw.errors import reason_of
+from mlhw.system.files import discard
+from mlhw.vision.images import augment
+
+if TYPE_CHECKING:
+    from mlhw.vision.images.augment import Augment
+    from mlhw.vision.networks.head import Network
+    from mlhw.vision.training.batches import Loader
+
+# Files beyond this are removed, the longest unused first.
+KEEP_BYTES = 4 << 30
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/mlhw/features``, by default ``~/.cache/mlhw/features``."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "mlhw" / "features"
+
+
+@dataclass
+class FeatureStore:
+    """Features of image sets, by the frozen backbone of ``network``.
+
+    Attributes:
+        network: ``features`` maps images to features.
+        width: number of features, d.
+        weights_digest: of the backbone as it is.
+        folder: where files are kept; None keeps features in memory.
+        threads: with which the network works; the last bit may depend on it.
+        log, warn, progress: as a Recorder has them.
+    """
+
+    network: Network
+    width: int
+    weights_digest: str
+    folder: Path | None
+    threads: int = 1
+    log: Callable[[str], None] = lambda line: None
+    warn: Callable[[str], None] = lambda line: None
+    progress: Callable[[float, float, str], None] = lambda done, total, what: None
+    _held: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def features(
+        self, loader: Loader, *, change: Augment = "none", seed: int = 0, view: int = 0
+    ) -> np.ndarray:
+        """float32 (n, d), row i of image i; computed if they are not there yet.
+
+        Args:
+            loader: the images.
+            change, seed, view: random changes of the images, those of epoch ``view``.
+        """
+        key = self.key(loader, change, seed, view)
+        if key not in self._held:
+            self._held[key] = self._load(key, loader) if self.folder else self._missing()
+            if not len(self._held[key]):
+                uniform = None if change == "none" else augment.draws(seed, view, len(loader))
+                self._held[key] = self._keep(key, self._compute(loader, change, uniform))
+        return self._held[key]
+
+    def key(self, loader: Loader, change: Augment, seed: int, view: int) -> str:
+        """sha256 over everything that the features depend on, the last bit included."""
+        facts = {
+            "weights": self.weights_digest,
+            "preprocessing": loader.preprocessing.to_json(),
+            "images": loader.images.digest,
+            "change": None if change == "none" else [change, seed, view],
+            "precision": [loader.compute.precision, loader.compute.layout],
+            "device": str(loader.compute.device),
+            "threads": self.threads,
+            "torch": torch.__version__,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _compute(self, loader: Loader, change: Augment, uniform: np.ndarray | None) -> np.ndarray:
+        self.network.eval()
+        features = np.empty((len(loader), self.width), np.float32)
+        done = 0
+        batches = loader.batches(
+            np.arange(len(loader)), loader.evaluation_batch, change=change, uniform=uniform
+        )
+        with torch.inference_mode():
+            for images, _ in batches:
+                features[done : done + len(images)] = self.network.features(images).cpu().numpy()
+                done += len(images)
+                self.progress(done, len(loader), "features")
+        return features
+
+    def _missing(self) -> np.ndarray:
+        return np.empty((0, self.width), np.float32)
+
+    def _load(self, key: str, loader: Loader) -> np.ndarray:
+        """The stored file, memory-mapped; empty if there is none that fits."""
+        assert self.folder is not None
+        path = self.folder / f"{key}.npy"
+        try:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            os.utime(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return self._missing()
+        except (OSError, ValueError, EOFError) as error:
+            self.warn(f"{path}: stored features cannot be used ({error}); computed again")
+            return self._missing()
+        if found.shape != (len(loader), self.width) or found.dtype != np.float32:
+            self.warn(f"{path}: stored features have another shape; computed again")
+            return self._missing()
+        self.log(f"features of {len(loader)} images are read from {path}")
+        return found  # type: ignore[no-any-return]
+
+    def _keep(self, key: str, features: np.ndarray) -> np.ndarray:
+        """Store the features if there is a folder, and give them as they are to be used."""
+        if self.folder is None:
+            return features
+        path = self.folder / f"{key}.npy"
+        temporary = path.with_name(f".{key}.{os.getpid()}.tmp")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with open(temporary, "wb") as file:
+                    np.save(file, features)
+                os.replace(temporary, path)
+            finally:
+                discard(temporary)
+            remove_unused(self.folder, KEEP_BYTES)
+            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        except OSError as error:
+            # A missing or full cache costs the next run some time, and this one nothing.
+            reason = reason_of(error)
+            self.warn(f"features are kept in memory only: {self.folder}: {reason}")
+            return features
+
+
+def remove_unused(folder: Path, keep_bytes: int) -> None:
+    """Remove stored features, the longest unused first, until ``keep_bytes`` are not exceeded.
+
+    The newest file stays, whatever its size.
+    """
+    found = []
+    for path in folder.glob("*.npy"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue  # another run has just removed it
+        found.append((status.st_mtime, status.st_size, path))
+    total = 0
+    for position, (_, size, path) in enumerate(sorted(found, reverse=True)):
+        total += size
+        if total > keep_bytes and position:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,294 @@
+"""The training loop: epochs, validations, the best model kept, a state that can be saved anywhere.
+
+``train`` reads from top to bottom. What differs between epochs (which layers learn, the rate, the
+order, the augmentation) is looked up by epoch and step; what has to be remembered is ``Progress``,
+the network, the optimizer and the state of torch's generators, which only dropout draws from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from mlhw.errors import Interrupted, RunError
+from mlhw.vision.networks.head import set_learning
+from mlhw.vision.training.checkpoints import FORMAT, Best, copied, tensor_digests
+from mlhw.vision.training.device import SMALL_STEP, one_thread
+from mlhw.vision.training.task import Evaluation, Task, evaluate
+
+if TYPE_CHECKING:
+    from mlhw.result.result import Recorder, Table
+    from mlhw.vision.training.checkpoints import Checkpoints
+
+MEANINGS = {
+    "epoch": "passes over the training images, from 0",
+    "train_loss": "mean loss over the epoch's training images, each before its update",
+    "train_acc": "share of them that is classified right (0 to 1)",
+    "val_loss": "mean loss over the validation images after the epoch; empty where not validated",
+    "val_acc": "share of them that is classified right (0 to 1)",
+    "lr": "learning rate of the head at the epoch's last step",
+    "images_per_s": "training images a second",
+    "seconds": "how long the epoch took",
+}
+COLUMNS = tuple(MEANINGS)
+# Asking a GPU for a loss makes it wait, so there only every so many steps.
+STEPS_BETWEEN_CHECKS = 50
+
+
+@dataclass
+class Progress:
+    """Where a run stands. JSON values only.
+
+    ``epoch`` epochs are complete and ``batch`` batches of the next one; ``step`` counts batches from
+    the start. In ``skipped_steps`` float16 gradients overflowed: the optimizer made no step, and the
+    loss is scaled less from then on.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    training_seconds: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int | None = None
+    best_loss: float = math.nan
+    best_accuracy: float = math.nan
+    waited: int = 0
+    stopped: bool = False
+    skipped_steps: int = 0
+    rows: list[list[Any]] = field(default_factory=list)
+    changed_while_frozen: int | None = None
+    stored_loss: float | None = None
+    recomputed_loss: float | None = None
+
+
+def train(
+    task: Task,
+    progress: Progress,
+    checkpoints: Checkpoints,
+    recorder: Recorder,
+    table: Table,
+    log: Callable[[str], None] | None = None,
+) -> None:
+    """Train from where ``progress`` stands to the end; a row in ``table`` and a save each epoch.
+
+    ``log`` takes the lines of the epochs, in the course's form; None is the recorder's.
+
+    Raises:
+        Interrupted: a signal came; everything up to the last whole batch is saved.
+        RunError: the loss is not finite; the save of the last epoch is kept as it was.
+    """
+    log = log or recorder.log
+    try:
+        while progress.epoch < task.plan.epochs and not progress.stopped:
+            started = time.perf_counter() - progress.seconds
+            log(f"INFO:root:Epoch No: {progress.epoch}")
+            train_epoch(task, progress, recorder)
+            found = None
+            if validates(progress.epoch, task.plan.epochs, task.config.val_every):
+                found = task.validate(progress.epoch)
+            with recorder.holding_interrupts():
+                progress.seconds = time.perf_counter() - started
+                finish_epoch(task, progress, table, found, log)
+                best = (
+                    new_best(task, progress) if progress.best_epoch == table.rows[-1][0] else None
+                )
+                checkpoints.save(lambda: state(task, progress), progress.epoch, best)
+    except Interrupted:
+        with recorder.holding_interrupts():
+            if math.isfinite(task.sums[0].item()):
+                checkpoints.save(lambda: state(task, progress), progress.epoch, None)
+        raise
+
+
+def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
+    """The batches of the epoch that are still to come."""
+    config, plan, network, optimizer = task.config, task.plan, task.network, task.optimizer
+    epoch, on_features = progress.epoch, task.uses_features(progress.epoch)
+    started = time.perf_counter() - progress.seconds
+    batches = task.training_batches(epoch, progress.batch)  # computes the features, if need be
+    small = task.head_multiplications if on_features else SMALL_STEP
+    set_learning(network, task.backbone, plan.first_open_stage(epoch), batch_norm=config.batch_norm)
+    learning = [p for p in network.parameters() if p.requires_grad]
+    clock = time.perf_counter() - progress.training_seconds
+    with one_thread(small):
+        for inputs, labels in batches:
+            # A signal waits until the step is done and counted.
+            with recorder.holding_interrupts():
+                rate = plan.factor(progress.step)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group["full_rate"]
+                logits = network.head(inputs) if on_features else network(inputs)
+                nll = functional.cross_entropy(logits, labels)
+                loss = smoothed(nll, logits, config.optim.label_smoothing)
+                task.sums[0] += nll.detach() * len(labels)
+                task.sums[1] += (logits.detach().argmax(1) == labels).sum()
+                if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
+                    require_finite(task, progress)
+                optimizer.zero_grad(set_to_none=True)
+                task.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                if config.optim.clip is not None:
+                    task.scaler.unscale_(optimizer)
+                    torch.nn.utils.clip_grad_norm_(learning, config.optim.clip)
+                task.scaler.step(optimizer)
+                scale = task.scaler.get_scale()
+                task.scaler.update()
+                progress.skipped_steps += task.scaler.get_scale() < scale
+                progress.batch += 1
+                progress.step += 1
+                now = time.perf_counter()
+                progress.training_seconds, progress.seconds = now - clock, now - started
+            recorder.progress(progress.step, plan.epochs * plan.steps_per_epoch, "training")
+    require_finite(task, progress)  # waits for a GPU to be done
+    progress.training_seconds = time.perf_counter() - clock
+
+
+def smoothed(nll: torch.Tensor, logits: torch.Tensor, share: float) -> torch.Tensor:
+    """The mean cross-entropy to labels of which ``share`` is spread evenly over all classes.
+
+    Szegedy et al. 2015 (arXiv:1512.00567, section 7). The tables hold the plain ``nll``, so that
+    training and validation can be compared.
+    """
+    if not share:
+        return nll
+    return (1 - share) * nll - share * functional.log_softmax(logits, 1).mean()
+
+
+def validates(epoch: int, epochs: int, val_every: int) -> bool:
+    """Is there a validation after this epoch: every ``val_every`` epochs and after the last?"""
+    return (epoch + 1) % val_every == 0 or epoch + 1 == epochs
+
+
+def require_finite(task: Task, progress: Progress) -> None:
+    """Raise RunError if the loss of the epoch under way is NaN or infinite."""
+    loss = task.sums[0].item()
+    if math.isfinite(loss):
+        return
+    optim = task.config.optim
+    hints = ["a smaller --lr" + ("" if task.plan.frozen(progress.epoch) else " or --backbone-lr")]
+    if optim.clip is None:
+        hints.append("--clip 1")
+    if task.train.compute.precision != "fp32":
+        hints.append("--precision fp32")
+    rate = task.plan.factor(min(progress.step, task.plan.epochs * task.plan.steps_per_epoch - 1))
+    raise RunError(
+        f"the training loss is {loss} in epoch {progress.epoch}, step {progress.step}, at a learning "
+        f"rate of {rate * task.plan.lr:.3g}; {', '.join(hints)} may help; the state after the last "
+        "finite epoch is kept"
+    )
+
+
+def finish_epoch(
+    task: Task,
+    progress: Progress,
+    table: Table,
+    found: Evaluation | None,
+    log: Callable[[str], None],
+) -> None:
+    """Count the epoch, write its row and its log lines, and note whether it is the best."""
+    epoch, count = progress.epoch, len(task.train)
+    loss_sum, correct = task.sums.tolist()
+    row = (
+        epoch,
+        loss_sum / count,
+        correct / count,
+        found.loss if found else None,
+        found.accuracy if found else None,
+        task.plan.lr * task.plan.factor(progress.step - 1),
+        count / progress.training_seconds,
+        progress.seconds,
+    )
+    table.append(*row)
+    log(f"INFO:root:Training Loss: {row[1]:.4f}")
+    if progress.skipped_steps:
+        log(f"{progress.skipped_steps} steps so far were skipped: float16 gradients overflowed")
+    if found:
+        log(f"INFO:root:Validation Loss: {found.loss:.4f}")
+        if is_better(found, progress, task.config.best):
+            progress.best_epoch, progress.waited = epoch, 0
+            progress.best_loss, progress.best_accuracy = found.loss, found.accuracy
+        elif task.plan.frozen(epoch) and task.plan.ever_unfreezes:
+            progress.waited = 0  # what unfreezing will bring is not known yet
+        else:
+            progress.waited += 1
+        patience = task.config.patience
+        if patience is not None and progress.waited >= patience and epoch + 1 < task.plan.epochs:
+            progress.stopped = True
+            log(f"stopped early: {patience} validations without a better one")
+    progress.rows.append(list(row))
+    progress.epoch, progress.batch = epoch + 1, 0
+    progress.training_seconds = progress.seconds = 0.0
+    task.sums.zero_()
+    ends = progress.stopped or epoch + 1 == task.plan.epochs
+    if task.plan.frozen(epoch) and (ends or not task.plan.frozen(epoch + 1)):
+        inspect_frozen(task, progress)
+
+
+def is_better(found: Evaluation, progress: Progress, metric: str) -> bool:
+    """Lower loss, or higher accuracy; a tie keeps the earlier, NaN is never better."""
+    if not math.isfinite(found.loss):
+        return False
+    if progress.best_epoch is None:
+        return True
+    if metric == "accuracy":
+        return found.accuracy > progress.best_accuracy
+    return found.loss < progress.best_loss
+
+
+def inspect_frozen(task: Task, progress: Progress) -> None:
+    """At the end of the frozen epochs: is the backbone what it was, and do stored features tell it?"""
+    now = tensor_digests(task.network.backbone.state_dict())
+    then = task.backbone_digests
+    progress.changed_while_frozen = sum(now[name] != then[name] for name in then)
+    if task.store is not None:
+        progress.stored_loss = task.validate(progress.epoch - 1).loss
+        progress.recomputed_loss = evaluate(task.network, task.val.all()).loss
+
+
+def new_best(task: Task, progress: Progress) -> Best:
+    metadata = task.metadata | {
+        "epoch": progress.best_epoch,
+        "metric": task.config.best,
+        "val_loss": progress.best_loss,
+        "val_acc": progress.best_accuracy,
+    }
+    return Best(copied(task.network.state_dict()), metadata)
+
+
+# ------------------------------------------------------------------------------------- state
+
+
+def state(task: Task, progress: Progress) -> dict[str, Any]:
+    """All that ``restore`` needs to go on as if nothing had happened: tensors and JSON values."""
+    cuda = task.device.type == "cuda"
+    return {
+        "format": FORMAT,
+        "progress": dataclasses.asdict(progress),
+        "sums": task.sums.cpu(),
+        "network": task.network.state_dict(),
+        "optimizer": task.optimizer.state_dict(),
+        "scaler": task.scaler.state_dict(),
+        "generators": {
+            "cpu": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(task.device) if cuda else None,
+        },
+        "data": task.metadata["data"],
+    }
+
+
+def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
+    """Put ``task`` and torch's generators into a saved state, and give the progress made."""
+    task.network.load_state_dict(saved["network"])
+    task.optimizer.load_state_dict(saved["optimizer"])
+    task.scaler.load_state_dict(saved["scaler"])
+    task.sums.copy_(saved["sums"])
+    torch.set_rng_state(saved["generators"]["cpu"])
+    if task.device.type == "cuda":
+        torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)
+    return Progress(**saved["progress"])

@@ -1,0 +1,266 @@
+"""From a configuration to what is trained: images, network, precision, plan; all of it checked."""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mlhw.errors import ConfigError, DataError
+from mlhw.result.result import Recorder
+from mlhw.vision.images.datasets import ImageSplits, load_images
+from mlhw.vision.networks.backbones import Backbone, load_backbone
+from mlhw.vision.networks.head import Network, new_head, set_learning
+from mlhw.vision.schedules import Plan
+from mlhw.vision.training import features
+from mlhw.vision.training.batches import Loader, pieces, smallest_batch
+from mlhw.vision.training.checkpoints import Checkpoints
+from mlhw.vision.training.device import Compute, choose
+from mlhw.vision.training.task import Task
+
+if TYPE_CHECKING:
+    from mlhw.experiments.finetune.experiment import Config
+
+# Digits of 8 × 8 pixels do not need a photograph's 224, and much larger ones show only blur.
+LARGEST_ENLARGEMENT = 8
+# Pixels in the batch that precision and layout are chosen with: 16 images of 64 × 64.
+TRIAL_PIXELS = 1 << 16
+
+
+def data_dir(config: Config) -> str:
+    return config.data.dir or os.path.abspath("data")
+
+
+def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
+    data = config.data
+    splits = load_images(
+        data.name,
+        data_dir=data_dir(config),
+        val=data.val,
+        test=data.test,
+        seed=config.seed,
+        on_error=data.on_error,
+        download=data.download,
+        resident=data.resident,
+        log=recorder.log,
+        progress=recorder.progress,
+    )
+    if data.digest not in (None, splits.digest) and not recorder.resumes:
+        recorder.warn(
+            f"the data have changed since this configuration was recorded: digest "
+            f"{splits.digest[:12]}, then {str(data.digest)[:12]}"
+        )
+    return splits
+
+
+def load_saved(recorder: Recorder, splits: ImageSplits) -> dict[str, Any] | None:
+    """The state of the run that goes on; None for a new one or one that had saved nothing yet."""
+    if recorder.resumes is None:
+        return None
+    folder = recorder.resumes / "checkpoints"
+    if not folder.is_dir() or not any(folder.glob("*.pt")):
+        recorder.log("nothing was saved yet: the run starts from the beginning")
+        return None
+    saved = Checkpoints(folder).load_last(recorder.warn)
+    if saved["data"] != splits.digest:
+        raise DataError(
+            f"{recorder.resumes}: the data have changed since this run (digest {splits.digest[:12]}, "
+            f"then {saved['data'][:12]}), so it cannot go on"
+        )
+    return saved
+
+
+def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Backbone:
+    """The backbone at the size of the configuration, or at one that suits the images."""
+    size = None if config.image_size == "auto" else config.image_size
+    backbone = load_backbone(
+        config.model,
+        config.weights,
+        image_size=size,
+        seed=config.seed,
+        data_dir=data_dir(config),
+        log=recorder.log,
+        progress=recorder.progress,
+    )
+    shape = splits.train.image_shape
+    if size is None and shape is not None:
+        largest = LARGEST_ENLARGEMENT * max(shape)
+        if largest < backbone.preprocessing.size:
+            return load_network(config.model_copy(update={"image_size": largest}), splits, recorder)
+    return backbone
+
+
+def head_for(config: Config, backbone: Backbone, splits: ImageSplits) -> torch.nn.Module:
+    return new_head(
+        backbone.features,
+        len(splits.classes),
+        hidden=config.head.hidden,
+        dropout=config.head.dropout,
+        seed=config.seed,
+    )
+
+
+def choose_compute(
+    config: Config,
+    network: Network,
+    backbone: Backbone,
+    splits: ImageSplits,
+    device: torch.device,
+    recorder: Recorder,
+) -> Compute:
+    """Precision and layout as configured; what is ``auto`` is measured on the first images."""
+    trains = config.unfreeze_at is not None and config.unfreeze_at < config.epochs
+    size = backbone.preprocessing.size
+    count = max(4, min(config.batch_size if trains else 64, TRIAL_PIXELS // size**2))
+    first = splits.train.images(np.arange(min(count, len(splits.train))))
+    return choose(
+        network,
+        backbone.preprocessing.to_batch(first),
+        device,
+        precision=None if config.precision == "auto" else config.precision,
+        layout=None if config.layout == "auto" else config.layout,
+        training=trains,
+        log=lambda line: recorder.log(line, screen=False),
+    )
+
+
+def resolved(
+    config: Config, backbone: Backbone, splits: ImageSplits, compute: Compute, threads: int
+) -> Config:
+    """The configuration with everything that was ``auto`` written out."""
+    in_memory = splits.train.resident
+    compare = "random" if splits.name == "digits" and config.weights != "none" else "none"
+    return config.model_copy(
+        update={
+            "image_size": backbone.preprocessing.size,
+            "device": str(compute.device),
+            "precision": compute.precision,
+            "layout": compute.layout,
+            "threads": threads,
+            "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
+            "compare": compare if config.compare == "auto" else config.compare,
+            "data": config.data.model_copy(
+                update={"digest": splits.digest, "dir": data_dir(config)}
+            ),
+        }
+    )
+
+
+def plan_of(config: Config, backbone: Backbone, splits: ImageSplits) -> Plan:
+    batches = pieces(np.arange(len(splits.train)), config.batch_size, least=smallest_batch(config))
+    return Plan(
+        epochs=config.epochs,
+        steps_per_epoch=len(batches),
+        unfreeze_at=config.unfreeze_at,
+        stages=len(backbone.stages),
+        unfreeze_stages=config.unfreeze_stages,
+        schedule=config.schedule.name,
+        warmup=config.schedule.warmup,
+        lr=config.optim.lr,
+        backbone_lr=config.optim.backbone_lr or config.optim.lr,
+        layer_decay=config.optim.layer_decay,
+    )
+
+
+def require_statistics(
+    config: Config, network: Network, backbone: Backbone, splits: ImageSplits
+) -> None:
+    """Raise ConfigError where batch norm would be trained on a single value a channel.
+
+    With batches of one image it is, wherever the feature maps have shrunk to one pixel; torch says so
+    in the first such step, which in the comparison with random weights comes after all training.
+    """
+    plan = plan_of(config, backbone, splits)
+    trains = config.batch_norm == "train" or config.compare == "random"
+    if config.batch_size > 1 or not trains or not plan.ever_unfreezes:
+        return
+    trial = copy.deepcopy(network)
+    set_learning(trial, backbone, plan.first_open_stage(plan.epochs), batch_norm="train")
+    size = backbone.preprocessing.size
+    try:
+        with torch.no_grad():
+            trial(torch.zeros(1, 3, size, size, device=next(trial.parameters()).device))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        other = "batch_norm: eval" if config.batch_norm == "train" else "compare: none"
+        raise ConfigError(
+            f"batch_size: batch norm finds no variance in one image of {size} × {size} pixels, whose "
+            f"feature maps shrink to one; give 2 or more, a larger image_size, or {other}"
+        ) from None
+
+
+def new_task(
+    config: Config,
+    network: Network,
+    backbone: Backbone,
+    splits: ImageSplits,
+    compute: Compute,
+    recorder: Recorder,
+    *,
+    kept: bool = True,
+) -> Task:
+    """``kept=False`` stores features in memory only."""
+    assert isinstance(config.workers, int)
+    plan = plan_of(config, backbone, splits)
+    loader = Loader(splits.train, backbone.preprocessing, compute, config.workers)
+    store = None
+    if config.features != "off" and plan.frozen(0):
+        on_disk = kept and (
+            config.features == "disk" or (config.features == "auto" and recorder.folder is not None)
+        )
+        store = features.FeatureStore(
+            network,
+            backbone.features,
+            backbone.weights_digest,
+            features.cache_folder() if on_disk else None,
+            torch.get_num_threads(),
+            log=recorder.log,
+            warn=recorder.warn,
+            progress=recorder.progress,
+        )
+    metadata = {
+        "model": config.model,
+        "image_size": config.image_size,
+        "preprocessing": backbone.preprocessing.to_json(),
+        "head": config.head.model_dump(),
+        "classes": splits.classes,
+        "data": splits.digest,
+    }
+    return Task(
+        config, network, backbone, plan, loader, replace(loader, images=splits.val), store, metadata
+    )
+
+
+def describe(task: Task, splits: ImageSplits, recorder: Recorder) -> None:
+    """What is going to happen, in the log."""
+    config, plan, backbone = task.config, task.plan, task.backbone
+    test = len(splits.test) if splits.test else "no"
+    recorder.log(
+        f"{config.model} ({backbone.weights}), {backbone.features} features, "
+        f"{config.image_size} × {config.image_size} pixels, on {task.train.compute.describe()}"
+    )
+    recorder.log(
+        f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "
+        f"{len(splits.val)} to validate, {test} to test"
+    )
+    for name, reason in splits.skipped:
+        recorder.log(f"left out: {name}: {reason}", screen=False)
+    if splits.skipped:
+        recorder.warn(f"{len(splits.skipped)} unreadable images are left out (listed in log.txt)")
+    if not plan.ever_unfreezes:
+        recorder.log("the backbone stays frozen; the head alone is trained")
+    elif plan.frozen(0):
+        recorder.log(
+            f"the head alone is trained until epoch {plan.unfreeze_at}, then the backbone too"
+        )
+    if task.store is not None and config.augment != "none":
+        recorder.log(
+            "random changes of the images: features are computed anew in every frozen epoch"
+            if task.recomputes
+            else f"random changes of the images: {config.views} stored views of each, in turn"
+        )
