@@ -18,7 +18,7 @@ from timing import machine
 
 from mlhw.config import model as configuration
 from mlhw.experiments.finetune.experiment import Config
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.vision.images.datasets import from_dataset
 from mlhw.vision.training.session import finetune
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlhw.result.result import Claim as Claim
+    from mlhw.result.claims import Claim as Claim
     from mlhw.result.result import Result as Result
 
     # Made when first asked for, below; here for those who read types.
@@ -52,7 +52,7 @@ def run(experiment: str, **keys: Any) -> Result:
     """
     from mlhw.config import model as config
     from mlhw.experiments.registry import experiment as load
-    from mlhw.result.result import Recorder
+    from mlhw.result.recorder import Recorder
 
     module = load(experiment)
     return module.run(config.from_keywords(module.Config, keys), Recorder())

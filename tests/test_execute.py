@@ -25,7 +25,9 @@ from pydantic import Field
 from mlhw.result import plots
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import DataError, RunError
-from mlhw.result.result import Claims, Plot, Result, check
+from mlhw.result.claims import Claims, check
+from mlhw.result.plots import Plot
+from mlhw.result.result import Result
 
 QUESTION = "How often does a die show a <six>?"
 

@@ -12,7 +12,11 @@ import mlhw
 from mlhw.config import model as configuration
 from mlhw.config.model import ExperimentConfig
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.result.result import Claim, Plot, Recorder, Result, Table
+from mlhw.result.claims import Claim
+from mlhw.result.plots import Plot
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Result
+from mlhw.result.tables import Table
 from mlhw.runs import html as report
 from mlhw.runs.html import mathml
 from tests.conftest import smoke

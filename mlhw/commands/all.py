@@ -41,7 +41,8 @@ from mlhw.errors import (
     worst,
 )
 from mlhw.experiments.registry import EXPERIMENTS
-from mlhw.result.result import Claim, Result, tally, to_json
+from mlhw.result.claims import Claim, claim_lines, tally
+from mlhw.result.result import Result
 from mlhw.runs import trackers
 from mlhw.runs.execute import failure, is_said, not_recorded
 from mlhw.runs.folder import FolderRecorder, check_name, point_latest
@@ -51,8 +52,8 @@ from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 from mlhw.text import yaml12
-from mlhw.text.suggestions import nearest
-from mlhw.text.words import claim_lines
+from mlhw.text.values import to_json
+from mlhw.text.words import nearest
 
 
 class Config(ExperimentConfig):

@@ -15,7 +15,7 @@ from mlhw.config import model as configuration
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.result.result import tally, to_json
+from mlhw.result.claims import claim_lines, tally
 from mlhw.runs.compare import (
     as_csv,
     as_json,
@@ -26,9 +26,10 @@ from mlhw.runs.compare import (
     differences,
 )
 from mlhw.runs.execute import RunOptions, execute_to
-from mlhw.runs.history import Run, all_runs, find, flat
+from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.overlay import overlays
-from mlhw.text.words import claim_lines, printable, text_table
+from mlhw.text.values import flat, to_json
+from mlhw.text.words import printable, text_table
 
 app = typer.Typer(
     help="List, show, compare, run again and clean up runs.",

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlhw.errors import ConfigError, reason_of
 from mlhw.text import yaml12
-from mlhw.text.suggestions import near_file
+from mlhw.text.words import near_file
 
 
 def shipped(name: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mlhw.config.model import Layers, Source, section_of
-from mlhw.text.suggestions import nearest
+from mlhw.text.words import nearest
 from mlhw.text.yaml12 import Path, parse_scalar
 
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from mlhw.config.model import ExperimentConfig
-    from mlhw.result.result import Claims, Recorder, Result
+    from mlhw.result.claims import Claims
+    from mlhw.result.recorder import Recorder
+    from mlhw.result.result import Result
 
 _COURSE = ("softmax-regions", "backprop-check", "vanishing", "lr-sweep", "sgd-sweep", "finetune")
 

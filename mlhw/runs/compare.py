@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlhw.runs.history import Run
 from mlhw.text import yaml12
-from mlhw.runs.history import Run, flat
-from mlhw.result.result import to_json
+from mlhw.text.values import flat, to_json
 from mlhw.text.words import printable, text_table
 
 TIMING = frozenset({"images_per_s", "seconds"})

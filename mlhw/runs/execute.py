@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlhw.runs import trackers
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import (
     CLAIM_FAILS,
@@ -26,12 +25,14 @@ from mlhw.errors import (
     worst,
 )
 from mlhw.experiments.registry import Experiment
+from mlhw.result.claims import claim_lines
+from mlhw.result.result import Result
+from mlhw.runs import trackers
+from mlhw.runs.folder import FolderRecorder, check_name
 from mlhw.system.files import write_whole
 from mlhw.system.interrupts import Interrupts
-from mlhw.result.result import Result
-from mlhw.runs.folder import FolderRecorder, check_name
 from mlhw.system.screen import Screen
-from mlhw.text.words import claim_lines, printable
+from mlhw.text.words import printable
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from mlhw.config import model as configuration
-from mlhw.system import provenance
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError, reason_of
+from mlhw.result.recorder import Recorder
+from mlhw.result.tables import Table, cell, csv_text
+from mlhw.runs.trackers import Careful
+from mlhw.system import provenance
 from mlhw.system.files import naming, overwrite, write_whole
 from mlhw.system.interrupts import Interrupts
-from mlhw.result.result import Recorder, Table
 from mlhw.system.screen import Screen
-from mlhw.runs.trackers import Careful
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -75,25 +76,6 @@ def point_latest(folder: Path) -> None:
             os.replace(temporary, folder.parent / "latest")
         except OSError:
             temporary.unlink()
-
-
-def cell(value: Any) -> Any:
-    """A value as a CSV file holds it: floats by ``repr``, so that reading gives the same bits."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return float.__repr__(value)
-    # A bare carriage return, in a file's name say, would end the row for many readers.
-    return value.replace("\r", " ") if isinstance(value, str) else value
-
-
-def csv_text(table: Table) -> str:
-    """A whole table as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([cell(value) for value in row] for row in table.rows)
-    return text.getvalue()
 
 
 def unfinished(folder: Path, experiment: str) -> Path:

@@ -6,19 +6,18 @@ import contextlib
 import csv
 import io
 import json
-import math
 import os
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from mlhw.text import yaml12
 from mlhw.errors import ConfigError, MlhwError, reason_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.result.result import VERDICTS, Claim
+from mlhw.result.claims import Claim
+from mlhw.text import yaml12
+from mlhw.text.values import is_number
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Run:
     def claims(self) -> list[Claim]:
         """The claims of ``result.json``; entries that are none are passed over."""
         entries = _list(self.result.get("claims"))
-        return [claim for entry in entries if (claim := _claim(entry))]
+        return [claim for entry in entries if (claim := Claim.from_dict(entry))]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -151,40 +150,12 @@ class Run:
         return {}
 
 
-def _claim(entry: Any) -> Claim | None:
-    """A claim as ``result.json`` has it, or None for what is none."""
-    if not isinstance(entry, dict):
-        return None
-    id, statement, verdict = (entry.get(key) for key in ("id", "statement", "verdict"))
-    if not (isinstance(id, str) and isinstance(statement, str) and verdict in VERDICTS):
-        return None
-    tolerance, note = entry.get("tolerance"), entry.get("note")
-    return Claim(
-        id,
-        statement,
-        verdict,
-        entry.get("measured"),
-        entry.get("expected"),
-        tolerance if is_number(tolerance) else None,
-        note if isinstance(note, str) else "",
-    )
-
-
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
 def _is_text(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and value != ""
-
-
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a finite number; whole ones in JSON may be too long for a float."""
-    try:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    except OverflowError:
-        return False
 
 
 def all_runs(runs_dir: Path) -> list[Run]:
@@ -254,7 +225,7 @@ def _named(name: str, runs_dir: Path) -> Run:
     if found:
         some = ", ".join(run.name for run in found[:4])
         raise ConfigError(f"'{name}' is the beginning of {len(found)} runs ({some} …)")
-    from mlhw.text.suggestions import nearest
+    from mlhw.text.words import nearest
 
     near = nearest(name, [run.name for run in runs])
     hint = f", did you mean '{near}'?" if near else ""
@@ -269,15 +240,6 @@ def locate(name: str, runs_dir: Path) -> Path:
                 return find(name, runs_dir).folder
         return Path(name)
     return find(name, runs_dir).folder
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings as dotted keys."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _process_exists(pid: Any) -> bool:

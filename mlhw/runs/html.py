@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlhw.config import model as configuration
-from mlhw.system import provenance
-from mlhw.text import yaml12
 from mlhw.config.model import ExperimentConfig
 from mlhw.experiments.registry import EXPERIMENTS
-from mlhw.runs.history import flat
-from mlhw.result.result import Claim, Result, Table
-from mlhw.text.words import number_text
+from mlhw.result.claims import Claim
+from mlhw.result.result import Result
+from mlhw.result.tables import Table
+from mlhw.system import provenance
+from mlhw.text import yaml12
+from mlhw.text.values import flat, number_text
 
 if TYPE_CHECKING:
     from mlhw.runs.isolated import Answer

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from mlhw.errors import FAILED, Interrupted
+from mlhw.result.claims import Claim, tally
 from mlhw.system.interrupts import Interrupts
-from mlhw.result.result import Claim, tally
 from mlhw.system.screen import PROGRESS_PIPE, Screen
 
 

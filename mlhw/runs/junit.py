@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from mlhw.text.words import number_text
+from mlhw.text.values import number_text
 
 if TYPE_CHECKING:
     from mlhw.runs.isolated import Answer

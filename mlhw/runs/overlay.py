@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlhw.result.plots import Plot
 from mlhw.runs.compare import rows_of, unique_names
-from mlhw.runs.history import Run, is_number
-from mlhw.result.result import Plot
+from mlhw.runs.history import Run
+from mlhw.text.values import is_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlhw.errors import ConfigError
-from mlhw.result.result import Result, Table
+from mlhw.result.result import Result
+from mlhw.result.tables import Table
 
 STEPS = ("iteration", "epoch")
 """Columns that count steps; a table without one is not tracked."""
@@ -145,7 +146,7 @@ class MLflow:
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
-        from mlhw.runs.history import flat
+        from mlhw.text.values import flat
 
         self._folder = folder
         self._client = MlflowClient(tracking_uri=uri or None)

@@ -45,7 +45,9 @@ from mlhw.maths.four_ways import (
     sample,
 )
 from mlhw.maths.network import Network, Quantity, course_quantities, is_course_network
-from mlhw.result.result import Check, Claims, Formula, Recorder, Result, check, not_applicable
+from mlhw.result.claims import Claim, Claims, check, not_applicable
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Formula, Result
 
 QUESTION = (
     "Is a derivation of back-propagation right? Every derivative of a network by hand-written "
@@ -126,7 +128,7 @@ class Evidence:
 
 
 def run(config: Config, recorder: Recorder) -> Result:
-    """Check the configured network, then random ones, then the given implementations."""
+    """Claim the configured network, then random ones, then the given implementations."""
     network = network_of(config)
     implementations = files.find(config.implementation)
     recorder.begin(config)
@@ -320,7 +322,7 @@ def headlines(summary: dict[str, Any]) -> dict[str, Any]:
 CLAIMS = Claims[Evidence]()
 
 
-def agreement(e: Evidence, way: str) -> Check:
+def agreement(e: Evidence, way: str) -> Claim:
     """Whether a way's worst entry over all networks lies below its tolerance."""
     if not e.compared[way]:
         return not_applicable(no_complex_step(e) if e.kinked else "nothing could be compared")
@@ -345,26 +347,26 @@ def agreement(e: Evidence, way: str) -> Check:
 
 
 @CLAIMS.claim("autograd", "every derivative by back-propagation agrees with torch's autograd")
-def agrees_with_autograd(e: Evidence) -> Check:
+def agrees_with_autograd(e: Evidence) -> Claim:
     return agreement(e, "autograd")
 
 
 @CLAIMS.claim(
     "complex-step", "every derivative of an analytic network agrees with the complex step"
 )
-def agrees_with_complex_step(e: Evidence) -> Check:
+def agrees_with_complex_step(e: Evidence) -> Claim:
     return agreement(e, "complex_step")
 
 
 @CLAIMS.claim("finite-difference", "every derivative agrees with extrapolated central differences")
-def agrees_with_finite_differences(e: Evidence) -> Check:
+def agrees_with_finite_differences(e: Evidence) -> Claim:
     return agreement(e, "finite_difference")
 
 
 @CLAIMS.claim(
     "course-formulas", "the course's six formulas, entry by entry, give back-propagation's values"
 )
-def course_formulas(e: Evidence) -> Check:
+def course_formulas(e: Evidence) -> Claim:
     if not e.quantities:
         return not_applicable(
             "they speak of four layers, one linear output, the half squared error and one input"
@@ -383,7 +385,7 @@ def course_formulas(e: Evidence) -> Check:
 
 
 @CLAIMS.claim("implementation", "the given implementations return the right gradients")
-def implementations_are_right(e: Evidence) -> Check:
+def implementations_are_right(e: Evidence) -> Claim:
     if not e.verdicts:
         return not_applicable("no --implementation given")
     counts: dict[str, int] = {}

@@ -11,7 +11,7 @@ from mlhw.config.model import ExperimentConfig, Option
 from mlhw.errors import ConfigError
 from mlhw.maths.activations import ACTIVATIONS
 from mlhw.maths.network import LINKS, Network
-from mlhw.text.suggestions import nearest
+from mlhw.text.words import nearest
 
 MOST_WEIGHTS = 10_000_000
 

@@ -29,7 +29,9 @@ from mlhw.commands.shared_options import complete_run
 from mlhw.config import model as configuration
 from mlhw.config.model import ExperimentConfig, InputFile, Option
 from mlhw.errors import ConfigError
-from mlhw.result.result import Check, Claims, Recorder, Result, check, not_applicable
+from mlhw.result.claims import Claim, Claims, check, not_applicable
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Result
 from mlhw.vision.config import (
     DataSettings,
     HeadSettings,
@@ -297,7 +299,7 @@ CLAIMS = Claims["Outcome"]()
 
 
 @CLAIMS.claim("best-reloads", "the best model, loaded back, reproduces its validation loss")
-def best_reloads(o: Outcome) -> Check:
+def best_reloads(o: Outcome) -> Claim:
     difference = abs(o.reloaded.loss - o.progress.best_loss)
     return check(
         difference <= 1e-6,
@@ -308,7 +310,7 @@ def best_reloads(o: Outcome) -> Check:
 
 
 @CLAIMS.claim("frozen-unchanged", "what is frozen stays bit for bit what it was")
-def frozen_unchanged(o: Outcome) -> Check:
+def frozen_unchanged(o: Outcome) -> Claim:
     measured = {}
     if o.progress.changed_while_frozen is not None:
         measured["tensors until unfrozen"] = o.progress.changed_while_frozen
@@ -330,7 +332,7 @@ STORED_TOLERANCE = {"fp32": 1e-5, "bf16": 2e-2, "fp16": 5e-3}
 
 
 @CLAIMS.claim("stored-features", "stored features give the loss of recomputed ones")
-def stored_features(o: Outcome) -> Check:
+def stored_features(o: Outcome) -> Claim:
     stored, recomputed = o.progress.stored_loss, o.progress.recomputed_loss
     if stored is None or recomputed is None:
         return not_applicable("no epoch used stored features")
@@ -345,7 +347,7 @@ def stored_features(o: Outcome) -> Check:
 
 
 @CLAIMS.claim("loss-fell", "the training loss fell")
-def loss_fell(o: Outcome) -> Check:
+def loss_fell(o: Outcome) -> Claim:
     losses = o.table.column("train_loss")
     if len(losses) < 2:
         return not_applicable("one epoch shows no course")
@@ -357,7 +359,7 @@ def loss_fell(o: Outcome) -> Check:
 
 
 @CLAIMS.claim("best-is-best", "the saved epoch is the best of the table")
-def best_is_best(o: Outcome) -> Check:
+def best_is_best(o: Outcome) -> Claim:
     if o.config.best == "loss":
         best = int(np.nanargmin(o.table.column("val_loss")))
     else:
@@ -366,7 +368,7 @@ def best_is_best(o: Outcome) -> Check:
 
 
 @CLAIMS.claim("beats-random", "the pre-trained network beats the same one from random weights")
-def beats_random(o: Outcome) -> Check:
+def beats_random(o: Outcome) -> Claim:
     if o.random is None:
         return not_applicable("no comparison with random weights was asked for")
     return check(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw.result import plots
-from mlhw.result.result import Plot
+from mlhw.result.plots import Plot
 from mlhw.vision.training.loop import COLUMNS
 
 if TYPE_CHECKING:

@@ -26,7 +26,9 @@ from mlhw.experiments.sweeps import problem as sweeps
 from mlhw.experiments.sweeps.problem import Problem, SweepConfig, begin, load
 from mlhw.maths import descent
 from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
-from mlhw.result.result import Formula, Recorder, Result, Table
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Formula, Result
+from mlhw.result.tables import Table
 from mlhw.text.words import text_table
 
 QUESTION = (

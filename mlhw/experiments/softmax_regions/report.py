@@ -14,7 +14,8 @@ from mlhw.maths.rational import Vector, to_float, unit
 from mlhw.maths.rays import Path, distances
 from mlhw.maths.regions import Boundary, Envelope, Vertex, activations_at
 from mlhw.maths.softmax import softmax
-from mlhw.result.result import Formula, Recorder
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Formula
 
 FORMULAS = [
     Formula(

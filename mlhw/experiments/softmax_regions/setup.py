@@ -16,7 +16,7 @@ from mlhw.maths.rational import dot
 from mlhw.maths.regions import Envelope
 from mlhw.points import points
 from mlhw.points.points import Label, PointsConfig
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 
 # Weights are 0 or between 1e-100 and this in size: squares and quotients of them then fit float64.
 LIMIT = 1e100

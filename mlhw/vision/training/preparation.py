@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mlhw.errors import ConfigError, DataError
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import Network, new_head, set_learning
