@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from timing import machine
 
-from mlhw.config import model as configuration
+from mlhw.config.load import from_keywords
 from mlhw.experiments.finetune.experiment import Config
 from mlhw.result.recorder import Recorder
 from mlhw.vision.images.datasets import from_dataset
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--unfreeze", action="store_true")
     given = parser.parse_args()
     splits = from_dataset(RandomImages(given.images), val=0.1, test=0)
-    config = configuration.from_keywords(
+    config = from_keywords(
         Config,
         {
             "model": "cifar_resnet20",

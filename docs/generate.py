@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlhw.commands import all as assignment
-from mlhw.commands.options import option_name
 from mlhw.config.model import Leaf, leaves
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.text import yaml12
@@ -45,9 +44,9 @@ def page() -> str:
 
 
 def row(leaf: Leaf) -> str:
-    option = f"`{option_name(leaf)}`" if leaf.has_option else ""
-    default = yaml12.dump({"x": leaf.default})[3:].strip()
-    default = "" if leaf.is_section or "\n" in default else f"`{default}`"
+    option = f"`{leaf.option}`" if leaf.has_option else ""
+    default = yaml12.inline(leaf.default)
+    default = "" if leaf.is_section or "; " in default else f"`{default}`"
     meaning = leaf.description.replace("|", "\\|")
     return f"| `{leaf.key}` | {option} | {default} | {meaning} |\n"
 

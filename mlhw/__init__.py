@@ -50,12 +50,12 @@ def run(experiment: str, **keys: Any) -> Result:
     mlhw.errors.RunError
         The run failed after work had begun.
     """
-    from mlhw.config import model as config
+    from mlhw.config.load import from_keywords
     from mlhw.experiments.registry import experiment as load
     from mlhw.result.recorder import Recorder
 
     module = load(experiment)
-    return module.run(config.from_keywords(module.Config, keys), Recorder())
+    return module.run(from_keywords(module.Config, keys), Recorder())
 
 
 def _attribute(name: str) -> Any:

@@ -30,9 +30,10 @@ from mlhw.commands.shared_options import (
     Tensorboard,
     Verbose,
 )
-from mlhw.config import model as configuration
 from mlhw.config.files import shipped
-from mlhw.config.model import ExperimentConfig, Layers, draw_seed, resolve
+from mlhw.config.layers import Layers
+from mlhw.config.load import as_yaml, resolve
+from mlhw.config.model import ExperimentConfig, draw_seed
 from mlhw.errors import (
     FAILED,
     FINISHED,
@@ -212,7 +213,7 @@ def all_command(
     check_name(name)
     config = load_config(config_file, sets or (), seed)
     if print_config:
-        print(configuration.as_yaml(config), end="")
+        print(as_yaml(config), end="")
         return FINISHED
     if junit is not None:
         check_writable("--junit", junit)

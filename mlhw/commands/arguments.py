@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlhw.config import model as configuration
+from mlhw.config.load import load_config
 from mlhw.config.model import Model
 from mlhw.runs.execute import RunOptions
 
@@ -31,7 +31,7 @@ class Arguments:
 
     def config(self, model: type[Model]) -> Model:
         """The configuration that these arguments make; raises ConfigError as a run would."""
-        return configuration.load(model, self.config_file, self.sets, self.keys)
+        return load_config(model, self.config_file, self.sets, self.keys)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import typer
 
 from mlhw.commands import shared_options as command_options
 from mlhw.commands.arguments import Action, Arguments
-from mlhw.config import model as configuration
-from mlhw.config.model import Leaf, Option
+from mlhw.config.load import as_yaml
+from mlhw.config.model import Leaf, Option, leaves
 from mlhw.errors import FINISHED, ConfigError
 from mlhw.experiments.registry import experiment
 from mlhw.runs.execute import RunOptions, execute
@@ -39,14 +39,12 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 def experiment_command(name: str) -> Any:
     """The Typer command of the experiment called ``name``."""
     module = experiment(name)
-    options = {
-        "_".join(leaf.path): leaf for leaf in configuration.leaves(module.Config) if leaf.has_option
-    }
+    options = {"_".join(leaf.path): leaf for leaf in leaves(module.Config) if leaf.has_option}
     actions: list[Action] = list(getattr(module, "ACTIONS", ()))
 
     def command(**given: Any) -> int:
         values = {
-            option_name(leaf): (leaf.path, _value(leaf, given[parameter]))
+            leaf.option: (leaf.path, _value(leaf, given[parameter]))
             for parameter, leaf in options.items()
             if given[parameter] not in (None, [])
         }
@@ -72,7 +70,7 @@ def experiment_command(name: str) -> Any:
             return asked[0].function(given[asked[0].parameter], arguments)
         config = arguments.config(module.Config)
         if given["print_config"]:
-            print(configuration.as_yaml(config), end="")
+            print(as_yaml(config), end="")
             return FINISHED
         return execute(name, module, config, run_options)
 
@@ -111,21 +109,12 @@ def experiment_command(name: str) -> Any:
     return typer.main.get_command(app)
 
 
-def option_name(leaf: Leaf) -> str:
-    """``max_iterations`` is ``--max-iterations``; ``optim.name`` is ``--optim``."""
-    mark = leaf.marked(Option)
-    if mark is not None and mark.name:
-        return str(mark.name)
-    key = leaf.path[-2] if leaf.path[-1] == "name" and len(leaf.path) > 1 else leaf.path[-1]
-    return "--" + key.replace("_", "-")
-
-
 def _typer_option(leaf: Leaf) -> tuple[Any, Any]:
-    option = option_name(leaf)
+    option = leaf.option
     mark = leaf.marked(Option)
     help = leaf.description[:1].upper() + leaf.description[1:]
-    shown = yaml12.dump({"x": leaf.default})[3:].strip()
-    if leaf.default is not None and "\n" not in shown:
+    shown = yaml12.inline(leaf.default)
+    if leaf.default is not None and "; " not in shown:
         help += f" [default: {shown}]"
     if leaf.types == (bool,):
         flags = f"{option}/--no-{option[2:]}"

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mlhw.commands.shared_options import Json, NoPlots, RunsDir, complete_run
-from mlhw.config import model as configuration
+from mlhw.config.load import load_config
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
@@ -21,14 +21,14 @@ from mlhw.runs.compare import (
     as_json,
     as_markdown,
     as_text,
-    cell,
     compare,
     differences,
+    shown,
 )
 from mlhw.runs.execute import RunOptions, execute_to
 from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.overlay import overlays
-from mlhw.text.values import flat, to_json
+from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
 
 app = typer.Typer(
@@ -82,7 +82,7 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
                 run.status,
                 f"{held}/{judged}" if judged else "-",
                 "-" if seconds is None else f"{seconds:.1f}",
-                "-" if headline is None else f"{headline[0]} {_number(headline[1])}",
+                "-" if headline is None else f"{headline[0]} {number_text(headline[1])}",
             ]
         )
     print("\n".join(text_table(header, table)))
@@ -109,7 +109,7 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
         ["started", run.text("started") or "-"],
         ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
     ]
-    rows += [[key, _number(value)] for key, value in run.headlines().items()]
+    rows += [[key, number_text(value)] for key, value in run.headlines().items()]
     print("\n".join(text_table(rows[0], rows[1:])))
     if run.claims:
         print("\nclaims")
@@ -117,7 +117,7 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
             print("\n".join(claim_lines(claim)))
     if run.config:
         print("\nconfiguration")
-        rows = [[f"  {key}", cell(value)] for key, value in flat(run.config)]
+        rows = [[f"  {key}", shown(value)] for key, value in flat(run.config)]
         print("\n".join(text_table(rows[0], rows[1:])))
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
@@ -194,7 +194,7 @@ def _repeatable(before: Run) -> ExperimentConfig:
             f"{before.folder}: the run is {before.status}; only finished ones compare"
         )
     model = experiment(before.experiment).Config
-    return configuration.load(model, str(before.folder / "config.yaml"))
+    return load_config(model, str(before.folder / "config.yaml"))
 
 
 def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool) -> int:
@@ -265,7 +265,3 @@ def _entry(run: Run) -> dict[str, Any]:
         "seconds": run.seconds,
         "headlines": to_json(run.headlines()),
     }
-
-
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -211,14 +211,3 @@ def panels(count: int, columns: int = 3) -> tuple[int, int]:
 def plain(text: str) -> str:
     """A text as matplotlib shows it literally: a dollar sign would begin a formula."""
     return text.replace("$", r"\$")
-
-
-def number(value: float) -> str:
-    """A number for a label: ``0.5``, ``1e-05``."""
-    return f"{value:g}"
-
-
-def listing(values: Sequence[float]) -> str:
-    """Numbers in a sentence: ``0.5, 0.3 and 0.1``."""
-    texts = [number(value) for value in values]
-    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

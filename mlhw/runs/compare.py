@@ -13,7 +13,7 @@ from typing import Any
 
 from mlhw.runs.history import Run
 from mlhw.text import yaml12
-from mlhw.text.values import flat, to_json
+from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
 
 TIMING = frozenset({"images_per_s", "seconds"})
@@ -97,15 +97,11 @@ def _differs(values: Sequence[Any]) -> bool:
 # ------------------------------------------------------------------------------------- formats
 
 
-def cell(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in one line: numbers with eight digits, lists and texts as YAML has them."""
     if value is None:
         return "-"
-    if isinstance(value, float):
-        return f"{value:.8g}"
-    if isinstance(value, str):
-        return value
-    return yaml12.dump({"x": value})[3:].strip().replace("\n", "; ")
+    return number_text(value, digits=8) if isinstance(value, float | str) else yaml12.inline(value)
 
 
 def as_text(comparison: Comparison) -> str:
@@ -114,7 +110,7 @@ def as_text(comparison: Comparison) -> str:
     for title, rows in comparison.sections():
         if rows:
             table.append([title, *[""] * len(comparison.runs)])
-            table += [[f"  {key}", *map(cell, values)] for key, values in rows]
+            table += [[f"  {key}", *map(shown, values)] for key, values in rows]
     return "\n".join(text_table(["", *comparison.runs], table))
 
 
@@ -127,7 +123,7 @@ def as_markdown(comparison: Comparison) -> str:
 
     lines = [line(["", *comparison.runs]), line(["---"] * (1 + len(comparison.runs)))]
     for _, rows in comparison.sections():
-        lines += [line([key, *map(cell, values)]) for key, values in rows]
+        lines += [line([key, *map(shown, values)]) for key, values in rows]
     return "\n".join(lines)
 
 
@@ -143,7 +139,7 @@ def as_csv(comparison: Comparison) -> str:
     for title, rows in comparison.sections():
         for key, values in rows:
             cells = [
-                "" if v is None else repr(v) if isinstance(v, float) else cell(v) for v in values
+                "" if v is None else repr(v) if isinstance(v, float) else shown(v) for v in values
             ]
             write([title, key, *cells])
     return text.getvalue().rstrip("\n")
@@ -209,5 +205,5 @@ def _relative(a: str, b: str | None) -> float:
 
 
 def _clip(value: Any) -> str:
-    text = cell(value)
+    text = shown(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from mlhw.config import model as configuration
+from mlhw.config.load import as_yaml
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError, reason_of
 from mlhw.result.recorder import Recorder
@@ -209,7 +209,7 @@ class FolderRecorder(Recorder):
             }
             self._write_record()
             if self._resume is None:
-                write_whole(self._folder / "config.yaml", configuration.as_yaml(config))
+                write_whole(self._folder / "config.yaml", as_yaml(config))
             for line in self.log_lines:
                 self._write_log(line)
             point_latest(self._folder)

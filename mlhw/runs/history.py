@@ -95,7 +95,7 @@ class Run:
         """``config.yaml`` as plain values; empty if it cannot be read."""
         path = self.folder / "config.yaml"
         with contextlib.suppress(OSError, UnicodeDecodeError, MlhwError):
-            value, _ = yaml12.load(path.read_text(encoding="utf-8"), str(path))
+            value, _ = yaml12.parse(path.read_text(encoding="utf-8"), str(path))
             if isinstance(value, dict):
                 return value
         return {}

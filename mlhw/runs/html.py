@@ -10,8 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlhw.config import model as configuration
-from mlhw.config.model import ExperimentConfig
+from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.experiments.registry import EXPERIMENTS
 from mlhw.result.claims import Claim
 from mlhw.result.result import Result
@@ -164,11 +163,11 @@ def _keys(config: ExperimentConfig) -> list[dict[str, Any]]:
     """Every key of the configuration, its value, what it means, and its default where that differs."""
     values = dict(flat(config.model_dump(mode="python")))
     found = []
-    for leaf in configuration.leaves(type(config)):
+    for leaf in leaves(type(config)):
         # A mapping that is a value, not a section, has keys of its own.
         value = values.get(leaf.key, getattr(config, leaf.path[0]) if len(leaf.path) == 1 else None)
         if not leaf.is_section:
-            shown, default = (_as_yaml(v) for v in (value, leaf.default))
+            shown, default = map(yaml12.inline, (value, leaf.default))
             found.append(
                 {
                     "name": leaf.key,
@@ -179,10 +178,6 @@ def _keys(config: ExperimentConfig) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-def _as_yaml(value: Any) -> str:
-    return yaml12.dump({"x": value})[3:].strip().replace("\n", "; ")
 
 
 def _texts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -204,6 +199,4 @@ def _template(name: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.8g}" if isinstance(value, float) else str(value)
+    return "" if value is None else number_text(value, digits=8)

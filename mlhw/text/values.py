@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
+
+from mlhw.text.words import listing
 
 
 def to_json(value: Any) -> Any:
@@ -43,16 +45,25 @@ def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def number_text(value: Any) -> str:
-    """A measured value for people: six significant digits, mappings as ``name: value``."""
+def numbers_text(values: Iterable[Any]) -> str:
+    """Numbers in a sentence: ``0.5, 0.3 and 0.1``."""
+    return listing([number_text(value) for value in values])
+
+
+def number_text(value: Any, *, digits: int = 6) -> str:
+    """A value for people: so many significant digits, mappings as ``name: value``, yes and no."""
+
+    def text(item: Any) -> str:
+        return number_text(item, digits=digits)
+
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.{digits}g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {number_text(item)}" for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(number_text(item) for item in value) + "]"
+        return ", ".join(f"{key}: {text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(text, value)) + "]"
     if hasattr(value, "tolist"):
-        return number_text(value.tolist())
+        return text(value.tolist())
     return str(value)

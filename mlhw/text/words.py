@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 # Control characters but for tab and newline, and what turns the direction of writing.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -29,9 +29,9 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
     ]
 
 
-def listing(words: Iterable[str]) -> str:
+def listing(words: Sequence[str]) -> str:
     """Words in a sentence: ``a``, ``a and b``, ``a, b and c``."""
-    *before, last = words
+    *before, last = words or ("",)
     return f"{', '.join(before)} and {last}" if before else last
 
 

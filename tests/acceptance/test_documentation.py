@@ -210,7 +210,7 @@ def test_the_github_workflow_does_what_its_page_says(tmp_path: Path) -> None:
     The environment is the one at hand, so that ``make setup`` has nothing left to install.
     """
     (text,) = blocks(ROOT / "docs" / "ci.md", "yaml")
-    workflow, _ = yaml12.load(text, "ci.md")
+    workflow, _ = yaml12.parse(text, "ci.md")
     ((_, job),) = workflow["jobs"].items()
     clone = checkout(tmp_path / "clone")
     programs = clone / ".venv" / "bin"

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 import mlhw
-from mlhw.config import model as configuration
+from mlhw.config.load import from_keywords
 from mlhw.errors import ConfigError, RunError
 from mlhw.experiments.finetune import experiment
 from mlhw.experiments.finetune.experiment import Config
@@ -47,7 +47,7 @@ def splits() -> ImageSplits:
 
 def run(splits: ImageSplits, **keys: Any) -> tuple[Result, Recorder]:
     recorder = Recorder()
-    config = configuration.from_keywords(Config, SMALL | keys)
+    config = from_keywords(Config, SMALL | keys)
     return experiment.run(config, recorder, splits), recorder
 
 

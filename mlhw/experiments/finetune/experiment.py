@@ -26,7 +26,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mlhw.commands.arguments import Action, Arguments
 from mlhw.commands.shared_options import complete_run
-from mlhw.config import model as configuration
+from mlhw.config.load import as_yaml, load_config
 from mlhw.config.model import ExperimentConfig, InputFile, Option
 from mlhw.errors import ConfigError
 from mlhw.result.claims import Claim, Claims, check, not_applicable
@@ -196,9 +196,9 @@ def resume(run_folder: str, arguments: Arguments) -> int:
         )
     where = locate(run_folder, Path(arguments.options.runs_dir))
     folder = unfinished(where.resolve(), "finetune")
-    config = configuration.load(Config, str(folder / "config.yaml"))
+    config = load_config(Config, str(folder / "config.yaml"))
     if arguments.print_config:
-        print(configuration.as_yaml(config), end="")
+        print(as_yaml(config), end="")
         return 0
     return execute(
         "finetune", sys.modules[__name__], config, replace(arguments.options, resume=folder)

@@ -11,8 +11,8 @@ import numpy as np
 
 from mlhw.experiments.sweeps.problem import Problem
 from mlhw.maths import logistic
-from mlhw.result import plots
 from mlhw.result.claims import Claim, Claims, check, not_applicable
+from mlhw.text.values import numbers_text
 
 # A rise of the NLL by less than this is rounding: the mean of n terms, each right to some ulps.
 ROUNDING = 1e-12
@@ -75,7 +75,7 @@ class Evidence:
         left_out = [c.eta for c in self.curves if not c.oscillates and c not in self.steady]
         note = "rates that do not oscillate, up to 1/L"
         if left_out:
-            note += f"; {plots.listing(left_out)} above it can overshoot without a rise"
+            note += f"; {numbers_text(left_out)} above it can overshoot without a rise"
         return note
 
 
@@ -172,12 +172,12 @@ def no_settling_above_critical(e: Evidence) -> Claim:
             gaps[f"eta {curve.eta:g}"] = gap
     if not gaps:
         return not_applicable(
-            f"eta {plots.listing(passing)} stopped within {SETTLED:g} of the optimum before it could "
+            f"eta {numbers_text(passing)} stopped within {SETTLED:g} of the optimum before it could "
             "leave it; more iterations and tolerance 0 would tell"
         )
     note = "NLL above the optimum at the end"
     if passing:
-        note += f"; eta {plots.listing(passing)} stopped close by, before it could leave"
+        note += f"; eta {numbers_text(passing)} stopped close by, before it could leave"
     return check(
         min(gaps.values()) > SETTLED, measured=gaps, expected=f"above {SETTLED:g}", note=note
     )

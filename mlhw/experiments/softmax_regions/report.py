@@ -16,6 +16,7 @@ from mlhw.maths.regions import Boundary, Envelope, Vertex, activations_at
 from mlhw.maths.softmax import softmax
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Formula
+from mlhw.text.words import listing
 
 FORMULAS = [
     Formula(
@@ -168,8 +169,7 @@ def answers(
     """The geometry in sentences, degenerate cases by name."""
 
     def listed(classes: Sequence[int]) -> str:
-        words = [names[k] for k in classes]
-        return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+        return listing([names[k] for k in classes])
 
     lines = []
     if fitted is not None:
