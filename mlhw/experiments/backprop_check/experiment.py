@@ -49,6 +49,7 @@ from mlhw.result.claims import Claim, Claims, check, not_applicable
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Formula, Result
 
+POSITION = 2
 QUESTION = (
     "Is a derivation of back-propagation right? Every derivative of a network by hand-written "
     "back-propagation, against torch's autograd, the complex step and finite differences; and "

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mlhw.vision.images.datasets import ImageSplits
     from mlhw.vision.training.session import Outcome
 
+POSITION = 6
 QUESTION = (
     "Does a network that was trained on something else learn a new task faster than one that knows "
     "nothing? A pre-trained network gets a new head, is trained and validated, and the model with "

@@ -28,6 +28,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.text.words import text_table
 
+POSITION = 4
 QUESTION = (
     "How does the learning rate change gradient descent? Two-class logistic regression at several "
     "rates from the same start: which oscillate, which are slow, and why."

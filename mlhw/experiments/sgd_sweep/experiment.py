@@ -31,6 +31,7 @@ from mlhw.result.result import Formula, Result
 from mlhw.result.tables import Table
 from mlhw.text.words import text_table
 
+POSITION = 5
 QUESTION = (
     "Is stochastic gradient descent faster than gradient descent? The same logistic regression with "
     "one update a sample, against gradient descent after the same number of passes over the data."

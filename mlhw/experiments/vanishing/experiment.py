@@ -45,6 +45,7 @@ from mlhw.result.result import Result
 
 ENOUGH_DRAWS = 100  # for a median that is smooth enough to be judged
 
+POSITION = 3
 QUESTION = (
     "What is left of a gradient after 153 layers? Chains and networks of a few units a layer, sigmoid "
     "and ReLU: where gradients vanish, where they are exactly zero, and how likely that is."
