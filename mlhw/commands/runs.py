@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mlhw.commands.shared_options import Json, NoPlots, RunsDir, complete_run
+from mlhw.commands.options import Json, NoPlots, RunsDir, complete_run
+from mlhw.commands.run import PLAIN
 from mlhw.config.load import load_config
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
@@ -25,20 +26,21 @@ from mlhw.runs.compare import (
     differences,
     shown,
 )
-from mlhw.runs.execute import RunOptions, execute_to
+from mlhw.runs.execute import execute
 from mlhw.runs.history import Run, all_runs, find
+from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
 from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
 
 app = typer.Typer(
-    help="List, show, compare, run again and clean up runs.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    help="List, show, compare, run again and clean up runs.", invoke_without_command=True, **PLAIN
 )
+
+
+def command() -> Any:
+    """The Typer command."""
+    return typer.main.get_command(app)
 
 
 @app.callback()
@@ -201,7 +203,7 @@ def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool
     name = before.experiment
     command = ("mlhw", name, "--config", str(before.folder / "config.yaml"))
     options = RunOptions(command, runs_dir=str(runs_dir), plots=plots, quiet=True, check=False)
-    code, folder = execute_to(name, experiment(name), config, options)
+    code, folder = execute(experiment(name), config, options)
     if code != FINISHED:
         return code
     lines = differences(before, find(str(folder), runs_dir))

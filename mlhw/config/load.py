@@ -13,6 +13,7 @@ from typing import Any
 import pydantic
 from pydantic import BaseModel
 
+from mlhw.config.files import shipped
 from mlhw.config.layers import Layers
 from mlhw.config.messages import error_lines, placed
 from mlhw.config.model import InputFile, Model, leaves
@@ -51,32 +52,41 @@ def _absolute_paths(layers: Layers) -> list[str]:
             continue
         mark = mark() if isinstance(mark, type) else mark
         section, value = layers.held(leaf.path)
-        source = layers.source(leaf.path)
-        if source is None or not isinstance(value, str | list):
-            continue
-        items = value if isinstance(value, list) else [value]
-        for number, item in enumerate(items):
-            if isinstance(item, str) and (not item.strip() or "\0" in item):
-                where: KeyPath = (*leaf.path, number) if isinstance(value, list) else leaf.path
-                wrong = (
-                    "a path cannot hold a NUL character"
-                    if "\0" in item
-                    else "is empty; give a path"
-                )
+        items = _items(value)
+        for key, item in items.items():
+            where: KeyPath = leaf.path if key is None else (*leaf.path, key)
+            source = layers.source(where)
+            if source is None or not isinstance(item, str):
+                continue
+            if not item.strip() or "\0" in item:
+                wrong = "is empty; give a path"
+                wrong = "a path cannot hold a NUL character" if "\0" in item else wrong
                 errors.append(placed(layers, where, wrong))
-        absolute = [
-            _absolute(item, mark, source.folder) if isinstance(item, str) else item
-            for item in items
-        ]
-        section[leaf.path[-1]] = absolute if isinstance(value, list) else absolute[0]
+            items[key] = _absolute(item, mark, source.folder)
+        if isinstance(value, list):
+            section[leaf.path[-1]] = list(items.values())
+        elif isinstance(value, dict):
+            section[leaf.path[-1]] = items
+        elif isinstance(value, str):
+            section[leaf.path[-1]] = items[None]
     return errors
+
+
+def _items(value: Any) -> dict[Any, Any]:
+    """The items of a list or mapping by number or key; a value by itself under None."""
+    if isinstance(value, dict):
+        return dict(value)
+    return dict(enumerate(value)) if isinstance(value, list) else {None: value}
 
 
 def _absolute(value: str, mark: InputFile, folder: str) -> str:
     before, path = mark.parts(value)
     if not path:
         return value
-    return before + os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
+    absolute = os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
+    if mark.or_shipped and not os.path.isfile(absolute):
+        absolute = shipped(value) or absolute
+    return before + absolute
 
 
 def load_config(

@@ -70,14 +70,16 @@ class NoOption:
 
 @dataclass(frozen=True)
 class InputFile:
-    """Marks a text field, or a list of texts, that holds paths: made absolute, from where written.
+    """Marks a text field, or a list or mapping of texts, that holds paths: made absolute, from where written.
 
     ``prefixes``: the field holds a name, or one of these and a path (``folder:PATH``). ``or_name``: a
-    word without a separator or a suffix is a name and stays as it is (``default``).
+    word without a separator or a suffix is a name and stays as it is (``default``). ``or_shipped``: what
+    is no file there may be the name of a configuration that comes with mlhw (``smoke/lr-sweep``).
     """
 
     prefixes: tuple[str, ...] = ()
     or_name: bool = False
+    or_shipped: bool = False
 
     def parts(self, value: str) -> tuple[str, str]:
         """``value`` as what stays as it is and the path, empty where there is none."""

@@ -114,6 +114,11 @@ class Experiment:
         return getattr(self.part("report"), "CURVES", None)
 
     @property
+    def tracked(self) -> bool:
+        """Whether its numbers go to the trackers that are asked for."""
+        return True
+
+    @property
     def timing(self) -> frozenset[str]:
         """Columns and keys that say how fast a run was, which differ from run to run by nature."""
         return getattr(self.part("report"), "TIMING", frozenset())

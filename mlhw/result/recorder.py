@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlhw.config.model import ExperimentConfig
+    from mlhw.result.result import Result
 
 
 class Recorder:
     """What an experiment speaks to while it runs. This one keeps all in memory and is silent.
 
     ``begin`` marks the line between checking input (errors before it exit 2 and leave no folder)
-    and work; tables come after it.
+    and work; tables come after it. An experiment that can report what it has when it is stopped sets
+    ``so_far`` to a function that gives this result.
     """
 
     def __init__(self) -> None:
@@ -26,6 +28,7 @@ class Recorder:
         self.log_lines: list[str] = []
         self.config: ExperimentConfig | None = None
         self.facts: dict[str, Any] = {}
+        self.so_far: Callable[[], Result] | None = None
 
     # What an experiment calls.
 
@@ -74,11 +77,6 @@ class Recorder:
     def resumes(self) -> Path | None:
         """The folder of the run that goes on, also before ``begin``; None for a new run."""
         return None
-
-    @property
-    def stop_requested(self) -> bool:
-        """True once a signal has come inside ``holding_interrupts``."""
-        return False
 
     @contextmanager
     def holding_interrupts(self) -> Iterator[None]:

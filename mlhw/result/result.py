@@ -24,13 +24,48 @@ class Formula(NamedTuple):
     latex: str
 
 
+@dataclass(frozen=True)
+class Part:
+    """A run that a result is made of: exit code, ``--json`` object, and the seconds that it took."""
+
+    name: str
+    exit_code: int
+    found: dict[str, Any]
+    seconds: float
+
+    @property
+    def status(self) -> str:
+        return str(self.found.get("status", "failed"))
+
+    @property
+    def claims(self) -> list[Claim]:
+        entries = self.found.get("claims", [])
+        return [claim for entry in entries if (claim := Claim.from_dict(entry))]
+
+    @property
+    def folder(self) -> Path | None:
+        run = self.found.get("run")
+        return Path(run) if run else None
+
+    @property
+    def errors(self) -> list[str]:
+        return [str(line) for line in self.found.get("error", [])]
+
+    def line(self) -> str:
+        """One line for people."""
+        held, judged = tally(self.claims)
+        text = f"{self.name}: {self.status}, {held} of {judged} claims hold, {self.seconds:.1f} s"
+        return text + "".join(f"; {line}" for line in self.errors)
+
+
 @dataclass(repr=False)
 class Result:
     """What an experiment found.
 
     ``summary`` is what scripts read (JSON values), ``answers`` are the same in sentences for people,
     ``claims`` the statements with their verdicts, ``tables`` the rows by table name, ``plots`` the
-    figures to be drawn, ``formulas`` what the report typesets.
+    figures to be drawn, ``formulas`` what the report typesets. ``parts`` are the runs that it is made of
+    (``mlhw all``), None for a run by itself.
     """
 
     experiment: str
@@ -40,6 +75,7 @@ class Result:
     tables: dict[str, Table] = field(default_factory=dict)
     plots: list[Plot] = field(default_factory=list)
     formulas: list[Formula] = field(default_factory=list)
+    parts: list[Part] | None = None
 
     def __repr__(self) -> str:
         """What there is, in short: a summary and tables in full would fill screens."""

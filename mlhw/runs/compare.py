@@ -6,18 +6,16 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.runs.history import Run
 from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
-
-TIMING = frozenset({"images_per_s", "seconds"})
-"""Columns that say how fast a run was; they differ from run to run by nature."""
 
 
 @dataclass(frozen=True)
@@ -159,18 +157,19 @@ def as_json(comparison: Comparison) -> str:
 
 def differences(before: Run, after: Run) -> list[str]:
     """Where the numbers of two runs of one configuration are not identical, in sentences."""
+    timing = experiment(before.experiment).timing if before.experiment in EXPERIMENTS else ()
     lines = []
     for name in sorted({*before.tables, *after.tables}):
         first, second = before.table(name), after.table(name)
         if len(first) != len(second):
             lines.append(f"{name}.csv: {len(first)} rows became {len(second)}")
-        line = _first_difference(name, first, second)
+        line = _first_difference(name, first, second, timing)
         if line:
             lines.append(line)
     old = dict(flat({"summary": before.summary}))
     new = dict(flat({"summary": after.summary}))
     for key in dict.fromkeys([*old, *new]):
-        if old.get(key) != new.get(key) and not TIMING.intersection(key.split(".")):
+        if old.get(key) != new.get(key) and set(key.split(".")).isdisjoint(timing):
             lines.append(f"{key}: {_clip(old.get(key))} became {_clip(new.get(key))}")
     verdicts = {claim.id: claim.verdict for claim in after.claims}
     for claim in before.claims:
@@ -180,12 +179,15 @@ def differences(before: Run, after: Run) -> list[str]:
 
 
 def _first_difference(
-    name: str, first: list[dict[str, str]], second: list[dict[str, str]]
+    name: str,
+    first: list[dict[str, str]],
+    second: list[dict[str, str]],
+    timing: Collection[str],
 ) -> str | None:
     count, where, largest = 0, "", 0.0
     for number, (a, b) in enumerate(zip(first, second, strict=False), 2):
         for column in a:
-            if column in TIMING or a[column] == b.get(column):
+            if column in timing or a[column] == b.get(column):
                 continue
             count += 1
             where = where or f"line {number}, {column}: {a[column]} became {b.get(column)}"

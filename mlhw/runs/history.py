@@ -80,7 +80,7 @@ class Run:
 
     @property
     def claims(self) -> list[Claim]:
-        """The claims of ``result.json``; entries that are none are passed over."""
+        """The claims of ``result.json``; an entry that is no claim is left out."""
         entries = _list(self.result.get("claims"))
         return [claim for entry in entries if (claim := Claim.from_dict(entry))]
 
@@ -145,8 +145,7 @@ class Run:
             statuses = [run["status"] for run in summary["runs"]]
             return {"experiments finished": f"{statuses.count('finished')} of {len(statuses)}"}
         if summary and self.experiment in EXPERIMENTS:
-            read = getattr(experiment(self.experiment), "headlines", None)
-            return dict(read(summary)) if read else {}
+            return experiment(self.experiment).headlines(summary)
         return {}
 
 
@@ -159,7 +158,7 @@ def _is_text(value: Any) -> TypeGuard[str]:
 
 
 def all_runs(runs_dir: Path) -> list[Run]:
-    """The runs below ``runs_dir``, newest first; folders that hold none are passed over, hidden ones too.
+    """The runs below ``runs_dir``, newest first; a folder without a run is left out, a hidden one too.
 
     Raises ConfigError if the folder cannot be read.
     """
@@ -240,6 +239,25 @@ def locate(name: str, runs_dir: Path) -> Path:
                 return find(name, runs_dir).folder
         return Path(name)
     return find(name, runs_dir).folder
+
+
+def unfinished(folder: Path, experiment: str) -> Path:
+    """``folder``, if it holds a run of ``experiment`` that has not finished.
+
+    Raises ConfigError otherwise.
+    """
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        found, status = record["experiment"], record["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"--resume {folder}: is no run folder (it has no run.json)") from None
+    if found != experiment:
+        raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")
+    if status == "finished":
+        raise ConfigError(
+            f"--resume {folder}: is finished; mlhw {experiment} -c {folder / 'config.yaml'} runs it again"
+        )
+    return folder
 
 
 def _process_exists(pid: Any) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.experiments.registry import EXPERIMENTS
@@ -19,27 +20,32 @@ from mlhw.system import provenance
 from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text
 
-if TYPE_CHECKING:
-    from mlhw.runs.isolated import Answer
-
 _FIRST_ROWS = 10
 
 
-def page(
-    result: Result,
-    *,
-    question: str,
-    command: str,
-    config: ExperimentConfig,
-    run: str,
-    pictures: Mapping[str, bytes],
-    environment: Mapping[str, Any],
-) -> str:
-    """The report. ``pictures`` holds the PNG of each figure by its name; those missing are left out.
-    ``environment`` is shown key by key.
+@dataclass(frozen=True)
+class Origin:
+    """Where a report's numbers come from: shown at its end, and the question at its beginning."""
 
-    Every text is escaped by Jinja2, class and file names with markup in them included.
+    question: str
+    command: str
+    config: ExperimentConfig
+    run: str
+    environment: Mapping[str, Any]
+
+
+def page(result: Result, origin: Origin, pictures: Mapping[str, bytes]) -> str:
+    """The report of a run, or the assignment's of several.
+
+    ``pictures`` holds the PNG of each figure by its name; a figure without one is left out. Jinja2
+    escapes every text, class and file names with markup in them included.
     """
+    return (
+        _report(result, origin, pictures) if result.parts is None else _assignment(result, origin)
+    )
+
+
+def _report(result: Result, origin: Origin, pictures: Mapping[str, bytes]) -> str:
     figures = [
         {"plot": plot, "data": base64.b64encode(pictures[plot.name]).decode()}
         for plot in result.plots
@@ -58,43 +64,35 @@ def page(
     text: str = _template("report.html").render(
         title=result.experiment,
         result=result,
-        question=question,
-        command=command,
-        config=_keys(config),
-        run=run,
+        question=origin.question,
+        command=origin.command,
+        config=_keys(origin.config),
+        run=origin.run,
         figures=figures,
         tables=tables,
         counted=counted(result.claims),
         formulas=[(formula.words, mathml(formula.latex)) for formula in result.formulas],
         number=number_text,
-        environment=_texts(environment),
+        environment=_texts(origin.environment),
     )
     return text
 
 
-def assignment(
-    result: Result,
-    answers: Sequence[Answer],
-    *,
-    command: str,
-    config: ExperimentConfig,
-    run: str,
-    environment: Mapping[str, Any],
-) -> str:
-    """The page of ``mlhw all``: question by question, what the runs' own reports say."""
+def _assignment(result: Result, origin: Origin) -> str:
+    """Question by question, what the runs' own reports say."""
     questions = []
-    for answer in answers:
-        folder = answer.folder
+    for part in result.parts or ():
+        folder = part.folder
         questions.append(
             {
-                "name": answer.name,
-                "line": EXPERIMENTS.get(answer.name, ""),
+                "name": part.name,
+                "line": EXPERIMENTS.get(part.name, ""),
                 "run": folder.name if folder else None,
-                "status": answer.status,
-                "seconds": answer.seconds,
-                "holds": sum(claim.verdict == "holds" for claim in answer.claims),
-                "fails": sum(claim.verdict == "fails" for claim in answer.claims),
-                "errors": answer.errors,
+                "status": part.status,
+                "seconds": part.seconds,
+                "holds": sum(claim.verdict == "holds" for claim in part.claims),
+                "fails": sum(claim.verdict == "fails" for claim in part.claims),
+                "errors": part.errors,
                 "article": _article(folder) if folder else "",
             }
         )
@@ -102,11 +100,11 @@ def assignment(
         title="The assignment",
         questions=questions,
         counted=counted(result.claims),
-        run=run,
+        run=origin.run,
         version=provenance.version_line(),
-        command=command,
-        config=_keys(config),
-        environment=_texts(environment),
+        command=origin.command,
+        config=_keys(origin.config),
+        environment=_texts(origin.environment),
     )
     return text
 

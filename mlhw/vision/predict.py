@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mlhw.commands.shared_options import RunsDir, complete_run
+from mlhw.commands.options import RunsDir, complete_run
 from mlhw.errors import FAILED, FINISHED, ConfigError, DataError
 from mlhw.runs.history import locate
 from mlhw.system.screen import Screen

@@ -17,18 +17,12 @@ layers 0.98 or more, and the same network from random weights far fewer.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from mlhw.commands.arguments import Action, Arguments
-from mlhw.commands.shared_options import complete_run
-from mlhw.config.load import as_yaml, load_config
 from mlhw.config.model import ExperimentConfig, InputFile, Option
-from mlhw.errors import ConfigError
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
@@ -46,6 +40,7 @@ if TYPE_CHECKING:
     from mlhw.vision.training.session import Outcome
 
 POSITION = 6
+RESUMABLE = True
 QUESTION = (
     "Does a network that was trained on something else learn a new task faster than one that knows "
     "nothing? A pre-trained network gets a new head, is trained and validated, and the model with "
@@ -179,42 +174,6 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
         gallery.figures(outcome),
         formulas(outcome.config),
     )
-
-
-def resume(run_folder: str, arguments: Arguments) -> int:
-    """Go on with an unfinished run, in its folder, with its configuration. Returns the exit code."""
-    import sys
-
-    from mlhw.runs.execute import execute
-    from mlhw.runs.folder import unfinished
-    from mlhw.runs.history import locate
-
-    given = [*arguments.keys, *(["--config"] if arguments.config_file else [])]
-    given += ["--set"] if arguments.sets else []
-    if given:
-        raise ConfigError(
-            f"--resume takes its configuration from the run; leave {', '.join(given)} out"
-        )
-    where = locate(run_folder, Path(arguments.options.runs_dir))
-    folder = unfinished(where.resolve(), "finetune")
-    config = load_config(Config, str(folder / "config.yaml"))
-    if arguments.print_config:
-        print(as_yaml(config), end="")
-        return 0
-    return execute(
-        "finetune", sys.modules[__name__], config, replace(arguments.options, resume=folder)
-    )
-
-
-ACTIONS = [
-    Action(
-        "--resume",
-        "RUN",
-        "Go on with an unfinished run, in the same folder.",
-        resume,
-        complete=complete_run,
-    ),
-]
 
 
 def summary(o: Outcome) -> dict[str, Any]:
