@@ -23,8 +23,8 @@ from timing import machine, show
 from torch.nn import functional
 
 from mlhw.config import model as configuration
-from mlhw.experiments.finetune.experiment import Config
 from mlhw.result.result import Recorder
+from mlhw.vision.config import Config
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.networks.backbones import load_backbone

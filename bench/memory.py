@@ -17,8 +17,8 @@ import torch
 from timing import machine
 
 from mlhw.config import model as configuration
-from mlhw.experiments.finetune.experiment import Config
 from mlhw.result.result import Recorder
+from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import from_dataset
 from mlhw.vision.training.session import finetune
 

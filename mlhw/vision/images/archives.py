@@ -25,14 +25,12 @@ import numpy as np
 from mlhw.errors import DataError
 from mlhw.system.download import Checksum, Log, Progress, fetch
 from mlhw.system.files import discard
+from mlhw.vision.names import CIFAR, MNIST
 from mlhw.vision.networks.torchvision_import import torchvision
 
 _MOST_MEMBER_BYTES = 512 << 20
 _MOST_ARCHIVE_BYTES = 4 << 30
 _GZIP_ERRORS = (OSError, EOFError, zlib.error)  # BadGzipFile is an OSError
-
-CIFAR = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
-MNIST = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 
 
 class Readable(Protocol):

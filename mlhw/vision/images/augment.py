@@ -6,14 +6,14 @@ an epoch sees the very pixels it would have seen, with any number of workers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlhw.vision.names import Augment
+
 if TYPE_CHECKING:
     import torch
-
-Augment = Literal["none", "flip", "crop", "flip-crop"]
 
 # Each kind of draw has a stream of its own.
 _ORDER, _CHANGE = 0, 1

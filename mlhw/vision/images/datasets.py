@@ -16,7 +16,7 @@ import difflib
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,14 +26,11 @@ from mlhw.vision.images import archives, file_images, splits
 from mlhw.vision.images.folders import Listing, list_csv, list_folder, refuse
 from mlhw.vision.images.image_sets import ArraySource, ImageSet, ListSource, Source, as_pixels
 from mlhw.vision.images.splits import DEFAULT_SHARE, Amount
+from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OnError
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
-__all__ = ["NAMES", "ImageSet", "ImageSplits", "from_dataset", "load_images"]
-
-NAMES = ("digits", *archives.CIFAR, *archives.MNIST)
-OnError = Literal["fail", "skip"]
 _MOST_SKIPPED = 0.01
 
 
@@ -103,9 +100,9 @@ def load_images(
     if spec == "digits":
         return _digits(val, test, seed)
     fetching = archives.Fetching(Path(data_dir), download, log, progress)
-    if spec in archives.CIFAR:
+    if spec in CIFAR:
         return _from_arrays(spec, archives.cifar(spec, fetching), val, test, seed)
-    if spec in archives.MNIST:
+    if spec in MNIST:
         return _from_arrays(spec, archives.mnist(spec, fetching), val, test, seed)
     raise _unknown(spec)
 
@@ -336,7 +333,7 @@ def _own_split(spec: str, what: str, count: int) -> ConfigError:
 
 
 def _unknown(spec: str) -> ConfigError:
-    near = difflib.get_close_matches(spec, NAMES, n=1)
+    near = difflib.get_close_matches(spec, DATA_SETS, n=1)
     path = Path(spec)
     if path.is_dir():
         near = [f"folder:{spec}"]
@@ -344,5 +341,5 @@ def _unknown(spec: str) -> ConfigError:
         near = [f"csv:{spec}"]
     hint = f", did you mean {near[0]!r}?" if near else ""
     return ConfigError(
-        f"data.name: unknown data set {spec!r}{hint} (known: {', '.join(NAMES)}, folder:PATH, csv:PATH)"
+        f"data.name: unknown data set {spec!r}{hint} (known: {', '.join(DATA_SETS)}, folder:PATH, csv:PATH)"
     )

@@ -15,9 +15,9 @@ from mlhw.vision.images import augment
 from mlhw.vision.training.device import memory_format
 
 if TYPE_CHECKING:
-    from mlhw.experiments.finetune.experiment import Config
-    from mlhw.vision.images.augment import Augment
-    from mlhw.vision.images.datasets import ImageSet
+    from mlhw.vision.config import Config
+    from mlhw.vision.images.image_sets import ImageSet
+    from mlhw.vision.names import Augment
     from mlhw.vision.networks.preprocessing import Preprocessing
     from mlhw.vision.training.device import Compute
 

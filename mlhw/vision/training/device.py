@@ -11,17 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
 from mlhw.errors import ConfigError, RunError
+from mlhw.vision.names import DEVICES, Layout, Precision
 
 if TYPE_CHECKING:
     from mlhw.vision.networks.head import Network
-
-Precision = Literal["fp32", "bf16", "fp16"]
-Layout = Literal["contiguous", "channels-last"]
 
 DTYPES: dict[Precision, torch.dtype | None] = {
     "fp32": None,
@@ -48,7 +46,7 @@ def find_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     numbered = kind == "cuda" and index.isascii() and index.isdecimal()
-    if kind not in ("cpu", "cuda", "mps") or (colon and not numbered):
+    if kind not in DEVICES or (colon and not numbered):
         raise ConfigError(f"--device: must be auto, cpu, cuda, cuda:N or mps (got {name})")
     if kind == "cuda":
         if not torch.cuda.is_available():

@@ -23,7 +23,7 @@ from mlhw.system.files import discard
 from mlhw.vision.images import augment
 
 if TYPE_CHECKING:
-    from mlhw.vision.images.augment import Augment
+    from mlhw.vision.names import Augment
     from mlhw.vision.networks.head import Network
     from mlhw.vision.training.batches import Loader
 

@@ -27,17 +27,6 @@ if TYPE_CHECKING:
     from mlhw.result.result import Recorder, Table
     from mlhw.vision.training.checkpoints import Checkpoints
 
-MEANINGS = {
-    "epoch": "passes over the training images, from 0",
-    "train_loss": "mean loss over the epoch's training images, each before its update",
-    "train_acc": "share of them that is classified right (0 to 1)",
-    "val_loss": "mean loss over the validation images after the epoch; empty where not validated",
-    "val_acc": "share of them that is classified right (0 to 1)",
-    "lr": "learning rate of the head at the epoch's last step",
-    "images_per_s": "training images a second",
-    "seconds": "how long the epoch took",
-}
-COLUMNS = tuple(MEANINGS)
 # Asking a GPU for a loss makes it wait, so there only every so many steps.
 STEPS_BETWEEN_CHECKS = 50
 

@@ -23,7 +23,7 @@ from mlhw.vision.training.device import Compute, choose
 from mlhw.vision.training.task import Task
 
 if TYPE_CHECKING:
-    from mlhw.experiments.finetune.experiment import Config
+    from mlhw.vision.config import Config
 
 # Digits of 8 × 8 pixels do not need a photograph's 224, and much larger ones show only blur.
 LARGEST_ENLARGEMENT = 8

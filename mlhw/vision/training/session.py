@@ -11,13 +11,15 @@ import torch
 from mlhw.errors import RunError
 from mlhw.result.result import Recorder, Table
 from mlhw.system.provenance import usable_cpus
-from mlhw.vision.images.datasets import ImageSet, ImageSplits
+from mlhw.vision.images.datasets import ImageSplits
+from mlhw.vision.images.image_sets import ImageSet
 from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import Network
 from mlhw.vision.training.allocator import keep_freed_memory
 from mlhw.vision.training.checkpoints import Best, Checkpoints, tensor_digests
+from mlhw.vision.training.columns import METRICS, prediction_columns
 from mlhw.vision.training.device import Compute, device_name, find_device, memory_errors, settings
-from mlhw.vision.training.loop import COLUMNS, MEANINGS, Progress, restore, train
+from mlhw.vision.training.loop import Progress, restore, train
 from mlhw.vision.training.preparation import (
     choose_compute,
     describe,
@@ -32,7 +34,7 @@ from mlhw.vision.training.preparation import (
 from mlhw.vision.training.task import Evaluation, Task, evaluate
 
 if TYPE_CHECKING:
-    from mlhw.experiments.finetune.experiment import Config
+    from mlhw.vision.config import Config
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         progress = restore(task, saved) if saved else Progress()
         if saved:
             recorder.log(f"going on at epoch {progress.epoch}, batch {progress.batch}")
-        table = recorder.table("metrics", MEANINGS, kept=progress.rows)
+        table = recorder.table("metrics", METRICS, kept=progress.rows)
         train(task, progress, checkpoints, recorder, table)
         changed = changed_buffers(task) if config.batch_norm == "eval" else None
         best, reloaded = reload_best(task, progress, checkpoints)
@@ -192,7 +194,7 @@ def from_random_weights(
     compute.prepare(network)
     task = new_task(config, network, backbone, splits, compute, recorder, kept=False)
     progress, checkpoints = Progress(), Checkpoints(None)
-    train(task, progress, checkpoints, recorder, Table("random", COLUMNS), log=lambda line: None)
+    train(task, progress, checkpoints, recorder, Table("random", METRICS), log=lambda line: None)
     _, reloaded = reload_best(task, progress, checkpoints)
     test = test_best(task, splits)
     return RandomWeights(reloaded.accuracy, test.accuracy if test else None, progress.rows)
@@ -206,15 +208,7 @@ def compute_size(config: Config) -> int:
 def write_predictions(o: Outcome, recorder: Recorder) -> None:
     """``predictions.csv``: a row an image, label and prediction by class name, probabilities."""
     classes = o.splits.classes
-    table = recorder.table(
-        "predictions",
-        {
-            "name": "the image",
-            "label": "its class",
-            "predicted": "the class with the largest probability",
-            **{f"p_{name}": "the classes' probabilities" for name in classes},
-        },
-    )
+    table = recorder.table("predictions", prediction_columns(classes))
     found = o.evaluated.probabilities
     table.extend(
         (name, classes[label], classes[predicted], *row)

@@ -17,7 +17,7 @@ from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.device import one_thread
 
 if TYPE_CHECKING:
-    from mlhw.experiments.finetune.experiment import Config
+    from mlhw.vision.config import Config
     from mlhw.vision.networks.backbones import Backbone
     from mlhw.vision.networks.head import Network
     from mlhw.vision.schedules import Plan

@@ -16,9 +16,9 @@ import mlhw
 from mlhw.config import model as configuration
 from mlhw.errors import ConfigError, RunError
 from mlhw.experiments.finetune import experiment
-from mlhw.experiments.finetune.experiment import Config
 from mlhw.result.result import Recorder, Result
 from mlhw.vision import schedules
+from mlhw.vision.config import Config
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.networks.backbones import load_backbone
