@@ -11,6 +11,7 @@ ten. Both take the CIFAR-10 images from a folder; without one, random images of 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -29,7 +30,6 @@ from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import Network, new_head
-from mlhw.vision.training import features
 from mlhw.vision.training.device import Compute, device_name, settings
 from mlhw.vision.training.loop import Progress, train_epoch
 from mlhw.vision.training.preparation import new_task
@@ -174,7 +174,7 @@ def compare_features(given: argparse.Namespace, splits: ImageSplits) -> None:
         part.images(np.arange(len(part)))
     decoding = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
-        features.cache_folder = lambda: Path(folder)  # nothing from earlier runs
+        os.environ["XDG_CACHE_HOME"] = folder  # nothing from earlier runs
         for name, epochs, kept in (("stored", 10, "memory"), ("recomputed", 1, "off")):
             c = config(
                 given,

@@ -20,7 +20,7 @@ from mlhw.config import model as configuration
 from mlhw.system import provenance
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError, reason_of
-from mlhw.system.files import naming, overwrite, write_whole
+from mlhw.system.files import naming, overwrite, point, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.result.result import Recorder, Table
 from mlhw.system.screen import Screen
@@ -68,13 +68,8 @@ def create_folder(runs_dir: Path, experiment: str, name: str | None) -> Path:
 
 def point_latest(folder: Path) -> None:
     """``runs/latest`` as a relative link to ``folder``; where links cannot be made, nothing."""
-    temporary = folder.parent / f".latest.{os.getpid()}.{folder.name}"
     with contextlib.suppress(OSError):
-        temporary.symlink_to(folder.name)
-        try:
-            os.replace(temporary, folder.parent / "latest")
-        except OSError:
-            temporary.unlink()
+        point(folder.parent / "latest", folder.name)
 
 
 def cell(value: Any) -> Any:

@@ -6,6 +6,7 @@ times: a second run on the same files need not read them to know what they are.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,7 +23,8 @@ import numpy as np
 
 from mlhw.errors import ConfigError, RunError
 from mlhw.system.download import Progress
-from mlhw.system.files import discard
+from mlhw.system.files import cache_folder, whole
+from mlhw.system.provenance import usable_cpus
 from mlhw.vision.images.decode import UNREAD, UnreadableImageError, decode, quiet_pillow, read
 from mlhw.vision.images.image_sets import Images, Shape
 
@@ -194,13 +196,13 @@ def _in_threads(function: Callable[[Path], T], paths: list[Path]) -> Iterator[T]
     if len(paths) < 8 or sum(map(_size, paths[:8])) < 8 * _SMALL_FILE:
         yield from map(function, paths)
         return
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = usable_cpus()
     pool = ThreadPoolExecutor(workers)
     pending: deque[Future[T]] = deque()
     try:
         for path in paths:
             pending.append(pool.submit(function, path))
-            if len(pending) > 4 * pool._max_workers:  # bounds the decoded images that wait
+            if len(pending) > 4 * workers:  # bounds the decoded images that wait
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -218,11 +220,6 @@ def _size(path: Path) -> int:
 # --------------------------------------------------------------------------------- remembering
 
 
-def _folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "mlhw" / "images"
-
-
 def _key(paths: list[Path]) -> str:
     """Changes with any change to the files: a file's ctime cannot be set back."""
     hasher = hashlib.sha256(_FORMAT.encode())
@@ -238,7 +235,7 @@ def _key(paths: list[Path]) -> str:
 
 def _recall(key: str, count: int) -> Check | None:
     try:
-        with np.load(_folder() / f"{key}.npz", allow_pickle=False) as file:
+        with np.load(cache_folder("images") / f"{key}.npz", allow_pickle=False) as file:
             contents, facts = file["contents"], json.loads(str(file["facts"]))
         shape = tuple(facts["shape"]) if facts["shape"] else None
         unreadable = {int(i): str(reason) for i, reason in facts["unreadable"]}
@@ -251,15 +248,11 @@ def _recall(key: str, count: int) -> Check | None:
 
 def _remember(key: str, found: Check) -> None:
     facts = {"shape": found.shape, "odd": found.odd, "unreadable": [*found.unreadable.items()]}
-    folder = _folder()
-    part = folder / f".{key}.{os.getpid()}"
-    try:
+    folder = cache_folder("images")
+    with contextlib.suppress(OSError):  # a run without it takes longer, and that is all
         folder.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
+        with whole(folder / f"{key}.npz") as file:
             np.savez(file, contents=found.contents, facts=np.array(json.dumps(facts)))
-        os.replace(part, folder / f"{key}.npz")
         files = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
         for old in files[:-_REMEMBERED]:
             old.unlink(missing_ok=True)
-    except OSError:  # it only saves time
-        discard(part)

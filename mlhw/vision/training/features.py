@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from mlhw.errors import reason_of
-from mlhw.system.files import discard
+from mlhw.system.files import whole
 from mlhw.vision.images import augment
 
 if TYPE_CHECKING:
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 
 # Files beyond this are removed, the longest unused first.
 KEEP_BYTES = 4 << 30
-
-
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/mlhw/features``, by default ``~/.cache/mlhw/features``."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "mlhw" / "features"
 
 
 @dataclass
@@ -131,15 +125,10 @@ class FeatureStore:
         if self.folder is None:
             return features
         path = self.folder / f"{key}.npy"
-        temporary = path.with_name(f".{key}.{os.getpid()}.tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with open(temporary, "wb") as file:
-                    np.save(file, features)
-                os.replace(temporary, path)
-            finally:
-                discard(temporary)
+            with whole(path) as file:
+                np.save(file, features)
             remove_unused(self.folder, KEEP_BYTES)
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         except OSError as error:

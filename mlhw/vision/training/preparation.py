@@ -12,14 +12,15 @@ import torch
 
 from mlhw.errors import ConfigError, DataError
 from mlhw.result.result import Recorder
+from mlhw.system.files import cache_folder
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import Network, new_head, set_learning
 from mlhw.vision.schedules import Plan
-from mlhw.vision.training import features
 from mlhw.vision.training.batches import Loader, pieces, smallest_batch
 from mlhw.vision.training.checkpoints import Checkpoints
 from mlhw.vision.training.device import Compute, choose
+from mlhw.vision.training.features import FeatureStore
 from mlhw.vision.training.task import Task
 
 if TYPE_CHECKING:
@@ -213,11 +214,11 @@ def new_task(
         on_disk = kept and (
             config.features == "disk" or (config.features == "auto" and recorder.folder is not None)
         )
-        store = features.FeatureStore(
+        store = FeatureStore(
             network,
             backbone.features,
             backbone.weights_digest,
-            features.cache_folder() if on_disk else None,
+            cache_folder("features") if on_disk else None,
             torch.get_num_threads(),
             log=recorder.log,
             warn=recorder.warn,

@@ -14,7 +14,6 @@ from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import Network, new_head
-from mlhw.vision.training import features
 from mlhw.vision.training.batches import Loader, ahead, evaluation_batch, pieces
 from mlhw.vision.training.device import Compute
 from mlhw.vision.training.features import FeatureStore, remove_unused
@@ -148,14 +147,6 @@ def test_the_longest_unused_files_go_first_and_the_newest_stays(tmp_path: Path) 
     assert sorted(p.stem for p in tmp_path.iterdir()) == ["a", "b"]
     remove_unused(tmp_path, 10)
     assert sorted(p.stem for p in tmp_path.iterdir()) == ["a"]
-
-
-def test_the_cache_is_where_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert features.cache_folder() == Path("/somewhere/mlhw/features")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert features.cache_folder() == Path("/home/me/.cache/mlhw/features")
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
