@@ -29,8 +29,8 @@ from mlhw.vision.config import Config
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.networks.backbones import load_backbone
-from mlhw.vision.networks.head import Network, new_head
-from mlhw.vision.training.device import Compute, device_name, settings
+from mlhw.vision.networks.head import TunedNetwork, new_head
+from mlhw.vision.training.device import Compute, device_name, torch_settings
 from mlhw.vision.training.loop import Progress, train_epoch
 from mlhw.vision.training.preparation import new_task
 from mlhw.vision.training.session import finetune
@@ -99,7 +99,7 @@ def compare_loops(given: argparse.Namespace, splits: ImageSplits) -> None:
     ours, bare = task(c, splits, compute), task(c, splits, compute)
     progress = Progress()
     ratios, times = [], []
-    with settings(torch.get_num_threads(), compute.device):
+    with torch_settings(torch.get_num_threads(), compute.device):
         for turn in range(PAIRS + 1):
             seconds = [timed(lambda: our_epoch(ours, progress)), timed(lambda: bare_epoch(bare))]
             if turn:
@@ -119,7 +119,7 @@ def compare_loops(given: argparse.Namespace, splits: ImageSplits) -> None:
 
 def task(c: Config, splits: ImageSplits, compute: Compute) -> Task:
     backbone = load_backbone(c.model, c.weights, image_size=32)
-    network = Network(backbone.module, new_head(backbone.features, len(splits.classes)))
+    network = TunedNetwork(backbone.module, new_head(backbone.features, len(splits.classes)))
     compute.prepare(network)
     return new_task(c, network, backbone, splits, compute, Recorder())
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from mlhw.vision.networks.head import Network
+    from mlhw.vision.networks.head import TunedNetwork
     from mlhw.vision.networks.preprocessing import Preprocessing
 
 TOP = 3
@@ -33,22 +33,22 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Model:
+class SavedModel:
     """A saved network, ready to be used, with what belongs to it."""
 
-    network: Network
+    network: TunedNetwork
     preprocessing: Preprocessing
     classes: list[str]
     device: torch.device
 
 
-def load_model(run: str | Path, device: str = "auto") -> Model:
+def load_model(run: str | Path, device: str = "auto") -> SavedModel:
     """The best model of a run folder, or a ``best.safetensors`` by itself.
 
     Raises ConfigError or DataError if there is none, or it is damaged.
     """
     from mlhw.vision.networks.backbones import load_backbone
-    from mlhw.vision.networks.head import Network, new_head
+    from mlhw.vision.networks.head import TunedNetwork, new_head
     from mlhw.vision.networks.preprocessing import Preprocessing
     from mlhw.vision.training.checkpoints import BEST, read_best
     from mlhw.vision.training.device import find_device
@@ -72,14 +72,14 @@ def load_model(run: str | Path, device: str = "auto") -> Model:
             hidden=facts["head"]["hidden"],
             dropout=facts["head"]["dropout"],
         )
-        network = Network(backbone.module, head)
+        network = TunedNetwork(backbone.module, head)
         network.load_state_dict(best.tensors)
         preprocessing = Preprocessing.from_json(facts["preprocessing"])
         classes = [str(name) for name in facts["classes"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: its network cannot be rebuilt: {reason}") from None
-    return Model(network.to(where).eval(), preprocessing, classes, where)
+    return SavedModel(network.to(where).eval(), preprocessing, classes, where)
 
 
 def image_paths(given: list[str]) -> Iterator[Path]:
@@ -108,7 +108,7 @@ def image_paths(given: list[str]) -> Iterator[Path]:
 
 
 def predict(
-    model: Model,
+    model: SavedModel,
     paths: list[Path],
     progress: Callable[[float, float, str], None] = lambda done, total, what: None,
 ) -> tuple[list[Prediction], list[tuple[str, str]]]:
@@ -136,7 +136,7 @@ def predict(
     return found, unreadable
 
 
-def probabilities(model: Model, images: list[np.ndarray]) -> np.ndarray:
+def probabilities(model: SavedModel, images: list[np.ndarray]) -> np.ndarray:
     """float64 (N, classes) of 8-bit images (H, W, 3) of any sizes."""
     import numpy as np
     import torch

@@ -9,13 +9,13 @@ import numpy as np
 from mlhw.result.result import Check, Claims, check, not_applicable
 
 if TYPE_CHECKING:
-    from mlhw.vision.training.session import Outcome
+    from mlhw.vision.training.session import Finetuned
 
-CLAIMS = Claims["Outcome"]()
+CLAIMS = Claims["Finetuned"]()
 
 
 @CLAIMS.claim("best-reloads", "the best model, loaded back, reproduces its validation loss")
-def best_reloads(o: Outcome) -> Check:
+def best_reloads(o: Finetuned) -> Check:
     difference = abs(o.reloaded.loss - o.progress.best_loss)
     return check(
         difference <= 1e-6,
@@ -26,7 +26,7 @@ def best_reloads(o: Outcome) -> Check:
 
 
 @CLAIMS.claim("frozen-unchanged", "what is frozen stays bit for bit what it was")
-def frozen_unchanged(o: Outcome) -> Check:
+def frozen_unchanged(o: Finetuned) -> Check:
     measured = {}
     if o.progress.changed_while_frozen is not None:
         measured["tensors until unfrozen"] = o.progress.changed_while_frozen
@@ -48,7 +48,7 @@ STORED_TOLERANCE = {"fp32": 1e-5, "bf16": 2e-2, "fp16": 5e-3}
 
 
 @CLAIMS.claim("stored-features", "stored features give the loss of recomputed ones")
-def stored_features(o: Outcome) -> Check:
+def stored_features(o: Finetuned) -> Check:
     stored, recomputed = o.progress.stored_loss, o.progress.recomputed_loss
     if stored is None or recomputed is None:
         return not_applicable("no epoch used stored features")
@@ -63,7 +63,7 @@ def stored_features(o: Outcome) -> Check:
 
 
 @CLAIMS.claim("loss-fell", "the training loss fell")
-def loss_fell(o: Outcome) -> Check:
+def loss_fell(o: Finetuned) -> Check:
     losses = o.table.column("train_loss")
     if len(losses) < 2:
         return not_applicable("one epoch shows no course")
@@ -75,7 +75,7 @@ def loss_fell(o: Outcome) -> Check:
 
 
 @CLAIMS.claim("best-is-best", "the saved epoch is the best of the table")
-def best_is_best(o: Outcome) -> Check:
+def best_is_best(o: Finetuned) -> Check:
     if o.config.best == "loss":
         best = int(np.nanargmin(o.table.column("val_loss")))
     else:
@@ -84,7 +84,7 @@ def best_is_best(o: Outcome) -> Check:
 
 
 @CLAIMS.claim("beats-random", "the pre-trained network beats the same one from random weights")
-def beats_random(o: Outcome) -> Check:
+def beats_random(o: Finetuned) -> Check:
     if o.random is None:
         return not_applicable("no comparison with random weights was asked for")
     return check(

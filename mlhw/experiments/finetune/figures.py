@@ -14,7 +14,7 @@ from mlhw.vision.training.columns import METRICS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mlhw.vision.training.session import Outcome
+    from mlhw.vision.training.session import Finetuned
 
 GRID = (4, 3)  # rows and columns of a grid of images
 SCORES = 4  # classes shown beside an image
@@ -22,7 +22,7 @@ MOST_NAMED_CLASSES = 30
 BINS = 10
 
 
-def figures(o: Outcome) -> list[Plot]:
+def figures(o: Finetuned) -> list[Plot]:
     best = f"best at epoch {o.progress.best_epoch}"
     wrong = int((o.evaluated.probabilities.argmax(1) != o.labels).sum())
     total = len(o.labels)
@@ -88,7 +88,7 @@ def figures(o: Outcome) -> list[Plot]:
 # ------------------------------------------------------------------------------------- course
 
 
-def course_figure(o: Outcome, what: str) -> Figure:
+def course_figure(o: Finetuned, what: str) -> Figure:
     """``what`` is ``loss`` or ``acc``: training, validation, and validation from random weights."""
     from matplotlib.ticker import MaxNLocator
 
@@ -133,7 +133,7 @@ def course_figure(o: Outcome, what: str) -> Figure:
     return figure
 
 
-def mark_unfreezing(o: Outcome, axes: Any, shift: float = 0.5) -> None:
+def mark_unfreezing(o: Finetuned, axes: Any, shift: float = 0.5) -> None:
     """A line between the last frozen epoch and the first that trains the backbone."""
     plan = o.task.plan
     if plan.ever_unfreezes and plan.unfreeze_at and plan.unfreeze_at < o.progress.epoch:
@@ -146,7 +146,7 @@ def mark_unfreezing(o: Outcome, axes: Any, shift: float = 0.5) -> None:
         )
 
 
-def rate_figure(o: Outcome) -> Figure:
+def rate_figure(o: Finetuned) -> Figure:
     plan = o.task.plan
     figure = plots.new_figure()
     axes = figure.add_subplot()
@@ -183,7 +183,7 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def confusion_figure(o: Outcome) -> Figure:
+def confusion_figure(o: Finetuned) -> Figure:
     names = o.splits.classes
     counts = confusion(o.labels, o.evaluated.probabilities.argmax(1), len(names))
     side = min(4.2 + 0.32 * len(names), 12.0)
@@ -247,7 +247,7 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     return float((counts * np.abs(means - accuracies))[full].sum() / counts.sum())
 
 
-def reliability_figure(o: Outcome) -> Figure:
+def reliability_figure(o: Finetuned) -> Figure:
     counts, means, accuracies = reliability(o.evaluated.probabilities, o.labels)
     error = calibration_error(o.evaluated.probabilities, o.labels)
     full = counts > 0
@@ -276,19 +276,19 @@ def reliability_figure(o: Outcome) -> Figure:
 # ------------------------------------------------------------------------------------- images
 
 
-def worst_images(o: Outcome) -> np.ndarray:
+def worst_images(o: Finetuned) -> np.ndarray:
     """Positions of the images with the least probability for their own class, least first."""
     own = o.evaluated.probabilities[np.arange(len(o.labels)), o.labels]
     return np.argsort(own, kind="stable")[: math.prod(GRID)]
 
 
-def random_images(o: Outcome) -> np.ndarray:
+def random_images(o: Finetuned) -> np.ndarray:
     generator = np.random.default_rng([o.config.seed, 2])
     count = min(math.prod(GRID), len(o.labels))
     return np.sort(generator.choice(len(o.labels), count, replace=False))
 
 
-def images_figure(o: Outcome, positions: np.ndarray) -> Figure:
+def images_figure(o: Finetuned, positions: np.ndarray) -> Figure:
     """Each image with the probabilities of its most probable classes, its own always among them."""
     rows, columns = GRID[0], min(GRID[1], len(positions))
     rows = min(rows, -(-len(positions) // columns))

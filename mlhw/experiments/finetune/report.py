@@ -10,7 +10,7 @@ from mlhw.vision.training import columns
 
 if TYPE_CHECKING:
     from mlhw.vision.config import Config
-    from mlhw.vision.training.session import Outcome
+    from mlhw.vision.training.session import Finetuned
 
 COLUMNS = {"metrics": columns.METRICS, "predictions": columns.PREDICTIONS}
 
@@ -63,7 +63,7 @@ def formulas(config: Config) -> list[Formula]:
     ]
 
 
-def summary(o: Outcome) -> dict[str, Any]:
+def summary(o: Finetuned) -> dict[str, Any]:
     """What scripts read."""
     return {
         "best_epoch": o.progress.best_epoch,
@@ -91,7 +91,7 @@ def summary(o: Outcome) -> dict[str, Any]:
     }
 
 
-def answers(o: Outcome) -> list[str]:
+def answers(o: Finetuned) -> list[str]:
     """The course's questions, answered from the run: the table, the best epoch, the test."""
     header = ["epoch", "train loss", "train acc", "val loss", "val acc", "lr", "seconds"]
     rows = [

@@ -27,7 +27,7 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(count)
 
 
-def draws(seed: int, epoch: int, count: int) -> np.ndarray:
+def random_numbers(seed: int, epoch: int, count: int) -> np.ndarray:
     """Three uniform numbers in [0, 1) for each sample in this epoch, (count, 3)."""
     return np.random.default_rng([seed, _CHANGE, epoch]).random((count, 3))
 

@@ -24,7 +24,7 @@ from mlhw.errors import ConfigError, DataError
 from mlhw.system.download import Log, Progress, no_progress, silent
 from mlhw.vision.images import archives, file_images, splits
 from mlhw.vision.images.folders import Listing, list_csv, list_folder, refuse
-from mlhw.vision.images.image_sets import ArraySource, ImageSet, ListSource, Source, as_pixels
+from mlhw.vision.images.image_sets import ArraySource, ImageSet, ImageSource, ListSource, as_pixels
 from mlhw.vision.images.splits import DEFAULT_SHARE, Amount
 from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OnError
 
@@ -145,7 +145,7 @@ def from_dataset(
     if known is None:
         known = [str(k) for k in range(int(labels.max()) + 1)] if count else []
     uniform = len({image.shape for image in pixels}) == 1
-    source: Source = ArraySource(np.stack(pixels)) if uniform else ListSource(pixels)
+    source: ImageSource = ArraySource(np.stack(pixels)) if uniform else ListSource(pixels)
     return _cut(name, source, labels, [str(c) for c in known], val, test, seed)
 
 
@@ -214,7 +214,7 @@ def _from_files(
     samples = [sample for part in listing.splits.values() for sample in part]
     paths = [sample.path for sample in samples]
     most = int(_MOST_SKIPPED * len(paths)) if on_error == "skip" else len(paths)
-    found = file_images.check(paths, resident=resident, most_unreadable=most, progress=progress)
+    found = file_images.survey(paths, resident=resident, most_unreadable=most, progress=progress)
     lines = [f"{paths[i]}: {reason}" for i, reason in sorted(found.unreadable.items())]
     if on_error == "fail":
         refuse(lines)
@@ -229,7 +229,7 @@ def _from_files(
         log(f"skipping {len(lines)} of {len(paths):,} images that cannot be read")
         for line in lines:
             log(line)
-    source = file_images.source(paths, found, resident=resident)
+    source = file_images.file_source(paths, found, resident=resident)
     labels = np.array([listing.classes.index(sample.label) for sample in samples], dtype=np.int64)
     names = [sample.name for sample in samples]
     usable = np.array([i not in found.unreadable for i in range(len(paths))])
@@ -260,7 +260,7 @@ def _from_files(
 
 def _cut(
     spec: str,
-    source: Source,
+    source: ImageSource,
     labels: np.ndarray,
     classes: list[str],
     val: Amount | None,
@@ -299,7 +299,11 @@ def _cut(
 
 
 def _subset(
-    source: Source, indices: np.ndarray, labels: np.ndarray, names: list[str], classes: list[str]
+    source: ImageSource,
+    indices: np.ndarray,
+    labels: np.ndarray,
+    names: list[str],
+    classes: list[str],
 ) -> ImageSet:
     return ImageSet(source, indices, labels[indices], [names[i] for i in indices], classes)
 

@@ -25,7 +25,7 @@ from mlhw.errors import ConfigError
 from mlhw.system.download import Log, Progress, no_progress, silent
 from mlhw.vision.names import BUILT_IN_NETWORKS
 from mlhw.vision.networks import weight_files
-from mlhw.vision.networks.built_in import BUILDERS, Network, cannot_take
+from mlhw.vision.networks.built_in import BUILDERS, WholeNetwork, cannot_take
 from mlhw.vision.networks.libraries import (
     timm_module,
     timm_network,
@@ -134,7 +134,7 @@ def load_backbone(
             tensors, source = network.adapt(weight_files.read_tensors(path)), str(path)
         has_head = _has_head(module, network.heads, tensors)
         heads, ignored = network.heads, network.ignored
-        weight_files.fit(module, tensors, source=source, head=heads, ignored=ignored)
+        weight_files.fill(module, tensors, source=source, head=heads, ignored=ignored)
     head = network.take_off_head()
     module.eval()
     features = _count_features(model, module, network.preprocessing)
@@ -150,7 +150,7 @@ def load_backbone(
     )
 
 
-def _build(model: str, weights: str, image_size: int | None) -> Network:
+def _build(model: str, weights: str, image_size: int | None) -> WholeNetwork:
     family, colon, name = model.partition(":")
     if model in BUILDERS:
         return BUILDERS[model](image_size)

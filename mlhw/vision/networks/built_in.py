@@ -29,7 +29,7 @@ ClassNames = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Network:
+class WholeNetwork:
     """A whole network with random weights, and what belongs to it.
 
     Attributes:
@@ -63,7 +63,7 @@ _LITE0_SHA256 = Checksum(
 )
 
 
-def efficientnet_lite0(image_size: int | None) -> Network:
+def efficientnet_lite0(image_size: int | None) -> WholeNetwork:
     """EfficientNet-Lite0, trained on ImageNet; the weights are a package of their own."""
     from torch import nn
 
@@ -89,7 +89,7 @@ def efficientnet_lite0(image_size: int | None) -> Network:
         return adapt(read_tensors(path)), str(path)
 
     half = (0.5, 0.5, 0.5)
-    return Network(
+    return WholeNetwork(
         network,
         ("classifier",),
         Preprocessing(224, 256, "bicubic", half, half).with_size(image_size),
@@ -125,7 +125,7 @@ _CIFAR_URL = "https://github.com/chenyaofo/pytorch-cifar-models/releases/downloa
 _CIFAR_SHA256 = {20: "23dac2f1", 32: "84213ce6", 44: "ffe32858", 56: "f2eff4c8"}
 
 
-def cifar_resnet(layers: int, image_size: int | None) -> Network:
+def cifar_resnet(layers: int, image_size: int | None) -> WholeNetwork:
     """A CIFAR-ResNet, trained on CIFAR-100."""
     from torch import nn
 
@@ -140,7 +140,7 @@ def cifar_resnet(layers: int, image_size: int | None) -> Network:
         _CIFAR_URL + file,
         Checksum("sha256", digits),
     )
-    return Network(
+    return WholeNetwork(
         network,
         ("fc", "linear"),
         Preprocessing(
@@ -152,7 +152,7 @@ def cifar_resnet(layers: int, image_size: int | None) -> Network:
     )
 
 
-BUILDERS: Mapping[str, Callable[[int | None], Network]] = {
+BUILDERS: Mapping[str, Callable[[int | None], WholeNetwork]] = {
     "efficientnet_lite0": efficientnet_lite0,
     **{name: partial(cifar_resnet, layers) for name, layers in CIFAR_RESNETS.items()},
 }

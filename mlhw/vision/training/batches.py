@@ -76,7 +76,7 @@ class Loader:
             start: number of the first batch that is wanted.
             least: a last batch of fewer joins the one before.
             change, uniform: random changes and the uniform numbers of *all* samples of the split,
-                as ``augment.draws`` gives them.
+                as ``augment.random_numbers`` gives them.
         """
 
         def make(part: np.ndarray) -> Batch:

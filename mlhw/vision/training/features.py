@@ -24,7 +24,7 @@ from mlhw.vision.images import augment
 
 if TYPE_CHECKING:
     from mlhw.vision.names import Augment
-    from mlhw.vision.networks.head import Network
+    from mlhw.vision.networks.head import TunedNetwork
     from mlhw.vision.training.batches import Loader
 
 # Files beyond this are removed, the longest unused first.
@@ -44,7 +44,7 @@ class FeatureStore:
         log, warn, progress: as a Recorder has them.
     """
 
-    network: Network
+    network: TunedNetwork
     width: int
     weights_digest: str
     folder: Path | None
@@ -67,7 +67,9 @@ class FeatureStore:
         if key not in self._held:
             self._held[key] = self._load(key, loader) if self.folder else self._missing()
             if not len(self._held[key]):
-                uniform = None if change == "none" else augment.draws(seed, view, len(loader))
+                uniform = (
+                    None if change == "none" else augment.random_numbers(seed, view, len(loader))
+                )
                 self._held[key] = self._keep(key, self._compute(loader, change, uniform))
         return self._held[key]
 

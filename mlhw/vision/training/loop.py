@@ -21,7 +21,7 @@ from mlhw.errors import Interrupted, RunError
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.checkpoints import FORMAT, Best, copied, tensor_digests
 from mlhw.vision.training.device import SMALL_STEP, one_thread
-from mlhw.vision.training.task import Evaluation, Task, evaluate
+from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 if TYPE_CHECKING:
     from mlhw.result.result import Recorder, Table
@@ -237,7 +237,7 @@ def inspect_frozen(task: Task, progress: Progress) -> None:
     progress.changed_while_frozen = sum(now[name] != then[name] for name in then)
     if task.store is not None:
         progress.stored_loss = task.validate(progress.epoch - 1).loss
-        progress.recomputed_loss = evaluate(task.network, task.val.all()).loss
+        progress.recomputed_loss = evaluate_network(task.network, task.val.all()).loss
 
 
 def new_best(task: Task, progress: Progress) -> Best:

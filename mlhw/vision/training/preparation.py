@@ -15,11 +15,11 @@ from mlhw.result.result import Recorder
 from mlhw.system.files import cache_folder
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.networks.backbones import Backbone, load_backbone
-from mlhw.vision.networks.head import Network, new_head, set_learning
+from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.schedules import Plan
 from mlhw.vision.training.batches import Loader, pieces, smallest_batch
 from mlhw.vision.training.checkpoints import Checkpoints
-from mlhw.vision.training.device import Compute, choose
+from mlhw.vision.training.device import Compute, choose_compute
 from mlhw.vision.training.features import FeatureStore
 from mlhw.vision.training.task import Task
 
@@ -105,9 +105,9 @@ def head_for(config: Config, backbone: Backbone, splits: ImageSplits) -> torch.n
     )
 
 
-def choose_compute(
+def measured_compute(
     config: Config,
-    network: Network,
+    network: TunedNetwork,
     backbone: Backbone,
     splits: ImageSplits,
     device: torch.device,
@@ -118,7 +118,7 @@ def choose_compute(
     size = backbone.preprocessing.size
     count = max(4, min(config.batch_size if trains else 64, TRIAL_PIXELS // size**2))
     first = splits.train.images(np.arange(min(count, len(splits.train))))
-    return choose(
+    return choose_compute(
         network,
         backbone.preprocessing.to_batch(first),
         device,
@@ -168,7 +168,7 @@ def plan_of(config: Config, backbone: Backbone, splits: ImageSplits) -> Plan:
 
 
 def require_statistics(
-    config: Config, network: Network, backbone: Backbone, splits: ImageSplits
+    config: Config, network: TunedNetwork, backbone: Backbone, splits: ImageSplits
 ) -> None:
     """Raise ConfigError where batch norm would be trained on a single value a channel.
 
@@ -197,7 +197,7 @@ def require_statistics(
 
 def new_task(
     config: Config,
-    network: Network,
+    network: TunedNetwork,
     backbone: Backbone,
     splits: ImageSplits,
     compute: Compute,

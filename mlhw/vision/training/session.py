@@ -14,24 +14,30 @@ from mlhw.system.provenance import usable_cpus
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.images.image_sets import ImageSet
 from mlhw.vision.networks.backbones import load_backbone
-from mlhw.vision.networks.head import Network
+from mlhw.vision.networks.head import TunedNetwork
 from mlhw.vision.training.allocator import keep_freed_memory
 from mlhw.vision.training.checkpoints import Best, Checkpoints, tensor_digests
 from mlhw.vision.training.columns import METRICS, prediction_columns
-from mlhw.vision.training.device import Compute, device_name, find_device, memory_errors, settings
+from mlhw.vision.training.device import (
+    Compute,
+    device_name,
+    find_device,
+    memory_errors,
+    torch_settings,
+)
 from mlhw.vision.training.loop import Progress, restore, train
 from mlhw.vision.training.preparation import (
-    choose_compute,
     describe,
     head_for,
     load_network,
     load_saved,
     load_splits,
+    measured_compute,
     new_task,
     require_statistics,
     resolved,
 )
-from mlhw.vision.training.task import Evaluation, Task, evaluate
+from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 if TYPE_CHECKING:
     from mlhw.vision.config import Config
@@ -55,7 +61,7 @@ class RandomWeights:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Finetuned:
     """All that a run found out, for summary, claims and figures.
 
     Attributes:
@@ -99,7 +105,7 @@ class Outcome:
         return self.images.labels
 
 
-def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -> Outcome:
+def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -> Finetuned:
     """Train as ``config`` says, from the start or from where ``recorder.resumes`` stands.
 
     Raises:
@@ -113,10 +119,10 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         splits = load_splits(config, recorder)
     saved = load_saved(recorder, splits)
     threads = usable_cpus() if config.threads == "auto" else config.threads
-    with settings(threads, device), memory_errors(config.batch_size):
+    with torch_settings(threads, device), memory_errors(config.batch_size):
         backbone = load_network(config, splits, recorder)
-        network = Network(backbone.module, head_for(config, backbone, splits))
-        compute = choose_compute(config, network, backbone, splits, device, recorder)
+        network = TunedNetwork(backbone.module, head_for(config, backbone, splits))
+        compute = measured_compute(config, network, backbone, splits, device, recorder)
         config = resolved(config, backbone, splits, compute, threads)
         compute.prepare(network)
         require_statistics(config, network, backbone, splits)
@@ -142,7 +148,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         random = None
         if config.compare == "random":
             random = from_random_weights(config, splits, compute, recorder)
-        outcome = Outcome(
+        outcome = Finetuned(
             config, splits, task, progress, table, best, reloaded, test, changed, random
         )
         write_predictions(outcome, recorder)
@@ -174,7 +180,7 @@ def test_best(task: Task, splits: ImageSplits) -> Evaluation | None:
     """The network on the test split: the first and only look at it."""
     if splits.test is None:
         return None
-    return evaluate(task.network, replace(task.val, images=splits.test).all())
+    return evaluate_network(task.network, replace(task.val, images=splits.test).all())
 
 
 def from_random_weights(
@@ -190,7 +196,7 @@ def from_random_weights(
     backbone = load_backbone(
         config.model, "none", image_size=compute_size(config), seed=config.seed
     )
-    network = Network(backbone.module, head_for(config, backbone, splits))
+    network = TunedNetwork(backbone.module, head_for(config, backbone, splits))
     compute.prepare(network)
     task = new_task(config, network, backbone, splits, compute, recorder, kept=False)
     progress, checkpoints = Progress(), Checkpoints(None)
@@ -205,7 +211,7 @@ def compute_size(config: Config) -> int:
     return config.image_size
 
 
-def write_predictions(o: Outcome, recorder: Recorder) -> None:
+def write_predictions(o: Finetuned, recorder: Recorder) -> None:
     """``predictions.csv``: a row an image, label and prediction by class name, probabilities."""
     classes = o.splits.classes
     table = recorder.table("predictions", prediction_columns(classes))
