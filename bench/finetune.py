@@ -11,6 +11,7 @@ ten. Both take the CIFAR-10 images from a folder; without one, random images of 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -23,14 +24,13 @@ from timing import machine, show
 from torch.nn import functional
 
 from mlhw.config.load import from_keywords
-from mlhw.experiments.finetune.experiment import Config
 from mlhw.result.recorder import Recorder
+from mlhw.vision.config import Config
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.networks.backbones import load_backbone
-from mlhw.vision.networks.head import Network, new_head
-from mlhw.vision.training import features
-from mlhw.vision.training.device import Compute, device_name, settings
+from mlhw.vision.networks.head import TunedNetwork, new_head
+from mlhw.vision.training.device import Compute, device_name, torch_settings
 from mlhw.vision.training.loop import Progress, train_epoch
 from mlhw.vision.training.preparation import new_task
 from mlhw.vision.training.session import finetune
@@ -99,7 +99,7 @@ def compare_loops(given: argparse.Namespace, splits: ImageSplits) -> None:
     ours, bare = task(c, splits, compute), task(c, splits, compute)
     progress = Progress()
     ratios, times = [], []
-    with settings(torch.get_num_threads(), compute.device):
+    with torch_settings(torch.get_num_threads(), compute.device):
         for turn in range(PAIRS + 1):
             seconds = [timed(lambda: our_epoch(ours, progress)), timed(lambda: bare_epoch(bare))]
             if turn:
@@ -119,7 +119,7 @@ def compare_loops(given: argparse.Namespace, splits: ImageSplits) -> None:
 
 def task(c: Config, splits: ImageSplits, compute: Compute) -> Task:
     backbone = load_backbone(c.model, c.weights, image_size=32)
-    network = Network(backbone.module, new_head(backbone.features, len(splits.classes)))
+    network = TunedNetwork(backbone.module, new_head(backbone.features, len(splits.classes)))
     compute.prepare(network)
     return new_task(c, network, backbone, splits, compute, Recorder())
 
@@ -174,7 +174,7 @@ def compare_features(given: argparse.Namespace, splits: ImageSplits) -> None:
         part.images(np.arange(len(part)))
     decoding = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
-        features.cache_folder = lambda: Path(folder)  # nothing from earlier runs
+        os.environ["XDG_CACHE_HOME"] = folder  # nothing from earlier runs
         for name, epochs, kept in (("stored", 10, "memory"), ("recomputed", 1, "off")):
             c = config(
                 given,

@@ -17,8 +17,8 @@ import torch
 from timing import machine
 
 from mlhw.config.load import from_keywords
-from mlhw.experiments.finetune.experiment import Config
 from mlhw.result.recorder import Recorder
+from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import from_dataset
 from mlhw.vision.training.session import finetune
 

@@ -187,7 +187,7 @@ def test_shell_completion_names_commands_and_options(tmp_path: Path) -> None:
 
 
 def test_the_networks_that_completion_offers_are_those_there_are() -> None:
-    from mlhw.vision.config import BUILT_IN_NETWORKS
-    from mlhw.vision.networks.built_in import BUILT_IN
+    from mlhw.vision.names import BUILT_IN_NETWORKS
+    from mlhw.vision.networks.built_in import BUILDERS as BUILT_IN
 
     assert set(BUILT_IN_NETWORKS) == set(BUILT_IN)

@@ -33,7 +33,7 @@ _EPILOG = (
 # Commands that are no experiments: the module whose ``command()`` makes them, and their line of help.
 TOOLS: dict[str, tuple[str, str]] = {
     "all": ("mlhw.commands.all", "Every experiment, and one report that answers the assignment."),
-    "predict": ("mlhw.vision.predict", "What a fine-tuned network sees in images."),
+    "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
     "runs": ("mlhw.commands.runs", "List, show, compare, run again and clean up runs."),
 }
 

@@ -24,7 +24,7 @@ from mlhw.result.tables import Table, cell, csv_text
 from mlhw.runs.options import RunOptions
 from mlhw.runs.trackers import Careful
 from mlhw.system import provenance
-from mlhw.system.files import naming, overwrite, write_whole
+from mlhw.system.files import naming, overwrite, point, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 
@@ -70,13 +70,8 @@ def create_folder(runs_dir: Path, experiment: str, name: str | None) -> Path:
 
 def point_latest(folder: Path) -> None:
     """``runs/latest`` as a relative link to ``folder``; where links cannot be made, nothing."""
-    temporary = folder.parent / f".latest.{os.getpid()}.{folder.name}"
     with contextlib.suppress(OSError):
-        temporary.symlink_to(folder.name)
-        try:
-            os.replace(temporary, folder.parent / "latest")
-        except OSError:
-            temporary.unlink()
+        point(folder.parent / "latest", folder.name)
 
 
 def _lock(file: IO[str]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlhw.errors import DataError
-from mlhw.system.files import discard
+from mlhw.system.files import whole
 
 Progress = Callable[[float, float, str], None]
 Log = Callable[[str], None]
@@ -64,12 +63,11 @@ def fetch(
 
     Raises DataError: the server cannot be reached, sends something else, or the disk is full.
     """
-    part = target.with_name(f".{target.name}.part-{os.getpid()}")
     hasher = checksum.hasher() if checksum else hashlib.sha256()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         opener = urllib.request.build_opener()  # the shared one keeps the proxies of its first use
-        with opener.open(url, timeout=_TIMEOUT_S) as answer, open(part, "wb") as file:
+        with opener.open(url, timeout=_TIMEOUT_S) as answer, whole(target) as file:
             total = int(answer.headers.get("Content-Length") or 0)
             done = 0
             while chunk := answer.read(_CHUNK):
@@ -77,21 +75,16 @@ def fetch(
                 hasher.update(chunk)
                 done += len(chunk)
                 progress(done, max(total, done), target.name)
-            file.flush()
-            os.fsync(file.fileno())
-        if total and done != total:
-            raise DataError(f"{url}: the connection broke after {done:,} of {total:,} bytes")
-        if checksum and not checksum.matches(hasher):
-            raise DataError(
-                f"{url}: what the server sent is not the file ({done:,} bytes, {checksum.kind} "
-                f"{hasher.hexdigest()}, expected {checksum})"
-            )
-        os.replace(part, target)
+            if total and done != total:
+                raise DataError(f"{url}: the connection broke after {done:,} of {total:,} bytes")
+            if checksum and not checksum.matches(hasher):
+                raise DataError(
+                    f"{url}: what the server sent is not the file ({done:,} bytes, {checksum.kind} "
+                    f"{hasher.hexdigest()}, expected {checksum})"
+                )
     # URLError and timeouts are OSErrors; a malformed URL is a ValueError.
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise DataError(f"{url}: cannot be downloaded to {target}: {_reason(error)}") from error
-    finally:
-        discard(part)
 
 
 def _reason(error: Exception) -> str:

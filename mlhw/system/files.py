@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and errors that say which file they are about."""
+"""Files that are written whole or not at all, and errors that say which file they are about."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from mlhw.errors import ConfigError, reason_of
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power failure."""
-    data = content.encode() if isinstance(content, str) else content
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A new file in the same folder, which takes the place of ``path`` when the block ends.
+
+    So ``path`` is the old file or the whole new one at any moment, also after a power failure. An
+    exception in the block, or a disk that is full, leaves ``path`` as it was and removes the new
+    file.
+    """
     temporary = _beside(path)
     try:
         with open(temporary, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException as error:
+    except BaseException:
         discard(temporary)
-        if isinstance(error, OSError):
-            error.filename = str(path)
         raise
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -37,8 +41,32 @@ def write_whole(path: Path, content: str | bytes) -> None:
             os.close(descriptor)
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is there whole or not at all; an OSError names ``path``."""
+    with naming(path), whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def point(link: Path, target: str) -> None:
+    """Make ``link`` a symbolic link to ``target``, instead of what it led to before.
+
+    Raises OSError where links cannot be made, or ``link`` is something that a link cannot replace.
+    """
+    temporary = _beside(link)
+    discard(temporary)  # left by a process that was killed here and had the same number
+    temporary.symlink_to(target)
+    try:
+        os.replace(temporary, link)
+    except OSError:
+        discard(temporary)
+        raise
+
+
 def discard(path: Path) -> None:
-    """Remove what is left of a file; that it cannot be removed hides nothing that went wrong before."""
+    """Remove a file if it is there; where it cannot be removed, nothing is raised.
+
+    It is called while another error is on its way, which is the one to be reported.
+    """
     with contextlib.suppress(OSError):
         path.unlink()
 
@@ -47,10 +75,17 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def overwrite(path: Path, text: str) -> bool:
-    """Write over a file where a full disk has room for no second one; False if that cannot be done.
+def cache_folder(name: str) -> Path:
+    """``$XDG_CACHE_HOME/mlhw/NAME``, by default ``~/.cache/mlhw/NAME``; it may not exist yet."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "mlhw" / name
 
-    Only within the blocks that the file has already, so that the disk cannot end in the middle.
+
+def overwrite(path: Path, text: str) -> bool:
+    """Write over a file in place, where a full disk has no room for a second one.
+
+    Done only if ``text`` fits into the blocks that the file has already, so that the disk cannot
+    be full in the middle; returns False if it does not fit or the file cannot be written.
     """
     data = text.encode()
     try:
@@ -84,9 +119,10 @@ def check_writable(option: str, path: str) -> None:
 
 
 def write_to(path: str, content: bytes) -> None:
-    """Write a file that somebody has named: whole, unless it is a pipe, a device or stdout's file.
+    """Write a file that a user has named on the command line.
 
-    Those are written through, and of a link the file that it leads to: nothing takes their place.
+    A plain file is written whole; where ``path`` is a link, it is the file that the link leads to.
+    A pipe, a device and the file that stdout goes to are opened and written, not replaced.
     """
     with naming(path):
         status = os.stat(path) if os.path.exists(path) else None
@@ -104,7 +140,10 @@ def write_to(path: str, content: bytes) -> None:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """What the system says of a file that is open already names no file; here it does."""
+    """An OSError from inside the block gets the file name ``path``.
+
+    The system's errors about a file that is already open name none.
+    """
     try:
         yield
     except OSError as error:

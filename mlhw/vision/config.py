@@ -1,4 +1,4 @@
-"""The sections of ``mlhw finetune``'s configuration."""
+"""The configuration of ``mlhw finetune``: ``Config`` and its sections."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlhw.config.model import InputFile, NoOption, Option, Section
-from mlhw.vision.schedules import ScheduleName
-
-BUILT_IN_NETWORKS = (
-    "efficientnet_lite0",
-    "cifar_resnet20",
-    "cifar_resnet32",
-    "cifar_resnet44",
-    "cifar_resnet56",
+from mlhw.config.model import ExperimentConfig, InputFile, NoOption, Option, Section
+from mlhw.vision.names import (
+    BUILT_IN_NETWORKS,
+    DATA_SETS,
+    DEVICES,
+    OWN_DATA,
+    Augment,
+    Layout,
+    OnError,
+    Precision,
+    ScheduleName,
 )
-DATA_SETS = ("digits", "cifar10", "cifar100", "mnist", "fashion-mnist", "folder:", "csv:")
+
+# More threads than any machine has cores; OpenMP's pool crashes on ten thousands.
+MOST_THREADS = 1024
 
 
 def network_names(typed: str) -> Sequence[str]:
@@ -49,8 +53,8 @@ class DataSettings(Section):
 
     name: Annotated[
         str,
-        InputFile(prefixes=("folder:", "csv:")),
-        Option("--data", metavar="NAME|folder:PATH|csv:PATH", values=DATA_SETS),
+        InputFile(prefixes=OWN_DATA),
+        Option("--data", metavar="NAME|folder:PATH|csv:PATH", values=(*DATA_SETS, *OWN_DATA)),
         Field(
             description="images: digits, cifar10, cifar100, mnist, fashion-mnist, folder:PATH or csv:PATH"
         ),
@@ -71,9 +75,7 @@ class DataSettings(Section):
         Option(metavar="COUNT|SHARE"),
         Field(ge=0, description="test images, a count or a fraction; 0 for none"),
     ] = None
-    on_error: Annotated[
-        Literal["fail", "skip"], Field(description="what an unreadable image does")
-    ] = "fail"
+    on_error: Annotated[OnError, Field(description="what an unreadable image does")] = "fail"
     resident: Annotated[
         bool | None,
         Field(description="keep the decoded images in memory; null does where they fit"),
@@ -141,3 +143,105 @@ class ScheduleSettings(Section):
         float | None,
         Field(ge=0, lt=1, description="share of the steps that it rises; null is 0.3 or 0"),
     ] = None
+
+
+def _auto_or(least: int, most: int | None = None) -> AfterValidator:
+    """``auto``, or a number within these bounds."""
+    words = f"at least {least}" if most is None else f"{least} to {most}"
+
+    def check(value: int | str) -> int | str:
+        if isinstance(value, int) and (value < least or (most is not None and value > most)):
+            raise ValueError(f"must be auto or {words} (got {value})")
+        return value
+
+    return AfterValidator(check)
+
+
+class Config(ExperimentConfig):
+    """All that ``mlhw finetune`` can be told, one field for each option."""
+
+    model: Annotated[
+        str,
+        Option(metavar="NAME", values=network_names),
+        Field(
+            description="network: efficientnet_lite0, cifar_resnet20/32/44/56, torchvision:NAME, timm:NAME"
+        ),
+    ] = "efficientnet_lite0"
+    weights: Annotated[
+        str,
+        InputFile(or_name=True),
+        Option(metavar="default|none|FILE", values=("default", "none")),
+        Field(description="its weights: default, none (random) or a file"),
+    ] = "default"
+    data: DataSettings = DataSettings()
+    image_size: Annotated[
+        int | Literal["auto"],
+        _auto_or(1),
+        Option(metavar="PIXELS|auto"),
+        Field(description="side of what the network sees; auto is its own, at most 8 × the image"),
+    ] = "auto"
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training data")] = (
+        13
+    )
+    batch_size: Annotated[int, Field(ge=1, le=65_536, description="images in a step")] = 32
+    val_every: Annotated[int, Field(ge=1, description="epochs from validation to validation")] = 1
+    best: Annotated[
+        Literal["loss", "accuracy"], Field(description="which validation value picks the model")
+    ] = "loss"
+    patience: Annotated[
+        int | None, Field(ge=1, description="validations without a better one that end the run")
+    ] = None
+    head: HeadSettings = HeadSettings()
+    optim: OptimSettings = OptimSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    unfreeze_at: Annotated[
+        int | None, Field(ge=0, description="first epoch that trains the backbone; null never does")
+    ] = 10
+    unfreeze_stages: Annotated[
+        int | None, Field(ge=1, description="how many of its last stages; null is all")
+    ] = None
+    batch_norm: Annotated[
+        Literal["eval", "train"], Field(description="statistics of batch norm in trained stages")
+    ] = "eval"
+    augment: Annotated[Augment, Field(description="random changes of training images")] = "none"
+    features: Annotated[
+        Literal["auto", "memory", "disk", "off"],
+        Field(description="where a frozen backbone's outputs are stored; off recomputes them"),
+    ] = "auto"
+    views: Annotated[
+        int, Field(ge=0, description="stored changes of an image; 0 makes new ones every epoch")
+    ] = 0
+    compare: Annotated[
+        Literal["auto", "random", "none"],
+        Field(description="train from random weights too; auto does on the built-in digits"),
+    ] = "auto"
+    device: Annotated[
+        str, Option(values=DEVICES), Field(description="where: auto, cpu, cuda, cuda:N or mps")
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", Precision],
+        Field(description="of the backbone; auto measures fp32 and bf16"),
+    ] = "auto"
+    layout: Annotated[Literal["auto", Layout], Field(description="memory; auto measures")] = "auto"
+    threads: Annotated[
+        int | Literal["auto"],
+        _auto_or(1, MOST_THREADS),
+        Option(metavar="INTEGER|auto"),
+        Field(description="CPU threads; auto is one for each usable core"),
+    ] = "auto"
+    workers: Annotated[
+        int | Literal["auto"],
+        _auto_or(0, MOST_THREADS),
+        Option(metavar="INTEGER|auto"),
+        Field(
+            description="threads that make batches ahead; auto is 0 for images in memory, else 2"
+        ),
+    ] = "auto"
+
+    @model_validator(mode="after")
+    def _options_that_would_do_nothing(self) -> Config:
+        if self.unfreeze_stages is not None and self.unfreeze_at is None:
+            raise ValueError("unfreeze_stages: needs unfreeze_at")
+        if self.views and (self.augment == "none" or self.features == "off"):
+            raise ValueError("views: needs augment and stored features")
+        return self

@@ -1,92 +1,27 @@
-"""``mlhw predict RUN IMAGE|FOLDER…``: what a fine-tuned network sees in images.
+"""What a fine-tuned network sees in images: the best model of a run, read back and used.
 
-RUN is a run folder of ``mlhw finetune``; its best model is used, with the preprocessing and the
-class names that are kept in the model's file. A file that is no readable image is listed and does
-not stop the others.
+The preprocessing and the class names are kept in the model's file. A file that is no readable image
+is listed and does not stop the others.
 """
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
 
-import typer
-
-from mlhw.commands.options import RunsDir, complete_run
-from mlhw.errors import FAILED, FINISHED, ConfigError, DataError
-from mlhw.runs.history import locate
-from mlhw.system.screen import Screen
-from mlhw.text.words import printable
+from mlhw.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from mlhw.vision.networks.head import Network
+    from mlhw.vision.networks.head import TunedNetwork
     from mlhw.vision.networks.preprocessing import Preprocessing
 
 TOP = 3
-
-app = typer.Typer(
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.command("predict")
-def predict_command(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="A run of mlhw finetune (path, name, 'latest' or 'finetune'), or its best model.",
-            autocompletion=complete_run,
-        ),
-    ],
-    images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of them.")
-    ],
-    format: Annotated[
-        Literal["table", "csv", "json"], typer.Option("--format", help="What is printed.")
-    ] = "table",
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
-    runs_dir: RunsDir = "runs",
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Do not list unreadable files on stderr.")
-    ] = False,
-) -> int:
-    """Class, probability and the three most probable classes of images.
-
-    Exit codes: 0 at least one image was read; 1 none was; 2 RUN or a path cannot be used.
-    """
-    from mlhw.system.interrupts import Interrupts
-
-    paths = list(image_paths(images))
-    screen = Screen(quiet=quiet)
-    with Interrupts(), contextlib.closing(screen):
-        model = load_model(locate(run, Path(runs_dir)), device)
-        found, unreadable = predict(model, paths, screen.progress)
-    if not quiet:
-        for path, reason in unreadable:
-            screen.warn(f"{path}: {reason}")
-    writers = {"table": as_table, "csv": as_csv, "json": as_json_text}
-    print(writers["json" if as_json else format](found, unreadable), end="")
-    if not found:
-        files = "the file" if len(paths) == 1 else f"none of the {len(paths)} files"
-        screen.error(f"{files} {'cannot' if len(paths) == 1 else 'can'} be read as an image")
-    return FINISHED if found else FAILED
 
 
 @dataclass(frozen=True)
@@ -98,22 +33,22 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Model:
+class SavedModel:
     """A saved network, ready to be used, with what belongs to it."""
 
-    network: Network
+    network: TunedNetwork
     preprocessing: Preprocessing
     classes: list[str]
     device: torch.device
 
 
-def load_model(run: str | Path, device: str = "auto") -> Model:
+def load_model(run: str | Path, device: str = "auto") -> SavedModel:
     """The best model of a run folder, or a ``best.safetensors`` by itself.
 
     Raises ConfigError or DataError if there is none, or it is damaged.
     """
     from mlhw.vision.networks.backbones import load_backbone
-    from mlhw.vision.networks.head import Network, new_head
+    from mlhw.vision.networks.head import TunedNetwork, new_head
     from mlhw.vision.networks.preprocessing import Preprocessing
     from mlhw.vision.training.checkpoints import BEST, read_best
     from mlhw.vision.training.device import find_device
@@ -137,14 +72,14 @@ def load_model(run: str | Path, device: str = "auto") -> Model:
             hidden=facts["head"]["hidden"],
             dropout=facts["head"]["dropout"],
         )
-        network = Network(backbone.module, head)
+        network = TunedNetwork(backbone.module, head)
         network.load_state_dict(best.tensors)
         preprocessing = Preprocessing.from_json(facts["preprocessing"])
         classes = [str(name) for name in facts["classes"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: its network cannot be rebuilt: {reason}") from None
-    return Model(network.to(where).eval(), preprocessing, classes, where)
+    return SavedModel(network.to(where).eval(), preprocessing, classes, where)
 
 
 def image_paths(given: list[str]) -> Iterator[Path]:
@@ -173,7 +108,7 @@ def image_paths(given: list[str]) -> Iterator[Path]:
 
 
 def predict(
-    model: Model,
+    model: SavedModel,
     paths: list[Path],
     progress: Callable[[float, float, str], None] = lambda done, total, what: None,
 ) -> tuple[list[Prediction], list[tuple[str, str]]]:
@@ -201,7 +136,7 @@ def predict(
     return found, unreadable
 
 
-def probabilities(model: Model, images: list[np.ndarray]) -> np.ndarray:
+def probabilities(model: SavedModel, images: list[np.ndarray]) -> np.ndarray:
     """float64 (N, classes) of 8-bit images (H, W, 3) of any sizes."""
     import numpy as np
     import torch
@@ -211,53 +146,3 @@ def probabilities(model: Model, images: list[np.ndarray]) -> np.ndarray:
     batch = model.preprocessing.to_batch(images).to(model.device)
     with torch.inference_mode():
         return model.network(batch).cpu().double().softmax(1).numpy()  # type: ignore[no-any-return]
-
-
-# ------------------------------------------------------------------------------------- output
-
-
-def as_table(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
-    """Aligned columns: file, class, probability, the next most probable classes."""
-    if not found:
-        return ""
-    rows = []
-    for p in found:
-        (best, probability), *others = p.top
-        rest = ", ".join(f"{label} {share:.3f}" for label, share in others)
-        words = (printable(word).replace("\n", " ") for word in (p.path, best, rest))
-        rows.append((f"{probability:.3f}", *words))
-    width = max(len(path) for _, path, _, _ in rows)
-    name = max(len(best) for _, _, best, _ in rows)
-    return "".join(
-        f"{path:<{width}}  {best:<{name}}  {probability}  ({rest})\n"
-        for probability, path, best, rest in rows
-    )
-
-
-def as_csv(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
-    """``file,class,probability,class2,probability2,class3,probability3``."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    count = max((len(p.top) for p in found), default=1)
-    numbers = ["", *(str(i) for i in range(2, count + 1))]
-    writer.writerow(["file", *(f"{what}{n}" for n in numbers for what in ("class", "probability"))])
-    for p in found:
-        writer.writerow([p.path, *(value for pair in p.top for value in pair)])
-    return text.getvalue()
-
-
-def as_json_text(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
-    """``{"predictions": [{file, class, probability, top}], "unreadable": [{file, reason}]}``."""
-    value: dict[str, Any] = {
-        "predictions": [
-            {
-                "file": p.path,
-                "class": p.top[0][0],
-                "probability": p.top[0][1],
-                "top": [{"class": label, "probability": share} for label, share in p.top],
-            }
-            for p in found
-        ],
-        "unreadable": [{"file": path, "reason": reason} for path, reason in unreadable],
-    }
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-ScheduleName = Literal["constant", "cosine", "one-cycle", "step"]
+from mlhw.vision.names import ScheduleName
 
 # Smith and Topin 2018 (arXiv:1708.07120) start a cycle well below its peak and end it far below the
 # start; these two ratios are those of torch.optim.lr_scheduler.OneCycleLR.

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from mlhw.commands.main import main
+from mlhw.commands.predict import predictions_table
 from mlhw.vision.images.datasets import load_images
-from mlhw.vision.predict import Prediction, as_table
+from mlhw.vision.predict import Prediction
 
 OPTIONS = ["--val", "0.3", "--test", "0.3", "--image-size", "32", "--threads", "1"]
 OPTIONS += ["--epochs", "2", "--unfreeze-at", "null", "--lr", "0.02", "--compare", "none"]
@@ -94,7 +95,7 @@ def test_without_one_readable_file_the_last_line_is_an_error(
 
 def test_names_cannot_command_the_terminal() -> None:
     found = [Prediction("a\x1b[2J.png", [("cat\x07", 0.9), ("dog\u202e\n", 0.1)])]
-    assert as_table(found, []) == "a\\x1b[2J.png  cat\\x07  0.900  (dog\\u202e  0.100)\n"
+    assert predictions_table(found, []) == "a\\x1b[2J.png  cat\\x07  0.900  (dog\\u202e  0.100)\n"
 
 
 def test_the_three_formats_say_the_same(

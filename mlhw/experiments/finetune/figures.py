@@ -1,4 +1,4 @@
-"""The figures of a fine-tuning: its course, its mistakes, and how far its probabilities can be trusted."""
+"""The figures of finetune: its course, its mistakes, and how far its probabilities can be trusted."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw.result import plots
-from mlhw.result.plots import Plot
-from mlhw.vision.training.loop import COLUMNS
+from mlhw.result.plots import Figures
+from mlhw.vision.training.columns import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mlhw.vision.training.session import Outcome
+    from mlhw.vision.training.session import Finetuned
 
 GRID = (4, 3)  # rows and columns of a grid of images
 SCORES = 4  # classes shown beside an image
@@ -22,73 +22,43 @@ MOST_NAMED_CLASSES = 30
 BINS = 10
 
 
-def figures(o: Outcome) -> list[Plot]:
-    best = f"best at epoch {o.progress.best_epoch}"
-    wrong = int((o.evaluated.probabilities.argmax(1) != o.labels).sum())
-    total = len(o.labels)
-    error = calibration_error(o.evaluated.probabilities, o.labels)
-    found = [
-        Plot(
-            "losses",
-            "Losses",
-            "Mean cross-entropy of each epoch. The training loss is measured while the weights move, "
-            "so it lags behind the validation loss, which is measured after the epoch.",
-            f"Training and validation loss by epoch, {best} with {o.progress.best_loss:.4f}.",
-            lambda: course_figure(o, "loss"),
-        ),
-        Plot(
-            "accuracy",
-            "Accuracy",
-            "Share of images whose most probable class is the right one.",
-            f"Training and validation accuracy by epoch, {o.progress.best_accuracy:.4f} in "
-            f"validation for the model that is kept ({best}).",
-            lambda: course_figure(o, "acc"),
-        ),
-        Plot(
-            "learning-rate",
-            "Learning rate",
-            "The schedule runs once through the frozen epochs and again through the others.",
-            f"Learning rate by epoch, {o.config.schedule.name}, at most {o.config.optim.lr:g} for "
-            "the head.",
-            lambda: rate_figure(o),
-        ),
-        Plot(
-            "confusion",
-            "What is taken for what",
-            f"Each row is a class of the {o.split} images; numbers are images.",
-            f"Confusion matrix: {wrong} of {total} {o.split} images are off the diagonal.",
-            lambda: confusion_figure(o),
-        ),
-        Plot(
-            "reliability",
-            "Can the probabilities be trusted?",
-            "Images grouped by the probability of the predicted class; on the diagonal that "
-            "probability is the share of right answers.",
-            f"Reliability diagram, expected calibration error {error:.4f}.",
-            lambda: reliability_figure(o),
-        ),
-        Plot(
-            "worst",
-            "The worst images",
-            f"The {o.split} images with the least probability for their own class (in green).",
-            f"A grid of the {o.split} images with the highest loss and their class scores.",
-            lambda: images_figure(o, worst_images(o)),
-        ),
-        Plot(
-            "random",
-            "Random images",
-            f"A random draw of the {o.split} images; their own class in green.",
-            f"A grid of random {o.split} images and their class scores.",
-            lambda: images_figure(o, random_images(o)),
-        ),
-    ]
-    return found
+FIGURES = Figures["Finetuned"]()
+
+
+def best_epoch(o: Finetuned) -> str:
+    return f"best at epoch {o.progress.best_epoch}"
 
 
 # ------------------------------------------------------------------------------------- course
 
 
-def course_figure(o: Outcome, what: str) -> Figure:
+@FIGURES.figure(
+    "losses",
+    "Losses",
+    "Mean cross-entropy of each epoch. The training loss is measured while the weights move, "
+    "so it lags behind the validation loss, which is measured after the epoch.",
+    alt=lambda o: (
+        f"Training and validation loss by epoch, {best_epoch(o)} with {o.progress.best_loss:.4f}."
+    ),
+)
+def losses(o: Finetuned) -> Figure:
+    return course_figure(o, "loss")
+
+
+@FIGURES.figure(
+    "accuracy",
+    "Accuracy",
+    "Share of images whose most probable class is the right one.",
+    alt=lambda o: (
+        f"Training and validation accuracy by epoch, {o.progress.best_accuracy:.4f} in "
+        f"validation for the model that is kept ({best_epoch(o)})."
+    ),
+)
+def accuracy(o: Finetuned) -> Figure:
+    return course_figure(o, "acc")
+
+
+def course_figure(o: Finetuned, what: str) -> Figure:
     """``what`` is ``loss`` or ``acc``: training, validation, and validation from random weights."""
     from matplotlib.ticker import MaxNLocator
 
@@ -103,7 +73,7 @@ def course_figure(o: Outcome, what: str) -> Figure:
     axes.plot(epochs, train, label="training", linestyle=plots.dash(1), **kwargs[0])
     axes.plot(epochs[validated], val[validated], label="validation", **kwargs[1])
     if o.random is not None:
-        column = COLUMNS.index(f"val_{what}")
+        column = list(METRICS).index(f"val_{what}")
         shown = [(row[0], row[column]) for row in o.random.rows if row[column] is not None]
         axes.plot(
             *zip(*shown, strict=True),
@@ -133,7 +103,7 @@ def course_figure(o: Outcome, what: str) -> Figure:
     return figure
 
 
-def mark_unfreezing(o: Outcome, axes: Any, shift: float = 0.5) -> None:
+def mark_unfreezing(o: Finetuned, axes: Any, shift: float = 0.5) -> None:
     """A line between the last frozen epoch and the first that trains the backbone."""
     plan = o.task.plan
     if plan.ever_unfreezes and plan.unfreeze_at and plan.unfreeze_at < o.progress.epoch:
@@ -146,7 +116,15 @@ def mark_unfreezing(o: Outcome, axes: Any, shift: float = 0.5) -> None:
         )
 
 
-def rate_figure(o: Outcome) -> Figure:
+@FIGURES.figure(
+    "learning-rate",
+    "Learning rate",
+    "The schedule runs once through the frozen epochs and again through the others.",
+    alt=lambda o: (
+        f"Learning rate by epoch, {o.config.schedule.name}, at most {o.config.optim.lr:g} for the head."
+    ),
+)
+def rate_figure(o: Finetuned) -> Figure:
     plan = o.task.plan
     figure = plots.new_figure()
     axes = figure.add_subplot()
@@ -183,7 +161,16 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def confusion_figure(o: Outcome) -> Figure:
+@FIGURES.figure(
+    "confusion",
+    "What is taken for what",
+    lambda o: f"Each row is a class of the {o.split} images; numbers are images.",
+    alt=lambda o: (
+        f"Confusion matrix: {int((o.evaluated.probabilities.argmax(1) != o.labels).sum())} of "
+        f"{len(o.labels)} {o.split} images are off the diagonal."
+    ),
+)
+def confusion_figure(o: Finetuned) -> Figure:
     names = o.splits.classes
     counts = confusion(o.labels, o.evaluated.probabilities.argmax(1), len(names))
     side = min(4.2 + 0.32 * len(names), 12.0)
@@ -247,7 +234,17 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     return float((counts * np.abs(means - accuracies))[full].sum() / counts.sum())
 
 
-def reliability_figure(o: Outcome) -> Figure:
+@FIGURES.figure(
+    "reliability",
+    "Can the probabilities be trusted?",
+    "Images grouped by the probability of the predicted class; on the diagonal that "
+    "probability is the share of right answers.",
+    alt=lambda o: (
+        "Reliability diagram, expected calibration error "
+        f"{calibration_error(o.evaluated.probabilities, o.labels):.4f}."
+    ),
+)
+def reliability_figure(o: Finetuned) -> Figure:
     counts, means, accuracies = reliability(o.evaluated.probabilities, o.labels)
     error = calibration_error(o.evaluated.probabilities, o.labels)
     full = counts > 0
@@ -276,19 +273,39 @@ def reliability_figure(o: Outcome) -> Figure:
 # ------------------------------------------------------------------------------------- images
 
 
-def worst_images(o: Outcome) -> np.ndarray:
+@FIGURES.figure(
+    "worst",
+    "The worst images",
+    lambda o: f"The {o.split} images with the least probability for their own class (in green).",
+    alt=lambda o: f"A grid of the {o.split} images with the highest loss and their class scores.",
+)
+def worst_figure(o: Finetuned) -> Figure:
+    return images_figure(o, worst_images(o))
+
+
+@FIGURES.figure(
+    "random",
+    "Random images",
+    lambda o: f"A random draw of the {o.split} images; their own class in green.",
+    alt=lambda o: f"A grid of random {o.split} images and their class scores.",
+)
+def random_figure(o: Finetuned) -> Figure:
+    return images_figure(o, random_images(o))
+
+
+def worst_images(o: Finetuned) -> np.ndarray:
     """Positions of the images with the least probability for their own class, least first."""
     own = o.evaluated.probabilities[np.arange(len(o.labels)), o.labels]
     return np.argsort(own, kind="stable")[: math.prod(GRID)]
 
 
-def random_images(o: Outcome) -> np.ndarray:
+def random_images(o: Finetuned) -> np.ndarray:
     generator = np.random.default_rng([o.config.seed, 2])
     count = min(math.prod(GRID), len(o.labels))
     return np.sort(generator.choice(len(o.labels), count, replace=False))
 
 
-def images_figure(o: Outcome, positions: np.ndarray) -> Figure:
+def images_figure(o: Finetuned, positions: np.ndarray) -> Figure:
     """Each image with the probabilities of its most probable classes, its own always among them."""
     rows, columns = GRID[0], min(GRID[1], len(positions))
     rows = min(rows, -(-len(positions) // columns))

@@ -1,13 +1,30 @@
-"""The mathematics of a finetune for its report, as its configuration has it."""
+"""What a fine-tuning reports: the mathematics, the tables' columns, the numbers and the answers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mlhw.experiments.curves import Curves
 from mlhw.result.result import Formula
+from mlhw.text.words import text_table
+from mlhw.vision.training import columns
 
 if TYPE_CHECKING:
-    from mlhw.experiments.finetune.experiment import Config
+    from mlhw.vision.config import Config
+    from mlhw.vision.training.session import Finetuned
+
+FORMULAS = [
+    Formula(
+        "The model: φ(x) are the backbone's features of the image x, a the logits that the head "
+        "makes of them, p the probabilities of the K classes.",
+        r"a(x) = \text{head}(\varphi(x)), \quad p_k(x) = \frac{e^{a_k(x)}}{\sum_j e^{a_j(x)}}",
+    ),
+]
+"""What holds of every configuration; ``formulas`` adds what this one minimises, and how."""
+COLUMNS = {"metrics": columns.METRICS, "predictions": columns.PREDICTIONS}
+
+CURVES = Curves("metrics", "epoch", ("train_loss", "val_loss"), "loss")
+TIMING = frozenset({"images_per_s", "seconds"})
 
 
 def formulas(config: Config) -> list[Formula]:
@@ -38,11 +55,7 @@ def formulas(config: Config) -> list[Formula]:
         ),
     }
     return [
-        Formula(
-            "The model: φ(x) are the backbone's features of the image x, a the logits that the head "
-            "makes of them, p the probabilities of the K classes.",
-            r"a(x) = \text{head}(\varphi(x)), \quad p_k(x) = \frac{e^{a_k(x)}}{\sum_j e^{a_j(x)}}",
-        ),
+        *FORMULAS,
         Formula(
             "What training minimises: the cross-entropy over the N training images, t their classes "
             f"(Bishop, PRML, eq. 4.108).{smoothed}",
@@ -56,3 +69,78 @@ def formulas(config: Config) -> list[Formula]:
             else r"e^* = \text{arg} \max_e \text{accuracy}_{\text{val}}(w_e)",
         ),
     ]
+
+
+def summary(o: Finetuned) -> dict[str, Any]:
+    """What scripts read."""
+    return {
+        "best_epoch": o.progress.best_epoch,
+        "best_val_loss": o.progress.best_loss,
+        "best_val_acc": o.progress.best_accuracy,
+        "test_loss": o.test.loss if o.test else None,
+        "test_acc": o.test.accuracy if o.test else None,
+        "classes": o.splits.classes,
+        "epochs": o.progress.epoch,
+        "stopped_early": o.progress.stopped,
+        "model": o.config.model,
+        "weights": o.task.backbone.weights,
+        "image_size": o.config.image_size,
+        "images": {
+            "train": len(o.splits.train),
+            "val": len(o.splits.val),
+            "test": len(o.splits.test) if o.splits.test else 0,
+            "skipped": len(o.splits.skipped),
+        },
+        "device": str(o.task.device),
+        "precision": o.config.precision,
+        "layout": o.config.layout,
+        "predictions": "test" if o.test else "val",
+        "random_weights": o.random and {"val_acc": o.random.val_acc, "test_acc": o.random.test_acc},
+    }
+
+
+def answers(o: Finetuned) -> list[str]:
+    """The course's questions, answered from the run: the table, the best epoch, the test."""
+    header = ["epoch", "train loss", "train acc", "val loss", "val acc", "lr", "seconds"]
+    rows = [
+        [
+            str(epoch),
+            *(f"{v:.4f}" if v is not None else "" for v in values[:4]),
+            f"{values[4]:.2e}",
+            f"{values[6]:.2f}",
+        ]
+        for epoch, *values in o.progress.rows
+    ]
+    best = o.progress
+    lines = [
+        *text_table(header, rows),
+        "",
+        f"best validation loss {best.best_loss:.4f} at epoch {best.best_epoch}"
+        if o.config.best == "loss"
+        else f"best validation accuracy {best.best_accuracy:.4f} at epoch {best.best_epoch}",
+    ]
+    if o.test:
+        lines.append(
+            f"this model on the test images: loss {o.test.loss:.4f}, accuracy {o.test.accuracy:.4f}"
+        )
+    if o.random:
+        lines.append(
+            f"the same network from random weights: {o.random.split} accuracy {o.random.accuracy:.4f}"
+        )
+    wrong = o.labels != o.evaluated.probabilities.argmax(1)
+    lines.append(
+        f"{int(wrong.sum())} of {len(wrong)} {o.split} images are taken for something else"
+    )
+    return lines
+
+
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    numbers = {
+        "test accuracy": summary["test_acc"],
+        "test loss": summary["test_loss"],
+        "best validation loss": summary["best_val_loss"],
+        "best validation accuracy": summary["best_val_acc"],
+        "best epoch": summary["best_epoch"],
+    }
+    return {key: value for key, value in numbers.items() if value is not None}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import pickle
 import tarfile
 import zlib
@@ -24,15 +23,13 @@ import numpy as np
 
 from mlhw.errors import DataError
 from mlhw.system.download import Checksum, Log, Progress, fetch
-from mlhw.system.files import discard
+from mlhw.system.files import whole
+from mlhw.vision.names import CIFAR, MNIST
 from mlhw.vision.networks.torchvision_import import torchvision
 
 _MOST_MEMBER_BYTES = 512 << 20
 _MOST_ARCHIVE_BYTES = 4 << 30
 _GZIP_ERRORS = (OSError, EOFError, zlib.error)  # BadGzipFile is an OSError
-
-CIFAR = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
-MNIST = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 
 
 class Readable(Protocol):
@@ -134,27 +131,20 @@ def extract(archive: Path, members: Mapping[str, tuple[Path, str]]) -> None:
 
 def _write_checked(what: str, content: Readable, path: Path, md5: str | None) -> None:
     """Copy ``content`` to ``path`` whole, if its MD5 is ``md5``, or not at all."""
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
     hasher = hashlib.md5(usedforsecurity=False)
     size = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            while chunk := content.read(1 << 20):
-                size += len(chunk)
-                if size > _MOST_MEMBER_BYTES:
-                    raise DataError(f"{what}: unpacks to more than {_MOST_MEMBER_BYTES >> 20} MiB")
-                hasher.update(chunk)
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as file:
+        while chunk := content.read(1 << 20):
+            size += len(chunk)
+            if size > _MOST_MEMBER_BYTES:
+                raise DataError(f"{what}: unpacks to more than {_MOST_MEMBER_BYTES >> 20} MiB")
+            hasher.update(chunk)
+            file.write(chunk)
         if md5 is not None and hasher.hexdigest() != md5:
             raise DataError(
                 f"{what}: is not the published file (md5 {hasher.hexdigest()}, not {md5})"
             )
-        os.replace(part, path)
-    finally:
-        discard(part)
 
 
 def _cifar_files(folder: Path, files: list[Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,14 +6,14 @@ an epoch sees the very pixels it would have seen, with any number of workers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlhw.vision.names import Augment
+
 if TYPE_CHECKING:
     import torch
-
-Augment = Literal["none", "flip", "crop", "flip-crop"]
 
 # Each kind of draw has a stream of its own.
 _ORDER, _CHANGE = 0, 1
@@ -27,7 +27,7 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(count)
 
 
-def draws(seed: int, epoch: int, count: int) -> np.ndarray:
+def random_numbers(seed: int, epoch: int, count: int) -> np.ndarray:
     """Three uniform numbers in [0, 1) for each sample in this epoch, (count, 3)."""
     return np.random.default_rng([seed, _CHANGE, epoch]).random((count, 3))
 

@@ -16,7 +16,7 @@ import difflib
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,16 +24,13 @@ from mlhw.errors import ConfigError, DataError
 from mlhw.system.download import Log, Progress, no_progress, silent
 from mlhw.vision.images import archives, file_images, splits
 from mlhw.vision.images.folders import Listing, list_csv, list_folder, refuse
-from mlhw.vision.images.image_sets import ArraySource, ImageSet, ListSource, Source, as_pixels
+from mlhw.vision.images.image_sets import ArraySource, ImageSet, ImageSource, ListSource, as_pixels
 from mlhw.vision.images.splits import DEFAULT_SHARE, Amount
+from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OnError
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
-__all__ = ["NAMES", "ImageSet", "ImageSplits", "from_dataset", "load_images"]
-
-NAMES = ("digits", *archives.CIFAR, *archives.MNIST)
-OnError = Literal["fail", "skip"]
 _MOST_SKIPPED = 0.01
 
 
@@ -103,9 +100,9 @@ def load_images(
     if spec == "digits":
         return _digits(val, test, seed)
     fetching = archives.Fetching(Path(data_dir), download, log, progress)
-    if spec in archives.CIFAR:
+    if spec in CIFAR:
         return _from_arrays(spec, archives.cifar(spec, fetching), val, test, seed)
-    if spec in archives.MNIST:
+    if spec in MNIST:
         return _from_arrays(spec, archives.mnist(spec, fetching), val, test, seed)
     raise _unknown(spec)
 
@@ -148,7 +145,7 @@ def from_dataset(
     if known is None:
         known = [str(k) for k in range(int(labels.max()) + 1)] if count else []
     uniform = len({image.shape for image in pixels}) == 1
-    source: Source = ArraySource(np.stack(pixels)) if uniform else ListSource(pixels)
+    source: ImageSource = ArraySource(np.stack(pixels)) if uniform else ListSource(pixels)
     return _cut(name, source, labels, [str(c) for c in known], val, test, seed)
 
 
@@ -217,7 +214,7 @@ def _from_files(
     samples = [sample for part in listing.splits.values() for sample in part]
     paths = [sample.path for sample in samples]
     most = int(_MOST_SKIPPED * len(paths)) if on_error == "skip" else len(paths)
-    found = file_images.check(paths, resident=resident, most_unreadable=most, progress=progress)
+    found = file_images.survey(paths, resident=resident, most_unreadable=most, progress=progress)
     lines = [f"{paths[i]}: {reason}" for i, reason in sorted(found.unreadable.items())]
     if on_error == "fail":
         refuse(lines)
@@ -232,7 +229,7 @@ def _from_files(
         log(f"skipping {len(lines)} of {len(paths):,} images that cannot be read")
         for line in lines:
             log(line)
-    source = file_images.source(paths, found, resident=resident)
+    source = file_images.file_source(paths, found, resident=resident)
     labels = np.array([listing.classes.index(sample.label) for sample in samples], dtype=np.int64)
     names = [sample.name for sample in samples]
     usable = np.array([i not in found.unreadable for i in range(len(paths))])
@@ -263,7 +260,7 @@ def _from_files(
 
 def _cut(
     spec: str,
-    source: Source,
+    source: ImageSource,
     labels: np.ndarray,
     classes: list[str],
     val: Amount | None,
@@ -302,7 +299,11 @@ def _cut(
 
 
 def _subset(
-    source: Source, indices: np.ndarray, labels: np.ndarray, names: list[str], classes: list[str]
+    source: ImageSource,
+    indices: np.ndarray,
+    labels: np.ndarray,
+    names: list[str],
+    classes: list[str],
 ) -> ImageSet:
     return ImageSet(source, indices, labels[indices], [names[i] for i in indices], classes)
 
@@ -336,7 +337,7 @@ def _own_split(spec: str, what: str, count: int) -> ConfigError:
 
 
 def _unknown(spec: str) -> ConfigError:
-    near = difflib.get_close_matches(spec, NAMES, n=1)
+    near = difflib.get_close_matches(spec, DATA_SETS, n=1)
     path = Path(spec)
     if path.is_dir():
         near = [f"folder:{spec}"]
@@ -344,5 +345,5 @@ def _unknown(spec: str) -> ConfigError:
         near = [f"csv:{spec}"]
     hint = f", did you mean {near[0]!r}?" if near else ""
     return ConfigError(
-        f"data.name: unknown data set {spec!r}{hint} (known: {', '.join(NAMES)}, folder:PATH, csv:PATH)"
+        f"data.name: unknown data set {spec!r}{hint} (known: {', '.join(DATA_SETS)}, folder:PATH, csv:PATH)"
     )

@@ -6,6 +6,7 @@ times: a second run on the same files need not read them to know what they are.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,9 +23,10 @@ import numpy as np
 
 from mlhw.errors import ConfigError, RunError
 from mlhw.system.download import Progress
-from mlhw.system.files import discard
+from mlhw.system.files import cache_folder, whole
+from mlhw.system.provenance import usable_cpus
 from mlhw.vision.images.decode import UNREAD, UnreadableImageError, decode, quiet_pillow, read
-from mlhw.vision.images.image_sets import Images, Shape
+from mlhw.vision.images.image_sets import Decoded, Shape
 
 RESIDENT_BYTES = 2 << 30
 # Below this a thread costs more than it brings: decoding is over before Python's lock has moved on.
@@ -56,7 +58,7 @@ class FileSource:
     pixels: np.ndarray | None = None
     asked: int = 0
 
-    def images(self, indices: np.ndarray) -> Images:
+    def images(self, indices: np.ndarray) -> Decoded:
         if self.resident and self.pixels is None:
             with _LOADING:  # worker threads ask too
                 self.asked += len(indices)
@@ -98,7 +100,7 @@ def _decode_checked(path: Path) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Check:
+class Survey:
     """What reading every file has shown.
 
     ``contents`` (n, 32) are the files' sha256; ``unreadable`` are positions with the reason;
@@ -113,9 +115,9 @@ class Check:
     pixels: np.ndarray | None = None
 
 
-def check(
+def survey(
     paths: list[Path], *, resident: bool | None, most_unreadable: int, progress: Progress
-) -> Check:
+) -> Survey:
     """Read and decode all files; stop once more than ``most_unreadable`` of them cannot be."""
     key = _key(paths)
     remembered = _recall(key, len(paths))
@@ -134,7 +136,7 @@ def check(
             if isinstance(image, str):
                 unreadable[i] = image
                 if len(unreadable) > most_unreadable:
-                    return Check(contents, None, None, unreadable)
+                    return Survey(contents, None, None, unreadable)
                 continue
             height, width = image.shape[:2]
             if shape is None:
@@ -146,7 +148,7 @@ def check(
             if pixels is not None:
                 pixels[i] = image
     progress(len(paths), len(paths), "reading images")
-    found = Check(contents, shape if odd is None else None, odd, unreadable, pixels)
+    found = Survey(contents, shape if odd is None else None, odd, unreadable, pixels)
     if not any(
         reason.startswith(UNREAD) for reason in unreadable.values()
     ):  # may be passing trouble
@@ -154,21 +156,21 @@ def check(
     return found
 
 
-def source(paths: list[Path], check: Check, *, resident: bool | None) -> FileSource:
+def file_source(paths: list[Path], found: Survey, *, resident: bool | None) -> FileSource:
     """The files as a source of images.
 
     Raises ConfigError if they are to be kept in memory and their sizes differ.
     """
-    if check.shape is None:
-        if resident and check.odd is not None:
+    if found.shape is None:
+        if resident and found.odd is not None:
             raise ConfigError(
-                f"data.resident: only images of one size can be kept in memory, and {paths[check.odd]} "
+                f"data.resident: only images of one size can be kept in memory, and {paths[found.odd]} "
                 "has another than those before it"
             )
-        return FileSource(paths, list(map(bytes, check.contents)), None, resident=False)
-    keeps = _keeps(resident, len(paths), check.shape)
+        return FileSource(paths, list(map(bytes, found.contents)), None, resident=False)
+    keeps = _keeps(resident, len(paths), found.shape)
     return FileSource(
-        paths, list(map(bytes, check.contents)), check.shape, keeps, check.pixels if keeps else None
+        paths, list(map(bytes, found.contents)), found.shape, keeps, found.pixels if keeps else None
     )
 
 
@@ -194,13 +196,13 @@ def _in_threads(function: Callable[[Path], T], paths: list[Path]) -> Iterator[T]
     if len(paths) < 8 or sum(map(_size, paths[:8])) < 8 * _SMALL_FILE:
         yield from map(function, paths)
         return
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = usable_cpus()
     pool = ThreadPoolExecutor(workers)
     pending: deque[Future[T]] = deque()
     try:
         for path in paths:
             pending.append(pool.submit(function, path))
-            if len(pending) > 4 * pool._max_workers:  # bounds the decoded images that wait
+            if len(pending) > 4 * workers:  # bounds the decoded images that wait
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -218,11 +220,6 @@ def _size(path: Path) -> int:
 # --------------------------------------------------------------------------------- remembering
 
 
-def _folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "mlhw" / "images"
-
-
 def _key(paths: list[Path]) -> str:
     """Changes with any change to the files: a file's ctime cannot be set back."""
     hasher = hashlib.sha256(_FORMAT.encode())
@@ -236,30 +233,26 @@ def _key(paths: list[Path]) -> str:
     return hasher.hexdigest()
 
 
-def _recall(key: str, count: int) -> Check | None:
+def _recall(key: str, count: int) -> Survey | None:
     try:
-        with np.load(_folder() / f"{key}.npz", allow_pickle=False) as file:
+        with np.load(cache_folder("images") / f"{key}.npz", allow_pickle=False) as file:
             contents, facts = file["contents"], json.loads(str(file["facts"]))
         shape = tuple(facts["shape"]) if facts["shape"] else None
         unreadable = {int(i): str(reason) for i, reason in facts["unreadable"]}
         if contents.shape != (count, 32) or contents.dtype != np.uint8:
             return None
-        return Check(contents, shape, facts["odd"], unreadable)
+        return Survey(contents, shape, facts["odd"], unreadable)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def _remember(key: str, found: Check) -> None:
+def _remember(key: str, found: Survey) -> None:
     facts = {"shape": found.shape, "odd": found.odd, "unreadable": [*found.unreadable.items()]}
-    folder = _folder()
-    part = folder / f".{key}.{os.getpid()}"
-    try:
+    folder = cache_folder("images")
+    with contextlib.suppress(OSError):  # a run without it takes longer, and that is all
         folder.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
+        with whole(folder / f"{key}.npz") as file:
             np.savez(file, contents=found.contents, facts=np.array(json.dumps(facts)))
-        os.replace(part, folder / f"{key}.npz")
         files = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
         for old in files[:-_REMEMBERED]:
             old.unlink(missing_ok=True)
-    except OSError:  # it only saves time
-        discard(part)

@@ -26,7 +26,7 @@ Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Sample:
+class ListedImage:
     """A file, its name in the data set and its class."""
 
     path: Path
@@ -41,7 +41,7 @@ class Listing:
     ``classes`` are those of train, in order.
     """
 
-    splits: dict[str, list[Sample]]
+    splits: dict[str, list[ListedImage]]
     classes: list[str]
 
 
@@ -76,7 +76,7 @@ def list_folder(root: Path, log: Log) -> Listing:
 def _listing(root: Path, log: Log) -> Listing:
     folders = _split_folders(root)
     walk = _Walk(root)
-    splits: dict[str, list[Sample]] = {}
+    splits: dict[str, list[ListedImage]] = {}
     classes: dict[str, list[str]] = {}
     for split, folder in folders.items():
         names = walk.class_folders(folder)
@@ -134,7 +134,7 @@ class _Walk:
                 self.passed_over[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1
         return sorted(names)
 
-    def samples(self, folder: Path, label: str) -> Iterator[Sample]:
+    def samples(self, folder: Path, label: str) -> Iterator[ListedImage]:
         pending, seen = [folder], set()
         while pending:
             current = pending.pop()
@@ -155,7 +155,7 @@ class _Walk:
                 elif entry.is_symlink() and not self._stays_inside(path, path.resolve()):
                     continue
                 elif entry.is_file():
-                    yield Sample(path, printable(path.relative_to(self.root)), label)
+                    yield ListedImage(path, portable_name(path.relative_to(self.root)), label)
                 else:
                     self.problems.append(f"{path}: is no file")
 
@@ -194,7 +194,7 @@ def _class_problems(place: str, classes: dict[str, list[str]]) -> list[str]:
     return problems
 
 
-def printable(path: Path) -> str:
+def portable_name(path: Path) -> str:
     """``path`` with forward slashes, bytes that are no UTF-8 written as ``\\xNN``."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
@@ -239,10 +239,10 @@ def _column(path: Path, header: list[str], names: tuple[str, ...]) -> int:
 
 def _csv_samples(
     path: Path, rows: Any, width: int, file_column: int, label_column: int
-) -> list[Sample]:
+) -> list[ListedImage]:
     root = path.parent.resolve()
     lines: dict[str, int] = {}
-    samples: list[Sample] = []
+    samples: list[ListedImage] = []
     problems: list[str] = []
     while True:
         line = rows.line_num + 1  # where the row begins; a quoted value may run over several
@@ -269,11 +269,11 @@ def _csv_samples(
             problems.append(f"{path}:{line}: {text} leads out of the folder {root}")
         elif not real.is_file():
             problems.append(f"{path}:{line}: there is no file {text}")
-        elif (name := printable(real.relative_to(root))) in lines:
+        elif (name := portable_name(real.relative_to(root))) in lines:
             problems.append(f"{path}:{line}: {text} is listed already in line {lines[name]}")
         else:
             lines[name] = line
-            samples.append(Sample(real, name, label))
+            samples.append(ListedImage(real, name, label))
     refuse(problems)
     if not samples:
         raise DataError(f"{path}: lists no images")

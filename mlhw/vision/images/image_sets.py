@@ -15,11 +15,11 @@ from mlhw.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-Images = np.ndarray | list[np.ndarray]
+Decoded = np.ndarray | list[np.ndarray]
 Shape = tuple[int, int]
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Where images come from."""
 
     @property
@@ -30,7 +30,7 @@ class Source(Protocol):
     def resident(self) -> bool:
         """Whether the decoded images are in memory."""
 
-    def images(self, indices: np.ndarray) -> Images:
+    def images(self, indices: np.ndarray) -> Decoded:
         """Decoded images at ``indices``: (n, H, W, 3), or a list where sizes differ."""
 
     def digests(self, indices: np.ndarray) -> Iterator[bytes]:
@@ -51,7 +51,7 @@ class ImageSet:
 
     def __init__(
         self,
-        source: Source,
+        source: ImageSource,
         indices: np.ndarray,
         labels: np.ndarray,
         names: list[str],
@@ -76,7 +76,7 @@ class ImageSet:
     def resident(self) -> bool:
         return self._source.resident
 
-    def images(self, indices: ArrayLike) -> Images:
+    def images(self, indices: ArrayLike) -> Decoded:
         """Decoded 8-bit RGB images of the samples at ``indices`` (n,).
 
         Returns:

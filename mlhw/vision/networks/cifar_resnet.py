@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 BLOCKS = {20: 3, 32: 5, 44: 7, 56: 9}
-WIDTHS = (16, 32, 64)
-FEATURES = WIDTHS[-1]
+CHANNELS = (16, 32, 64)
+RESNET_FEATURES = CHANNELS[-1]
 
 
 class BasicBlock(nn.Module):
@@ -48,13 +48,13 @@ class CifarResNet(nn.Module):
 
     def __init__(self, layers: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
+        self.conv1 = nn.Conv2d(3, CHANNELS[0], 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(CHANNELS[0])
         self.relu = nn.ReLU(inplace=True)
         blocks = BLOCKS[layers]
-        self.layer1 = _layer(blocks, WIDTHS[0], WIDTHS[0], stride=1)
-        self.layer2 = _layer(blocks, WIDTHS[0], WIDTHS[1], stride=2)
-        self.layer3 = _layer(blocks, WIDTHS[1], WIDTHS[2], stride=2)
+        self.layer1 = _layer(blocks, CHANNELS[0], CHANNELS[0], stride=1)
+        self.layer2 = _layer(blocks, CHANNELS[0], CHANNELS[1], stride=2)
+        self.layer3 = _layer(blocks, CHANNELS[1], CHANNELS[2], stride=2)
         self.fc: nn.Module = nn.Identity()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # He et al. 2015, "Delving Deep into Rectifiers"

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-FEATURES = 1280
+LITE0_FEATURES = 1280
 
 # (blocks, kernel, stride of the first, expansion, channels out)
 _STAGES = (
@@ -113,8 +113,8 @@ class EfficientNetLite0(nn.Module):
                 channels = out
             stages.append(nn.Sequential(*stage))
         self.blocks = nn.Sequential(*stages)
-        self.conv_head = _conv(channels, FEATURES, 1)
-        self.bn2 = _norm(FEATURES)
+        self.conv_head = _conv(channels, LITE0_FEATURES, 1)
+        self.bn2 = _norm(LITE0_FEATURES)
         self.act = nn.ReLU6(inplace=True)
         self.classifier: nn.Module = nn.Identity()
         for module in self.modules():

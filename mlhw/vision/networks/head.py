@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlhw.vision.schedules import Plan
 
 
-class Network(nn.Module):
+class TunedNetwork(nn.Module):
     """``backbone``, images (N, 3, S, S) to features (N, d), then ``head``, to logits (N, classes).
 
     ``autocast`` is the lower precision of the backbone, None for float32. The head is a thousandth
@@ -63,7 +63,7 @@ def new_head(
 
 
 def set_learning(
-    network: Network, backbone: Backbone, first_open_stage: int, *, batch_norm: str
+    network: TunedNetwork, backbone: Backbone, first_open_stage: int, *, batch_norm: str
 ) -> None:
     """Training mode for what learns, evaluation mode and no gradients for what does not.
 
@@ -91,7 +91,7 @@ def _stage(backbone: Backbone, module: str) -> int:
 
 
 def parameter_groups(
-    network: Network, backbone: Backbone, plan: Plan, weight_decay: float
+    network: TunedNetwork, backbone: Backbone, plan: Plan, weight_decay: float
 ) -> list[dict[str, Any]]:
     """An optimizer's groups, all from the start: the head and every stage, with and without decay.
 

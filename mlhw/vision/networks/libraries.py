@@ -1,4 +1,4 @@
-"""The classifiers of torchvision and timm, as ``networks.Network``."""
+"""The classifiers of torchvision and timm, as ``networks.WholeNetwork``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlhw.errors import ConfigError
-from mlhw.vision.networks.built_in import ClassNames, Network, cannot_take, take_off
+from mlhw.vision.networks.built_in import ClassNames, WholeNetwork, cannot_take, take_off
 from mlhw.vision.networks.preprocessing import Preprocessing
 from mlhw.vision.networks.published import Places, Published, checksum_in_name
 from mlhw.vision.networks.torchvision_import import torchvision
@@ -31,7 +31,7 @@ def torchvision_names() -> list[str]:
     return list(models.list_models(module=models))
 
 
-def torchvision_network(name: str, weights: str, image_size: int | None) -> Network:
+def torchvision_network(name: str, weights: str, image_size: int | None) -> WholeNetwork:
     """A torchvision classifier; ``weights`` is a name of its enum, or anything for the default."""
     models = torchvision().models
     enum = models.get_model_weights(name)
@@ -67,7 +67,7 @@ def torchvision_network(name: str, weights: str, image_size: int | None) -> Netw
         return adapt(tensors), path
 
     head = _last_layer(network)
-    return Network(
+    return WholeNetwork(
         network,
         (head,),
         preprocessing,
@@ -123,7 +123,7 @@ def timm_module() -> Any:
     return timm
 
 
-def timm_network(name: str, image_size: int | None) -> Network:
+def timm_network(name: str, image_size: int | None) -> WholeNetwork:
     """A timm classifier, with the preprocessing of timm's own data config."""
     timm = timm_module()
     config = timm.get_pretrained_cfg(name)
@@ -173,7 +173,7 @@ def timm_network(name: str, image_size: int | None) -> Network:
         info = timm.data.ImageNetInfo(subset)
         return tuple(info.index_to_description(i) for i in range(info.num_classes()))
 
-    return Network(
+    return WholeNetwork(
         network,
         (names,) if isinstance(names, str) else tuple(names),
         preprocessing,

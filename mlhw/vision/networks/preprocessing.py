@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
-Images: TypeAlias = "np.ndarray | torch.Tensor | Sequence[np.ndarray]"
+Pixels: TypeAlias = "np.ndarray | torch.Tensor | Sequence[np.ndarray]"
 
 LARGEST_SIZE = 4096
 
@@ -65,7 +65,7 @@ class Preprocessing:
             return self
         return replace(self, size=size, resize=round(self.resize * size / self.size))
 
-    def to_batch(self, images: Images) -> torch.Tensor:
+    def to_batch(self, images: Pixels) -> torch.Tensor:
         """Images as the network takes them.
 
         Args:
@@ -78,7 +78,7 @@ class Preprocessing:
         """
         return self.normalize(self.fit(images))
 
-    def fit(self, images: Images) -> torch.Tensor:
+    def fit(self, images: Pixels) -> torch.Tensor:
         """The first half of ``to_batch``: resized and cut, still 8-bit, (N, 3, size, size)."""
         import torch
 

@@ -54,7 +54,7 @@ def read_tensors(path: Path) -> Tensors:
     return tensors
 
 
-def fit(
+def fill(
     network: nn.Module,
     tensors: Mapping[str, torch.Tensor],
     *,

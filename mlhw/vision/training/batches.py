@@ -15,9 +15,9 @@ from mlhw.vision.images import augment
 from mlhw.vision.training.device import memory_format
 
 if TYPE_CHECKING:
-    from mlhw.experiments.finetune.experiment import Config
-    from mlhw.vision.images.augment import Augment
-    from mlhw.vision.images.datasets import ImageSet
+    from mlhw.vision.config import Config
+    from mlhw.vision.images.image_sets import ImageSet
+    from mlhw.vision.names import Augment
     from mlhw.vision.networks.preprocessing import Preprocessing
     from mlhw.vision.training.device import Compute
 
@@ -76,7 +76,7 @@ class Loader:
             start: number of the first batch that is wanted.
             least: a last batch of fewer joins the one before.
             change, uniform: random changes and the uniform numbers of *all* samples of the split,
-                as ``augment.draws`` gives them.
+                as ``augment.random_numbers`` gives them.
         """
 
         def make(part: np.ndarray) -> Batch:

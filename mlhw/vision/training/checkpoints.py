@@ -30,11 +30,10 @@ from safetensors.torch import save as save_safetensors
 
 from mlhw.errors import DataError, reason_of
 from mlhw.system.files import write_whole
+from mlhw.vision.networks.weight_files import Tensors
 
 FORMAT = 1
 BEST, LAST, PREVIOUS, MANIFEST = "best.safetensors", "last.pt", "prev.pt", "manifest.json"
-
-Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
 from mlhw.errors import ConfigError, RunError
+from mlhw.vision.names import DEVICES, Layout, Precision
 
 if TYPE_CHECKING:
-    from mlhw.vision.networks.head import Network
-
-Precision = Literal["fp32", "bf16", "fp16"]
-Layout = Literal["contiguous", "channels-last"]
+    from mlhw.vision.networks.head import TunedNetwork
 
 DTYPES: dict[Precision, torch.dtype | None] = {
     "fp32": None,
@@ -48,7 +46,7 @@ def find_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     numbered = kind == "cuda" and index.isascii() and index.isdecimal()
-    if kind not in ("cpu", "cuda", "mps") or (colon and not numbered):
+    if kind not in DEVICES or (colon and not numbered):
         raise ConfigError(f"--device: must be auto, cpu, cuda, cuda:N or mps (got {name})")
     if kind == "cuda":
         if not torch.cuda.is_available():
@@ -79,7 +77,7 @@ class Compute:
     precision: Precision
     layout: Layout
 
-    def prepare(self, network: Network) -> None:
+    def prepare(self, network: TunedNetwork) -> None:
         """Move the network there and set its memory layout and precision."""
         network.to(self.device)
         network.to(memory_format=memory_format(self.layout))  # type: ignore[call-overload]
@@ -111,8 +109,8 @@ def _cpu_flags() -> list[str]:
         return []
 
 
-def choose(
-    network: Network,
+def choose_compute(
+    network: TunedNetwork,
     images: torch.Tensor,
     device: torch.device,
     *,
@@ -167,7 +165,7 @@ def _time_in_turn(trials: dict[Compute, Callable[[], float]]) -> dict[Compute, f
 
 
 def _trial(
-    network: Network, images: torch.Tensor, compute: Compute, training: bool
+    network: TunedNetwork, images: torch.Tensor, compute: Compute, training: bool
 ) -> Callable[[], float]:
     """A function that does one step on a copy of the network and gives its seconds."""
     trial = copy.deepcopy(network).eval()
@@ -189,7 +187,7 @@ def _trial(
 
 
 @contextmanager
-def settings(threads: int, device: torch.device) -> Iterator[None]:
+def torch_settings(threads: int, device: torch.device) -> Iterator[None]:
     """``threads`` for torch's operators and random generators of the run's own, until the end.
 
     On a GPU only algorithms whose sums have a fixed order are used; a resumed run could not end the

@@ -19,22 +19,16 @@ import numpy as np
 import torch
 
 from mlhw.errors import reason_of
-from mlhw.system.files import discard
+from mlhw.system.files import whole
 from mlhw.vision.images import augment
 
 if TYPE_CHECKING:
-    from mlhw.vision.images.augment import Augment
-    from mlhw.vision.networks.head import Network
+    from mlhw.vision.names import Augment
+    from mlhw.vision.networks.head import TunedNetwork
     from mlhw.vision.training.batches import Loader
 
 # Files beyond this are removed, the longest unused first.
 KEEP_BYTES = 4 << 30
-
-
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/mlhw/features``, by default ``~/.cache/mlhw/features``."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "mlhw" / "features"
 
 
 @dataclass
@@ -50,7 +44,7 @@ class FeatureStore:
         log, warn, progress: as a Recorder has them.
     """
 
-    network: Network
+    network: TunedNetwork
     width: int
     weights_digest: str
     folder: Path | None
@@ -73,7 +67,9 @@ class FeatureStore:
         if key not in self._held:
             self._held[key] = self._load(key, loader) if self.folder else self._missing()
             if not len(self._held[key]):
-                uniform = None if change == "none" else augment.draws(seed, view, len(loader))
+                uniform = (
+                    None if change == "none" else augment.random_numbers(seed, view, len(loader))
+                )
                 self._held[key] = self._keep(key, self._compute(loader, change, uniform))
         return self._held[key]
 
@@ -131,15 +127,10 @@ class FeatureStore:
         if self.folder is None:
             return features
         path = self.folder / f"{key}.npy"
-        temporary = path.with_name(f".{key}.{os.getpid()}.tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with open(temporary, "wb") as file:
-                    np.save(file, features)
-                os.replace(temporary, path)
-            finally:
-                discard(temporary)
+            with whole(path) as file:
+                np.save(file, features)
             remove_unused(self.folder, KEEP_BYTES)
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         except OSError as error:

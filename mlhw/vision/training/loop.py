@@ -21,24 +21,13 @@ from mlhw.errors import Interrupted, RunError
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.checkpoints import FORMAT, Best, copied, tensor_digests
 from mlhw.vision.training.device import SMALL_STEP, one_thread
-from mlhw.vision.training.task import Evaluation, Task, evaluate
+from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 if TYPE_CHECKING:
     from mlhw.result.recorder import Recorder
     from mlhw.result.tables import Table
     from mlhw.vision.training.checkpoints import Checkpoints
 
-MEANINGS = {
-    "epoch": "passes over the training images, from 0",
-    "train_loss": "mean loss over the epoch's training images, each before its update",
-    "train_acc": "share of them that is classified right (0 to 1)",
-    "val_loss": "mean loss over the validation images after the epoch; empty where not validated",
-    "val_acc": "share of them that is classified right (0 to 1)",
-    "lr": "learning rate of the head at the epoch's last step",
-    "images_per_s": "training images a second",
-    "seconds": "how long the epoch took",
-}
-COLUMNS = tuple(MEANINGS)
 # Asking a GPU for a loss makes it wait, so there only every so many steps.
 STEPS_BETWEEN_CHECKS = 50
 
@@ -249,7 +238,7 @@ def inspect_frozen(task: Task, progress: Progress) -> None:
     progress.changed_while_frozen = sum(now[name] != then[name] for name in then)
     if task.store is not None:
         progress.stored_loss = task.validate(progress.epoch - 1).loss
-        progress.recomputed_loss = evaluate(task.network, task.val.all()).loss
+        progress.recomputed_loss = evaluate_network(task.network, task.val.all()).loss
 
 
 def new_best(task: Task, progress: Progress) -> Best:

@@ -12,18 +12,19 @@ import torch
 
 from mlhw.errors import ConfigError, DataError
 from mlhw.result.recorder import Recorder
+from mlhw.system.files import cache_folder
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.networks.backbones import Backbone, load_backbone
-from mlhw.vision.networks.head import Network, new_head, set_learning
+from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.schedules import Plan
-from mlhw.vision.training import features
 from mlhw.vision.training.batches import Loader, pieces, smallest_batch
 from mlhw.vision.training.checkpoints import Checkpoints
-from mlhw.vision.training.device import Compute, choose
+from mlhw.vision.training.device import Compute, choose_compute
+from mlhw.vision.training.features import FeatureStore
 from mlhw.vision.training.task import Task
 
 if TYPE_CHECKING:
-    from mlhw.experiments.finetune.experiment import Config
+    from mlhw.vision.config import Config
 
 # Digits of 8 × 8 pixels do not need a photograph's 224, and much larger ones show only blur.
 LARGEST_ENLARGEMENT = 8
@@ -104,9 +105,9 @@ def head_for(config: Config, backbone: Backbone, splits: ImageSplits) -> torch.n
     )
 
 
-def choose_compute(
+def measured_compute(
     config: Config,
-    network: Network,
+    network: TunedNetwork,
     backbone: Backbone,
     splits: ImageSplits,
     device: torch.device,
@@ -117,7 +118,7 @@ def choose_compute(
     size = backbone.preprocessing.size
     count = max(4, min(config.batch_size if trains else 64, TRIAL_PIXELS // size**2))
     first = splits.train.images(np.arange(min(count, len(splits.train))))
-    return choose(
+    return choose_compute(
         network,
         backbone.preprocessing.to_batch(first),
         device,
@@ -167,7 +168,7 @@ def plan_of(config: Config, backbone: Backbone, splits: ImageSplits) -> Plan:
 
 
 def require_statistics(
-    config: Config, network: Network, backbone: Backbone, splits: ImageSplits
+    config: Config, network: TunedNetwork, backbone: Backbone, splits: ImageSplits
 ) -> None:
     """Raise ConfigError where batch norm would be trained on a single value a channel.
 
@@ -196,7 +197,7 @@ def require_statistics(
 
 def new_task(
     config: Config,
-    network: Network,
+    network: TunedNetwork,
     backbone: Backbone,
     splits: ImageSplits,
     compute: Compute,
@@ -213,11 +214,11 @@ def new_task(
         on_disk = kept and (
             config.features == "disk" or (config.features == "auto" and recorder.folder is not None)
         )
-        store = features.FeatureStore(
+        store = FeatureStore(
             network,
             backbone.features,
             backbone.weights_digest,
-            features.cache_folder() if on_disk else None,
+            cache_folder("features") if on_disk else None,
             torch.get_num_threads(),
             log=recorder.log,
             warn=recorder.warn,

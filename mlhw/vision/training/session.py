@@ -12,28 +12,36 @@ from mlhw.errors import RunError
 from mlhw.result.recorder import Recorder
 from mlhw.result.tables import Table
 from mlhw.system.provenance import usable_cpus
-from mlhw.vision.images.datasets import ImageSet, ImageSplits
+from mlhw.vision.images.datasets import ImageSplits
+from mlhw.vision.images.image_sets import ImageSet
 from mlhw.vision.networks.backbones import load_backbone
-from mlhw.vision.networks.head import Network
+from mlhw.vision.networks.head import TunedNetwork
 from mlhw.vision.training.allocator import keep_freed_memory
 from mlhw.vision.training.checkpoints import Best, Checkpoints, tensor_digests
-from mlhw.vision.training.device import Compute, device_name, find_device, memory_errors, settings
-from mlhw.vision.training.loop import COLUMNS, MEANINGS, Progress, restore, train
+from mlhw.vision.training.columns import METRICS, prediction_columns
+from mlhw.vision.training.device import (
+    Compute,
+    device_name,
+    find_device,
+    memory_errors,
+    torch_settings,
+)
+from mlhw.vision.training.loop import Progress, restore, train
 from mlhw.vision.training.preparation import (
-    choose_compute,
     describe,
     head_for,
     load_network,
     load_saved,
     load_splits,
+    measured_compute,
     new_task,
     require_statistics,
     resolved,
 )
-from mlhw.vision.training.task import Evaluation, Task, evaluate
+from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 if TYPE_CHECKING:
-    from mlhw.experiments.finetune.experiment import Config
+    from mlhw.vision.config import Config
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class RandomWeights:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Finetuned:
     """All that a run found out, for summary, claims and figures.
 
     Attributes:
@@ -98,7 +106,7 @@ class Outcome:
         return self.images.labels
 
 
-def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -> Outcome:
+def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -> Finetuned:
     """Train as ``config`` says, from the start or from where ``recorder.resumes`` stands.
 
     Raises:
@@ -112,10 +120,10 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         splits = load_splits(config, recorder)
     saved = load_saved(recorder, splits)
     threads = usable_cpus() if config.threads == "auto" else config.threads
-    with settings(threads, device), memory_errors(config.batch_size):
+    with torch_settings(threads, device), memory_errors(config.batch_size):
         backbone = load_network(config, splits, recorder)
-        network = Network(backbone.module, head_for(config, backbone, splits))
-        compute = choose_compute(config, network, backbone, splits, device, recorder)
+        network = TunedNetwork(backbone.module, head_for(config, backbone, splits))
+        compute = measured_compute(config, network, backbone, splits, device, recorder)
         config = resolved(config, backbone, splits, compute, threads)
         compute.prepare(network)
         require_statistics(config, network, backbone, splits)
@@ -130,7 +138,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         progress = restore(task, saved) if saved else Progress()
         if saved:
             recorder.log(f"going on at epoch {progress.epoch}, batch {progress.batch}")
-        table = recorder.table("metrics", MEANINGS, kept=progress.rows)
+        table = recorder.table("metrics", METRICS, kept=progress.rows)
         train(task, progress, checkpoints, recorder, table)
         changed = changed_buffers(task) if config.batch_norm == "eval" else None
         best, reloaded = reload_best(task, progress, checkpoints)
@@ -141,7 +149,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         random = None
         if config.compare == "random":
             random = from_random_weights(config, splits, compute, recorder)
-        outcome = Outcome(
+        outcome = Finetuned(
             config, splits, task, progress, table, best, reloaded, test, changed, random
         )
         write_predictions(outcome, recorder)
@@ -173,7 +181,7 @@ def test_best(task: Task, splits: ImageSplits) -> Evaluation | None:
     """The network on the test split: the first and only look at it."""
     if splits.test is None:
         return None
-    return evaluate(task.network, replace(task.val, images=splits.test).all())
+    return evaluate_network(task.network, replace(task.val, images=splits.test).all())
 
 
 def from_random_weights(
@@ -189,11 +197,11 @@ def from_random_weights(
     backbone = load_backbone(
         config.model, "none", image_size=compute_size(config), seed=config.seed
     )
-    network = Network(backbone.module, head_for(config, backbone, splits))
+    network = TunedNetwork(backbone.module, head_for(config, backbone, splits))
     compute.prepare(network)
     task = new_task(config, network, backbone, splits, compute, recorder, kept=False)
     progress, checkpoints = Progress(), Checkpoints(None)
-    train(task, progress, checkpoints, recorder, Table("random", COLUMNS), log=lambda line: None)
+    train(task, progress, checkpoints, recorder, Table("random", METRICS), log=lambda line: None)
     _, reloaded = reload_best(task, progress, checkpoints)
     test = test_best(task, splits)
     return RandomWeights(reloaded.accuracy, test.accuracy if test else None, progress.rows)
@@ -204,18 +212,10 @@ def compute_size(config: Config) -> int:
     return config.image_size
 
 
-def write_predictions(o: Outcome, recorder: Recorder) -> None:
+def write_predictions(o: Finetuned, recorder: Recorder) -> None:
     """``predictions.csv``: a row an image, label and prediction by class name, probabilities."""
     classes = o.splits.classes
-    table = recorder.table(
-        "predictions",
-        {
-            "name": "the image",
-            "label": "its class",
-            "predicted": "the class with the largest probability",
-            **{f"p_{name}": "the classes' probabilities" for name in classes},
-        },
-    )
+    table = recorder.table("predictions", prediction_columns(classes))
     found = o.evaluated.probabilities
     table.extend(
         (name, classes[label], classes[predicted], *row)

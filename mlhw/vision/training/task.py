@@ -17,9 +17,9 @@ from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.device import one_thread
 
 if TYPE_CHECKING:
-    from mlhw.experiments.finetune.experiment import Config
+    from mlhw.vision.config import Config
     from mlhw.vision.networks.backbones import Backbone
-    from mlhw.vision.networks.head import Network
+    from mlhw.vision.networks.head import TunedNetwork
     from mlhw.vision.schedules import Plan
     from mlhw.vision.training.batches import Loader
     from mlhw.vision.training.features import FeatureStore
@@ -37,7 +37,7 @@ class Task:
     """
 
     config: Config
-    network: Network
+    network: TunedNetwork
     backbone: Backbone
     plan: Plan
     train: Loader
@@ -98,7 +98,7 @@ class Task:
             )
         uniform = None
         if config.augment != "none":
-            uniform = augment.draws(config.seed, epoch, len(self.train))
+            uniform = augment.random_numbers(config.seed, epoch, len(self.train))
         return self.train.batches(
             order,
             config.batch_size,
@@ -118,7 +118,7 @@ class Task:
     def validate(self, epoch: int) -> Evaluation:
         """Loss and accuracy on the validation split, from stored features in a frozen epoch."""
         if self.store is None or not self.plan.frozen(epoch):
-            return evaluate(self.network, self.val.all())
+            return evaluate_network(self.network, self.val.all())
         features = self.store.features(self.val)
         everything = feature_batches(
             features,
@@ -128,7 +128,7 @@ class Task:
             self.device,
         )
         with one_thread(self.head_multiplications):
-            return evaluate(self.network, everything, of_features=True)
+            return evaluate_network(self.network, everything, of_features=True)
 
     @property
     def head_multiplications(self) -> int:
@@ -146,8 +146,8 @@ class Evaluation:
     probabilities: np.ndarray
 
 
-def evaluate(
-    network: Network, batches: Iterator[Batch], *, of_features: bool = False
+def evaluate_network(
+    network: TunedNetwork, batches: Iterator[Batch], *, of_features: bool = False
 ) -> Evaluation:
     """The network in evaluation mode on images, or its head on features."""
     network.eval()

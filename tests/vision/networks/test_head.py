@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mlhw.vision.networks.backbones import Backbone, load_backbone
-from mlhw.vision.networks.head import Network, new_head, parameter_groups, set_learning
+from mlhw.vision.networks.head import TunedNetwork, new_head, parameter_groups, set_learning
 from tests.vision.test_schedules import plan
 
 
@@ -17,15 +17,15 @@ def backbone() -> Backbone:
 
 
 @pytest.fixture
-def network(backbone: Backbone) -> Network:
-    return Network(backbone.module, new_head(backbone.features, 4))
+def network(backbone: Backbone) -> TunedNetwork:
+    return TunedNetwork(backbone.module, new_head(backbone.features, 4))
 
 
-def tensors(network: Network) -> dict[str, torch.Tensor]:
+def tensors(network: TunedNetwork) -> dict[str, torch.Tensor]:
     return {name: t.clone() for name, t in network.backbone.state_dict().items()}
 
 
-def train_a_little(network: Network) -> None:
+def train_a_little(network: TunedNetwork) -> None:
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
@@ -35,7 +35,7 @@ def train_a_little(network: Network) -> None:
         optimizer.step()
 
 
-def changed(before: dict[str, torch.Tensor], network: Network) -> set[str]:
+def changed(before: dict[str, torch.Tensor], network: TunedNetwork) -> set[str]:
     after = network.backbone.state_dict()
     return {name for name in before if not torch.equal(before[name], after[name])}
 
@@ -59,7 +59,7 @@ def test_a_heads_weights_come_from_its_seed_and_leave_the_global_generator_alone
 
 @pytest.mark.parametrize("batch_norm", ["eval", "train"])
 def test_a_frozen_backbone_stays_bit_for_bit_what_it_was(
-    network: Network, backbone: Backbone, batch_norm: str
+    network: TunedNetwork, backbone: Backbone, batch_norm: str
 ) -> None:
     before = tensors(network)
     set_learning(network, backbone, len(backbone.stages), batch_norm=batch_norm)
@@ -70,7 +70,7 @@ def test_a_frozen_backbone_stays_bit_for_bit_what_it_was(
 
 @pytest.mark.parametrize("batch_norm", ["eval", "train"])
 def test_open_stages_learn_and_the_others_do_not(
-    network: Network, backbone: Backbone, batch_norm: str
+    network: TunedNetwork, backbone: Backbone, batch_norm: str
 ) -> None:
     first = len(backbone.stages) - 1
     before = tensors(network)
@@ -82,7 +82,9 @@ def test_open_stages_learn_and_the_others_do_not(
     assert bool(statistics) == (batch_norm == "train")
 
 
-def test_eval_and_back_again_does_not_thaw_batch_norm(network: Network, backbone: Backbone) -> None:
+def test_eval_and_back_again_does_not_thaw_batch_norm(
+    network: TunedNetwork, backbone: Backbone
+) -> None:
     before = tensors(network)
     for _ in range(2):
         network.eval()
@@ -92,7 +94,7 @@ def test_eval_and_back_again_does_not_thaw_batch_norm(network: Network, backbone
 
 
 def test_every_parameter_is_in_one_group_with_decay_on_weights_only(
-    network: Network, backbone: Backbone
+    network: TunedNetwork, backbone: Backbone
 ) -> None:
     p = plan(stages=len(backbone.stages))
     groups = parameter_groups(network, backbone, p, weight_decay=0.3)
@@ -107,7 +109,7 @@ def test_every_parameter_is_in_one_group_with_decay_on_weights_only(
     assert {rate_of[id(x)] for x in network.head.parameters()} == {p.lr}
 
 
-def test_the_head_works_in_float32_whatever_the_backbone_does(network: Network) -> None:
+def test_the_head_works_in_float32_whatever_the_backbone_does(network: TunedNetwork) -> None:
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     network.eval()
     exact = network(images)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from mlhw.vision.images import augment
-from mlhw.vision.images.augment import change, draws, order
+from mlhw.vision.images.augment import change, order, random_numbers
 
 PIXELS = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 3, 16, 16), dtype=np.uint8))
 
@@ -26,7 +26,7 @@ def test_an_order_holds_every_sample_once_and_is_the_same_every_time(
 
 def test_orders_and_draws_differ_between_epochs_and_seeds() -> None:
     orders = {tuple(order(seed, epoch, 50)) for seed in (0, 1) for epoch in range(5)}
-    numbers = {draws(seed, epoch, 3).tobytes() for seed in (0, 1) for epoch in range(5)}
+    numbers = {random_numbers(seed, epoch, 3).tobytes() for seed in (0, 1) for epoch in range(5)}
     assert len(orders) == len(numbers) == 10
 
 
@@ -34,14 +34,14 @@ def test_nothing_touches_the_global_generators() -> None:
     np.random.seed(1)
     torch.manual_seed(1)
     before = (np.random.get_state()[1].copy(), torch.get_rng_state())  # type: ignore[index]
-    change(PIXELS, draws(0, 0, 5), "flip-crop")
+    change(PIXELS, random_numbers(0, 0, 5), "flip-crop")
     order(0, 0, 10)
     assert np.array_equal(before[0], np.random.get_state()[1])  # type: ignore[index]
     assert torch.equal(before[1], torch.get_rng_state())
 
 
 def test_none_changes_nothing() -> None:
-    assert change(PIXELS, draws(0, 0, 5), "none") is PIXELS
+    assert change(PIXELS, random_numbers(0, 0, 5), "none") is PIXELS
 
 
 def test_a_flip_mirrors_left_and_right_where_the_draw_is_below_one_half() -> None:
@@ -68,7 +68,7 @@ def test_shifts_are_uniform_over_all_offsets() -> None:
     """A column of 16 pixels that hold their own number tells the offset."""
     count = 9000
     ramp = torch.arange(16, dtype=torch.uint8)[:, None].expand(count, 3, 16, 16)
-    out = change(ramp, draws(0, 0, count), "crop")
+    out = change(ramp, random_numbers(0, 0, count), "crop")
     offsets = out[:, 0, 8, 0].numpy().astype(int) - 8
     values, counts = np.unique(offsets, return_counts=True)
     assert values.tolist() == [-2, -1, 0, 1, 2]
@@ -77,6 +77,6 @@ def test_shifts_are_uniform_over_all_offsets() -> None:
 
 
 def test_the_result_keeps_type_and_shape_in_channels_last_memory() -> None:
-    out = change(PIXELS, draws(0, 0, 5), "flip-crop")
+    out = change(PIXELS, random_numbers(0, 0, 5), "flip-crop")
     assert (out.dtype, out.shape) == (torch.uint8, PIXELS.shape)
     assert out.is_contiguous(memory_format=torch.channels_last)

@@ -13,8 +13,7 @@ import torch
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.networks.backbones import load_backbone
-from mlhw.vision.networks.head import Network, new_head
-from mlhw.vision.training import features
+from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.training.batches import Loader, ahead, evaluation_batch, pieces
 from mlhw.vision.training.device import Compute
 from mlhw.vision.training.features import FeatureStore, remove_unused
@@ -32,7 +31,7 @@ class Bench:
 
     def __init__(self, splits: ImageSplits, folder: Path | None, seed: int = 0) -> None:
         self.backbone = load_backbone("cifar_resnet20", "none", image_size=8, seed=seed)
-        self.network = Network(self.backbone.module, new_head(self.backbone.features, 10))
+        self.network = TunedNetwork(self.backbone.module, new_head(self.backbone.features, 10))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loader = Loader(splits.val, self.backbone.preprocessing, CPU, 0)
         self.lines: list[str] = []
@@ -132,7 +131,7 @@ def test_stored_views_are_those_of_the_epochs(splits: ImageSplits) -> None:
     bench = Bench(splits, None)
     found = bench.store.features(bench.loader, change="flip-crop", seed=3, view=1)
     pixels = bench.backbone.preprocessing.fit(splits.val.images(np.arange(len(splits.val))))
-    changed = augment.change(pixels, augment.draws(3, 1, len(splits.val)), "flip-crop")
+    changed = augment.change(pixels, augment.random_numbers(3, 1, len(splits.val)), "flip-crop")
     with torch.no_grad():
         expected = bench.network.features(bench.backbone.preprocessing.normalize(changed))
     assert torch.from_numpy(found) == pytest.approx(expected, rel=1e-4, abs=1e-5)
@@ -148,14 +147,6 @@ def test_the_longest_unused_files_go_first_and_the_newest_stays(tmp_path: Path) 
     assert sorted(p.stem for p in tmp_path.iterdir()) == ["a", "b"]
     remove_unused(tmp_path, 10)
     assert sorted(p.stem for p in tmp_path.iterdir()) == ["a"]
-
-
-def test_the_cache_is_where_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert features.cache_folder() == Path("/somewhere/mlhw/features")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert features.cache_folder() == Path("/home/me/.cache/mlhw/features")
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -186,7 +177,7 @@ def test_an_error_in_a_worker_reaches_the_loop(workers: int) -> None:
 def test_batches_do_not_depend_on_the_number_of_workers(splits: ImageSplits) -> None:
     backbone = load_backbone("cifar_resnet20", "none", image_size=8)
     order = augment.order(0, 0, len(splits.val))
-    uniform = augment.draws(0, 0, len(splits.val))
+    uniform = augment.random_numbers(0, 0, len(splits.val))
     batches = [
         list(
             Loader(splits.val, backbone.preprocessing, CPU, workers).batches(

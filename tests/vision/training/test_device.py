@@ -9,15 +9,15 @@ import torch
 
 from mlhw.errors import ConfigError, RunError
 from mlhw.vision.networks.backbones import load_backbone
-from mlhw.vision.networks.head import Network, new_head
+from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.training import device as module
 from mlhw.vision.training.device import (
     Compute,
-    choose,
+    choose_compute,
     find_device,
     has_bf16,
     memory_errors,
-    settings,
+    torch_settings,
 )
 
 CPU = torch.device("cpu")
@@ -67,17 +67,17 @@ def test_auto_is_the_gpu_and_one_too_many_is_an_error() -> None:
 
 
 @pytest.fixture
-def network() -> Network:
+def network() -> TunedNetwork:
     backbone = load_backbone("cifar_resnet20", "none", image_size=8)
-    return Network(backbone.module, new_head(backbone.features, 3, dropout=0.5)).train()
+    return TunedNetwork(backbone.module, new_head(backbone.features, 3, dropout=0.5)).train()
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_choosing_leaves_no_trace(network: Network, training: bool) -> None:
+def test_choosing_leaves_no_trace(network: TunedNetwork, training: bool) -> None:
     before = copy.deepcopy(network.state_dict())
     generator = torch.get_rng_state()
     lines: list[str] = []
-    chosen = choose(
+    chosen = choose_compute(
         network,
         torch.randn(4, 3, 8, 8, generator=torch.Generator()),
         CPU,
@@ -114,12 +114,12 @@ TIMES = {
     ],
 )
 def test_the_fastest_is_chosen_if_it_is_worth_it(
-    network: Network, monkeypatch: pytest.MonkeyPatch, changes: dict, expected: tuple[str, str]
+    network: TunedNetwork, monkeypatch: pytest.MonkeyPatch, changes: dict, expected: tuple[str, str]
 ) -> None:
     times = TIMES | changes
     monkeypatch.setattr(module, "has_bf16", lambda device: True)
     monkeypatch.setattr(module, "_trial", lambda n, i, c, t: lambda: times[c.precision, c.layout])
-    chosen = choose(
+    chosen = choose_compute(
         network,
         torch.zeros(1, 3, 8, 8),
         CPU,
@@ -131,9 +131,11 @@ def test_the_fastest_is_chosen_if_it_is_worth_it(
     assert (chosen.precision, chosen.layout) == expected
 
 
-def test_what_is_given_is_not_measured(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_given_is_not_measured(
+    network: TunedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_trial", lambda *_: pytest.fail("measured"))
-    chosen = choose(
+    chosen = choose_compute(
         network,
         torch.zeros(1, 3, 8, 8),
         CPU,
@@ -147,7 +149,7 @@ def test_what_is_given_is_not_measured(network: Network, monkeypatch: pytest.Mon
 
 def test_threads_and_generators_are_put_back() -> None:
     threads, generator = torch.get_num_threads(), torch.get_rng_state()
-    with settings(1, CPU):
+    with torch_settings(1, CPU):
         assert torch.get_num_threads() == 1
         torch.manual_seed(5)
         torch.rand(3)
@@ -167,7 +169,7 @@ def test_out_of_memory_names_the_batch_size_and_what_helps() -> None:
 
 
 @GPU
-def test_a_gpu_computes_what_the_cpu_does(network: Network) -> None:
+def test_a_gpu_computes_what_the_cpu_does(network: TunedNetwork) -> None:
     network.eval()
     images = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

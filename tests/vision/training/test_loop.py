@@ -16,14 +16,14 @@ import mlhw
 from mlhw.config.load import from_keywords
 from mlhw.errors import ConfigError, RunError
 from mlhw.experiments.finetune import experiment
-from mlhw.experiments.finetune.experiment import Config
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.vision import schedules
+from mlhw.vision.config import Config
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.networks.backbones import load_backbone
-from mlhw.vision.networks.head import Network, new_head
+from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.training import loop as training
 from mlhw.vision.training.loop import Progress, is_better, smoothed, validates
 from mlhw.vision.training.task import Evaluation
@@ -54,7 +54,7 @@ def run(splits: ImageSplits, **keys: Any) -> tuple[Result, Recorder]:
 def plain_loop(splits: ImageSplits, epochs: int, lr: float) -> tuple[list[float], list[float]]:
     """The same training written down directly: all layers, SGD, constant rate, flip and crop."""
     backbone = load_backbone("cifar_resnet20", "none", image_size=8)
-    network = Network(backbone.module, new_head(backbone.features, 10))
+    network = TunedNetwork(backbone.module, new_head(backbone.features, 10))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim == 1]
@@ -66,7 +66,7 @@ def plain_loop(splits: ImageSplits, epochs: int, lr: float) -> tuple[list[float]
         network.train()
         total = 0.0
         order = augment.order(0, epoch, len(splits.train))
-        uniform = augment.draws(0, epoch, len(splits.train))
+        uniform = augment.random_numbers(0, epoch, len(splits.train))
         for start in range(0, len(order), 64):
             indices = order[start : start + 64]
             pixels = backbone.preprocessing.fit(splits.train.images(indices))

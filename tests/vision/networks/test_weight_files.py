@@ -212,12 +212,12 @@ def test_the_head_may_differ_and_nothing_else() -> None:
     target = network()
     with torch.no_grad():
         target[0].weight.zero_()
-    weights.fit(target, other, source="w", head=("3",))
+    weights.fill(target, other, source="w", head=("3",))
     assert torch.equal(target.state_dict()["0.weight"], state["0.weight"])
     with pytest.raises(DataError, match=r"of another shape 3\.weight"):
-        weights.fit(network(), other, source="w")
+        weights.fill(network(), other, source="w")
     without_head = {name: value for name, value in state.items() if not name.startswith("3.")}
-    weights.fit(network(), without_head, source="w", head=("3",))
+    weights.fill(network(), without_head, source="w", head=("3",))
 
 
 def test_all_misfits_are_listed() -> None:
@@ -226,7 +226,7 @@ def test_all_misfits_are_listed() -> None:
     del state["1.running_mean"]
     state["surplus"] = torch.ones(1)
     with pytest.raises(DataError) as caught:
-        weights.fit(network(), state, source="w.pth")
+        weights.fill(network(), state, source="w.pth")
     (line,) = caught.value.lines
     assert line.startswith("w.pth: ")
     assert "missing 1.running_mean" in line
@@ -236,7 +236,7 @@ def test_all_misfits_are_listed() -> None:
 
 def test_the_batch_counter_that_old_files_lack_may_be_missing() -> None:
     state = {n: t for n, t in network().state_dict().items() if not n.endswith("tracked")}
-    weights.fit(network(), state, source="w")
+    weights.fill(network(), state, source="w")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -244,7 +244,7 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
     state = network().state_dict()
     state["0.weight"][0, 0, 0, 0] = value
     with pytest.raises(DataError, match=r"NaN or infinite values in 0\.weight"):
-        weights.fit(network(), state, source="w")
+        weights.fill(network(), state, source="w")
 
 
 def test_the_digest_sees_every_value_name_and_buffer() -> None:

@@ -1,0 +1,28 @@
+"""The columns of the tables that a fine-tuning writes, each with what it means, for the report."""
+
+from __future__ import annotations
+
+METRICS = {
+    "epoch": "passes over the training images, from 0",
+    "train_loss": "mean loss over the epoch's training images, each before its update",
+    "train_acc": "share of them that is classified right (0 to 1)",
+    "val_loss": "mean loss over the validation images after the epoch; empty where not validated",
+    "val_acc": "share of them that is classified right (0 to 1)",
+    "lr": "learning rate of the head at the epoch's last step",
+    "images_per_s": "training images a second",
+    "seconds": "how long the epoch took",
+}
+
+PREDICTIONS = {
+    "name": "the image",
+    "label": "its class",
+    "predicted": "the class with the largest probability",
+    "p_CLASS": "the classes' probabilities",
+}
+
+
+def prediction_columns(classes: list[str]) -> dict[str, str]:
+    """``PREDICTIONS`` with a column of probabilities for each of ``classes``."""
+    each = PREDICTIONS["p_CLASS"]
+    fixed = {name: meaning for name, meaning in PREDICTIONS.items() if name != "p_CLASS"}
+    return fixed | {f"p_{name}": each for name in classes}
