@@ -15,7 +15,6 @@ Over 100 random networks the first two agree to about 1e-14, the differences to 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,9 +23,9 @@ import numpy as np
 from pydantic import Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mlhw.commands.arguments import Action, Arguments
 from mlhw.config.model import InputFile, Option
-from mlhw.errors import FINISHED, ConfigError
+from mlhw.errors import ConfigError
+from mlhw.experiments.actions import Action
 from mlhw.experiments.backprop_check import figures as network_plots
 from mlhw.experiments.backprop_check.network_config import NetworkConfig, network_of
 from mlhw.experiments.backprop_check.tables import NETWORK_COLUMNS, network_row, write_gradients
@@ -75,16 +74,12 @@ class Config(NetworkConfig):
     ] = 5.0
 
 
-def write_template(value: str, arguments: Arguments) -> int:
+def write_template(value: str, config: Config) -> str:
     """``--write-template FILE``: a starting file for the network of the other options."""
     if not value.strip():
         raise ConfigError("--write-template: is empty; give the name of a new file")
-    template.write(Path(value), network_of(arguments.config(Config)))
-    if arguments.options.json:
-        print(json.dumps({"wrote": value}, ensure_ascii=False))
-    else:
-        print(f"wrote {value}; check it with: mlhw backprop-check --implementation {value}")
-    return FINISHED
+    template.write(Path(value), network_of(config))
+    return f"wrote {value}; check it with: mlhw backprop-check --implementation {value}"
 
 
 FORMULAS = [
@@ -108,6 +103,7 @@ ACTIONS = [
         "FILE",
         "Write a starting file for one's own back-propagation, its notation explained, and end.",
         write_template,
+        done="wrote",
     )
 ]
 
