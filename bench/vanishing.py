@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from timing import in_turn, machine, show
 
-from mlhw.experiments.vanishing.networks import Network, Setting, blocks, gradients
+from mlhw.experiments.vanishing.kinds import Network, Setting, blocks, gradients
 
 DRAWS, WEIGHTS, TIMED = 10_000, 152, 100
 WORST = 20

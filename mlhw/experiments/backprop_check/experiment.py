@@ -28,9 +28,10 @@ from mlhw.errors import ConfigError
 from mlhw.experiments.actions import Action
 from mlhw.experiments.backprop_check import figures as network_plots
 from mlhw.experiments.backprop_check.network_config import NetworkConfig, network_of
-from mlhw.experiments.backprop_check.tables import NETWORK_COLUMNS, network_row, write_gradients
-from mlhw.grading import files, template
-from mlhw.grading.verdict import Verdict, grade_all
+from mlhw.experiments.backprop_check.rows import NETWORK_COLUMNS, network_row, write_gradients
+from mlhw.grading import implementations as files
+from mlhw.grading import template
+from mlhw.grading.grade import Verdict, grade_all
 from mlhw.maths.four_ways import (
     MOST_WEIGHTS,
     TOLERANCES,

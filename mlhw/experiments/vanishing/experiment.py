@@ -27,7 +27,7 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from mlhw.config.model import ExperimentConfig
-from mlhw.experiments.vanishing.networks import CHECKED, Network, Setting
+from mlhw.experiments.vanishing.kinds import CHECKED, Network, Setting
 from mlhw.experiments.vanishing.report import COLUMNS, FORMULAS, answers, figures, record, summary
 from mlhw.experiments.vanishing.report import headlines as headlines
 from mlhw.experiments.vanishing.sample import (

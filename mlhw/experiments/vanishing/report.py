@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlhw.experiments.vanishing.networks import Network, Setting
+from mlhw.experiments.vanishing.kinds import Network, Setting
 from mlhw.experiments.vanishing.sample import WIDTHS, Curve, Profile, least_slope
 from mlhw.maths import survival
 from mlhw.result import plots

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mlhw.experiments.vanishing.networks import (
+from mlhw.experiments.vanishing.kinds import (
     Network,
     Rounding,
     Setting,

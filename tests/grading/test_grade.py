@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlhw.errors import DataError
-from mlhw.grading.files import Implementation, find
+from mlhw.grading.grade import Verdict, draw, grade
+from mlhw.grading.implementations import Implementation, find
 from mlhw.grading.process import call_in_process
-from mlhw.grading.verdict import Verdict, draw, grade
 from mlhw.maths import mistakes
 from mlhw.maths.four_ways import random_network
 from mlhw.maths.network import Network, backprop

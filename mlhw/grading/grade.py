@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlhw.grading.comparison import TOLERANCE, Wrong, compare, in_words, shape_problem, stacked
-from mlhw.grading.files import Implementation
+from mlhw.grading.implementations import Implementation
 from mlhw.grading.process import Answer, Outcome, call_in_process
 from mlhw.maths import mistakes
 from mlhw.maths.network import Network, forward

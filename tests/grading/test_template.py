@@ -10,8 +10,8 @@ import pytest
 from mlhw.commands.main import main
 from mlhw.errors import UsageError
 from mlhw.grading import template
-from mlhw.grading.files import Implementation
-from mlhw.grading.verdict import grade
+from mlhw.grading.grade import grade
+from mlhw.grading.implementations import Implementation
 from mlhw.maths.network import Network
 
 
