@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from timing import in_turn, machine, show
 
-from mlhw.experiments.vanishing.kinds import Network, Setting, blocks, gradients
+from mlhw.experiments.vanishing.kinds import NetworkKind, Setting, block_gradients, blocks
 
 DRAWS, WEIGHTS, TIMED = 10_000, 152, 100
 WORST = 20
@@ -26,9 +26,9 @@ WORST = 20
 
 def ours(activation: str) -> int:
     """All draws in the blocks of the experiment; the number of gradients."""
-    network = Network(activation, 1, WEIGHTS + 1)
+    network = NetworkKind(activation, 1, WEIGHTS + 1)
     setting = Setting("normal", 1.0, DRAWS, 1.0, 0.0, 0)
-    return sum(gradients(network, w, 1.0, 0.0).log.size for w in blocks(network, setting))
+    return sum(block_gradients(network, w, 1.0, 0.0).log.size for w in blocks(network, setting))
 
 
 def draw_by_draw(activation: Callable[[torch.Tensor], torch.Tensor]) -> list[torch.Tensor | None]:
@@ -99,16 +99,16 @@ def digits() -> None:
     }
     print(f"\nlargest error of log10 |gradient| over {WORST} draws, all layers, against mpmath")
     for network in (
-        Network("sigmoid", 1, 153),
-        Network("relu", 1, 153, alive=True),
-        Network("gelu", 1, 153),
-        Network("relu", 2, 153, alive=True),
-        Network("tanh", 2, 153),
-        Network("gelu", 2, 153),
-        Network("relu", 8, 153),
+        NetworkKind("sigmoid", 1, 153),
+        NetworkKind("relu", 1, 153, alive=True),
+        NetworkKind("gelu", 1, 153),
+        NetworkKind("relu", 2, 153, alive=True),
+        NetworkKind("tanh", 2, 153),
+        NetworkKind("gelu", 2, 153),
+        NetworkKind("relu", 8, 153),
     ):
         (w,) = blocks(network, Setting("normal", 1.0, WORST, 1.0, 0.0, 0))
-        g = gradients(network, w, 1.0, 0.0)
+        g = block_gradients(network, w, 1.0, 0.0)
         worst = 0.0
         with mpmath.workdps(60):
             for draw in range(WORST):

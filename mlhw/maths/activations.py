@@ -12,11 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from mlhw.maths.arrays import Array
 
 LEAK = 0.01
 """Slope of leaky ReLU on the left (Maas, Hannun and Ng, 2013; torch's default)."""

@@ -20,24 +20,22 @@ gives the numbers, and comparing with a pass from inputs and weights shifted by 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from mlhw.maths.chain import Gradients, Signed, add, keep_range, signed
+from mlhw.maths.arrays import Array
+from mlhw.maths.chain import LogGradients, Signed, add, keep_range, signed
 from mlhw.maths.log_activations import KINK_SLOPE, LOG_2, LOG_ACTIVATIONS
 
-Array = np.ndarray[Any, Any]
 
-
-def gradients(
+def bipartite_gradients(
     hidden: Array,
     last: Array,
     x: Array | float,
     t: float,
     activation: str,
     residual: bool = False,
-) -> Gradients:
+) -> LogGradients:
     """∂E/∂w_11^(l) for every layer l and every draw.
 
     Parameters
@@ -49,7 +47,7 @@ def gradients(
     x, t
         Every input has the value ``x``, a number or one for each draw (n,); t is the target.
     activation, residual
-        As in ``chain.gradients``.
+        As in ``chain.chain_gradients``.
     """
     layers, m, _, n = hidden.shape
     layer = _kinked if activation in KINK_SLOPE else _smooth
@@ -96,7 +94,7 @@ def gradients(
     first_slope = np.where(slope_sign[:, 0] == 0, -np.inf, slope_log[:, 0])
     keep_range(sign, log)
     keep_range(z_first.sign, z_first.log)
-    return Gradients(
+    return LogGradients(
         sign.astype(np.int8),
         log,
         z_first.log,
@@ -142,8 +140,8 @@ def _split(sign: Array, log: Array) -> tuple[Array, Array]:
     top = np.where(sign == 0, -np.inf, log).max(axis=0)
     top = np.where(np.isneginf(top), 0.0, top)
     power = top / LOG_2
-    # A whole power adds up exactly over the layers. Where it is so large that its own rounding
-    # would show in the numbers, what is whole no longer matters.
+    # A whole power adds up exactly over the layers. A power above 2^20 is kept as it is: split
+    # into a whole part and a rest, its rounding would show in the rest.
     whole = np.abs(power) < 2.0**20
     power = np.where(whole, np.floor(power), power)
     rest = np.where(whole, top - power * LOG_2, 0.0)

@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from mlhw.maths.arrays import Array
 from mlhw.maths.log_activations import BEYOND, KINK_SLOPE, LOG_ACTIVATIONS
-
-Array = np.ndarray[Any, Any]
 
 
 class Signed(NamedTuple):
@@ -35,7 +34,7 @@ class Signed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Gradients:
+class LogGradients:
     """One pass forward and back through n draws of a network of L layers with H = L − 2 hidden ones.
 
     ``sign``, ``log`` (L−1, n): ∂E/∂w_11^(l) = sign · exp(log) in row l−1; an exact zero has sign 0
@@ -85,9 +84,9 @@ def two_sum(p: Array, q: Array) -> tuple[Array, Array]:
     return total, (p - (total - shadow)) + (q - shadow)
 
 
-def gradients(
+def chain_gradients(
     weights: Array, x: Array | float, t: float, activation: str, residual: bool = False
-) -> Gradients:
+) -> LogGradients:
     """∂E/∂w^(l) for every layer l and every draw.
 
     Parameters
@@ -135,7 +134,7 @@ def gradients(
     )
     for signs, logs in ((sign, log), (z_sign, z_log), (slope_sign, slope_log)):
         keep_range(signs, logs)
-    return Gradients(
+    return LogGradients(
         sign.astype(np.int8),
         log,
         z_log,

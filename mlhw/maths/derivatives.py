@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from mlhw.maths.activations import LEAK
+from mlhw.maths.arrays import Array
 from mlhw.maths.network import (
     Activity,
-    Array,
     Gradients,
     Network,
     forward,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlhw.maths.arrays import Array
 from mlhw.maths.derivatives import (
     EVALUATIONS,
     Perturbations,
@@ -20,12 +21,12 @@ from mlhw.maths.derivatives import (
     losses_behind,
     store,
 )
-from mlhw.maths.network import Array, Gradients, Network, forward, losses
+from mlhw.maths.network import Gradients, Network, forward, losses
 
-STEPS = 0.25 * 2.0 ** -np.arange(EVALUATIONS // 2)
+WIDE_STEPS = 0.25 * 2.0 ** -np.arange(EVALUATIONS // 2)
 """An activation is moved by ±0.25, ±0.125, … ±9.8e-4."""
 
-SMALL_STEPS = STEPS * 2.0**-10
+SMALL_STEPS = WIDE_STEPS * 2.0**-10
 """The second attempt, where a kink lies within the first steps: 2.4e-4 … 9.5e-7."""
 
 Along = Callable[[Array], tuple[Array, list[Array]]]
@@ -137,13 +138,13 @@ class Slopes:
 def slopes_along(along: Along) -> Slopes:
     """The derivatives at step 0 of the losses that ``along`` gives.
 
-    First with STEPS; where a kink leaves fewer than five of them, with SMALL_STEPS. Where it lies
+    First with WIDE_STEPS; where a kink leaves fewer than five of them, with SMALL_STEPS. Where it lies
     within nearly all of these too, the slopes on the two sides decide. If they differ it is a kink, and
     also if they are equal but not 0: two leaky ReLUs that change sides together may make up for each
     other, and what the chain rule has at their kinks is then still not the slope. If both are 0 to
     rounding, the loss does not feel the kink.
     """
-    derivative, error, valid = _central(along, STEPS)
+    derivative, error, valid = _central(along, WIDE_STEPS)
     nothing = np.full(derivative.shape, np.nan)
     if (valid >= 5).all():
         return Slopes(derivative, error, np.zeros(derivative.shape, bool), nothing, nothing)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mlhw.maths.activations import LEAK
-
-Array = np.ndarray[Any, Any]
+from mlhw.maths.arrays import Array
 
 LOG_2 = math.log(2.0)
 
@@ -39,7 +38,7 @@ def _magnitude(sign: Array, log: Array, largest: float = 709.0) -> Array:
     return size
 
 
-def logistic(sign: Array, log: Array) -> Forms:
+def log_logistic(sign: Array, log: Array) -> Forms:
     """h = 1/(1 + exp(−a)); log h = min(a, 0) − log1p(e^−|a|), log h' = −|a| − 2 log1p(e^−|a|)."""
     size = _magnitude(sign, log)
     tail = np.log1p(np.exp(-size))
@@ -47,7 +46,7 @@ def logistic(sign: Array, log: Array) -> Forms:
     return Forms(one, np.minimum(sign * size, 0.0) - tail, one, -size - 2.0 * tail)
 
 
-def tanh(sign: Array, log: Array) -> Forms:
+def log_tanh(sign: Array, log: Array) -> Forms:
     """h = tanh a; log h' = 2 (log 2 − |a| − log1p(e^−2|a|)); log|h| is log|a| for small |a|."""
     size = _magnitude(sign, log)
     # Below e^-20, tanh a and a agree to all digits of a float64, and a itself may underflow.
@@ -57,19 +56,19 @@ def tanh(sign: Array, log: Array) -> Forms:
     return Forms(sign, value_log, np.ones_like(size), slope_log)
 
 
-def relu(sign: Array, log: Array) -> Forms:
+def log_relu(sign: Array, log: Array) -> Forms:
     """h = max(0, a): a itself with slope 1 where a > 0, else zero with slope zero."""
     alive = (sign > 0).astype(np.float64)
     return Forms(alive, log, alive, np.zeros_like(log))
 
 
-def leaky_relu(sign: Array, log: Array) -> Forms:
+def log_leaky_relu(sign: Array, log: Array) -> Forms:
     """h = a where a > 0, else LEAK·a."""
     slope_log = np.where(sign > 0, 0.0, math.log(LEAK))
     return Forms(sign, log + slope_log, np.ones_like(log), slope_log)
 
 
-def softplus(sign: Array, log: Array) -> Forms:
+def log_softplus(sign: Array, log: Array) -> Forms:
     """h = log(1 + exp(a)); log h is a for a far left, log a far right; h' is the logistic function."""
     size = _magnitude(sign, log)
     a = sign * size
@@ -84,7 +83,7 @@ def softplus(sign: Array, log: Array) -> Forms:
     return Forms(one, value_log, one, np.minimum(a, 0.0) - tail)
 
 
-def gelu(sign: Array, log: Array) -> Forms:
+def log_gelu(sign: Array, log: Array) -> Forms:
     """h = a Φ(a), h' = Φ(a) + a φ(a), Φ and φ the standard normal distribution and density.
 
     On the left both share the factor φ(a): with x = |a| and Mills' ratio R(x) = Φ(−x)/φ(x),
@@ -105,12 +104,12 @@ def gelu(sign: Array, log: Array) -> Forms:
 
 
 LOG_ACTIVATIONS: dict[str, Callable[[Array, Array], Forms]] = {
-    "sigmoid": logistic,
-    "relu": relu,
-    "tanh": tanh,
-    "gelu": gelu,
-    "leaky_relu": leaky_relu,
-    "softplus": softplus,
+    "sigmoid": log_logistic,
+    "relu": log_relu,
+    "tanh": log_tanh,
+    "gelu": log_gelu,
+    "leaky_relu": log_leaky_relu,
+    "softplus": log_softplus,
 }
 
 KINK_SLOPE: dict[str, float] = {"relu": 0.0, "leaky_relu": LEAK}

@@ -16,9 +16,9 @@ from itertools import combinations
 
 import numpy as np
 
+from mlhw.maths.arrays import Array
 from mlhw.maths.network import (
     Activity,
-    Array,
     Gradients,
     Network,
     derivative,

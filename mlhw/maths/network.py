@@ -18,10 +18,8 @@ from typing import Any
 import numpy as np
 
 from mlhw.maths.activations import ACTIVATIONS, softplus
+from mlhw.maths.arrays import Array
 
-Array = np.ndarray[Any, Any]
-
-OUTPUTS = (*ACTIVATIONS, "softmax")
 LOSSES = ("half_squared_error", "binary_cross_entropy", "cross_entropy")
 
 # The output activation for which a cross-entropy is the negative log-likelihood of the data.
@@ -123,10 +121,10 @@ def with_bias(network: Network, z: Array) -> Array:
 def value(network: Network, layer: int, a: Array) -> Array:
     """z^(l) = h(a^(l)) for a (…, n_l), real or complex."""
     name = network.activation(layer)
-    return softmax(a) if name == "softmax" else ACTIVATIONS[name].value(a)
+    return complex_softmax(a) if name == "softmax" else ACTIVATIONS[name].value(a)
 
 
-def softmax(a: Array) -> Array:
+def complex_softmax(a: Array) -> Array:
     """exp(a_k)/Σ_j exp(a_j) along the last axis, real or complex (Bishop, PRML, eq. 4.62)."""
     e = np.exp(a - a.real.max(axis=-1, keepdims=True))
     quotient: Array = e / e.sum(axis=-1, keepdims=True)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
-
-KINDS = ("normal", "uniform", "constant", "xavier", "he")
+from mlhw.maths.arrays import Array
 
 
-def draw(
+def draw_weights(
     rng: np.random.Generator,
     kind: str,
     scale: float,

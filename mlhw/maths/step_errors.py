@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlhw.maths.arrays import Array
 from mlhw.maths.derivatives import losses_behind
-from mlhw.maths.four_ways import Comparison
-from mlhw.maths.network import Array, forward, weight_name
+from mlhw.maths.four_ways import FourWays
+from mlhw.maths.network import forward, weight_name
 
 
 class StepErrors:
     """Relative errors of one weight's derivative at many steps, (S,) each, by three formulas."""
 
-    def __init__(self, c: Comparison) -> None:
-        p = c.problem
+    def __init__(self, c: FourWays) -> None:
+        p = c.trial
         self.name = weight_name(p.network, 1, 0, 0)
         self.value = float(c.analytic.weights[0][0, 0])
         self.steps = 10.0 ** np.arange(-20.0, 0.25, 0.25)

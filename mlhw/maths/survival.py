@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
-# draws(n): the weights (m, m, n) of one layer of n networks.
-Draws = Callable[[int], Array]
+from mlhw.maths.arrays import Array
+
+DrawLayer = Callable[[int], Array]
+"""Given n, draws the weights (m, m, n) of one layer of n networks."""
 
 
 # ------------------------------------------------------------------------------------- the law
@@ -69,7 +69,7 @@ def width_alive(probability: float, depth: int) -> int:
 # ------------------------------------------------------------------------------------- the sample
 
 
-def lifetimes(draws: Draws, width: int, layers: int, n: int) -> tuple[Array, Array]:
+def lifetimes(draws: DrawLayer, width: int, layers: int, n: int) -> tuple[Array, Array]:
     """How many of ``layers`` hidden layers n ReLU networks live, and whether unit 1 of the first does.
 
     Forward only, from m equal inputs (their size and common sign change nothing); dead networks drop
@@ -107,7 +107,7 @@ def alive_chain(weights: Array, x: float) -> Array:
     return turned
 
 
-def alive_layers(draws: Draws, width: int, layers: int, n: int, x: float) -> Array:
+def alive_layers(draws: DrawLayer, width: int, layers: int, n: int, x: float) -> Array:
     """Weights (layers, m, m, n) of ReLU networks, each layer redrawn until one of its units is alive."""
     weights = np.empty((layers, width, width, n))
     z = np.full((width, n), float(x))

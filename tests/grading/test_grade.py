@@ -17,8 +17,8 @@ from mlhw.grading.grade import Verdict, draw, grade
 from mlhw.grading.implementations import Implementation, find
 from mlhw.grading.process import call_in_process
 from mlhw.maths import mistakes
-from mlhw.maths.four_ways import random_network
 from mlhw.maths.network import Network, backprop
+from mlhw.maths.random_networks import random_network
 
 COURSE = Network((3, 2, 2, 1), ("logistic", "logistic"), "identity", "half_squared_error", False)
 

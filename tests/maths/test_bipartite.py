@@ -39,7 +39,7 @@ def by_mpmath(
     return gradients
 
 
-def largest_error(g: chain.Gradients, expected: list[Any]) -> float:
+def largest_error(g: chain.LogGradients, expected: list[Any]) -> float:
     """In log10; signs and zeros must be the same."""
     assert g.sign[:, 0].tolist() == [int(mpmath.sign(value)) for value in expected]
     errors = []
@@ -60,7 +60,7 @@ def test_every_layer_agrees_with_mpmath(name: str, residual: bool) -> None:
         last = rng.standard_normal((m, 1))
         with mpmath.workdps(60):
             expected = by_mpmath(hidden[..., 0], last[:, 0], 0.8, 0.2, name, residual)
-            g = bipartite.gradients(hidden, last, 0.8, 0.2, name, residual)
+            g = bipartite.bipartite_gradients(hidden, last, 0.8, 0.2, name, residual)
             assert largest_error(g, expected) < 1e-10
 
 
@@ -72,7 +72,7 @@ def test_a_living_relu_network_of_1000_layers_is_right_where_float64_underflows(
         expected = by_mpmath(hidden[..., 0], last[:, 0], 1.0, 0.0, "relu", False)
         sizes = [float(mpmath.log10(abs(value))) for value in expected if value != 0]
         assert max(sizes) < -1000
-        g = bipartite.gradients(hidden, last, 1.0, 0.0, "relu")
+        g = bipartite.bipartite_gradients(hidden, last, 1.0, 0.0, "relu")
         assert largest_error(g, expected) < 1e-10
 
 
@@ -80,7 +80,7 @@ def test_units_that_are_tiny_beside_their_layer_are_no_zeros() -> None:
     # a = (−900, 3): softplus of the first unit is e^−900, its slope too.
     hidden = np.array([[-900.0, 0.0], [0.0, 3.0]]).reshape(1, 2, 2, 1)
     last = np.ones((2, 1))
-    g = bipartite.gradients(hidden, last, 1.0, 0.0, "softplus")
+    g = bipartite.bipartite_gradients(hidden, last, 1.0, 0.0, "softplus")
     with mpmath.workdps(900):
         expected = by_mpmath(hidden[..., 0], last[:, 0], 1.0, 0.0, "softplus", False)
         assert mpmath.log10(expected[0]) < -380
@@ -92,8 +92,8 @@ def test_units_that_are_tiny_beside_their_layer_are_no_zeros() -> None:
 def test_one_unit_a_layer_is_the_chain(name: str, residual: bool) -> None:
     # Smaller with residual connections: near w = −1, z + tanh(w z) cancels too many digits.
     w = np.random.default_rng(3).standard_normal((60, 50)) * (0.2 if residual else 1.0)
-    wide = bipartite.gradients(w[:-1, None, None], w[-1:], 0.9, 0.1, name, residual)
-    narrow = chain.gradients(w, 0.9, 0.1, name, residual)
+    wide = bipartite.bipartite_gradients(w[:-1, None, None], w[-1:], 0.9, 0.1, name, residual)
+    narrow = chain.chain_gradients(w, 0.9, 0.1, name, residual)
     assert np.array_equal(wide.sign, narrow.sign)
     assert np.array_equal(wide.layer_alive, narrow.layer_alive)
     assert np.allclose(wide.log, narrow.log, rtol=1e-10, atol=1e-8)
@@ -126,7 +126,7 @@ def test_random_networks_agree_with_torch_autograd(
     assert w.grad is not None
     assert v.grad is not None
     found = np.concatenate([w.grad.numpy()[:, 0, 0], v.grad.numpy()[:1]])
-    g = bipartite.gradients(hidden, last, 1.0, t, name, residual)
+    g = bipartite.bipartite_gradients(hidden, last, 1.0, t, name, residual)
     ours = g.sign * np.exp(g.log)
     scale = np.maximum(np.abs(found).max(axis=0), 1e-200)
     assert np.all(np.abs(ours - found) <= 1e-8 * np.abs(found) + 1e-10 * scale)
@@ -146,9 +146,9 @@ def test_weights_times_a_power_of_two_shift_the_logarithm_exactly(
     """h(c·a) = c·h(a), so each gradient grows by c^(2L − 3) where all L − 1 weights grow by c."""
     rng = np.random.default_rng(seed)
     hidden, last = rng.standard_normal((20, 3, 3, 2)), rng.standard_normal((3, 2))
-    plain = bipartite.gradients(hidden, last, 1.0, 0.0, name)
+    plain = bipartite.bipartite_gradients(hidden, last, 1.0, 0.0, name)
     c = 2.0**power
-    scaled = bipartite.gradients(c * hidden, c * last, 1.0, 0.0, name)
+    scaled = bipartite.bipartite_gradients(c * hidden, c * last, 1.0, 0.0, name)
     shift = (2 * 22 - 3) * power * math.log(2)
     there = ~plain.zero
     assert np.array_equal(plain.sign, scaled.sign)

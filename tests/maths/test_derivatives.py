@@ -9,37 +9,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.differentiate import derivative
 
-from mlhw.maths import four_ways as agreement
+from mlhw.maths import four_ways
 from mlhw.maths.derivatives import complex_step, complex_step_along
 from mlhw.maths.differences import difference_along, finite_differences, richardson, slopes_along
-from mlhw.maths.four_ways import (
-    TOLERANCES,
-    Problem,
-    choose,
-    compare,
+from mlhw.maths.four_ways import TOLERANCES, differentiate, entries_to_check
+from mlhw.maths.network import Network, backprop
+from mlhw.maths.random_networks import (
+    Trial,
     kept_by_cancellation,
     random_network,
-    random_problem,
     random_trial,
+    trial_of,
 )
-from mlhw.maths.network import Network, backprop
 
 HALF = "half_squared_error"
 
 
 def everything(network: Network) -> list[np.ndarray]:
-    return choose(network, np.random.default_rng(0))
+    return entries_to_check(network, np.random.default_rng(0))
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 16))
 def test_all_ways_agree_for_random_networks(seed: int, width: int) -> None:
     rng = np.random.default_rng(seed)
-    c = compare(random_problem("x", random_network(rng, width), int(rng.integers(1, 4)), rng), rng)
+    c = differentiate(trial_of("x", random_network(rng, width), int(rng.integers(1, 4)), rng), rng)
     for way, worst in c.worst.items():
         # Of thousands of networks in one a sum cancels to a millionth.
         assert worst.error <= 100 * TOLERANCES[way], worst
-    assert ("complex_step" in c.found) == (not c.problem.network.kinked)
+    assert ("complex_step" in c.found) == (not c.trial.network.kinked)
     for k, error in enumerate(c.errors["autograd"]):
         assert np.isfinite(error).all(), k
 
@@ -114,20 +112,20 @@ def test_a_trial_keeps_its_digits_and_what_cancels_is_measured() -> None:
     assert all(kept_by_cancellation(random_trial("x", rng, 3)) > 1e-3 for _ in range(50))
     network = Network((1, 2, 1), ("identity",), "identity", HALF, False)
     weights = [np.ones((2, 1)), np.array([[1.0, -1.0 + 1e-5]])]
-    plain = Problem("x", network, weights, np.ones((1, 1)), np.array([[3.0]]))
+    plain = Trial("x", network, weights, np.ones((1, 1)), np.array([[3.0]]))
     assert kept_by_cancellation(plain) == pytest.approx(1.0)
     # The delta of layer 2 is a sum over two output units that takes itself away.
     network = Network((1, 1, 2), ("identity",), "identity", HALF, False)
     weights = [np.ones((1, 1)), np.array([[1.0], [-1.0 + 1e-5]])]
-    cancelling = Problem("x", network, weights, np.ones((1, 1)), np.array([[0.0, -2.0]]))
+    cancelling = Trial("x", network, weights, np.ones((1, 1)), np.array([[0.0, -2.0]]))
     assert kept_by_cancellation(cancelling) < 1e-4
 
 
 def test_a_kink_is_counted_apart_and_is_neither_failure_nor_agreement() -> None:
     network = Network((1, 1, 1), ("relu",), "identity", HALF, False)
     weights = [np.zeros((1, 1)), np.array([[2.0]])]
-    problem = Problem("x", network, weights, np.ones((1, 1)), np.array([[3.0]]))
-    c = compare(problem, np.random.default_rng(0))
+    trial = Trial("x", network, weights, np.ones((1, 1)), np.array([[3.0]]))
+    c = differentiate(trial, np.random.default_rng(0))
     assert len(c.kinks) == 2  # the weight and the delta
     assert np.isnan(c.errors["finite_difference"].weights[0]).all()
     assert c.worst["finite_difference"].error < 1e-8
@@ -136,7 +134,7 @@ def test_a_kink_is_counted_apart_and_is_neither_failure_nor_agreement() -> None:
 def test_a_gradient_below_rounding_is_reported_as_unresolved() -> None:
     network = Network((1,) * 22, ("logistic",) * 20, "identity", HALF, False)
     rng = np.random.default_rng(0)
-    c = compare(random_problem("x", network, 1, rng), rng)
+    c = differentiate(trial_of("x", network, 1, rng), rng)
     assert c.unresolved > 10
     assert c.worst["finite_difference"].error <= TOLERANCES["finite_difference"]
     assert c.worst["complex_step"].error <= TOLERANCES["complex_step"]
@@ -144,16 +142,16 @@ def test_a_gradient_below_rounding_is_reported_as_unresolved() -> None:
 
 def test_a_nan_of_back_propagation_is_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Network((2, 2, 1), ("tanh",), "identity", HALF, False)
-    true = agreement.backprop
+    true = four_ways.backprop
 
     def broken(*arguments: object) -> object:
         gradients = true(*arguments)  # type: ignore[arg-type]
         gradients.weights[0][1, 1] = np.nan
         return gradients
 
-    monkeypatch.setattr(agreement, "backprop", broken)
+    monkeypatch.setattr(four_ways, "backprop", broken)
     rng = np.random.default_rng(0)
-    c = compare(random_problem("x", network, 1, rng), rng)
+    c = differentiate(trial_of("x", network, 1, rng), rng)
     for way, worst in c.worst.items():
         assert worst.error == np.inf, way
         assert worst.quantity == "dE/dw_22^(1)"
@@ -162,7 +160,7 @@ def test_a_nan_of_back_propagation_is_no_agreement(monkeypatch: pytest.MonkeyPat
 def test_networks_with_a_kink_have_no_complex_step() -> None:
     network = Network((2, 2, 1), ("leaky_relu",), "identity", HALF, False)
     rng = np.random.default_rng(0)
-    p = random_problem("x", network, 1, rng)
+    p = trial_of("x", network, 1, rng)
     with pytest.raises(ValueError, match="leaky_relu: not analytic"):
         complex_step(network, p.weights, p.X, p.T, everything(network))
 
@@ -170,7 +168,7 @@ def test_networks_with_a_kink_have_no_complex_step() -> None:
 def test_the_complex_step_is_the_same_to_rounding_over_ninety_orders_of_magnitude() -> None:
     network = Network((3, 4, 2), ("gelu",), "tanh", HALF, True)
     rng = np.random.default_rng(5)
-    p = random_problem("x", network, 2, rng)
+    p = trial_of("x", network, 2, rng)
     exact = backprop(network, p.weights, p.X, p.T)
     for step in (1e-9, 1e-20, 1e-60, 1e-100):
         found = complex_step(network, p.weights, p.X, p.T, everything(network), step)
@@ -182,8 +180,8 @@ def test_the_complex_step_is_the_same_to_rounding_over_ninety_orders_of_magnitud
 def test_large_networks_are_sampled_and_checked_along_directions(activation: str) -> None:
     network = Network((40, 60, 50, 3), (activation,) * 2, "softmax", "cross_entropy", True)
     rng = np.random.default_rng(0)
-    p = random_problem("x", network, 1, rng)
-    c = compare(p, rng)
+    p = trial_of("x", network, 1, rng)
+    c = differentiate(p, rng)
     assert c.sampled
     known = sum(int(np.isfinite(e).sum()) for e in c.errors["finite_difference"].weights)
     assert 3_900 < known <= 4_000 == sum(map(len, c.entries))
@@ -205,14 +203,14 @@ def test_a_wrong_gradient_of_a_large_network_shows_along_the_directions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network = Network((40, 60, 50, 3), ("tanh",) * 2, "identity", HALF, False)
-    true = agreement.backprop
-    monkeypatch.setattr(agreement, "MOST_WEIGHTS", 1)
+    true = four_ways.backprop
+    monkeypatch.setattr(four_ways, "MOST_CHECKED", 1)
 
     def half_a_matrix(*arguments: object) -> object:
         gradients = true(*arguments)  # type: ignore[arg-type]
         gradients.weights[1][:25] *= 1 + 1e-6
         return gradients
 
-    monkeypatch.setattr(agreement, "backprop", half_a_matrix)
-    c = compare(random_problem("x", network, 1, np.random.default_rng(0)), np.random.default_rng(7))
+    monkeypatch.setattr(four_ways, "backprop", half_a_matrix)
+    c = differentiate(trial_of("x", network, 1, np.random.default_rng(0)), np.random.default_rng(7))
     assert c.worst["complex_step"].error > 1e-8

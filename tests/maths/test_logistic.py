@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, log_expit
 
-from mlhw.maths import logistic
+from mlhw.maths import activations, logistic
 from mlhw.points.points import PointsConfig, load_points, two_classes
 
 
@@ -26,7 +26,7 @@ def test_softplus_and_sigmoid_agree_with_mpmath_to_a_few_ulps(z: float) -> None:
         softplus = mpmath.log1p(mpmath.exp(mpmath.mpf(z)))
         sigmoid = 1 / (1 + mpmath.exp(-mpmath.mpf(z)))
         for ours, exact in (
-            (logistic.softplus(np.array(z)), softplus),
+            (activations.softplus(np.array(z)), softplus),
             (logistic.sigmoid(np.array(z)), sigmoid),
         ):
             error = abs(mpmath.mpf(float(ours)) - exact)
@@ -84,7 +84,7 @@ def test_the_optimum_is_scikit_learns_without_penalty() -> None:
     X, t, _ = two_classes(load_points(PointsConfig()))
     found = logistic.optimum(X, t)
     assert found is not None
-    assert found.gradient_norm < 1e-12
+    assert np.abs(logistic.gradient(X, t, found.w)).max() < 1e-12
     theirs = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=1000)
     theirs.fit(X[:, :-1], t)
     ours = np.append(theirs.coef_[0], theirs.intercept_)
@@ -98,8 +98,9 @@ def test_the_optimum_of_badly_scaled_features_has_no_gradient_left() -> None:
     X[:, 1] *= 1e-4
     found = logistic.optimum(X, t)
     assert found is not None
-    assert found.gradient_norm < 1e-11
-    assert (found.gradient_norm / np.abs(X).max(axis=0).max()) < 1e-12
+    steepest = np.abs(logistic.gradient(X, t, found.w)).max()
+    assert steepest < 1e-11
+    assert (steepest / np.abs(X).max(axis=0).max()) < 1e-12
 
 
 @pytest.mark.parametrize(

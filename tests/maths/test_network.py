@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlhw.maths.derivatives import autograd
-from mlhw.maths.four_ways import random_network, random_problem
 from mlhw.maths.network import (
     LINKS,
     LOSSES,
     Network,
     backprop,
+    complex_softmax,
     course_quantities,
     forward,
     is_course_network,
     losses,
     output_delta,
-    softmax,
     weight_name,
 )
+from mlhw.maths.random_networks import random_network, trial_of
 
 COURSE = Network((3, 2, 2, 1), ("logistic", "logistic"), "identity", "half_squared_error", False)
 
@@ -37,7 +37,7 @@ def test_back_propagation_is_autograd_for_random_networks(
     seed: int, width: int, inputs: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    p = random_problem("x", random_network(rng, width), inputs, rng)
+    p = trial_of("x", random_network(rng, width), inputs, rng)
     ours, torchs = (
         backprop(p.network, p.weights, p.X, p.T),
         autograd(p.network, p.weights, p.X, p.T),
@@ -52,7 +52,7 @@ def test_back_propagation_is_autograd_for_random_networks(
 @given(st.integers(0, 2**32))
 def test_a_batch_is_the_mean_of_its_inputs(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    p = random_problem("x", random_network(rng, 6), 4, rng)
+    p = trial_of("x", random_network(rng, 6), 4, rng)
     together = backprop(p.network, p.weights, p.X, p.T)
     apart = [backprop(p.network, p.weights, p.X[n : n + 1], p.T[n : n + 1]) for n in range(4)]
     for layer, gradient in enumerate(together.weights):
@@ -67,7 +67,7 @@ def test_a_batch_is_the_mean_of_its_inputs(seed: int) -> None:
 def test_renaming_the_hidden_units_renames_the_gradients(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = Network((4, 5, 3), ("tanh",), "identity", "half_squared_error", True)
-    p = random_problem("x", network, 2, rng)
+    p = trial_of("x", network, 2, rng)
     order = rng.permutation(5)
     W1, W2 = p.weights
     renamed = [W1[order], np.concatenate([W2[:, :5][:, order], W2[:, 5:]], axis=1)]
@@ -78,7 +78,7 @@ def test_renaming_the_hidden_units_renames_the_gradients(seed: int) -> None:
 
 def test_further_axes_in_front_work_out_many_networks_at_once() -> None:
     rng = np.random.default_rng(0)
-    problems = [random_problem("x", COURSE, 2, rng) for _ in range(5)]
+    problems = [trial_of("x", COURSE, 2, rng) for _ in range(5)]
     weights = [np.array([p.weights[i] for p in problems]) for i in range(3)]
     X, T = np.array([p.X for p in problems]), np.array([p.T for p in problems])
     stacked = backprop(COURSE, weights, X, T)
@@ -89,7 +89,7 @@ def test_further_axes_in_front_work_out_many_networks_at_once() -> None:
 
 def test_the_course_formulas_are_the_derivatives_that_mpmath_finds() -> None:
     rng = np.random.default_rng(3)
-    p = random_problem("x", COURSE, 1, rng)
+    p = trial_of("x", COURSE, 1, rng)
     found = {q.name: q.value for q in course_quantities(COURSE, p.weights, p.X[0], p.T[0, 0])}
 
     def loss(layer: int, row: int, column: int, value: mpmath.mpf) -> mpmath.mpf:
@@ -136,14 +136,14 @@ def test_losses_are_scipys_and_stay_finite_far_out() -> None:
     two = Network((1, 3), (), "logistic", "binary_cross_entropy", False)
     np.testing.assert_allclose(losses(two, a, T), (softplus(a) - a * T).sum(axis=1), rtol=1e-14)
     assert losses(two, a, T)[1] == 800.0 + 800.0 + np.log(2)
-    assert np.isfinite(softmax(a * 1e6)).all()
+    assert np.isfinite(complex_softmax(a * 1e6)).all()
 
 
 @pytest.mark.parametrize("loss", LINKS)
 def test_a_loss_with_its_own_link_has_the_delta_z_minus_t(loss: str) -> None:
     rng = np.random.default_rng(1)
     network = Network((2, 3), (), LINKS[loss], loss, False)
-    p = random_problem("x", network, 4, rng)
+    p = trial_of("x", network, 4, rng)
     activity = forward(network, p.weights, p.X)
     delta = output_delta(network, activity.a[-1], activity.z[-1], p.T)
     np.testing.assert_allclose(delta, activity.z[-1] - p.T, rtol=1e-14, atol=1e-16)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlhw.maths.four_ways import compare, random_problem
+from mlhw.maths.four_ways import differentiate
 from mlhw.maths.network import Network
+from mlhw.maths.random_networks import trial_of
 from mlhw.maths.step_errors import StepErrors
 
 
 def errors(hidden: str) -> StepErrors:
     network = Network((3, 4, 1), (hidden,), "identity", "half_squared_error", False)
     rng = np.random.default_rng(0)
-    return StepErrors(compare(random_problem("x", network, 2, rng), rng))
+    return StepErrors(differentiate(trial_of("x", network, 2, rng), rng))
 
 
 def test_differences_make_a_v_and_the_complex_step_a_floor() -> None:

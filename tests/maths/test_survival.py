@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, kstest
 
-from mlhw.maths import random_weights as weights
-from mlhw.maths import survival
+from mlhw.maths import random_weights, survival
 
 
 @pytest.mark.parametrize(("width", "depth"), [(1, 5), (2, 8), (3, 4)])
@@ -78,7 +77,9 @@ def test_lifetimes_follow_the_law(kind: str, width: int) -> None:
     rng = np.random.default_rng(width)
     n, layers = 40_000, 12
     lived, first = survival.lifetimes(
-        lambda count: weights.draw(rng, kind, 2.0, (width, width, count), width, width),
+        lambda count: random_weights.draw_weights(
+            rng, kind, 2.0, (width, width, count), width, width
+        ),
         width,
         layers,
         n,
@@ -151,11 +152,13 @@ def test_the_binomial_band_is_bounded_by_its_tails(
 def test_weights_have_the_variance_of_their_name(
     kind: str, fan_in: int, fan_out: int, variance: float
 ) -> None:
-    w = weights.draw(np.random.default_rng(0), kind, 3.0, (200_000,), fan_in, fan_out)
+    w = random_weights.draw_weights(
+        np.random.default_rng(0), kind, 3.0, (200_000,), fan_in, fan_out
+    )
     assert np.var(w) == pytest.approx(variance, rel=0.02)
 
 
 @pytest.mark.parametrize("kind", ["normal", "uniform", "xavier", "he", "constant"])
 def test_the_mean_logarithm_of_a_weight_agrees_with_a_sample(kind: str) -> None:
-    w = weights.draw(np.random.default_rng(0), kind, 0.3, (400_000,), 1, 1)
-    assert weights.mean_log(kind, 0.3) == pytest.approx(np.mean(np.log(np.abs(w))), abs=0.01)
+    w = random_weights.draw_weights(np.random.default_rng(0), kind, 0.3, (400_000,), 1, 1)
+    assert random_weights.mean_log(kind, 0.3) == pytest.approx(np.mean(np.log(np.abs(w))), abs=0.01)

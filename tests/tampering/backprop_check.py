@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlhw.maths import derivatives, mistakes, network
-from mlhw.maths import four_ways as agreement
+from mlhw.maths import derivatives, four_ways, mistakes, network
 
 COMMAND = ["--trials", "4", "--max-width", "6"]
 RIGHT = str(Path(__file__).with_name("right_backprop.py"))
@@ -28,14 +27,14 @@ def derivative_at_z(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def one_weight_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-propagation that is wrong in one weight of one matrix only, by one part in 10^10."""
-    true = agreement.backprop
+    true = four_ways.backprop
 
     def wrong(*arguments: object) -> network.Gradients:
         gradients = true(*arguments)  # type: ignore[arg-type]
         gradients.weights[0][0, 0] *= 1 + 1e-10
         return gradients
 
-    monkeypatch.setattr(agreement, "backprop", wrong)
+    monkeypatch.setattr(four_ways, "backprop", wrong)
 
 
 def real_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,18 +33,17 @@ from mlhw.grading import implementations as files
 from mlhw.grading import template
 from mlhw.grading.grade import Verdict, grade_all
 from mlhw.maths.four_ways import (
-    MOST_WEIGHTS,
+    MOST_CHECKED,
     TOLERANCES,
     WAYS,
-    Comparison,
-    Point,
+    Entry,
+    FourWays,
     Worst,
-    compare,
-    random_problem,
-    random_trial,
-    sample,
+    differentiate,
+    drawn_entries,
 )
 from mlhw.maths.network import Network, Quantity, course_quantities, is_course_network
+from mlhw.maths.random_networks import random_trial, trial_of
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Formula, Result
@@ -113,7 +112,7 @@ ACTIONS = [
 class Evidence:
     """The configured network, its six literal quantities, all networks together, the verdicts."""
 
-    configured: Comparison
+    configured: FourWays
     quantities: list[tuple[Quantity, float, float]]
     networks: int = 0
     worst: dict[str, Worst] = field(default_factory=dict)
@@ -165,22 +164,22 @@ def formulas(e: Evidence) -> list[Formula]:
 
 def check_networks(
     config: Config, network: Network, recorder: Recorder
-) -> tuple[Evidence, list[Point]]:
+) -> tuple[Evidence, list[Entry]]:
     """The configured network, then the random ones; also entries for the figure of agreement."""
     rng = np.random.default_rng([config.seed, 0])
-    configured = compare(random_problem("the configured network", network, config.batch, rng), rng)
+    configured = differentiate(trial_of("the configured network", network, config.batch, rng), rng)
     evidence = Evidence(configured, literal_quantities(configured))
     write_gradients(configured, recorder)
     table = recorder.table("networks", NETWORK_COLUMNS)
-    points: list[Point] = []
+    points: list[Entry] = []
     for trial in range(config.trials + 1):
         comparison = configured
         if trial:
             # A generator of its own: trial 7 is the same network whatever comes before it.
             rng = np.random.default_rng([config.seed, 1, trial])
-            comparison = compare(random_trial(f"network {trial}", rng, config.max_width), rng)
+            comparison = differentiate(random_trial(f"network {trial}", rng, config.max_width), rng)
         gather(evidence, comparison, recorder)
-        points += sample(comparison, rng)
+        points += drawn_entries(comparison, rng)
         table.append(*network_row(trial, comparison))
         recorder.progress(trial + 1, config.trials + 1, "networks")
     return evidence, points
@@ -193,9 +192,9 @@ def in_latex(value: float) -> str:
     return digits if power == 0 else rf"{digits} \cdot 10^{{{power}}}"
 
 
-def literal_quantities(c: Comparison) -> list[tuple[Quantity, float, float]]:
+def literal_quantities(c: FourWays) -> list[tuple[Quantity, float, float]]:
     """The course's six by their formulas, each with back-propagation's value and the matrix's size."""
-    p = c.problem
+    p = c.trial
     if not is_course_network(p.network) or len(p.X) > 1:
         return []
     weights, deltas = c.analytic.weights, c.analytic.deltas
@@ -220,10 +219,10 @@ def no_complex_step(e: Evidence) -> str:
     return f"{which} no complex step: {' and '.join(e.kinked)} not analytic"
 
 
-def gather(evidence: Evidence, c: Comparison, recorder: Recorder) -> None:
+def gather(evidence: Evidence, c: FourWays, recorder: Recorder) -> None:
     """Add one network to what the claims are judged by."""
     evidence.networks += 1
-    network = c.problem.network
+    network = c.trial.network
     for way, worst in c.worst.items():
         evidence.networks_by[way] += 1
         evidence.compared[way] += sum(int(np.isfinite(e).sum()) for e in c.errors[way])
@@ -232,15 +231,15 @@ def gather(evidence: Evidence, c: Comparison, recorder: Recorder) -> None:
     evidence.kinked.update(dict.fromkeys(network.kinked))
     if c.sampled:
         recorder.log(
-            f"{c.problem.name}: {network.size} weights; the complex step and the differences check "
-            f"{MOST_WEIGHTS} random ones and three random directions",
+            f"{c.trial.name}: {network.size} weights; the complex step and the differences check "
+            f"{MOST_CHECKED} random ones and three random directions",
             screen=c is evidence.configured,
         )
     for kink in c.kinks:
         array = kink.layer - 1 if kink.of_weight else network.depth + kink.layer - 3
         name = c.name_of(array, kink.index)
         recorder.log(
-            f"{c.problem.name}: {name} is at a kink: slope {kink.left:.6g} on the left, "
+            f"{c.trial.name}: {name} is at a kink: slope {kink.left:.6g} on the left, "
             f"{kink.right:.6g} on the right",
             screen=False,
         )
@@ -277,7 +276,7 @@ def summary(e: Evidence) -> dict[str, Any]:
 
 
 def answers(e: Evidence) -> list[str]:
-    network = e.configured.problem.network
+    network = e.configured.trial.network
     lines = [
         f"network {'-'.join(map(str, network.layers))}: hidden {', '.join(network.hidden) or 'none'}; "
         f"output {network.output}; {network.loss.replace('_', ' ')}; {network.size} weights"

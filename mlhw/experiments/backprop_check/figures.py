@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlhw.maths.four_ways import WAYS, Comparison, Point
+from mlhw.maths.four_ways import WAYS, Entry, FourWays
 from mlhw.maths.network import forward, losses
 from mlhw.maths.step_errors import StepErrors
 from mlhw.result import plots
@@ -27,10 +27,10 @@ _LABELS = {
 # ------------------------------------------------------------------------------------- figures
 
 
-def figures(c: Comparison, points: Sequence[Point]) -> list[Plot]:
+def figures(c: FourWays, points: Sequence[Entry]) -> list[Plot]:
     """The three figures."""
     steps = StepErrors(c)
-    layers = "-".join(map(str, c.problem.network.layers))
+    layers = "-".join(map(str, c.trial.network.layers))
     worst = ", ".join(f"{_LABELS[way]} {w.error:.1e}" for way, w in c.worst.items())
     return [
         Plot(
@@ -61,13 +61,13 @@ def figures(c: Comparison, points: Sequence[Point]) -> list[Plot]:
     ]
 
 
-def _loss(c: Comparison) -> float:
-    p = c.problem
+def _loss(c: FourWays) -> float:
+    p = c.trial
     return float(losses(p.network, forward(p.network, p.weights, p.X).a[-1], p.T).mean())
 
 
-def _network_figure(c: Comparison) -> Figure:
-    p = c.problem
+def _network_figure(c: FourWays) -> Figure:
+    p = c.trial
     sizes = p.network.layers
     z = forward(p.network, p.weights, p.X).z
     first = max(0, len(sizes) - 6)
@@ -200,7 +200,7 @@ def _plain_decades(axis: Any, ticks: int = 9) -> None:
     axis.set_major_formatter(FormatStrFormatter("%.0e"))
 
 
-def _agreement_figure(points: Sequence[Point]) -> Figure:
+def _agreement_figure(points: Sequence[Entry]) -> Figure:
     import numpy as np
 
     figure = plots.new_figure(9.0, 4.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mlhw.maths.four_ways import WAYS, Comparison
+from mlhw.maths.four_ways import WAYS, FourWays
 from mlhw.result.recorder import Recorder
 
 _WAYS = {
@@ -35,9 +35,9 @@ NETWORK_COLUMNS = {
 }
 
 
-def network_row(number: int, c: Comparison) -> tuple[Any, ...]:
+def network_row(number: int, c: FourWays) -> tuple[Any, ...]:
     """The structure of network ``number`` and the worst relative error of each way."""
-    network = c.problem.network
+    network = c.trial.network
     return (
         number,
         "-".join(map(str, network.layers)),
@@ -45,7 +45,7 @@ def network_row(number: int, c: Comparison) -> tuple[Any, ...]:
         network.output,
         network.loss,
         int(network.bias),
-        len(c.problem.X),
+        len(c.trial.X),
         network.size,
         *(c.worst[way].error if way in c.worst else None for way in WAYS),
         len(c.kinks),
@@ -53,12 +53,12 @@ def network_row(number: int, c: Comparison) -> tuple[Any, ...]:
     )
 
 
-def write_gradients(c: Comparison, recorder: Recorder) -> None:
+def write_gradients(c: FourWays, recorder: Recorder) -> None:
     """``gradients.csv``: every δ from the output back, then every weight that was checked."""
     import numpy as np
 
     table = recorder.table("gradients", GRADIENT_COLUMNS)
-    layers = c.problem.network.depth - 1
+    layers = c.trial.network.depth - 1
     arrays = list(c.analytic)
     for k in [*reversed(range(layers, 2 * layers)), *range(layers)]:
         found = {way: list(gradients)[k] for way, gradients in c.found.items()}

@@ -19,31 +19,28 @@ first gradient is near 10^-638.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from mlhw.config.model import ExperimentConfig
-from mlhw.experiments.vanishing.kinds import CHECKED, Network, Setting
-from mlhw.experiments.vanishing.report import COLUMNS, FORMULAS, answers, figures, record, summary
-from mlhw.experiments.vanishing.report import headlines as headlines
+from mlhw.experiments.vanishing.claims import CLAIMS
+from mlhw.experiments.vanishing.evidence import Evidence
+from mlhw.experiments.vanishing.figures import FIGURES
+from mlhw.experiments.vanishing.kinds import NetworkKind, Setting
+from mlhw.experiments.vanishing.report import COLUMNS, FORMULAS, answers, summary
 from mlhw.experiments.vanishing.sample import (
-    Curve,
+    SURVIVAL_WIDTHS,
     Profile,
-    least_slope,
+    SurvivalCurve,
     profile,
-    slope,
     survival_curves,
 )
 from mlhw.maths import survival
-from mlhw.result.claims import Claim, Claims, check, not_applicable
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
-
-ENOUGH_DRAWS = 100  # for a median that is smooth enough to be judged
 
 POSITION = 3
 QUESTION = (
@@ -109,54 +106,47 @@ class Config(ExperimentConfig):
         return scale
 
 
-@dataclass
-class Evidence:
-    """What the claims are judged by."""
-
-    setting: Setting
-    profiles: list[Profile]
-    curves: list[Curve]
-
-    def relu(self, chains: bool) -> list[Profile]:
-        return [
-            p for p in self.profiles if p.network.plain_relu and (p.network.width == 1) == chains
-        ]
-
-
 def run(config: Config, recorder: Recorder) -> Result:
     """Draw every network, tabulate its gradients by layer, and judge what they show."""
     recorder.begin(config)
     setting = Setting(
         config.weights, config.scale, config.draws, config.input, config.target, config.seed
     )
-    table = recorder.table("gradients", COLUMNS)
+    table = recorder.table("gradients", COLUMNS["gradients"])
     profiles = []
-    for network in networks(config):
+    for network in kinds(config):
         progress = partial(recorder.progress, total=config.draws, what=network.title)
         found = profile(network, setting, progress)
-        record(found, table, recorder)
+        table.extend(gradient_rows(found))
+        log_particulars(found, recorder)
         profiles.append(found)
-    curves: list[Curve] = []
-    if setting.random and any(p.network.plain_relu for p in profiles):
-        curves = survival_curves(setting, config.depth, recorder)
+    evidence = Evidence(setting, config.depth, profiles, [])
+    if evidence.relu_drawn:
+        table = recorder.table("survival", COLUMNS["survival"])
+        progress = partial(recorder.progress, total=len(SURVIVAL_WIDTHS), what="survival")
+        for curve in survival_curves(setting, config.depth, progress):
+            table.extend(survival_rows(curve))
+            evidence.curves.append(curve)
     return Result(
         "vanishing",
-        summary(config.depth, profiles),
-        CLAIMS.judge(Evidence(setting, profiles, curves)),
-        answers(setting, config.depth, profiles),
+        summary(evidence),
+        CLAIMS.judge(evidence),
+        answers(evidence),
         recorder.tables,
-        figures(setting, profiles, curves),
+        FIGURES.plots(evidence),
         FORMULAS,
     )
 
 
-def networks(config: Config) -> list[Network]:
+def kinds(config: Config) -> list[NetworkKind]:
     """The one network asked for, or those compared: both depths, and ReLU also given survival."""
     if config.activation is not None:
         return [
-            Network(config.activation, config.width or 1, config.depth, residual=config.residual)
+            NetworkKind(
+                config.activation, config.width or 1, config.depth, residual=config.residual
+            )
         ]
-    kinds = dict.fromkeys([("sigmoid", 1), ("relu", 1), ("relu", config.width or 2)])
+    structures = dict.fromkeys([("sigmoid", 1), ("relu", 1), ("relu", config.width or 2)])
     shallow = config.shallow_depth
     depths = [(config.depth, False)]
     if shallow is not None and shallow < config.depth:
@@ -164,190 +154,61 @@ def networks(config: Config) -> list[Network]:
     compared = []
     for depth, second in depths:
         plain = [
-            Network(activation, width, depth, residual=config.residual, shallow=second)
-            for activation, width in kinds
+            NetworkKind(activation, width, depth, residual=config.residual, shallow=second)
+            for activation, width in structures
         ]
         compared += plain
         # Nothing is left to draw, or to survive, with these.
         if not second and config.weights != "constant" and not config.residual and config.input:
             compared += [
-                Network(n.activation, n.width, n.depth, alive=True)
+                NetworkKind(n.activation, n.width, n.depth, alive=True)
                 for n in plain
                 if n.activation == "relu"
             ]
     return compared
 
 
-# ------------------------------------------------------------------------------------- claims
-
-CLAIMS = Claims[Evidence]()
+# ------------------------------------------------------------------------------------- rows and log
 
 
-@CLAIMS.claim(
-    "sigmoid-vanishes",
-    "the sigmoid chain's median gradient falls towards the input by a steady number of decades a layer",
-)
-def sigmoid_vanishes(e: Evidence) -> Claim:
-    chains = [
-        p
-        for p in e.profiles
-        if (p.network.activation, p.network.width) == ("sigmoid", 1) and not p.network.residual
-    ]
-    if not chains:
-        return not_applicable("no plain sigmoid chain was drawn")
-    p = chains[0]
-    medians = p.quantiles[0]
-    if p.slope is None or p.network.depth < 10 or np.isnan(medians).any():
-        return not_applicable("fewer than 10 layers, or gradients that are zero in every draw")
-    half = len(medians) // 2
-    first, last = slope(medians[:half]), slope(medians[half:])
-    assert first is not None
-    assert last is not None
-    fall, error = p.slope
-    gap = abs(first[0] - last[0])
-    allowed = 4.0 * math.hypot(first[1], last[1]) + 0.05 * abs(fall)
-    least = least_slope(e.setting)
-    holds = (
-        medians[0] < medians[-1]
-        and fall > 3.0 * error
-        and gap <= allowed
-        and fall >= least - 4.0 * error - 0.01
-    )
-    if not holds and p.sample.draws < ENOUGH_DRAWS:
-        return not_applicable(
-            f"the median of {p.sample.draws} draws is too rough; {ENOUGH_DRAWS} are enough to tell"
+def gradient_rows(profile: Profile) -> Iterator[tuple[Any, ...]]:
+    """The rows of one network in ``gradients.csv``, layer by layer."""
+    network = profile.network
+    for layer in range(network.depth - 1):
+        yield (
+            network.rows,
+            network.activation,
+            layer + 1,
+            *(None if math.isnan(q) else q for q in profile.quantiles[:, layer].tolist()),
+            float(profile.shares[layer]),
+            survival.share_zero(profile.theory[layer]) if profile.theory else None,
         )
-    return check(
-        holds,
-        measured={
-            "decades a layer": fall,
-            "error": error,
-            "log10 first": float(medians[0]),
-            "log10 last": float(medians[-1]),
-            "gap between halves": gap,
-        },
-        expected=f"at least {least:.4g} decades a layer, since h' <= 1/4",
-        tolerance=allowed,
-        note="the two halves of the chain fall equally within the tolerance",
-    )
 
 
-@CLAIMS.claim(
-    "relu-chain-zeros", "a ReLU chain's gradient is zero exactly when some unit has a <= 0"
-)
-def relu_chain_zeros(e: Evidence) -> Claim:
-    return _exceptions(e.relu(chains=True), "no plain ReLU chain was drawn")
+def survival_rows(curve: SurvivalCurve) -> Iterator[tuple[Any, ...]]:
+    """The rows of one width in ``survival.csv``, depth by depth."""
+    for depth, zeros, log_nonzero in zip(curve.depths, curve.zeros, curve.theory, strict=True):
+        share = int(zeros) / curve.draws
+        yield curve.width, int(depth), curve.draws, share, survival.share_zero(log_nonzero)
 
 
-@CLAIMS.claim(
-    "relu-chain-product", "otherwise every h' is 1 and the gradient is the plain product of weights"
-)
-def relu_chain_product(e: Evidence) -> Claim:
-    chains = [p for p in e.relu(chains=True) if p.sample.product_error is not None]
-    if not chains:
-        return not_applicable("no plain ReLU chain without a dead unit was drawn")
-    worst = max(chains, key=lambda p: p.sample.product_error or 0.0)
-    error = worst.sample.product_error
-    assert error is not None
-    return check(
-        error <= 1e-9,
-        measured=error,
-        expected=0,
-        tolerance=1e-9,
-        note=f"largest difference of log10 over all layers of "
-        f"{sum(p.sample.products for p in chains)} living draws, in {worst.network.title}",
-    )
-
-
-@CLAIMS.claim(
-    "bipartite-zeros",
-    "a wider ReLU network's gradient is zero exactly when a layer is all dead or unit 1 of layer l or "
-    "l+1 is",
-)
-def bipartite_zeros(e: Evidence) -> Claim:
-    return _exceptions(e.relu(chains=False), "no plain ReLU network of several units was drawn")
-
-
-def _exceptions(profiles: list[Profile], missing: str) -> Claim:
-    if not profiles:
-        return not_applicable(missing)
-    settled = sum(p.sample.settled for p in profiles)
-    judged = sum((p.sample.draws - p.sample.settled) * (p.network.depth - 1) for p in profiles)
-    if not judged:
-        return not_applicable("every draw hits the target exactly, so every gradient is zero")
-    return check(
-        not any(p.sample.exceptions for p in profiles),
-        measured={p.network.title: p.sample.exceptions for p in profiles},
-        expected=0,
-        note=f"exceptions among {judged} gradients"
-        + (f"; {settled} draws that hit the target exactly are left out" if settled else ""),
-    )
-
-
-TOTAL_ERROR = 1e-6
-
-
-@CLAIMS.claim(
-    "zero-shares", "observed shares of zero gradients lie in the binomial band around theory"
-)
-def zero_shares(e: Evidence) -> Claim:
-    """All cells at once: each has the share 1/cells of the total error (Bonferroni)."""
-    cells = [
-        (p.sample.draws, law, p.sample.draws - int(zeros), f"{p.network.title}, layer {layer}")
-        for p in e.profiles
-        if p.theory
-        for layer, (law, zeros) in enumerate(zip(p.theory, p.sample.zeros, strict=True), 1)
-    ]
-    cells += [
-        (c.draws, law, c.draws - int(zeros), f"width {c.width}, depth {depth}, layer 1")
-        for c in e.curves
-        for depth, law, zeros in zip(c.depths, c.theory, c.zeros, strict=True)
-    ]
-    if not cells:
-        return not_applicable(
-            "no law is known for constant weights, an input of 0, or these networks"
+def log_particulars(profile: Profile, recorder: Recorder) -> None:
+    """What was particular about the draws of one network."""
+    network, drawn = profile.network, profile.drawn
+    kept = drawn.log10.shape[1]
+    if kept < drawn.draws:
+        recorder.log(
+            f"{network.title}: quantiles are over the first {kept} of {drawn.draws} draws, to bound "
+            "memory; shares of zeros are over all"
         )
-    n = np.array([cell[0] for cell in cells])
-    share = np.exp([cell[1] for cell in cells])
-    nonzero = np.array([cell[2] for cell in cells])
-    low, high = survival.binomial_band(n, share, TOTAL_ERROR / len(cells))
-    outside = (nonzero < low) | (nonzero > high)
-    spread = np.sqrt(np.maximum(n * share * (1 - share), 1.0))
-    worst = int(np.argmax(np.where(outside, np.inf, 1.0) * np.abs(nonzero - n * share) / spread))
-    return check(
-        not outside.any(),
-        measured={
-            "cells outside": int(outside.sum()),
-            "furthest: zeros": int(n[worst] - nonzero[worst]),
-        },
-        expected={
-            "cells outside": 0,
-            "furthest: zeros": [int(n[worst] - high[worst]), int(n[worst] - low[worst])],
-        },
-        tolerance=TOTAL_ERROR,
-        note=f"{len(cells)} shares; furthest: {cells[worst][3]}, {n[worst]} draws",
-    )
-
-
-@CLAIMS.claim("autograd", "torch autograd gives the same gradients where float64 can hold them")
-def autograd(e: Evidence) -> Claim:
-    compared = sum(p.sample.rounding.compared for p in e.profiles)
-    unheld = sum(p.sample.rounding.unheld for p in e.profiles)
-    unsure = sum(p.sample.rounding.unsure for p in e.profiles)
-    left_out = f"; {unheld} beyond float64" + (
-        f"; {unsure} that rounding moves by more than 1e-11" if unsure else ""
-    )
-    known = [p for p in e.profiles if p.sample.rounding.difference is not None]
-    if not known:
-        return not_applicable(f"no gradient could be compared{left_out}")
-    worst = max(known, key=lambda p: p.sample.rounding.difference or 0.0)
-    difference = worst.sample.rounding.difference
-    assert difference is not None
-    return check(
-        difference <= 1e-9,
-        measured=difference,
-        expected=0,
-        tolerance=1e-9,
-        note=f"largest difference of log10 over {compared} gradients, at most {CHECKED} draws a network, in "
-        f"{worst.network.title}{left_out}",
+    if drawn.beyond:
+        recorder.warn(
+            f"{network.title}: {drawn.beyond} gradients are so small that even their logarithm has no "
+            "float64; they enter the quantiles as 10^-4e289"
+        )
+    alive = f", {drawn.alive} alive" if network.plain_relu else ""
+    accuracy = drawn.rounding.accuracy
+    moves = "may change signs" if math.isinf(accuracy) else f"moves log10 by up to {accuracy:.1e}"
+    recorder.log(
+        f"{network.title}: {drawn.draws} draws{alive}; rounding {moves}", screen=accuracy > 1e-9
     )

@@ -1,55 +1,47 @@
-"""What the draws of ``vanishing`` gave: samples, their profiles against the layers, and the law beside."""
+"""What the draws of ``vanishing`` gave: gradients by layer, survival by depth, and the laws beside."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from mlhw.experiments.vanishing.kinds import (
-    Network,
-    Rounding,
-    Setting,
-    autograd,
-    blocks,
-    gradients,
-)
+from mlhw.experiments.vanishing.kinds import NetworkKind, Setting, block_gradients, blocks
+from mlhw.experiments.vanishing.rounding import Rounding, rounding_of
 from mlhw.maths import chain, survival
-from mlhw.maths import random_weights as weights
-from mlhw.maths.chain import Gradients, decades
+from mlhw.maths.arrays import Array
+from mlhw.maths.chain import LogGradients, decades
 from mlhw.maths.log_activations import BEYOND
-from mlhw.result.recorder import Recorder
-
-Array = np.ndarray[Any, Any]
+from mlhw.maths.random_weights import draw_weights, mean_log
 
 # Gradients kept for quantiles: 268 MB for a network, 220,000 draws at depth 153.
 KEPT = 2**25
 # Widths whose survival is drawn against depth, and the most random weights spent on one of them.
-WIDTHS = (1, 2, 4, 8, 16)
+SURVIVAL_WIDTHS = (1, 2, 4, 8, 16)
 WEIGHTS_SPENT = 2e7
 
 
-# ------------------------------------------------------------------------------------- sample
+# ------------------------------------------------------------------------------------- the draws
 
 
 @dataclass
-class Sample:
+class Drawn:
     """What the draws of one network gave.
 
     ``log10`` (L−1, K): log10 |∂E/∂w_11^(l)| of the first K draws, −inf for exact zeros. ``zeros``
     (L−1,): zeros among all ``draws``. ``alive``: draws without an all-dead layer. ``settled``: those
-    of them with a^(L) = t exactly, whose gradients are zero because nothing is left to learn. ``exceptions``:
-    gradients that are zero where the rule for plain ReLU networks says otherwise, or the other way
-    round. ``product_error``: how far log10 of a living ReLU chain's gradient lies from the plain
-    product of weights; None where nothing was compared. ``beyond``: gradients whose logarithm is only
-    a bound. ``slopes`` (H,): h'(a_1) along the first draw.
+    of them with a^(L) = t exactly, whose gradients are zero because nothing is left to learn.
+    ``exceptions``: gradients that are zero where the rule for plain ReLU networks says otherwise, or
+    the other way round. ``product_error``: the largest difference between log10 of a gradient and that
+    of the plain product of weights, over the ``products`` ReLU chains that are alive; None without
+    any. ``beyond``: gradients whose logarithm is only a bound. ``slopes`` (H,): h'(a_1) along the first
+    draw.
     """
 
-    network: Network
+    network: NetworkKind
     draws: int
     log10: Array
     zeros: Array
@@ -63,9 +55,9 @@ class Sample:
     rounding: Rounding
 
 
-def sample(
-    network: Network, setting: Setting, progress: Callable[[int], None] = lambda done: None
-) -> Sample:
+def draw_networks(
+    network: NetworkKind, setting: Setting, progress: Callable[[int], None] = lambda done: None
+) -> Drawn:
     """Draw ``setting.draws`` networks and their gradients in blocks."""
     steps = network.depth - 1
     kept = min(setting.draws, max(1, KEPT // steps))
@@ -76,11 +68,11 @@ def sample(
     slopes, rounding = np.empty(0), Rounding(0.0, None, 0, 0, 0)
     done = 0
     for w in blocks(network, setting):
-        g = gradients(network, w, setting.x, setting.t)
+        g = block_gradients(network, w, setting.x, setting.t)
         n = g.log.shape[1]
         if done == 0:
             slopes = np.exp(g.slope_log[:, 0]) * g.slope_sign[:, 0]
-            rounding = autograd(network, w, g, setting)
+            rounding = rounding_of(network, w, g, setting)
         part = max(0, min(n, kept - done))
         log10[:, done : done + part] = decades(g.log[:, :part])
         zeros += g.zero.sum(axis=1)
@@ -98,24 +90,23 @@ def sample(
             products += int(living.sum())
         done += n
         progress(done)
-    error = max(errors) if errors else None
-    return Sample(
-        network,
-        done,
-        log10,
-        zeros,
-        alive,
-        settled,
-        exceptions,
-        error,
-        products,
-        beyond,
-        slopes,
-        rounding,
+    return Drawn(
+        network=network,
+        draws=done,
+        log10=log10,
+        zeros=zeros,
+        alive=alive,
+        settled=settled,
+        exceptions=exceptions,
+        product_error=max(errors) if errors else None,
+        products=products,
+        beyond=beyond,
+        slopes=slopes,
+        rounding=rounding,
     )
 
 
-def dead_gradients(g: Gradients) -> Array:
+def dead_gradients(g: LogGradients) -> Array:
     """(L−1, n): by the rule, ∂E/∂w_11^(l) is zero where a layer is all dead or unit 1 of l or l+1 is."""
     dead = np.tile(~g.layer_alive.all(axis=0), (len(g.log), 1))
     dead[1:] |= ~g.unit_alive
@@ -143,18 +134,18 @@ class Profile:
     that are not zero, None where the law says nothing.
     """
 
-    sample: Sample
+    drawn: Drawn
     quantiles: Array
     theory: list[float] | None
 
     @property
-    def network(self) -> Network:
-        return self.sample.network
+    def network(self) -> NetworkKind:
+        return self.drawn.network
 
     @cached_property
     def shares(self) -> Array:
         """(L−1,): the observed share of zeros."""
-        return self.sample.zeros / self.sample.draws
+        return self.drawn.zeros / self.drawn.draws
 
     @property
     def zero_theory(self) -> float | None:
@@ -168,14 +159,14 @@ class Profile:
 
 
 def profile(
-    network: Network, setting: Setting, progress: Callable[[int], None] = lambda done: None
+    network: NetworkKind, setting: Setting, progress: Callable[[int], None] = lambda done: None
 ) -> Profile:
     """Draw one network and put its quantiles and the law beside."""
-    found = sample(network, setting, progress)
-    return Profile(found, quantiles(found.log10), theory(network, setting))
+    drawn = draw_networks(network, setting, progress)
+    return Profile(drawn, quantiles(drawn.log10), theory(network, setting))
 
 
-def theory(network: Network, setting: Setting) -> list[float] | None:
+def theory(network: NetworkKind, setting: Setting) -> list[float] | None:
     """The log share of gradients that are not zero at each layer; None where no law is known.
 
     With continuous weights and an input, an activation that is zero nowhere but at single points
@@ -227,14 +218,14 @@ def slope(medians: Array) -> tuple[float, float] | None:
 
 def least_slope(setting: Setting) -> float:
     """Decades that a sigmoid layer takes at least: |h'| ≤ 1/4, so it multiplies by at most |w|/4."""
-    return math.log10(4.0) - weights.mean_log(setting.weights, setting.scale) / math.log(10.0)
+    return math.log10(4.0) - mean_log(setting.weights, setting.scale) / math.log(10.0)
 
 
 # ------------------------------------------------------------------------------------- survival
 
 
 @dataclass(frozen=True)
-class Curve:
+class SurvivalCurve:
     """Zeros of the first layer's gradient among ``draws`` ReLU networks of each of ``depths``."""
 
     width: int
@@ -247,36 +238,21 @@ class Curve:
         return [survival.log_nonzero(self.width, int(depth), 1) for depth in self.depths]
 
 
-SURVIVAL = {
-    "width": "units a hidden layer",
-    "depth": "layers, input and output included",
-    "draws": "networks drawn",
-    "share_zero": "share of them whose gradient at layer 1 is zero",
-    "share_zero_theory": "the same by the law of dead ReLUs",
-}
-
-
-def survival_curves(setting: Setting, depth: int, recorder: Recorder) -> list[Curve]:
-    """Share of zero gradients against depth for ``WIDTHS``, by forward passes of their own."""
-    table = recorder.table("survival", SURVIVAL)
+def survival_curves(
+    setting: Setting, depth: int, progress: Callable[[int], None] = lambda done: None
+) -> Iterator[SurvivalCurve]:
+    """Zero gradients against depth for each of ``SURVIVAL_WIDTHS``, by forward passes of their own."""
     depths = np.unique(np.geomspace(3, depth, 24).round().astype(int))
     rng = np.random.default_rng([setting.seed, 2])
-    curves = []
-    for done, m in enumerate(WIDTHS):
-        recorder.progress(done, len(WIDTHS), "survival")
+    for done, m in enumerate(SURVIVAL_WIDTHS):
+        progress(done)
         layers = depth - 2
         most = min(WEIGHTS_SPENT / (m * m * layers), 2**21 / (m * m))
         n = max(50, min(setting.draws, int(most)))
 
         def draws(count: int, m: int = m) -> Array:
-            return weights.draw(rng, setting.weights, setting.scale, (m, m, count), m, m)
+            return draw_weights(rng, setting.weights, setting.scale, (m, m, count), m, m)
 
         lived, first = survival.lifetimes(draws, m, layers, n)
         zeros = np.array([int(np.sum(~(first & (lived >= d - 2)))) for d in depths])
-        curve = Curve(m, n, depths, zeros)
-        table.extend(
-            (m, int(d), n, int(k) / n, survival.share_zero(log))
-            for d, k, log in zip(depths, zeros, curve.theory, strict=True)
-        )
-        curves.append(curve)
-    return curves
+        yield SurvivalCurve(m, n, depths, zeros)

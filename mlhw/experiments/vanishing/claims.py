@@ -1,0 +1,189 @@
+"""The claims of ``vanishing``."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mlhw.experiments.vanishing.evidence import Evidence
+from mlhw.experiments.vanishing.rounding import CHECKED
+from mlhw.experiments.vanishing.sample import Profile, least_slope, slope
+from mlhw.maths import survival
+from mlhw.result.claims import Claim, Claims, check, not_applicable
+
+ENOUGH_DRAWS = 100  # for a median that is smooth enough to be judged
+
+TOTAL_ERROR = 1e-6
+"""The probability with which some share of zeros lies outside its band although the law holds."""
+
+CLAIMS = Claims[Evidence]()
+
+
+@CLAIMS.claim(
+    "sigmoid-vanishes",
+    "the sigmoid chain's median gradient falls towards the input by a steady number of decades a layer",
+)
+def sigmoid_vanishes(e: Evidence) -> Claim:
+    chains = [
+        p
+        for p in e.profiles
+        if (p.network.activation, p.network.width) == ("sigmoid", 1) and not p.network.residual
+    ]
+    if not chains:
+        return not_applicable("no plain sigmoid chain was drawn")
+    p = chains[0]
+    medians = p.quantiles[0]
+    if p.slope is None or p.network.depth < 10 or np.isnan(medians).any():
+        return not_applicable("fewer than 10 layers, or gradients that are zero in every draw")
+    half = len(medians) // 2
+    first, last = slope(medians[:half]), slope(medians[half:])
+    assert first is not None
+    assert last is not None
+    fall, error = p.slope
+    gap = abs(first[0] - last[0])
+    allowed = 4.0 * math.hypot(first[1], last[1]) + 0.05 * abs(fall)
+    least = least_slope(e.setting)
+    holds = (
+        medians[0] < medians[-1]
+        and fall > 3.0 * error
+        and gap <= allowed
+        and fall >= least - 4.0 * error - 0.01
+    )
+    if not holds and p.drawn.draws < ENOUGH_DRAWS:
+        return not_applicable(
+            f"the median of {p.drawn.draws} draws is too rough; {ENOUGH_DRAWS} are enough to tell"
+        )
+    return check(
+        holds,
+        measured={
+            "decades a layer": fall,
+            "error": error,
+            "log10 first": float(medians[0]),
+            "log10 last": float(medians[-1]),
+            "gap between halves": gap,
+        },
+        expected=f"at least {least:.4g} decades a layer, since h' <= 1/4",
+        tolerance=allowed,
+        note="the two halves of the chain fall equally within the tolerance",
+    )
+
+
+@CLAIMS.claim(
+    "relu-chain-zeros", "a ReLU chain's gradient is zero exactly when some unit has a <= 0"
+)
+def relu_chain_zeros(e: Evidence) -> Claim:
+    return _exceptions(e.plain_relu(chains=True), "no plain ReLU chain was drawn")
+
+
+@CLAIMS.claim(
+    "relu-chain-product", "otherwise every h' is 1 and the gradient is the plain product of weights"
+)
+def relu_chain_product(e: Evidence) -> Claim:
+    chains = [p for p in e.plain_relu(chains=True) if p.drawn.product_error is not None]
+    if not chains:
+        return not_applicable("no plain ReLU chain without a dead unit was drawn")
+    worst = max(chains, key=lambda p: p.drawn.product_error or 0.0)
+    error = worst.drawn.product_error
+    assert error is not None
+    return check(
+        error <= 1e-9,
+        measured=error,
+        expected=0,
+        tolerance=1e-9,
+        note=f"largest difference of log10 over all layers of "
+        f"{sum(p.drawn.products for p in chains)} living draws, in {worst.network.title}",
+    )
+
+
+@CLAIMS.claim(
+    "bipartite-zeros",
+    "a wider ReLU network's gradient is zero exactly when a layer is all dead or unit 1 of layer l or "
+    "l+1 is",
+)
+def bipartite_zeros(e: Evidence) -> Claim:
+    return _exceptions(
+        e.plain_relu(chains=False), "no plain ReLU network of several units was drawn"
+    )
+
+
+def _exceptions(profiles: list[Profile], missing: str) -> Claim:
+    if not profiles:
+        return not_applicable(missing)
+    settled = sum(p.drawn.settled for p in profiles)
+    judged = sum((p.drawn.draws - p.drawn.settled) * (p.network.depth - 1) for p in profiles)
+    if not judged:
+        return not_applicable("every draw hits the target exactly, so every gradient is zero")
+    return check(
+        not any(p.drawn.exceptions for p in profiles),
+        measured={p.network.title: p.drawn.exceptions for p in profiles},
+        expected=0,
+        note=f"exceptions among {judged} gradients"
+        + (f"; {settled} draws that hit the target exactly are left out" if settled else ""),
+    )
+
+
+@CLAIMS.claim(
+    "zero-shares", "observed shares of zero gradients lie in the binomial band around theory"
+)
+def zero_shares(e: Evidence) -> Claim:
+    """All cells at once: each has the share 1/cells of the total error (Bonferroni)."""
+    cells = [
+        (p.drawn.draws, law, p.drawn.draws - int(zeros), f"{p.network.title}, layer {layer}")
+        for p in e.profiles
+        if p.theory
+        for layer, (law, zeros) in enumerate(zip(p.theory, p.drawn.zeros, strict=True), 1)
+    ]
+    cells += [
+        (c.draws, law, c.draws - int(zeros), f"width {c.width}, depth {depth}, layer 1")
+        for c in e.curves
+        for depth, law, zeros in zip(c.depths, c.theory, c.zeros, strict=True)
+    ]
+    if not cells:
+        return not_applicable(
+            "no law is known for constant weights, an input of 0, or these networks"
+        )
+    n = np.array([cell[0] for cell in cells])
+    share = np.exp([cell[1] for cell in cells])
+    nonzero = np.array([cell[2] for cell in cells])
+    low, high = survival.binomial_band(n, share, TOTAL_ERROR / len(cells))
+    outside = (nonzero < low) | (nonzero > high)
+    spread = np.sqrt(np.maximum(n * share * (1 - share), 1.0))
+    worst = int(np.argmax(np.where(outside, np.inf, 1.0) * np.abs(nonzero - n * share) / spread))
+    return check(
+        not outside.any(),
+        measured={
+            "cells outside": int(outside.sum()),
+            "furthest: zeros": int(n[worst] - nonzero[worst]),
+        },
+        expected={
+            "cells outside": 0,
+            "furthest: zeros": [int(n[worst] - high[worst]), int(n[worst] - low[worst])],
+        },
+        tolerance=TOTAL_ERROR,
+        note=f"{len(cells)} shares; furthest: {cells[worst][3]}, {n[worst]} draws",
+    )
+
+
+@CLAIMS.claim("autograd", "torch autograd gives the same gradients where float64 can hold them")
+def agrees_with_torch(e: Evidence) -> Claim:
+    compared = sum(p.drawn.rounding.compared for p in e.profiles)
+    unheld = sum(p.drawn.rounding.unheld for p in e.profiles)
+    unsure = sum(p.drawn.rounding.unsure for p in e.profiles)
+    left_out = f"; {unheld} beyond float64" + (
+        f"; {unsure} that rounding moves by more than 1e-11" if unsure else ""
+    )
+    known = [p for p in e.profiles if p.drawn.rounding.difference is not None]
+    if not known:
+        return not_applicable(f"no gradient could be compared{left_out}")
+    worst = max(known, key=lambda p: p.drawn.rounding.difference or 0.0)
+    difference = worst.drawn.rounding.difference
+    assert difference is not None
+    return check(
+        difference <= 1e-9,
+        measured=difference,
+        expected=0,
+        tolerance=1e-9,
+        note=f"largest difference of log10 over {compared} gradients, at most {CHECKED} draws a network, in "
+        f"{worst.network.title}{left_out}",
+    )

@@ -1,0 +1,32 @@
+"""What a run of ``vanishing`` found: its claims, report and figures are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlhw.experiments.vanishing.kinds import Setting
+from mlhw.experiments.vanishing.sample import Profile, SurvivalCurve
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The profile of each network, and the share of zeros by depth where ReLU networks were drawn.
+
+    ``depth`` is that of the networks but for the shallow ones of a comparison.
+    """
+
+    setting: Setting
+    depth: int
+    profiles: list[Profile]
+    curves: list[SurvivalCurve]
+
+    def plain_relu(self, chains: bool) -> list[Profile]:
+        """The plain ReLU networks: chains, or the wider ones."""
+        return [
+            p for p in self.profiles if p.network.plain_relu and (p.network.width == 1) == chains
+        ]
+
+    @property
+    def relu_drawn(self) -> bool:
+        """Whether the law of dead ReLUs speaks of networks that were drawn."""
+        return self.setting.random and any(p.network.plain_relu for p in self.profiles)
