@@ -18,7 +18,7 @@ import traceback
 from typing import Any
 
 
-def main() -> None:
+def answer_calls() -> None:
     # One thread: faster for small arrays, and the memory limit is not spent on idle buffers.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     import numpy as np
@@ -223,4 +223,4 @@ def _line(error: BaseException, path: str) -> int | None:
 if __name__ == "__main__":
     if sys.platform == "linux":
         watched()
-    main()
+    answer_calls()

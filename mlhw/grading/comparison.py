@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlhw.grading.process import Answer
+from mlhw.grading.process import Reply
 from mlhw.maths.mistakes import Explanation
 from mlhw.maths.network import Gradients, Network, delta_name, weight_name
 
 if TYPE_CHECKING:
     import numpy as np
 
-TOLERANCE = 1e-6
+ENTRY_TOLERANCE = 1e-6
 """Of a matrix's largest entry: a derivation in float32 passes, no mistake does."""
 
 
@@ -32,47 +32,47 @@ class Wrong:
     expected: float
 
 
-def shape_problem(network: Network, inputs: int, answers: Sequence[Answer]) -> str | None:
-    """What is wrong with the shapes of some answers, in words; a transposed matrix is no problem."""
+def shape_problem(network: Network, inputs: int, replies: Sequence[Reply]) -> str | None:
+    """What is wrong with the shapes of some replies, in words; a transposed matrix is no problem."""
     count = network.depth - 1
-    for answer in answers:
-        shapes = answer.shapes[: len(answer.shapes) - (answer.deltas or 0)]
+    for reply in replies:
+        shapes = reply.shapes[: len(reply.shapes) - (reply.deltas or 0)]
         if len(shapes) != count:
             return f"{count} gradients are needed, one for each weight matrix; got {len(shapes)}"
         for layer, (shape, wanted) in enumerate(zip(shapes, network.shapes, strict=True), start=1):
             if shape not in (wanted, wanted[::-1]):
                 return f"dE/dW^({layer}) must have the shape {wanted}; got {shape}"
-        if answer.deltas is not None:
-            shapes = answer.shapes[count:]
+        if reply.deltas is not None:
+            shapes = reply.shapes[count:]
             if len(shapes) != count:
                 return f"{count} deltas are needed, layers 2 to {network.depth}; got {len(shapes)}"
             for layer, shape in enumerate(shapes, start=2):
                 size = inputs * network.layers[layer - 1]
                 if math.prod(shape) != size:
                     return f"delta^({layer}) must have {size} numbers; got the shape {shape}"
-        if answer.numbers is None:
+        if reply.numbers is None:
             return "too many numbers returned"
     return None
 
 
 def stacked(
-    network: Network, answers: Sequence[Answer], inputs: int
+    network: Network, replies: Sequence[Reply], inputs: int
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-    """The gradients (D, …) and, if every answer has them, the deltas (D, N, n_l).
+    """The gradients (D, …) and, if every reply has them, the deltas (D, N, n_l).
 
-    A matrix that is transposed in some answers only is turned there.
+    A matrix that is transposed in some replies only is turned there.
     """
     import numpy as np
 
     count = network.depth - 1
-    numbers = [answer.numbers or [] for answer in answers]
+    numbers = [reply.numbers or [] for reply in replies]
     got = []
     for layer in range(count):
         parts = [n[layer] for n in numbers]
         if len({part.shape for part in parts}) > 1:
             parts = [p if p.shape == network.shapes[layer] else p.T for p in parts]
         got.append(np.array(parts))
-    if any(answer.deltas is None for answer in answers):
+    if any(reply.deltas is None for reply in replies):
         return got, None
     deltas = []
     for layer in range(count):
@@ -81,7 +81,7 @@ def stacked(
     return got, deltas
 
 
-def compare(
+def wrong_entries(
     network: Network,
     got: Sequence[np.ndarray],
     deltas: Sequence[np.ndarray] | None,
@@ -96,7 +96,7 @@ def compare(
         error = _relative(g, want)
         worst = max(worst, float(error.max()))
         for j, i in _entries(error):
-            d = int((error[:, j, i] > TOLERANCE).argmax())
+            d = int((error[:, j, i] > ENTRY_TOLERANCE).argmax())
             value = float(g[d, j, i]) if j < rows and i < columns else None
             name = weight_name(network, layer, j, i)
             wrong.append(Wrong(name, j + 1, i + 1, value, float(want[d, j, i])))
@@ -107,7 +107,7 @@ def compare(
             error, want = of_mean, want / want.shape[1]
         worst = max(worst, float(error.max()))
         for n, j in _entries(error):
-            d = int((error[:, n, j] > TOLERANCE).argmax())
+            d = int((error[:, n, j] > ENTRY_TOLERANCE).argmax())
             value = float(g[d, n, j])
             wrong.append(Wrong(delta_name(layer, j), j + 1, None, value, float(want[d, n, j])))
     return wrong, worst
@@ -140,7 +140,7 @@ def _laid_over(got: np.ndarray, want: np.ndarray) -> np.ndarray:
 def _entries(error: np.ndarray) -> list[tuple[int, int]]:
     import numpy as np
 
-    return [(int(j), int(i)) for j, i in np.argwhere((error > TOLERANCE).any(axis=0))]
+    return [(int(j), int(i)) for j, i in np.argwhere((error > ENTRY_TOLERANCE).any(axis=0))]
 
 
 def in_words(wrong: Sequence[Wrong], explanation: Explanation) -> str:

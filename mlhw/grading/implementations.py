@@ -27,7 +27,7 @@ class Implementation:
         return self.path.name + (f":{self.function}" if self.function != DEFAULT_FUNCTION else "")
 
 
-def find(items: list[str]) -> list[Implementation]:
+def find_implementations(items: list[str]) -> list[Implementation]:
     """The implementations that the texts name, folders opened, each once.
 
     Raises

@@ -35,7 +35,7 @@ STARTUP = 60.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What one call returned. ``numbers`` are the arrays, or None where they were too many to send.
 
     ``deltas`` counts how many of the last ``shapes`` are deltas, None without any. ``refused`` says
@@ -49,10 +49,10 @@ class Answer:
 
 
 @dataclass
-class Outcome:
-    """How a process ended: ``answers`` in the order of the calls, an ``error`` or a ``timeout``."""
+class Replies:
+    """How a process ended: ``replies`` in the order of the calls, an ``error`` or a ``timeout``."""
 
-    answers: list[Answer] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
     error: str | None = None
     timeout: bool = False
     seconds: float = 0.0
@@ -65,7 +65,7 @@ def call_in_process(
     *,
     required: int,
     time_limit: float,
-) -> Outcome:
+) -> Replies:
     """Call ``function`` of the file with each of ``calls``: the weights, then x and t.
 
     Calls from number ``required`` on may fail. Never raises for what the file does.
@@ -156,8 +156,8 @@ class _Garbled(Exception):
     """What came is not in the protocol: the file wrote into the channel itself."""
 
 
-def _listen(process: _Process, calls: int, most: int, time_limit: float) -> Outcome:
-    outcome = Outcome()
+def _listen(process: _Process, calls: int, most: int, time_limit: float) -> Replies:
+    returned = Replies()
     buffer = bytearray()
     ready = False
     started = time.monotonic()
@@ -173,32 +173,32 @@ def _listen(process: _Process, calls: int, most: int, time_limit: float) -> Outc
                     deadline = started + time_limit
                 elif "error" in message:
                     line = f" (line {int(message['line'])})" if message.get("line") else ""
-                    outcome.error = str(message["error"])[:600] + line
-                    return outcome
+                    returned.error = str(message["error"])[:600] + line
+                    return returned
                 elif "done" in message:
-                    return outcome
+                    return returned
                 else:
-                    outcome.answers.append(_answer(message, numbers))
+                    returned.replies.append(_reply(message, numbers))
             left = deadline - time.monotonic()
             if left <= 0:
-                outcome.timeout = ready
-                outcome.error = None if ready else "Python did not start in time"
-                return outcome
+                returned.timeout = ready
+                returned.error = None if ready else "Python did not start in time"
+                return returned
             data = process.read(min(left, 0.05))
             received += len(data or b"")
             if not data and process.ended:
-                outcome.error = outcome.error or process.how_it_ended()
-                return outcome
+                returned.error = returned.error or process.how_it_ended()
+                return returned
             if data == b"":
                 time.sleep(0.01)  # closed by the file itself, which goes on
-            if received > cap or len(outcome.answers) > calls:
+            if received > cap or len(returned.replies) > calls:
                 raise _Garbled
             buffer += data or b""
     except (_Garbled, ValueError, TypeError, KeyError):
-        outcome.error = "the process sent something that is no answer"
-        return outcome
+        returned.error = "the process sent something that is no answer"
+        return returned
     finally:
-        outcome.seconds = time.monotonic() - started
+        returned.seconds = time.monotonic() - started
 
 
 def _messages(buffer: bytearray, most: int) -> list[tuple[dict[str, Any], list[np.ndarray]]]:
@@ -228,11 +228,11 @@ def _messages(buffer: bytearray, most: int) -> list[tuple[dict[str, Any], list[n
     return found
 
 
-def _answer(message: dict[str, Any], numbers: list[np.ndarray]) -> Answer:
+def _reply(message: dict[str, Any], numbers: list[np.ndarray]) -> Reply:
     if "refused" in message:
-        return Answer(refused=str(message["refused"])[:600])
+        return Reply(refused=str(message["refused"])[:600])
     deltas = message["deltas"]
-    return Answer(
+    return Reply(
         shapes=[tuple(map(int, s)) for s in [*message["gradients"], *(deltas or [])]],
         deltas=None if deltas is None else len(deltas),
         numbers=numbers if message["sent"] else None,

@@ -1,10 +1,7 @@
-"""Somebody's file: which mistake it makes, and that nothing it does reaches us."""
+"""Which mistake somebody's file makes, and that a right one is called right."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,73 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlhw.errors import DataError
-from mlhw.grading.grade import Verdict, draw, grade
-from mlhw.grading.implementations import Implementation, find
-from mlhw.grading.process import call_in_process
+from mlhw.grading.grade import draw_questions
 from mlhw.maths import mistakes
-from mlhw.maths.network import Network, backprop
+from mlhw.maths.network import backprop
 from mlhw.maths.random_networks import random_network
-
-COURSE = Network((3, 2, 2, 1), ("logistic", "logistic"), "identity", "half_squared_error", False)
-
-RIGHT = """
-import numpy as np
-
-def h(a):
-    return 1 / (1 + np.exp(-a))
-
-def dh(a):
-    return h(a) * (1 - h(a))
-
-def backprop(weights, x, t):
-    W1, W2, W3 = weights
-    a2 = W1 @ x
-    z2 = h(a2)
-    a3 = W2 @ z2
-    z3 = h(a3)
-    a4 = W3 @ z3
-    d4 = a4 - t
-    d3 = dh(a3) * (W3.T @ d4)
-    d2 = dh(a2) * (W2.T @ d3)
-    return [np.outer(d2, x), np.outer(d3, z2), np.outer(d4, z3)]
-"""
-
-BATCHED = """
-import numpy as np
-
-def backprop(weights, x, t):
-    X, T = np.atleast_2d(x), np.atleast_2d(t)
-    z = [X]
-    for W in weights[:-1]:
-        z.append(1 / (1 + np.exp(-z[-1] @ W.T)))
-    delta = z[-1] @ weights[-1].T - T
-    gradients, deltas = [], []
-    for l in range(len(weights) - 1, -1, -1):
-        deltas.insert(0, delta)
-        gradients.insert(0, delta.T @ z[l] / len(X))
-        delta = (delta @ weights[l]) * z[l] * (1 - z[l])
-    return {"gradients": gradients, "deltas": deltas}
-"""
-
-
-def changed(*replacements: tuple[str, str]) -> str:
-    text = RIGHT
-    for old, new in replacements:
-        assert old in text
-        text = text.replace(old, new)
-    return text
-
-
-def graded(
-    folder: Path, text: str, network: Network = COURSE, inputs: int = 1, limit: float = 5.0
-) -> Verdict:
-    path = folder / "theirs.py"
-    path.write_text(text)
-    return grade(Implementation(path, "backprop"), network, inputs, 0, limit)
-
-
-# ------------------------------------------------------------------------------------- mistakes
+from tests.grading.handed_in import BATCHED, COURSE, RIGHT, changed, graded
 
 D3, D2 = "dh(a3) * ", "dh(a2) * "
 ALL_TRANSPOSED = [
@@ -223,8 +158,8 @@ def test_lists_and_torch_tensors_are_taken_as_arrays(tmp_path: Path) -> None:
 def test_any_single_mistake_in_any_network_is_explained_by_its_own_code(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_network(rng, 5)
-    draws = draw(network, int(rng.choice([1, 3])), 6, rng)
-    mistaken = mistakes.Mistaken(network, draws.weights, draws.X, draws.T)
+    questions = draw_questions(network, int(rng.choice([1, 3])), 6, rng)
+    mistaken = mistakes.Mistaken(network, questions.weights, questions.X, questions.T)
     layer = int(rng.integers(1, network.depth))
     known = list(mistakes.candidates(network, layer))
     made = known[rng.integers(len(known))]
@@ -241,266 +176,15 @@ def test_the_search_without_mistakes_is_plain_back_propagation() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         network = random_network(rng, 6)
-        draws = draw(network, 2, 3, rng)
-        mistaken = mistakes.Mistaken(network, draws.weights, draws.X, draws.T)
-        right = backprop(network, draws.weights, draws.X, draws.T)
+        questions = draw_questions(network, 2, 3, rng)
+        mistaken = mistakes.Mistaken(network, questions.weights, questions.X, questions.T)
+        right = backprop(network, questions.weights, questions.X, questions.T)
         for a, b in zip(mistakes.right_gradients(mistaken), right, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-300)
 
 
 def test_draws_have_nothing_zero_and_nothing_symmetric() -> None:
-    draws = draw(COURSE, 1, 20, np.random.default_rng(0))
-    for array in (*draws.weights, draws.X):
+    questions = draw_questions(COURSE, 1, 20, np.random.default_rng(0))
+    for array in (*questions.weights, questions.X):
         assert np.abs(array).min() > 0.1
         assert len(np.unique(np.abs(array))) == array.size
-
-
-# ------------------------------------------------------------------------------------- accidents
-
-AT_WORK = "    W1, W2, W3 = weights"
-ACCIDENTS: dict[str, tuple[str, str]] = {
-    "1 / 0": ("error", "ZeroDivisionError: division by zero (line 11)"),
-    "return None": ("error", "TypeError: gradients must be a list of arrays, not NoneType"),
-    "return ['a', 'b', 'c']": ("error", "TypeError: gradients[0] must hold numbers, not str32"),
-    "return {'g': 1}": ("error", "TypeError: the dict needs the key 'gradients' (it has: g)"),
-    "return [x]": ("error", "3 gradients are needed, one for each weight matrix; got 1"),
-    "return [x, x, x]": ("error", "dE/dW^(1) must have the shape (2, 3); got (3,)"),
-    "return [np.ones((2, 3)), np.ones((2, 2)), np.ones((1, 2)) * np.nan]": ("wrong", "NaN"),
-    "return [np.zeros(10**6)] * 3": ("error", "dE/dW^(1) must have the shape (2, 3)"),
-    "return [np.array([[1j] * 3] * 2)] * 3": ("error", "must hold numbers, not complex128"),
-    "import os; os.kill(os.getpid(), 9)": ("error", "the process was killed by SIGKILL"),
-    "import os; os._exit(0)": ("error", "the process ended itself (exit code 0)"),
-    "import sys; sys.exit(3)": ("error", "SystemExit: 3"),
-    "np.ones(10**10)": ("error", "MemoryError: "),
-    "raise KeyboardInterrupt": ("error", "KeyboardInterrupt"),
-    "backprop(weights, x, t)": ("error", "RecursionError: "),
-    "import ctypes; ctypes.string_at(0)": ("error", "the process was killed by SIGSEGV"),
-}
-
-
-@pytest.mark.parametrize("line", ACCIDENTS)
-def test_an_accident_gives_a_clear_verdict(line: str, tmp_path: Path) -> None:
-    verdict, message = ACCIDENTS[line]
-    found = graded(tmp_path, changed((AT_WORK, f"    {line}\n{AT_WORK}")))
-    assert found.verdict == verdict
-    assert message in found.message
-
-
-@pytest.mark.parametrize(
-    "line", ["while True: pass", "while True: print('x' * 10000)", "import time; time.sleep(99)"]
-)
-def test_what_never_ends_is_a_timeout_and_costs_no_more_than_its_limit(
-    line: str, tmp_path: Path
-) -> None:
-    started = time.monotonic()
-    found = graded(tmp_path, changed((AT_WORK, f"    {line}\n{AT_WORK}")), limit=0.5)
-    assert found.verdict == "timeout"
-    assert "no answer within 0.5 s" in found.message
-    assert time.monotonic() - started < 10  # Python's own start included
-
-
-def test_a_print_flood_that_ends_is_no_mistake(tmp_path: Path) -> None:
-    text = changed((AT_WORK, f"    print('x' * 5_000_000)\n{AT_WORK}"))
-    assert graded(tmp_path, text).verdict == "correct"
-
-
-def test_an_error_while_importing_and_a_syntax_error_name_the_line(tmp_path: Path) -> None:
-    found = graded(tmp_path, "import nothing_like_this\n" + RIGHT)
-    assert found.verdict == "error"
-    assert found.message == "ModuleNotFoundError: No module named 'nothing_like_this' (line 1)"
-    found = graded(tmp_path, "def backprop(:\n")
-    assert found.message.startswith("SyntaxError: ")
-    assert found.message.endswith("(line 1)")
-
-
-def test_a_loop_in_a_batch_only_leaves_the_verdict_on_single_inputs(tmp_path: Path) -> None:
-    loop = f"    while np.ndim(x) == 2: pass\n{AT_WORK}"
-    found = graded(tmp_path, changed((AT_WORK, loop)), limit=1.5)
-    assert found.verdict == "correct"
-    assert found.batch.startswith("not taken")
-
-
-# ------------------------------------------------------------------------------------- the process
-
-
-def calls() -> list[list[np.ndarray]]:
-    return [[np.ones((2, 3)), np.ones((2, 2)), np.ones((1, 2)), np.ones(3), np.ones(1)]]
-
-
-FORK = "if not os.path.exists({path!r}) and not os.fork():\n"
-ESCAPES = {
-    "child": FORK + "{note}",
-    "session": FORK + "        os.setsid()\n{note}",
-    "daemon": FORK + "        os.setsid()\n        if os.fork(): os._exit(0)\n{note}",
-}
-
-
-@pytest.mark.parametrize(
-    "escape",
-    [
-        pytest.param(
-            name,
-            marks=[]
-            if name == "child"
-            else pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper"),
-        )
-        for name in ESCAPES
-    ],
-)
-@pytest.mark.parametrize("ends", [True, False])
-def test_children_of_the_process_are_killed_with_it(
-    escape: str, ends: bool, tmp_path: Path
-) -> None:
-    note = tmp_path / "pid"
-    write = (
-        f"        open({str(note)!r} + '~', 'w').write(str(os.getpid()))\n"
-        f"        os.rename({str(note)!r} + '~', {str(note)!r})\n        time.sleep(600)\n"
-    )
-    fork = f"    import os, time\n    {ESCAPES[escape].format(path=str(note), note=write)}"
-    fork += f"    while not os.path.exists({str(note)!r}): pass\n"
-    if not ends:
-        fork += "    time.sleep(600)\n"
-    found = graded(tmp_path, changed((AT_WORK, fork + AT_WORK)), limit=2)
-    assert found.verdict == ("correct" if ends else "timeout")
-    child = int(note.read_text())
-    for _ in range(100):
-        if not Path(f"/proc/{child}").exists() or "(zombie)" in _status(child):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"process {child} is still there: {_status(child)}")
-
-
-def test_a_file_that_closes_the_channel_and_goes_on_is_a_timeout(tmp_path: Path) -> None:
-    text = changed(
-        (AT_WORK, f"    import os; os.closerange(3, 99)\n    while True: pass\n{AT_WORK}")
-    )
-    started = time.monotonic()
-    assert graded(tmp_path, text, limit=0.5).verdict == "timeout"
-    assert time.monotonic() - started < 10
-
-
-def _status(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return "(zombie)"
-
-
-def test_the_environment_is_empty_and_the_folder_is_not_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLHW_SECRET", "x")
-    path = tmp_path / "theirs.py"
-    path.write_text(
-        "import os\n"
-        "def backprop(*_):\n"
-        "    raise OSError(f'{sorted(os.environ)} {os.getcwd()} {os.listdir()}')\n"
-    )
-    found = call_in_process(path, "backprop", calls(), required=1, time_limit=5)
-    assert found.error is not None
-    assert found.error.startswith("OSError: [] ")
-    assert str(tmp_path) not in found.error
-    assert os.getcwd() not in found.error.split()
-    assert "[]" in found.error.removeprefix("OSError: []")
-
-
-@pytest.mark.parametrize(
-    "junk",
-    [
-        "junk\\n",
-        '{"done": true}\\n',
-        '{"gradients": [[1e9]], "deltas": null, "sent": true}\\n',
-        '{"gradients": [[-3]], "deltas": null, "sent": true}\\n',
-        "[1, 2]\\n",
-        '{"error": 3}\\n',
-        "x" * 100,
-    ],
-)
-def test_a_file_that_writes_into_the_channel_itself_gains_nothing(
-    junk: str, tmp_path: Path
-) -> None:
-    attack = f"""    import os
-    for channel in range(3, 30):
-        try:
-            os.write(channel, b'{junk}')
-        except OSError:
-            pass
-"""
-    found = graded(tmp_path, changed((AT_WORK, attack + AT_WORK)), limit=3)
-    assert found.verdict == "error"
-
-
-def test_our_own_back_propagation_cannot_be_handed_in(tmp_path: Path) -> None:
-    found = graded(tmp_path, "from mlhw.maths.network import backprop\n")
-    assert found.verdict == "error"
-    assert found.message.startswith("ModuleNotFoundError: No module named 'mlhw")
-
-
-def test_endless_writing_into_the_channel_is_cut_off(tmp_path: Path) -> None:
-    attack = f"""    import os
-    while True:
-        for channel in range(3, 30):
-            try:
-                os.write(channel, b'x' * 60000)
-            except OSError:
-                pass
-{AT_WORK}"""
-    found = graded(tmp_path, changed((AT_WORK, attack)), limit=30)
-    assert found.verdict == "error"
-    assert found.seconds < 20
-
-
-def test_inputs_changed_in_place_change_nothing_of_ours(tmp_path: Path) -> None:
-    text = (
-        changed(
-            ("    return [", "    g = ["),
-        )
-        + "    for W in weights:\n        W[:] = 0\n    x[:] = 0\n    return g\n"
-    )
-    assert graded(tmp_path, text).verdict == "correct"
-
-
-# ------------------------------------------------------------------------------------- files
-
-
-def test_files_folders_and_functions_are_found(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("def backprop(w, x, t): ...\ndef other(w, x, t): ...\n")
-    (tmp_path / "b.py").write_text("from a import *\n")
-    (tmp_path / "c.py").write_text("def back_prop(w, x, t): ...\n")
-    (tmp_path / ".d.py").write_text("")
-    (tmp_path / "notes.txt").write_text("")
-    found = find([str(tmp_path)])
-    assert [(i.path.name, i.missing is None) for i in found] == [
-        ("a.py", True),
-        ("b.py", True),
-        ("c.py", False),
-    ]
-    assert "did you mean 'c.py:back_prop'?" in str(found[2].missing)
-    (one,) = find([f"{tmp_path}/a.py:other"])
-    assert (one.function, one.name) == ("other", "a.py:other")
-
-
-def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
-    (tmp_path / "backprop_ann.py").write_text("x = 1\n")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError) as caught:
-        find([f"{tmp_path}/backprop_anne.py", f"{tmp_path}/backprop_ann.py", f"{tmp_path}/empty"])
-    missing, function, empty = caught.value.lines
-    assert missing.endswith("no such file, did you mean 'backprop_ann.py'?")
-    assert function.endswith("no function backprop in this file")
-    assert empty.endswith("no .py files in this folder")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "backprop = lambda w, x, t: None",
-        "from helpers import gradient as backprop",
-        "if True:\n    def backprop(w, x, t): ...",
-        "globals()['back' + 'prop'] = print",
-        "def make():\n    global backprop\n    backprop = print\nmake()",
-    ],
-)
-def test_a_function_may_come_into_being_in_any_way(text: str, tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text(text)
-    assert len(find([str(tmp_path / "a.py")])) == 1

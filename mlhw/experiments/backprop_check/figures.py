@@ -1,15 +1,16 @@
-"""The figures of backprop-check: the network with its numbers, steps, agreement."""
+"""The figures of ``backprop-check``: the network with its numbers, steps, agreement."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlhw.maths.four_ways import WAYS, Entry, FourWays
+import numpy as np
+
+from mlhw.experiments.backprop_check.evidence import Evidence
+from mlhw.maths.four_ways import WAYS
 from mlhw.maths.network import forward, losses
-from mlhw.maths.step_errors import StepErrors
 from mlhw.result import plots
-from mlhw.result.plots import Plot
+from mlhw.result.plots import Figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,50 +24,33 @@ _LABELS = {
     "finite_difference": "finite differences",
 }
 
-
-# ------------------------------------------------------------------------------------- figures
-
-
-def figures(c: FourWays, points: Sequence[Entry]) -> list[Plot]:
-    """The three figures."""
-    steps = StepErrors(c)
-    layers = "-".join(map(str, c.trial.network.layers))
-    worst = ", ".join(f"{_LABELS[way]} {w.error:.1e}" for way, w in c.worst.items())
-    return [
-        Plot(
-            "network",
-            f"The network {layers} with its weights and deltas",
-            "On each edge the weight (bold) and the derivative of the loss by it; in each unit z, and "
-            "below it δ. Large networks are drawn in part, biases not at all.",
-            f"Network {layers}; loss {_loss(c):.6g}; largest relative error by {worst}.",
-            lambda: _network_figure(c),
-        ),
-        Plot(
-            "steps",
-            f"Error against step size, for {steps.name}",
-            "Differences lose to the formula's error on the right and to cancellation on the left: a V. "
-            "The complex step has nothing to cancel, so its error stays at rounding as the step shrinks.",
-            "Relative error against step; " + ", ".join(map(steps.best, steps.found)) + ".",
-            lambda: _steps_figure(steps),
-        ),
-        Plot(
-            "agreement",
-            "Agreement of all entries",
-            "Left: derivatives by back-propagation against each other way, a sample of all networks; "
-            "equal values lie on the line. Right: their relative errors, rounding alone.",
-            f"{len(points)} derivatives; largest relative error shown "
-            f"{max((p[3] for p in points), default=0.0):.1e}.",
-            lambda: _agreement_figure(points),
-        ),
-    ]
+FIGURES = Figures[Evidence]()
 
 
-def _loss(c: FourWays) -> float:
-    p = c.trial
-    return float(losses(p.network, forward(p.network, p.weights, p.X).a[-1], p.T).mean())
+# ------------------------------------------------------------------------------------- the network
 
 
-def _network_figure(c: FourWays) -> Figure:
+def layer_sizes(e: Evidence) -> str:
+    """``3-2-2-1``."""
+    return "-".join(map(str, e.configured.trial.network.layers))
+
+
+def network_alt(e: Evidence) -> str:
+    p = e.configured.trial
+    loss = float(losses(p.network, forward(p.network, p.weights, p.X).a[-1], p.T).mean())
+    worst = ", ".join(f"{_LABELS[way]} {w.error:.1e}" for way, w in e.configured.worst.items())
+    return f"Network {layer_sizes(e)}; loss {loss:.6g}; largest relative error by {worst}."
+
+
+@FIGURES.figure(
+    "network",
+    lambda e: f"The network {layer_sizes(e)} with its weights and deltas",
+    "On each edge the weight (bold) and the derivative of the loss by it; in each unit z, and "
+    "below it δ. Large networks are drawn in part, biases not at all.",
+    alt=network_alt,
+)
+def network_figure(e: Evidence) -> Figure:
+    c = e.configured
     p = c.trial
     sizes = p.network.layers
     z = forward(p.network, p.weights, p.X).z
@@ -166,15 +150,23 @@ def _edge(
         axes.text(x, y, f"{gradient:.2g}", ha="center", va="top", fontsize=7.5, bbox=box, zorder=2)
 
 
-def _steps_figure(steps: StepErrors) -> Figure:
-    import numpy as np
+# ------------------------------------------------------------------------------------- steps
 
+
+@FIGURES.figure(
+    "steps",
+    lambda e: f"Error against step size, for {e.steps.name}",
+    "Differences lose to the formula's error on the right and to cancellation on the left: a V. "
+    "The complex step has nothing to cancel, so its error stays at rounding as the step shrinks.",
+    alt=lambda e: f"Relative error against step; {', '.join(map(e.steps.best, e.steps.found))}.",
+)
+def steps_figure(e: Evidence) -> Figure:
     figure = plots.new_figure()
     axes = figure.add_subplot()
-    for i, name in enumerate(steps.found):
+    for i, name in enumerate(e.steps.found):
         axes.loglog(
-            steps.steps,
-            steps.relative(name),
+            e.steps.steps,
+            e.steps.relative(name),
             color=plots.colour(i),
             marker=plots.MARKERS[i],
             markersize=3,
@@ -200,14 +192,27 @@ def _plain_decades(axis: Any, ticks: int = 9) -> None:
     axis.set_major_formatter(FormatStrFormatter("%.0e"))
 
 
-def _agreement_figure(points: Sequence[Entry]) -> Figure:
-    import numpy as np
+# ------------------------------------------------------------------------------------- agreement
 
+
+def agreement_alt(e: Evidence) -> str:
+    largest = max((entry.error for entry in e.entries), default=0.0)
+    return f"{len(e.entries)} derivatives; largest relative error shown {largest:.1e}."
+
+
+@FIGURES.figure(
+    "agreement",
+    "Agreement of all entries",
+    "Left: derivatives by back-propagation against each other way, a sample of all networks; "
+    "equal values lie on the line. Right: their relative errors, rounding alone.",
+    alt=agreement_alt,
+)
+def agreement_figure(e: Evidence) -> Figure:
     figure = plots.new_figure(9.0, 4.2)
     left, right = figure.subplots(1, 2)
     bins = np.arange(-18.0, -5.9, 0.5)
     for i, way in enumerate(WAYS):
-        chosen = np.array([point[1:] for point in points if point[0] == way]).reshape(-1, 3)
+        chosen = np.array([entry[1:] for entry in e.entries if entry.way == way]).reshape(-1, 3)
         size = np.abs(chosen)
         seen = (size[:, 0] > 0) & (size[:, 1] > 0)
         left.loglog(
@@ -231,7 +236,7 @@ def _agreement_figure(points: Sequence[Entry]) -> Figure:
             linewidth=1.5,
             label=_LABELS[way],
         )
-    ends = [v for p in points for v in (abs(p[1]), abs(p[2])) if v > 0] or [1.0]
+    ends = [v for p in e.entries for v in (abs(p.analytic), abs(p.reference)) if v > 0] or [1.0]
     left.plot([min(ends), max(ends)], [min(ends), max(ends)], color="black", linewidth=0.7)
     left.set(xlabel="|derivative| by the other way", ylabel="|derivative| by back-propagation")
     right.set(xlabel="log10 of the relative error (−18: none)", ylabel="derivatives")

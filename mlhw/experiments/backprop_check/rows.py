@@ -1,38 +1,15 @@
-"""The tables of backprop-check: every derivative of one network, and a line for each network."""
+"""The rows of backprop-check's tables: every derivative of one network, each network, each file."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
-from mlhw.maths.four_ways import WAYS, FourWays
-from mlhw.result.recorder import Recorder
+import numpy as np
 
-_WAYS = {
-    "autograd": "torch's automatic differentiation",
-    "complex_step": "the imaginary part of the loss after an imaginary step; for analytic networks",
-    "finite_difference": "central differences, extrapolated",
-}
-GRADIENT_COLUMNS = {
-    "quantity": "a δ, or the derivative of the loss by a weight (layer in brackets)",
-    "analytic": "by back-propagation",
-    **{way: _WAYS[way] for way in WAYS},
-    "max_relative_error": "the largest difference of the three, divided by the largest entry of its "
-    "vector or matrix",
-}
-NETWORK_COLUMNS = {
-    "network": "0 is the configured one, the others are drawn at random",
-    "layers": "units a layer, from input to output",
-    "hidden": "activations of the hidden layers",
-    "output": "activation of the output",
-    "loss": "what is differentiated",
-    "bias": "1 with bias weights",
-    "batch": "samples over which the loss is the mean",
-    "weights": "how many",
-    **{way: f"largest relative error against {_WAYS[way]}" for way in WAYS},
-    "kinks": "derivatives at a kink of a ReLU, where differences say nothing",
-    "unresolved": "derivatives below what rounding lets differences resolve",
-}
+from mlhw.grading.grade import Grade
+from mlhw.maths.four_ways import WAYS, FourWays
 
 
 def network_row(number: int, c: FourWays) -> tuple[Any, ...]:
@@ -53,24 +30,32 @@ def network_row(number: int, c: FourWays) -> tuple[Any, ...]:
     )
 
 
-def write_gradients(c: FourWays, recorder: Recorder) -> None:
-    """``gradients.csv``: every δ from the output back, then every weight that was checked."""
-    import numpy as np
-
-    table = recorder.table("gradients", GRADIENT_COLUMNS)
+def gradient_rows(c: FourWays) -> Iterator[tuple[Any, ...]]:
+    """Every δ from the output back, then every weight that was checked."""
     layers = c.trial.network.depth - 1
     arrays = list(c.analytic)
     for k in [*reversed(range(layers, 2 * layers)), *range(layers)]:
         found = {way: list(gradients)[k] for way, gradients in c.found.items()}
         errors = [list(gradients)[k] for gradients in c.errors.values()]
-        rows = []
         every = np.argwhere(np.ones(arrays[k].shape))
         for at in c.entries[k] if k < layers else every:
             index = tuple(int(i) for i in at)
             values = [_number(found[way][index]) if way in found else None for way in WAYS]
             worst = np.nanmax([e[index] for e in errors])
-            rows.append((c.name_of(k, index), float(arrays[k][index]), *values, float(worst)))
-        table.extend(rows)
+            yield c.name_of(k, index), float(arrays[k][index]), *values, float(worst)
+
+
+def grade_row(grade: Grade) -> tuple[Any, ...]:
+    """One implementation and what it is worth."""
+    return (
+        str(grade.implementation.path),
+        grade.implementation.function,
+        grade.verdict,
+        " ".join(grade.diagnosis),
+        len(grade.wrong),
+        grade.message,
+        round(grade.seconds, 3),
+    )
 
 
 def _number(value: Any) -> float | None:

@@ -117,8 +117,8 @@ def run(config: Config, recorder: Recorder) -> Result:
     for network in kinds(config):
         progress = partial(recorder.progress, total=config.draws, what=network.title)
         found = profile(network, setting, progress)
-        table.extend(gradient_rows(found))
-        log_particulars(found, recorder)
+        table.extend(layer_rows(found))
+        log_draws(found, recorder)
         profiles.append(found)
     evidence = Evidence(setting, config.depth, profiles, [])
     if evidence.relu_drawn:
@@ -171,7 +171,7 @@ def kinds(config: Config) -> list[NetworkKind]:
 # ------------------------------------------------------------------------------------- rows and log
 
 
-def gradient_rows(profile: Profile) -> Iterator[tuple[Any, ...]]:
+def layer_rows(profile: Profile) -> Iterator[tuple[Any, ...]]:
     """The rows of one network in ``gradients.csv``, layer by layer."""
     network = profile.network
     for layer in range(network.depth - 1):
@@ -192,7 +192,7 @@ def survival_rows(curve: SurvivalCurve) -> Iterator[tuple[Any, ...]]:
         yield curve.width, int(depth), curve.draws, share, survival.share_zero(log_nonzero)
 
 
-def log_particulars(profile: Profile, recorder: Recorder) -> None:
+def log_draws(profile: Profile, recorder: Recorder) -> None:
     """What was particular about the draws of one network."""
     network, drawn = profile.network, profile.drawn
     kept = drawn.log10.shape[1]

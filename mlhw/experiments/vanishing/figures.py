@@ -59,7 +59,7 @@ def gradients_alt(e: Evidence) -> str:
     alt=gradients_alt,
     when=lambda e: bool(with_gradients(e)),
 )
-def gradients(e: Evidence) -> Figure:
+def gradients_figure(e: Evidence) -> Figure:
     parts = [
         [p for p in e.profiles if p.network.shallow == shallow]
         for shallow in dict.fromkeys(p.network.shallow for p in e.profiles)
@@ -127,7 +127,7 @@ def histogram_alt(e: Evidence) -> str:
     alt=histogram_alt,
     when=lambda e: bool(at_layer_1(e)) and e.setting.draws >= FEWEST_BARS and e.setting.random,
 )
-def histogram(e: Evidence) -> Figure:
+def histogram_figure(e: Evidence) -> Figure:
     profiles = at_layer_1(e)
     figure = plots.new_figure(7.2, 4.2)
     axes = figure.add_subplot()
@@ -171,7 +171,7 @@ def zeros_alt(e: Evidence) -> str:
     alt=zeros_alt,
     when=lambda e: bool(e.curves),
 )
-def zeros(e: Evidence) -> Figure:
+def zeros_figure(e: Evidence) -> Figure:
     figure = plots.new_figure(7.2, 4.4)
     axes = figure.add_subplot()
     fine = np.unique(np.geomspace(3, e.curves[0].depths[-1], 200).round())
@@ -221,7 +221,7 @@ def slopes_alt(e: Evidence) -> str:
     "multiplied by it at every layer.",
     alt=slopes_alt,
 )
-def slopes(e: Evidence) -> Figure:
+def slopes_figure(e: Evidence) -> Figure:
     profiles = slopes_shown(e)
     figure = plots.new_figure(7.2, 4.2)
     axes = figure.add_subplot()

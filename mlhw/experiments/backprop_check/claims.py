@@ -1,0 +1,87 @@
+"""The claims of ``backprop-check``."""
+
+from __future__ import annotations
+
+from mlhw.experiments.backprop_check.evidence import Evidence
+from mlhw.maths.four_ways import TOLERANCES
+from mlhw.result.claims import Claim, Claims, check, not_applicable
+
+CLAIMS = Claims[Evidence]()
+
+
+def agreement(e: Evidence, way: str) -> Claim:
+    """Whether a way's worst entry over all networks lies below its tolerance."""
+    if not e.compared[way]:
+        return not_applicable(e.no_complex_step if e.kinked else "nothing could be compared")
+    worst, apart = e.worst[way], ""
+    if way == "complex_step" and e.kinked:
+        apart = f"; {e.no_complex_step}"
+    if way == "finite_difference":
+        apart = f"; apart from these {e.kinks} at a kink and {e.unresolved} unresolved"
+    where = (
+        f"worst: {worst.network}, {worst.quantity}, "
+        f"{worst.analytic:.17g} against {worst.reference:.17g}"
+        if worst.quantity
+        else "not one bit differs"
+    )
+    return check(
+        worst.error <= TOLERANCES[way],
+        measured=worst.error,
+        expected=0,
+        tolerance=TOLERANCES[way],
+        note=f"{where}; {e.compared[way]} derivatives{apart}",
+    )
+
+
+@CLAIMS.claim("autograd", "every derivative by back-propagation agrees with torch's autograd")
+def agrees_with_autograd(e: Evidence) -> Claim:
+    return agreement(e, "autograd")
+
+
+@CLAIMS.claim(
+    "complex-step", "every derivative of an analytic network agrees with the complex step"
+)
+def agrees_with_complex_step(e: Evidence) -> Claim:
+    return agreement(e, "complex_step")
+
+
+@CLAIMS.claim("finite-difference", "every derivative agrees with extrapolated central differences")
+def agrees_with_finite_differences(e: Evidence) -> Claim:
+    return agreement(e, "finite_difference")
+
+
+@CLAIMS.claim(
+    "course-formulas", "the course's six formulas, entry by entry, give back-propagation's values"
+)
+def course_formulas(e: Evidence) -> Claim:
+    if not e.six:
+        return not_applicable(
+            "they speak of four layers, one linear output, the half squared error and one input"
+        )
+    errors = {
+        q.name: abs(q.value - general) / scale if scale else abs(q.value)
+        for q, general, scale in e.six
+    }
+    return check(
+        max(errors.values()) <= TOLERANCES["autograd"],
+        measured=errors,
+        expected=0,
+        tolerance=TOLERANCES["autograd"],
+        note="relative errors",
+    )
+
+
+@CLAIMS.claim("implementation", "the given implementations return the right gradients")
+def implementations_are_right(e: Evidence) -> Claim:
+    if not e.grades:
+        return not_applicable("no --implementation given")
+    counts: dict[str, int] = {}
+    for grade in e.grades:
+        counts[grade.verdict] = counts.get(grade.verdict, 0) + 1
+    first = e.first_failing
+    return check(
+        first is None,
+        measured=counts,
+        expected={"correct": len(e.grades)},
+        note=f"{first.implementation.name}: {first.message}" if first else "",
+    )

@@ -1,0 +1,101 @@
+"""What a run of ``backprop-check`` found: its claims, report and figures are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from mlhw.grading.grade import Grade
+from mlhw.maths.four_ways import WAYS, Entry, FourWays, Worst
+from mlhw.maths.network import Quantity, course_quantities, is_course_network
+from mlhw.maths.step_errors import StepErrors
+
+
+class CourseValue(NamedTuple):
+    """One of the course's six: by its literal formula, and by general back-propagation.
+
+    ``scale`` is the largest entry of the vector or matrix that it belongs to.
+    """
+
+    quantity: Quantity
+    general: float
+    scale: float
+
+
+@dataclass
+class Evidence:
+    """The configured network, what all networks together gave, and the grades of implementations.
+
+    ``six`` are the course's quantities, where the configured network is the course's. By way: the
+    ``worst`` entry, how many derivatives were ``compared`` and of how many networks. ``kinked`` are the
+    activations that are not analytic, in the order in which they were met; ``kinks`` and
+    ``unresolved`` count the derivatives at a kink and those below what rounding resolves. ``entries``
+    are drawn in the figure of agreement.
+    """
+
+    configured: FourWays
+    six: list[CourseValue]
+    networks: int = 0
+    worst: dict[str, Worst] = field(default_factory=dict)
+    compared: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
+    networks_by: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
+    kinked: dict[str, None] = field(default_factory=dict)
+    kinks: int = 0
+    unresolved: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    grades: list[Grade] = field(default_factory=list)
+
+    def add(self, c: FourWays) -> None:
+        """Count one more network."""
+        self.networks += 1
+        for way, worst in c.worst.items():
+            self.networks_by[way] += 1
+            self.compared[way] += sum(int(np.isfinite(e).sum()) for e in c.errors[way])
+            if way not in self.worst or worst.error > self.worst[way].error:
+                self.worst[way] = worst
+        self.kinked.update(dict.fromkeys(c.trial.network.kinked))
+        self.kinks += len(c.kinks)
+        self.unresolved += c.unresolved
+
+    @property
+    def no_complex_step(self) -> str:
+        """A sentence about the networks that have none."""
+        count = self.networks - self.networks_by["complex_step"]
+        which = (
+            "the network has" if self.networks == 1 else f"{count} of {self.networks} networks have"
+        )
+        return f"{which} no complex step: {' and '.join(self.kinked)} not analytic"
+
+    @property
+    def first_failing(self) -> Grade | None:
+        """The first implementation that is not correct."""
+        return next((g for g in self.grades if g.verdict != "correct"), None)
+
+    @cached_property
+    def steps(self) -> StepErrors:
+        """How the error of the configured network's first weight depends on the step."""
+        return StepErrors(self.configured)
+
+
+def course_values(c: FourWays) -> list[CourseValue]:
+    """The course's six; none where the network is another or has several inputs."""
+    p = c.trial
+    if not is_course_network(p.network) or len(p.X) > 1:
+        return []
+    weights, deltas = c.analytic.weights, c.analytic.deltas
+    general = [
+        (deltas[2], (0, 0)),
+        (weights[2], (0, 1)),
+        (deltas[1], (0, 0)),
+        (weights[1], (0, 0)),
+        (deltas[0], (0, 0)),
+        (weights[0], (0, 0)),
+    ]
+    quantities = course_quantities(p.network, p.weights, p.X[0], float(p.T[0, 0]))
+    return [
+        CourseValue(q, float(array[at]), float(np.abs(array).max()))
+        for q, (array, at) in zip(quantities, general, strict=True)
+    ]
