@@ -57,10 +57,11 @@ _SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
 def watched() -> None:
-    """Return in a new process; the one that called ends as that one does, once nothing of it is left.
+    """Fork, and return in the new process only, which then runs the file.
 
-    As a subreaper it becomes the parent of every process below that has lost its own, so that none
-    gets away, not even one with a session of its own. SIGTERM ends them all.
+    The calling process waits for it, kills whatever the file has started, and ends with the same exit
+    code or signal. It is a subreaper: a process below it whose parent ends becomes its child, even
+    one with a session of its own, so it finds them all. SIGTERM makes it kill them at once.
     """
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
@@ -175,7 +176,10 @@ def _arrays(values: Any, what: str) -> list[Any]:
 
 
 def _limit(memory: int, seconds: float) -> None:
-    """Memory beyond what is in use now, file sizes, no core dumps; ends by itself if left alone."""
+    """Limit memory, beyond what is in use now, and the size of files; allow no core dump.
+
+    An alarm ends the process a minute after its time, should nobody else do so.
+    """
     import resource
 
     used = 0

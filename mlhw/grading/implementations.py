@@ -74,9 +74,9 @@ def _python_files(folder: Path) -> list[str]:
 
 
 def _missing(path: Path, function: str) -> str | None:
-    """A sentence if the file certainly defines no such function; it is read, not run.
+    """A sentence if the file certainly defines no such function; the file is read, not run.
 
-    A file that is no Python is no missing function: running it gives its error.
+    None also for a file that is no Python: its error comes when it is run.
     """
     try:
         tree = ast.parse(path.read_bytes())

@@ -121,9 +121,8 @@ class _Process:
 
     def __exit__(self, *_: object) -> None:
         if sys.platform == "linux":
-            os.kill(
-                self._child.pid, signal.SIGTERM
-            )  # Popen.terminate would wait for one that ended
+            # Not Popen.terminate: it would first take notice of a child that has ended.
+            os.kill(self._child.pid, signal.SIGTERM)
             deadline = time.monotonic() + CLEARING
             while not self.ended and time.monotonic() < deadline:
                 time.sleep(0.002)

@@ -156,7 +156,7 @@ def _scaled(values: Array, power: Array | float = 0.0) -> tuple[Array, Array]:
 
 def _sum(p: Array, p_power: Array, q: Array, q_power: Array) -> tuple[Array, Array]:
     """p · 2^p_power + q · 2^q_power, scaled."""
-    # A zero's power says nothing; far below the other it drops out.
+    # A layer of zeros has no size: its power is set far below the other's.
     p_power = np.where(np.any(p != 0, axis=0), p_power, -np.inf)
     q_power = np.where(np.any(q != 0, axis=0), q_power, -np.inf)
     top = np.maximum(p_power, q_power)

@@ -109,7 +109,7 @@ def differentiate(trial: Trial, rng: np.random.Generator) -> FourWays:
             error, scale = relative_errors(a, b)
             error = np.where(due[k], np.where(np.isnan(error), np.inf, error), np.nan)
             if way == "finite_difference":
-                # A matrix that is 0 by both is no question of resolution.
+                # Where both are exactly 0 they agree, whatever the estimate.
                 coarse = (list(differences.error)[k] > RESOLVED * scale) & (error > 0)
                 c.unresolved += int(coarse.sum())
                 error = np.where(coarse, np.nan, error)
@@ -126,7 +126,7 @@ def differentiate(trial: Trial, rng: np.random.Generator) -> FourWays:
 
 
 def _due(c: FourWays, way: str, differences: Differences) -> list[Array]:
-    """Where a way owes a value: a NaN there is no agreement."""
+    """Which entries a way has to give: NaN in one of these counts as an infinite error."""
     due = [np.ones(gradient.shape, bool) for gradient in c.analytic]
     if way == "autograd":
         return due

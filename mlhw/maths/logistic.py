@@ -14,16 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlhw.maths.activations import softplus
+from mlhw.maths.activations import logistic, softplus
 
 GRADIENT_TOLERANCE = 1e-12
-
-
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    """σ(z) = 1 / (1 + e⁻ᶻ), by e⁻|ᶻ| alone, so with full relative accuracy in both tails."""
-    e = np.exp(-np.abs(z))
-    result: np.ndarray = np.where(z >= 0, 1.0, e) / (1.0 + e)
-    return result
 
 
 def _margins(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -134,13 +127,13 @@ def largest_mean_curvature(
     a, change = X @ W0, X @ (W1 - W0)
     squared = np.sum((W1 - W0) ** 2, axis=0) * len(X)
     low, high = np.zeros(W0.shape[1]), np.ones(W0.shape[1])
-    left, right = sigmoid(a), sigmoid(a + change)
+    left, right = logistic(a), logistic(a + change)
     best = np.sum((right - left) * change, axis=0) / squared
     for _ in range(halvings):
         if (best > enough).all():
             break
         middle = 0.5 * (low + high)
-        centre = sigmoid(a + middle * change)
+        centre = logistic(a + middle * change)
         means = [
             np.sum(difference * change, axis=0) / (squared * 0.5 * (high - low))
             for difference in (centre - left, right - centre)
@@ -239,7 +232,7 @@ def _overlap_is_certain(Z: np.ndarray, t: np.ndarray, v: np.ndarray) -> bool:
     than that, an exact λ > 0 exists and no linear programme is needed.
     """
     s, m = _margins(Z, t, v)
-    multipliers = sigmoid(-m)
+    multipliers = logistic(-m)
     residual = float(np.linalg.norm(Z.T @ (s * multipliers)))
     smallest = float(np.linalg.svd(Z, compute_uv=False)[-1])
     # The residual's own rounding error, with a margin.

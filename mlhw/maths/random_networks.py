@@ -49,7 +49,8 @@ def random_network(rng: np.random.Generator, max_width: int) -> Network:
 def random_trial(name: str, rng: np.random.Generator, max_width: int) -> Trial:
     """A random network with weights and one input or three.
 
-    One in which a whole δ vector nearly cancels is drawn again: no way has its digits any more.
+    A network in which a whole δ vector nearly cancels is drawn again: its digits are lost in any way
+    of working it out.
     """
     while True:
         network = random_network(rng, max_width)

@@ -158,7 +158,8 @@ def kinds(config: Config) -> list[NetworkKind]:
             for activation, width in structures
         ]
         compared += plain
-        # Nothing is left to draw, or to survive, with these.
+        # Given survival only where networks die by chance: constant weights leave no chance, residual
+        # connections let no layer stop the gradient, and an input of 0 leaves every unit at 0.
         if not second and config.weights != "constant" and not config.residual and config.input:
             compared += [
                 NetworkKind(n.activation, n.width, n.depth, alive=True)

@@ -17,8 +17,9 @@ from mlhw.maths.bipartite import bipartite_gradients
 from mlhw.maths.chain import LogGradients, chain_gradients
 from mlhw.maths.random_weights import draw_weights
 
-# Weights of a block: 8 MB, but at least 256 draws, below which NumPy spends its time on calls, though
-# never above 32 MB (or one draw); what is computed from them takes about five times that.
+# A block has 2^20 weights (8 MB), or those of 256 draws if these are more, since with fewer NumPy spends
+# its time on calls; but at most 2^22 (32 MB), or those of one draw. What is computed from them takes
+# about five times that.
 BLOCK, FEWEST, MOST = 2**20, 256, 2**22
 
 

@@ -61,7 +61,7 @@ def rounding_of(
     found = torch_gradients(network, tuple(part[..., :k] for part in w), setting)
     held = _held(g, k) & np.isfinite(found)
     compared = held & (moved[:, :k] < SURE)
-    # A sign that differs, or a zero on one side only, is no agreement to any number of digits.
+    # Where the signs differ, or only one of both is zero, the difference is infinite.
     difference = np.where(np.sign(found) == g.sign[:, :k], 0.0, np.inf)
     both = (found != 0) & ~g.zero[:, :k]
     difference[both] += np.abs(decades(g.log[:, :k][both]) - np.log10(np.abs(found[both])))
@@ -83,7 +83,7 @@ def _held(g: LogGradients, k: int) -> Array:
     """(L−1, k): whether float64 holds a gradient of the first k draws and what torch needs for it.
 
     That is z in every layer, and of the layers behind ∂E/∂z and ∂E/∂a, the factors of their gradients
-    ∂E/∂z · h'(a) · z. What is zero is held.
+    ∂E/∂z · h'(a) · z. A zero counts as held.
     """
     slope = np.concatenate([g.slope_log, np.zeros((1, g.log.shape[1]))])[:, :k]
     log, z_log = g.log[:, :k], g.z_log[:, :k]
