@@ -31,7 +31,7 @@ COLUMNS = {
     "gradients": {
         "quantity": "a δ, or the derivative of the loss by a weight (layer in brackets)",
         "analytic": "by back-propagation",
-        **{way: _WAYS[way] for way in WAYS},
+        **_WAYS,
         "max_relative_error": "the largest difference of the three, divided by the largest entry of its "
         "vector or matrix",
     },
@@ -44,7 +44,7 @@ COLUMNS = {
         "bias": "1 with bias weights",
         "batch": "samples over which the loss is the mean",
         "weights": "how many",
-        **{way: f"largest relative error against {_WAYS[way]}" for way in WAYS},
+        **{way: f"largest relative error against {words}" for way, words in _WAYS.items()},
         "kinks": "derivatives at a kink of a ReLU, where differences say nothing",
         "unresolved": "derivatives below what rounding lets differences resolve",
     },
