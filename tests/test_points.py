@@ -15,7 +15,9 @@ from pydantic import ValidationError
 
 from mlhw.errors import DataError
 from mlhw.experiments.softmax_regions.setup import FitConfig, fit
-from mlhw.points.points import Points, PointsConfig, changed, load_points, two_classes
+from mlhw.points.config import PointsConfig
+from mlhw.points.load import change_warning, load_points
+from mlhw.points.points import Points, two_classes
 
 
 def read(path: Path, **keys: Any) -> Points:
@@ -259,10 +261,10 @@ def test_the_digest_tells_of_changed_data(tmp_path: Path) -> None:
     path = written(tmp_path, "p.csv", "a,label\n1,0\n2,1\n")
     before = read(path)
     config = PointsConfig(name=None, file=str(path), digest=before.digest)
-    assert changed(config, before) is None
+    assert change_warning(config, before) is None
     path.write_text("a,label\n1,0\n3,1\n")
     after = read(path)
-    warning = changed(config, after)
+    warning = change_warning(config, after)
     assert warning is not None
     assert before.digest in warning
     assert after.digest in warning

@@ -14,8 +14,9 @@ from mlhw.config.model import NoOption, comma_list
 from mlhw.errors import ConfigError, DataError
 from mlhw.maths.rational import dot
 from mlhw.maths.regions import Envelope
-from mlhw.points import points
-from mlhw.points.points import Label, PointsConfig
+from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
+from mlhw.points.load import change_warning, load_points
+from mlhw.points.points import Label, Points
 from mlhw.result.recorder import Recorder
 from mlhw.text.yaml12 import parse_value
 
@@ -78,7 +79,7 @@ class FitConfig(PointsConfig):
     """Which points to fit, and which two of their features; without name and file none are fitted."""
 
     name: Annotated[
-        str | None, NoOption(), Field(description=f"built-in set: {', '.join(points.BUILT_IN)}")
+        str | None, NoOption(), Field(description=f"built-in set: {', '.join(BUILT_IN_POINTS)}")
     ] = None
 
     @property
@@ -102,7 +103,7 @@ class Fitted:
     (K, 2) and ``biases`` (K,) for the features as they are; ``warnings`` are for the reader.
     """
 
-    points: points.Points
+    points: Points
     X: np.ndarray
     target: np.ndarray
     classes: list[Label]
@@ -128,8 +129,8 @@ class Fitted:
 
     def tell(self, recorder: Recorder, asked: FitConfig) -> None:
         """What the reader of the log has to know of the points."""
-        changed = points.changed(asked, self.points)
-        for warning in (*self.warnings, *([changed] if changed else [])):
+        warnings = [*self.warnings, change_warning(asked, self.points)]
+        for warning in filter(None, warnings):
             recorder.warn(warning)
         for note in self.points.notes:
             recorder.log(f"{self.points.name}: {note}")
@@ -187,9 +188,9 @@ def fit(config: FitConfig) -> Fitted:
     return Fitted(loaded, loaded.X, target, classes, W, b - W @ mean, notes)
 
 
-def _two_features(config: FitConfig) -> points.Points:
+def _two_features(config: FitConfig) -> Points:
     try:
-        loaded = points.load_points(config)
+        loaded = load_points(config)
     except DataError as error:
         # The keys are the same, under another name than in the sweeps.
         raise DataError(*(line.replace(" data.", " fit.") for line in error.lines)) from None

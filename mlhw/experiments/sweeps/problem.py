@@ -14,8 +14,9 @@ from mlhw.errors import ConfigError, DataError
 from mlhw.experiments.sweeps.etas import Etas
 from mlhw.maths import logistic
 from mlhw.maths.descent import start_weights
-from mlhw.points import points
-from mlhw.points.points import Label, Points, PointsConfig
+from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
+from mlhw.points.load import change_warning, load_points
+from mlhw.points.points import Label, Points, two_classes
 from mlhw.result import plots
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Formula
@@ -33,9 +34,9 @@ class SweepConfig(ExperimentConfig):
 
     data: Annotated[
         PointsConfig,
-        Option("--data", metavar="NAME|FILE", values=points.BUILT_IN),
+        Option("--data", metavar="NAME|FILE", values=BUILT_IN_POINTS),
         Field(
-            description=f"points: {', '.join(points.BUILT_IN)}, or a .txt, .csv, .tsv, .npz file"
+            description=f"points: {', '.join(BUILT_IN_POINTS)}, or a .txt, .csv, .tsv, .npz file"
         ),
     ] = PointsConfig()
     etas: Etas = [0.5, 0.3, 0.1, 0.05, 0.01]
@@ -117,8 +118,8 @@ def load(config: SweepConfig) -> tuple[Problem, Points]:
 
     Raises DataError or ConfigError for what cannot be used.
     """
-    loaded = points.load_points(config.data)
-    X, t, classes = points.two_classes(loaded)
+    loaded = load_points(config.data)
+    X, t, classes = two_classes(loaded)
     d = X.shape[1] - 1
     for column, name in enumerate(loaded.features):
         if not np.max(np.abs(X[:, column])) < LARGEST:
@@ -161,7 +162,7 @@ def load(config: SweepConfig) -> tuple[Problem, Points]:
 
 def begin(config: SweepConfig, problem: Problem, loaded: Points, recorder: Recorder) -> None:
     """Begin the run and log what was recognised in the data."""
-    warning = points.changed(config.data, loaded)
+    warning = change_warning(config.data, loaded)
     data = config.data.model_copy(update={"digest": loaded.digest})
     recorder.begin(config.model_copy(update={"data": data}), data_digest=loaded.digest)
     if warning:
