@@ -1,4 +1,4 @@
-"""What sgd-sweep claims, and the evidence by which it is judged.
+"""What sgd-sweep claims.
 
 A claim fails only where theory, or nearly every order of the samples, says that it has to hold; where
 an order or the rates could not show it, it is not applicable and says why.
@@ -6,42 +6,18 @@ an order or the rates could not show it, it is not applicable and says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mlhw.experiments.sweeps.problem import Problem
+from mlhw.experiments.sgd_sweep.evidence import Evidence
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 
 LAST_EPOCHS = 100  # over which the fluctuation is judged
-ROUNDING = 1e-12  # relative; NLLs that differ by no more are equal
+SAME_NLL = 1e-12  # relative; NLLs that differ by no more are equal
 NEAR = 1e-3  # an NLL above the optimum's by less than this has next to nothing to gain
 SMALL = 0.25  # of 2/max L_i: up to here the noise of one sample is small beside its gradient
 ENOUGH_PASSES = 100  # with fewer, a lucky order can keep stochastic descent ahead at any rate
-
-
-@dataclass
-class Evidence:
-    """What the claims are judged by; the rates are in falling order.
-
-    ``nll`` and ``online`` are (repeats, epochs, rates), NaN after a rate has stopped; ``gd`` is
-    (passes + 1, rates), the NLL of gradient descent after k updates; ``sample_eta`` is 2/max Lᵢ.
-    ``other_orders(eta, passes)`` is the NLL after so many passes for each of ``ORDERS`` orders that
-    were not recorded, infinite where one diverged.
-    """
-
-    problem: Problem
-    etas: list[float]
-    nll: np.ndarray
-    online: np.ndarray
-    gd: np.ndarray
-    against: list[dict[str, Any]]
-    sample_eta: float
-    batch_size: int
-    other_orders: Callable[[float, int], list[float]]
-
 
 CLAIMS = Claims[Evidence]()
 
@@ -185,7 +161,7 @@ def _lead(row: dict[str, Any]) -> float:
     """
     batch, sgd = (np.inf if row[key] is None else row[key] for key in ("gd_nll", "sgd_nll"))
     lead = float(batch - sgd)
-    return 0.0 if abs(lead) <= ROUNDING * max(1.0, min(batch, sgd)) else lead
+    return 0.0 if abs(lead) <= SAME_NLL * max(1.0, min(batch, sgd)) else lead
 
 
 def _excuse(e: Evidence, row: dict[str, Any]) -> str | None:
