@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mlhw.errors import DataError
-from mlhw.experiments.softmax_regions.setup import FitConfig, fit
+from mlhw.experiments.softmax_regions.fit import FitConfig, fit_planes
 from mlhw.points.config import PointsConfig
 from mlhw.points.load import change_warning, load_points
 from mlhw.points.points import Points, two_classes
@@ -235,7 +235,7 @@ def test_a_feature_beyond_what_float64_can_scale_is_refused_without_a_warning(
     rows = "".join(f"{x * scale!r},{y},{y % 2}\n" for y, x in enumerate((-1.0, 0.5, 1.0, 0.25)))
     path = written(tmp_path, "p.csv", "a,b,label\n" + rows)
     with pytest.raises(DataError, match=rf"p\.csv: the feature 'a' is too {size} to work with"):
-        fit(FitConfig(file=str(path)))
+        fit_planes(FitConfig(file=str(path)))
 
 
 def test_a_missing_file_names_its_neighbour_and_a_folder_is_no_file(tmp_path: Path) -> None:

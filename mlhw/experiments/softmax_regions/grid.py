@@ -13,7 +13,7 @@ from mlhw.maths.regions import Envelope, activations_at, region_of
 from mlhw.maths.softmax import log_softmax
 
 SIDE = 200
-# So many classes get a panel of their own; p of the others is worked out, compared and let go.
+# So many classes get a panel of their own. Of the others p is compared on the grid, but not kept.
 MAX_PANELS = 20
 
 
@@ -103,7 +103,7 @@ class Grid:
         return x1, x2
 
 
-def evaluate(envelope: Envelope, window: Window) -> Grid:
+def grid_over(envelope: Envelope, window: Window) -> Grid:
     """p and its arg max on the grid.
 
     Activations are counted from their exact values in the window's middle, as gaps to the largest
