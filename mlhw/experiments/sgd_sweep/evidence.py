@@ -20,7 +20,7 @@ class Evidence:
     (passes + 1, rates), the NLL of gradient descent after k updates. ``runs`` has a row for each rate
     and repeat, ``against`` one for each rate and number of passes, both with the rates in the order
     asked for. ``other_orders(eta, passes)`` is the NLL after so many passes for each of
-    ``comparison.ORDERS`` orders that were not recorded, infinite where one diverged.
+    ``passes.ORDERS`` orders that were not recorded, infinite where one diverged.
     """
 
     problem: TwoClassProblem

@@ -21,14 +21,14 @@ from pydantic import Field
 
 from mlhw.errors import ConfigError
 from mlhw.experiments.sgd_sweep.claims import CLAIMS
-from mlhw.experiments.sgd_sweep.comparison import (
+from mlhw.experiments.sgd_sweep.evidence import Evidence
+from mlhw.experiments.sgd_sweep.figures import FIGURES
+from mlhw.experiments.sgd_sweep.passes import (
     against_gd,
     compared_passes,
     gd_nlls,
     nll_by_order,
 )
-from mlhw.experiments.sgd_sweep.evidence import Evidence
-from mlhw.experiments.sgd_sweep.figures import FIGURES
 from mlhw.experiments.sgd_sweep.report import COLUMNS, FORMULAS, answers, summary
 from mlhw.experiments.sweeps.problem import (
     SweepConfig,
