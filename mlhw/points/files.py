@@ -19,7 +19,7 @@ from mlhw.errors import DataError, reason_of
 from mlhw.points.points import Label, Points
 from mlhw.text.words import near_file
 
-_MAX_ERRORS = 5  # a file with one wrong separator would otherwise fill the screen
+_MAX_ERRORS = 5  # one wrong separator makes every line an error
 
 Row = tuple[int, list[str]]
 """A line's number and its cells."""

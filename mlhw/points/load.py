@@ -15,7 +15,7 @@ from mlhw.text.words import nearest
 
 
 def load_points(config: PointsConfig) -> Points:
-    """The points that ``config`` names, its classes and features selected.
+    """The points that ``config`` names, and of them the classes and features that it keeps.
 
     Raises
     ------
@@ -128,6 +128,7 @@ def _select_features(points: Points, wanted: list[int | str]) -> Points:
 
 
 def _digest(points: Points) -> str:
+    """``sha256:…`` of the numbers and labels as they were read, before any selection."""
     digest = hashlib.sha256(np.ascontiguousarray(points.X, "<f8").tobytes())
     digest.update("\n".join(map(str, points.labels)).encode())
     return f"sha256:{digest.hexdigest()}"

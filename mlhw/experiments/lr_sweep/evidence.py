@@ -1,4 +1,4 @@
-"""What lr-sweep finds: the descent at each rate, by which its claims, report and figures go."""
+"""What lr-sweep finds at each rate; its claims, report and figures are made from it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Evidence:
 
     @property
     def steady_note(self) -> str:
-        """What is compared, and which rates are left out of it."""
+        """Words for a claim's note: which rates it compares, and which it leaves out."""
         limit = self.problem.monotone_eta / 2
         left_out = [one.eta for one in self.falling if not one.oscillates and one.eta > limit]
         note = "rates that do not oscillate, up to 1/L"

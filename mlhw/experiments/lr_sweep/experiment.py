@@ -2,9 +2,9 @@
 
 Two-class logistic regression, p(C1|x) = σ(wᵀx) with w = [w1 … wd, bias], by batch gradient descent
 w ← w − η ∇E(w) on E(w), the mean negative log-likelihood (Bishop, PRML, eq. 4.90 and 4.91 over n),
-at several rates η side by side. Beside the paths stand the answers that explain them: the optimum
-(Newton's method), 2/L below which no step can raise E, 2/λmax of the Hessian at the optimum above
-which descent cannot settle there, and the same limit along each path.
+at several rates η side by side. What explains the paths is worked out too: the optimum (by Newton's
+method), 2/L below which no step can raise E, 2/λmax of the Hessian at the optimum above which descent
+cannot settle there, and the same limit along each path.
 
     mlhw lr-sweep --etas 0.5,0.3,0.1,0.05,0.01
 

@@ -1,7 +1,8 @@
 """What sgd-sweep claims.
 
-A claim fails only where theory, or nearly every order of the samples, says that it has to hold; where
-an order or the rates could not show it, it is not applicable and says why.
+A claim fails only where theory says that it has to hold, or where nearly every order of the samples
+shows it. Where the order that was drawn or the rates that were given cannot show it, the claim is not
+applicable, and its note says why.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ def keeps_fluctuating(e: Evidence) -> Claim:
 def _spread(nll: np.ndarray) -> np.ndarray:
     """The 5-95 % range of the curves above their running minima, (repeats,) for (repeats, epochs).
 
-    A small rate may still be on its way down, and no longer straight; that is no fluctuation.
+    The range is taken above the lowest NLL so far, since a small rate may still be on its way down,
+    and that is no fluctuation.
     """
     above = nll - np.minimum.accumulate(nll, axis=1)
     low, high = np.quantile(above, [0.05, 0.95], axis=1)

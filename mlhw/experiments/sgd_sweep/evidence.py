@@ -1,4 +1,4 @@
-"""What sgd-sweep finds: NLLs of both descents, by which its claims, report and figures go."""
+"""What sgd-sweep finds by both descents; its claims, report and figures are made from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlhw.experiments.sweeps.problem import TwoClassProblem
 
 @dataclass
 class Evidence:
-    """What the claims are judged by; the rates are in falling order.
+    """NLLs by repeat, epoch and rate, the rates in falling order, and what was made of them.
 
     ``nll`` and ``online`` are (repeats, epochs, rates), NaN after a rate has stopped; ``gd`` is
     (passes + 1, rates), the NLL of gradient descent after k updates. ``runs`` has a row for each rate

@@ -96,7 +96,7 @@ def boundary_equal(e: Evidence) -> Claim:
     "another vertex, where a gap is 0 again",
 )
 def boundary_gaps(e: Evidence) -> Claim:
-    """log p_i − log p_k by start and slope, against exact activations at places farther along."""
+    """Compare log p_i − log p_k, by start and slope, with exact activations at places along the way."""
     ways = [way for way in e.boundaries if way.others]
     if not ways:
         return not_applicable("no boundary has other classes beside it")
@@ -159,7 +159,7 @@ def middle_largest(e: Evidence) -> Claim:
 
 
 def _moving_away(e: Evidence, ways: list[Way]) -> Claim:
-    """Tied classes ahead all the way, each other one falling against them, p at its limit far out."""
+    """Check that the tied classes lead all the way, that each other one falls, and p's limit far out."""
     step, lead, miss, together = -np.inf, np.inf, 0.0, True
     limits = set()
     for way in ways:
@@ -197,7 +197,7 @@ def _moving_away(e: Evidence, ways: list[Way]) -> Claim:
     "in the middle of a region 1 − p falls exponentially, at the rate of the smallest activation gap",
 )
 def middle_rate(e: Evidence) -> Claim:
-    """The rate is geometry: the distance from w_i to the convex hull of the other weights."""
+    """Compare the rate with the distance from w_i to the convex hull of the other weights."""
     growing = [way for way in e.middles if way.reaches]
     if not growing:
         return not_applicable(_no_middle(e) if not e.middles else "no margin grows without end")

@@ -1,4 +1,4 @@
-"""What softmax-regions finds: the geometry and the ways through it, for claims, report and figures."""
+"""What softmax-regions finds; its claims, report and figures are made from it."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def _meeting(e: Evidence) -> list[str]:
 
 
 def _near(vertices: Sequence[Vertex], scale: float) -> list[str]:
-    """Vertices that only the rounding of decimals such as 0.1 to binary may have torn apart."""
+    """A sentence for each two vertices so close that only the rounding of 0.1 to binary parts them."""
     points = np.array([floats(v.point) for v in vertices]).reshape(-1, 2)
     size = max([scale, *np.abs(points).ravel()])
     return [

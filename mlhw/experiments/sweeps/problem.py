@@ -21,7 +21,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Formula
 
 LARGEST = 1e100
-"""Features and start weights stay below it: squares and products of them are finite."""
+"""Features and start weights have to be smaller, so that squares and products of them are finite."""
 
 
 class SweepConfig(ExperimentConfig):
@@ -98,7 +98,7 @@ class TwoClassProblem:
         return weights | {"bias": "the constant of the activation"}
 
     def summary(self) -> dict[str, Any]:
-        """What both sweeps report about the problem."""
+        """The problem as both sweeps have it in their summaries."""
         optimum = None
         if self.optimum is not None:
             optimum = {"nll": self.optimum.nll, "w": self.optimum.w}
@@ -114,7 +114,7 @@ class TwoClassProblem:
         }
 
     def answers(self) -> list[str]:
-        """The same in sentences."""
+        """The optimum and the limits of the rate, in sentences."""
         if self.optimum is None:
             lines = ["the classes are separable: the NLL has no minimum, it falls for ever"]
         else:
@@ -192,4 +192,4 @@ FORMULAS = [
         r"\quad y_n = \sigma(w^\top x_n)",
     ),
 ]
-"""The model and its loss, PRML eq. 4.87 and 4.90 over N, for the reports."""
+"""The model and its loss, PRML eq. 4.87 and 4.90 over N, which both reports begin with."""
