@@ -15,7 +15,9 @@ from timing import in_turn, machine, show
 
 from mlhw.maths.descent import gradient_descent, start_weights
 from mlhw.maths.sgd import permutation_stream, stochastic_gradient_descent
-from mlhw.points.points import PointsConfig, load_points, two_classes
+from mlhw.points.config import PointsConfig
+from mlhw.points.load import load_points
+from mlhw.points.points import two_classes
 
 ETAS = [0.5, 0.3, 0.1, 0.05, 0.01]
 EPOCHS = 500

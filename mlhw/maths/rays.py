@@ -56,7 +56,7 @@ def gaps_along(planes: Sequence[Plane], reference: int, start: Vector, direction
 
 
 @dataclass(frozen=True)
-class Path:
+class Way:
     """A way along a boundary, ``classes`` = (i, j), or out through the middle of a region, (i,).
 
     ``vertex`` is the number of the vertex that it leaves, if it does. ``tied`` are the classes that
@@ -134,7 +134,7 @@ class Path:
         return all(self.gaps.slope[k] > 0 for k in self.others)
 
 
-def boundary_paths(envelope: Envelope, boundary: Boundary) -> list[Path]:
+def boundary_ways(envelope: Envelope, boundary: Boundary) -> list[Way]:
     """The ways along a boundary, one from each vertex at its ends; a line is one way by itself."""
     square = dot(boundary.direction, boundary.direction)
     length = over_root(square, square) if boundary.kind == "segment" else np.inf
@@ -142,7 +142,7 @@ def boundary_paths(envelope: Envelope, boundary: Boundary) -> list[Path]:
     if boundary.end is not None:
         starts.append((boundary.end, minus(ZERO, boundary.direction)))
     return [
-        Path(
+        Way(
             boundary.kind,
             boundary.classes,
             vertex,
@@ -156,23 +156,23 @@ def boundary_paths(envelope: Envelope, boundary: Boundary) -> list[Path]:
     ]
 
 
-def middle_path(envelope: Envelope, region: Region) -> Path | None:
+def middle_way(envelope: Envelope, region: Region) -> Way | None:
     """The way out through the middle of a region; None where ``middle_ray`` is."""
     ray = middle_ray(envelope, region)
     if ray is None:
         return None
     gaps = gaps_along(envelope.planes, region.index, ray.start, ray.direction)
     tied = envelope.equals(region.index)
-    return Path("middle", (region.index,), None, tied, ray.start, ray.direction, np.inf, gaps)
+    return Way("middle", (region.index,), None, tied, ray.start, ray.direction, np.inf, gaps)
 
 
-def distances(path: Path, scale: float, count: int = 61) -> np.ndarray:
+def distances(way: Way, scale: float, count: int = 61) -> np.ndarray:
     """(R,), log-spaced from 1e-3 to 1e3 times ``scale``; on a segment up to its length; on a line
     both ways."""
-    if path.kind == "segment":
-        return np.geomspace(1e-3 * min(scale, path.length), path.length, count)
+    if way.kind == "segment":
+        return np.geomspace(1e-3 * min(scale, way.length), way.length, count)
     outward = scale * np.logspace(-3, 3, count)
-    return np.concatenate([-outward[::-1], [0.0], outward]) if path.kind == "line" else outward
+    return np.concatenate([-outward[::-1], [0.0], outward]) if way.kind == "line" else outward
 
 
 # ------------------------------------------------------------------------------------- middle

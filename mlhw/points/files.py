@@ -1,4 +1,9 @@
-"""Labelled points read from text, CSV, TSV and NPZ files, with errors that name file, line and column."""
+"""Labelled points read from text, CSV, TSV and NPZ files, with errors that name file, line and column.
+
+The course's own text format is columns ``x1 x2 1 t`` separated by blanks: no header, the last column
+is the class, a column of ones is the bias. CSV and TSV have a header; the column ``label``, else the
+last one, is the class. NPZ holds ``X`` (n, d) and ``y`` (n,); pickled content is refused.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,7 @@ from mlhw.errors import DataError, reason_of
 from mlhw.points.points import Label, Points
 from mlhw.text.words import near_file
 
-_MAX_ERRORS = 5  # a file with one wrong separator would otherwise fill the screen
+_MAX_ERRORS = 5  # one wrong separator makes every line an error
 
 Row = tuple[int, list[str]]
 """A line's number and its cells."""

@@ -90,7 +90,9 @@ def test_below_two_over_L_the_nll_never_rises(seed: int, share: float) -> None:
 
 
 def test_the_courses_data_gives_the_courses_runs(course_points: object) -> None:
-    from mlhw.points.points import PointsConfig, load_points, two_classes
+    from mlhw.points.config import PointsConfig
+    from mlhw.points.load import load_points
+    from mlhw.points.points import two_classes
 
     X, t, _ = two_classes(load_points(PointsConfig(name=None, file=str(course_points))))
     losses = curves(gradient_descent(X, t, start_weights(None, 2), [0.5, 0.1], 500, 1e-5))

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from scipy.special import expit, log_expit
 
 from mlhw.maths import activations, logistic
-from mlhw.points.points import PointsConfig, load_points, two_classes
+from mlhw.points.config import PointsConfig
+from mlhw.points.load import load_points
+from mlhw.points.points import two_classes
 
 
 def overlapping(seed: int, n: int = 80, d: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,9 @@ import pytest
 from mlhw.maths import sgd
 from mlhw.maths.descent import gradient_descent, start_weights
 from mlhw.maths.sgd import permutation_stream, stochastic_gradient_descent
-from mlhw.points.points import PointsConfig, load_points, two_classes
+from mlhw.points.config import PointsConfig
+from mlhw.points.load import load_points
+from mlhw.points.points import two_classes
 from tests.conftest import shared
 from tests.maths.test_logistic import overlapping
 

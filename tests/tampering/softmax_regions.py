@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mlhw.experiments.softmax_regions import grid as _softmax_grid
-from mlhw.maths import rational, rays, regions
+from mlhw.experiments.softmax_regions import experiment, grid
+from mlhw.maths import rational, rays
+from mlhw.maths.regions import Envelope
 
 COMMAND: list[str] = []
 
 
+def geometry(monkeypatch: pytest.MonkeyPatch, change: Callable[[Envelope], Envelope]) -> None:
+    """Have the experiment work with another geometry than that of its planes."""
+    true = experiment.upper_envelope
+    monkeypatch.setattr(experiment, "upper_envelope", lambda *planes: change(true(*planes)))
+
+
 def common_point_with_a_wrong_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = regions._common
+    def mirrored(envelope: Envelope) -> Envelope:
+        assert envelope.common is not None
+        point = rational.minus(rational.ZERO, envelope.common.point)
+        return replace(envelope, common=replace(envelope.common, point=point))
 
-    def mirrored(planes: Any) -> Any:
-        found = true(planes)
-        assert found is not None
-        return dataclasses.replace(found, point=rational.minus(rational.ZERO, found.point))
-
-    monkeypatch.setattr(regions, "_common", mirrored)
+    geometry(monkeypatch, mirrored)
 
 
 def boundaries_end_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = regions._shared_piece
+    """Each boundary begins, and each vertex lies, a little along the way; planes stay as they are."""
 
-    def shortened(*arguments: Any) -> Any:
-        piece = true(*arguments)
-        if piece is None:
-            return None
+    def shortened(envelope: Envelope) -> Envelope:
         inwards = Fraction(1, 1000)
-        low, high = piece.ends
-        if low is not None:
-            low = rational.along(low, inwards, piece.direction)
-        if high is not None:
-            high = rational.along(high, -inwards, piece.direction)
-        return dataclasses.replace(piece, ends=(low, high))
+        boundaries = tuple(
+            replace(b, start=rational.along(b.start, inwards, b.direction))
+            for b in envelope.boundaries
+        )
+        start = {b.vertices[0]: b.start for b in boundaries if b.vertices}
+        vertices = tuple(
+            replace(vertex, point=start.get(n, vertex.point))
+            for n, vertex in enumerate(envelope.vertices)
+        )
+        return replace(envelope, boundaries=boundaries, vertices=vertices)
 
-    monkeypatch.setattr(regions, "_shared_piece", shortened)
+    geometry(monkeypatch, shortened)
 
 
 def slopes(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
@@ -51,7 +58,7 @@ def slopes(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     def changed(planes: Any, reference: int, *line: Any) -> Any:
         gaps = true(planes, reference, *line)
         others = np.arange(len(gaps.slope)) != reference
-        return dataclasses.replace(gaps, slope=np.where(others, change(gaps.slope), 0.0))
+        return replace(gaps, slope=np.where(others, change(gaps.slope), 0.0))
 
     monkeypatch.setattr(rays, "gaps_along", changed)
 
@@ -73,13 +80,13 @@ def middle_by_the_mean_of_the_other_weights(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def grid_with_a_wrong_bias(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = _softmax_grid.activations_at
+    true = grid.activations_at
 
     def raised(*arguments: Any) -> Any:
         first, *others = true(*arguments)
         return [first + Fraction(1, 10), *others]
 
-    monkeypatch.setattr(_softmax_grid, "activations_at", raised)
+    monkeypatch.setattr(grid, "activations_at", raised)
 
 
 TAMPERINGS = {

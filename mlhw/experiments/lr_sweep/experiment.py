@@ -2,9 +2,9 @@
 
 Two-class logistic regression, p(C1|x) = σ(wᵀx) with w = [w1 … wd, bias], by batch gradient descent
 w ← w − η ∇E(w) on E(w), the mean negative log-likelihood (Bishop, PRML, eq. 4.90 and 4.91 over n),
-at several rates η side by side. Beside the paths stand the answers that explain them: the optimum
-(Newton's method), 2/L below which no step can raise E, 2/λmax of the Hessian at the optimum above
-which descent cannot settle there, and the same limit along each path.
+at several rates η side by side. What explains the paths is worked out too: the optimum (by Newton's
+method), 2/L below which no step can raise E, 2/λmax of the Hessian at the optimum above which descent
+cannot settle there, and the same limit along each path.
 
     mlhw lr-sweep --etas 0.5,0.3,0.1,0.05,0.01
 
@@ -14,25 +14,33 @@ and the smaller, the slower.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from mlhw.experiments.lr_sweep.claims import CLAIMS, LIMIT_POINTS, Curve, Evidence
-from mlhw.experiments.lr_sweep.figures import figures
-from mlhw.experiments.lr_sweep.report import FORMULAS, LIMITS, METRICS
-from mlhw.experiments.sweeps.problem import Problem, SweepConfig, begin, load
+from mlhw.experiments.lr_sweep.claims import CLAIMS
+from mlhw.experiments.lr_sweep.evidence import Evidence, LocalLimits, Trajectory
+from mlhw.experiments.lr_sweep.figures import FIGURES
+from mlhw.experiments.lr_sweep.report import COLUMNS, FORMULAS, answers, summary
+from mlhw.experiments.sweeps.problem import (
+    SweepConfig,
+    TwoClassProblem,
+    begin_sweep,
+    load_problem,
+)
 from mlhw.maths import descent, logistic
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
-from mlhw.text.words import text_table
 
 POSITION = 4
 QUESTION = (
     "How does the learning rate change gradient descent? Two-class logistic regression at several "
     "rates from the same start: which oscillate, which are slow, and why."
 )
+
+LIMIT_POINTS = 2000
+"""The local limit is worked out for at most this many iterations of a rate, evenly spread."""
 
 
 class Config(SweepConfig):
@@ -51,12 +59,32 @@ class Config(SweepConfig):
 
 def run(config: Config, recorder: Recorder) -> Result:
     """Descend at every rate, record each step, and judge what it shows."""
-    problem, loaded = load(config)
-    begin(config, problem, loaded, recorder)
-    metrics = recorder.table("metrics", METRICS | problem.columns)
+    problem = load_problem(config)
+    begin_sweep(config, problem, recorder)
+    trajectories = _descend(config, problem, recorder)
+    limits = _limits_along(problem, trajectories, recorder)
+    evidence = Evidence(problem, trajectories, limits, config.log_axis)
+    if problem.d != 2:
+        recorder.log(
+            f"{problem.d} features: the figures of two dimensions (path, separators) are left out"
+        )
+    return Result(
+        "lr-sweep",
+        summary(evidence),
+        CLAIMS.judge(evidence),
+        answers(evidence),
+        recorder.tables,
+        FIGURES.plots(evidence),
+        FORMULAS,
+    )
+
+
+def _descend(config: Config, problem: TwoClassProblem, recorder: Recorder) -> list[Trajectory]:
+    """Gradient descent at all rates side by side, each step recorded in the table ``metrics``."""
+    metrics = recorder.table("metrics", COLUMNS["metrics"] | problem.columns)
     etas = config.etas
     losses: list[list[float]] = [[] for _ in etas]
-    paths: list[list[np.ndarray]] = [[] for _ in etas]
+    weights: list[list[np.ndarray]] = [[] for _ in etas]
     stopped: dict[int, str] = {}
     steps = descent.gradient_descent(
         problem.X, problem.t, problem.w0, etas, config.max_iterations, config.tolerance
@@ -65,90 +93,43 @@ def run(config: Config, recorder: Recorder) -> Result:
         rows = []
         for i, loss, w in zip(step.rates.tolist(), step.nll.tolist(), step.W.T, strict=True):
             losses[i].append(loss)
-            paths[i].append(w)
+            weights[i].append(w)
             rows.append((etas[i], step.iteration, loss, *w.tolist()))
         metrics.extend(rows)
         stopped.update(step.stopped)
         recorder.progress(step.iteration + 1, config.max_iterations, "iterations")
-    curves = [
-        Curve(eta, np.array(losses[i]), np.array(paths[i]), stopped[i])
+    found = [
+        Trajectory(eta, np.array(losses[i]), np.array(weights[i]), stopped[i])
         for i, eta in enumerate(etas)
     ]
-    for curve in curves:
+    for one in found:
         recorder.log(
-            f"eta {curve.eta:g}: {len(curve.nll)} iterations, {curve.stopped}, "
-            f"NLL {curve.nll[-1]:.8g}, {curve.summary()['increases']} rises"
+            f"eta {one.eta:g}: {len(one.nll)} iterations, {one.stopped}, "
+            f"NLL {one.nll[-1]:.8g}, {one.summary()['increases']} rises"
         )
-    limits = record_limits(problem, curves, recorder)
-    claims = CLAIMS.judge(Evidence(problem, sorted(curves, key=lambda c: -c.eta)))
-    summary = problem.summary() | {"runs": [curve.summary() for curve in curves]}
-    if problem.d != 2:
-        recorder.log(
-            f"{problem.d} features: the figures of two dimensions (path, separators) are left out"
-        )
-    return Result(
-        "lr-sweep",
-        summary,
-        claims,
-        answers(problem, curves),
-        recorder.tables,
-        figures(problem, curves, limits, config.log_axis),
-        FORMULAS,
-    )
+    return found
 
 
-def record_limits(
-    problem: Problem, curves: list[Curve], recorder: Recorder
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """2/λmax(H(w_k)) along each path, also as the table ``limits``; (iterations, limits) a rate."""
-    table = recorder.table("limits", LIMITS)
+def _limits_along(
+    problem: TwoClassProblem, trajectories: list[Trajectory], recorder: Recorder
+) -> list[LocalLimits]:
+    """2/λmax(H(w_k)) along each trajectory, also as the table ``limits``."""
+    table = recorder.table("limits", COLUMNS["limits"])
     # An eigenvalue takes the cube of the smaller dimension.
     size = min(problem.X.shape)
     most = LIMIT_POINTS if size <= 50 else max(20, int(LIMIT_POINTS * (50 / size) ** 2))
-    limits = []
-    for curve in curves:
-        stride = -(-len(curve.nll) // most)
-        iterations = np.arange(0, len(curve.nll), stride)
-        found = []
+    found = []
+    for one in trajectories:
+        stride = -(-len(one.nll) // most)
+        iterations = np.arange(0, len(one.nll), stride)
+        parts = []
         for part in np.array_split(iterations, -(-len(iterations) // 50)):
-            found.append(logistic.local_limits(problem.X, curve.W[part].T))
-            recorder.progress(int(part[-1]) + 1, len(curve.nll), f"local limits, eta {curve.eta:g}")
-        local = np.concatenate(found)
+            parts.append(logistic.local_limits(problem.X, one.W[part].T))
+            recorder.progress(int(part[-1]) + 1, len(one.nll), f"local limits, eta {one.eta:g}")
+        local = np.concatenate(parts)
         table.extend(
-            (curve.eta, k, limit if np.isfinite(limit) else None)
+            (one.eta, k, limit if np.isfinite(limit) else None)
             for k, limit in zip(iterations.tolist(), local.tolist(), strict=True)
         )
-        limits.append((iterations, local))
-    return limits
-
-
-def answers(problem: Problem, curves: list[Curve]) -> list[str]:
-    header = ["eta", "iterations", "stopped by", "last NLL", "rises"]
-    rows = []
-    for curve in curves:
-        s = curve.summary()
-        rows.append(
-            [
-                f"{s['eta']:g}",
-                str(s["iterations"]),
-                s["stopped"],
-                f"{s['nll']:.8g}",
-                str(s["increases"]),
-            ]
-        )
-    return [
-        *text_table(header, rows),
-        "",
-        "stopped by tolerance: the NLL changed by less than it; rises: iterations that raised the NLL",
-        *problem.answers(),
-    ]
-
-
-def headlines(summary: dict[str, Any]) -> dict[str, Any]:
-    """The numbers by which runs are listed and compared."""
-    runs = summary["runs"]
-    numbers = {"lowest NLL": min(run["nll"] for run in runs)}
-    if summary["optimum"] is not None:
-        numbers["optimum"] = summary["optimum"]["nll"]
-    numbers |= {f"NLL at eta {run['eta']:g}": run["nll"] for run in runs}
-    return numbers | {f"rises at eta {run['eta']:g}": run["increases"] for run in runs}
+        found.append(LocalLimits(iterations, local))
+    return found

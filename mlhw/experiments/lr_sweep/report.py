@@ -1,12 +1,17 @@
-"""What the formulas and columns of lr-sweep mean, for its report."""
+"""What lr-sweep reports: formulas, columns, curves, and its findings in numbers and in sentences."""
 
 from __future__ import annotations
 
-from mlhw.experiments.sweeps import problem as sweeps
+from typing import Any
+
+from mlhw.experiments.curves import Curves
+from mlhw.experiments.lr_sweep.evidence import Evidence
+from mlhw.experiments.sweeps import problem
 from mlhw.result.result import Formula
+from mlhw.text.words import text_table
 
 FORMULAS = [
-    *sweeps.FORMULAS,
+    *problem.FORMULAS,
     Formula(
         "One iteration at the learning rate η (eq. 4.91).",
         r"w \leftarrow w - \eta \nabla E(w), \quad \nabla E(w) = \frac{1}{N} \sum_n (y_n - t_n) x_n",
@@ -23,13 +28,54 @@ FORMULAS = [
     ),
 ]
 
-METRICS = {
-    "eta": "learning rate",
-    "iteration": "updates made so far; 0 is the start",
-    "nll": "mean negative log-likelihood over all points",
+COLUMNS = {
+    "metrics": {
+        "eta": "learning rate",
+        "iteration": "updates made so far; 0 is the start",
+        "nll": "mean negative log-likelihood over all points",
+    },
+    "limits": {
+        "eta": "learning rate",
+        "iteration": "updates made so far; 0 is the start",
+        "local_eta": "2/λmax of the second derivatives there: a rate above it can raise the NLL",
+    },
 }
-LIMITS = {
-    "eta": METRICS["eta"],
-    "iteration": METRICS["iteration"],
-    "local_eta": "2/λmax of the second derivatives there: a rate above it can raise the NLL",
-}
+"""``metrics`` also has the weights, which depend on the data."""
+
+CURVES = Curves("metrics", "iteration", ("nll",), "NLL", {"eta": "η = "})
+
+
+def summary(e: Evidence) -> dict[str, Any]:
+    return e.problem.summary() | {"runs": [one.summary() for one in e.trajectories]}
+
+
+def answers(e: Evidence) -> list[str]:
+    header = ["eta", "iterations", "stopped by", "last NLL", "rises"]
+    rows = []
+    for one in e.trajectories:
+        s = one.summary()
+        rows.append(
+            [
+                f"{s['eta']:g}",
+                str(s["iterations"]),
+                s["stopped"],
+                f"{s['nll']:.8g}",
+                str(s["increases"]),
+            ]
+        )
+    return [
+        *text_table(header, rows),
+        "",
+        "stopped by tolerance: the NLL changed by less than it; rises: iterations that raised the NLL",
+        *e.problem.answers(),
+    ]
+
+
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    runs = summary["runs"]
+    numbers = {"lowest NLL": min(run["nll"] for run in runs)}
+    if summary["optimum"] is not None:
+        numbers["optimum"] = summary["optimum"]["nll"]
+    numbers |= {f"NLL at eta {run['eta']:g}": run["nll"] for run in runs}
+    return numbers | {f"rises at eta {run['eta']:g}": run["increases"] for run in runs}

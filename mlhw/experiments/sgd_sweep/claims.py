@@ -1,47 +1,24 @@
-"""What sgd-sweep claims, and the evidence by which it is judged.
+"""What sgd-sweep claims.
 
-A claim fails only where theory, or nearly every order of the samples, says that it has to hold; where
-an order or the rates could not show it, it is not applicable and says why.
+A claim fails only where theory says that it has to hold, or where nearly every order of the samples
+shows it. Where the order that was drawn or the rates that were given cannot show it, the claim is not
+applicable, and its note says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mlhw.experiments.sweeps.problem import Problem
+from mlhw.experiments.sgd_sweep.evidence import Evidence
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 
 LAST_EPOCHS = 100  # over which the fluctuation is judged
-ROUNDING = 1e-12  # relative; NLLs that differ by no more are equal
+SAME_NLL = 1e-12  # relative; NLLs that differ by no more are equal
 NEAR = 1e-3  # an NLL above the optimum's by less than this has next to nothing to gain
 SMALL = 0.25  # of 2/max L_i: up to here the noise of one sample is small beside its gradient
 ENOUGH_PASSES = 100  # with fewer, a lucky order can keep stochastic descent ahead at any rate
-
-
-@dataclass
-class Evidence:
-    """What the claims are judged by; the rates are in falling order.
-
-    ``nll`` and ``online`` are (repeats, epochs, rates), NaN after a rate has stopped; ``gd`` is
-    (passes + 1, rates), the NLL of gradient descent after k updates; ``sample_eta`` is 2/max Lᵢ.
-    ``other_orders(eta, passes)`` is the NLL after so many passes for each of ``ORDERS`` orders that
-    were not recorded, infinite where one diverged.
-    """
-
-    problem: Problem
-    etas: list[float]
-    nll: np.ndarray
-    online: np.ndarray
-    gd: np.ndarray
-    against: list[dict[str, Any]]
-    sample_eta: float
-    batch_size: int
-    other_orders: Callable[[float, int], list[float]]
-
 
 CLAIMS = Claims[Evidence]()
 
@@ -146,7 +123,8 @@ def keeps_fluctuating(e: Evidence) -> Claim:
 def _spread(nll: np.ndarray) -> np.ndarray:
     """The 5-95 % range of the curves above their running minima, (repeats,) for (repeats, epochs).
 
-    A small rate may still be on its way down, and no longer straight; that is no fluctuation.
+    The range is taken above the lowest NLL so far, since a small rate may still be on its way down,
+    and that is no fluctuation.
     """
     above = nll - np.minimum.accumulate(nll, axis=1)
     low, high = np.quantile(above, [0.05, 0.95], axis=1)
@@ -185,7 +163,7 @@ def _lead(row: dict[str, Any]) -> float:
     """
     batch, sgd = (np.inf if row[key] is None else row[key] for key in ("gd_nll", "sgd_nll"))
     lead = float(batch - sgd)
-    return 0.0 if abs(lead) <= ROUNDING * max(1.0, min(batch, sgd)) else lead
+    return 0.0 if abs(lead) <= SAME_NLL * max(1.0, min(batch, sgd)) else lead
 
 
 def _excuse(e: Evidence, row: dict[str, Any]) -> str | None:

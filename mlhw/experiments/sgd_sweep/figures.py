@@ -6,63 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlhw.experiments.sweeps.problem import eta_label, separators_figure
+from mlhw.experiments.sgd_sweep.evidence import Evidence
+from mlhw.experiments.sweeps.figures import eta_label, separators_figure
 from mlhw.result import plots
-from mlhw.result.plots import Plot
+from mlhw.result.plots import Figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mlhw.experiments.sgd_sweep.claims import Evidence
+FIGURES = Figures[Evidence]()
 
 
-def figures(e: Evidence, weights: list[list[float]]) -> list[Plot]:
-    """``weights`` are each rate's last ones in repeat 0."""
-    repeats, epochs, _ = e.nll.shape
-    bands = f" Lines are medians of {repeats} repeats, bands hold 5 to 95 %." if repeats > 1 else ""
-    ends = ", ".join(
-        f"{_median(e.nll)[-1, i]:.4g} at {eta_label(eta)}" for i, eta in enumerate(e.etas)
-    )
-    won = sum(row["faster"] == "gd" for row in e.against)
-    all_plots = [
-        Plot(
-            "nll",
-            "NLL against epoch",
-            "Over all data, at each epoch's end. A large rate keeps fluctuating." + bands,
-            f"NLL after {epochs} epochs: {ends}.",
-            lambda: _nll_figure(e),
-        ),
-        Plot(
-            "online",
-            "Online and full NLL",
-            "Left: the mean over an epoch of each sample's loss before its update, what a running "
-            "log shows. Right: over all data at the epoch's end." + bands,
-            f"Online and full NLL of {len(e.etas)} rates over {epochs} epochs.",
-            lambda: _online_figure(e),
-        ),
-        Plot(
-            "against_gd",
-            "Stochastic against batch gradient descent",
-            "After the same number of passes over the data, a panel a rate." + bands,
-            f"Gradient descent has the lower NLL in {won} of {len(e.against)} comparisons.",
-            lambda: _against_figure(e),
-        ),
-    ]
-    if e.problem.d == 2:
-        lines = {eta_label(eta): np.array(w, float) for eta, w in zip(e.etas, weights, strict=True)}
-        if e.problem.optimum is not None:
-            lines["optimum"] = e.problem.optimum.w
-        all_plots.append(
-            Plot(
-                "separators",
-                "Data and the last separator of each rate",
-                "On each line both classes have probability 1/2"
-                + (" (repeat 0)." if repeats > 1 else "."),
-                f"{len(e.problem.X)} points of two classes and {len(e.etas)} lines.",
-                lambda: separators_figure(e.problem, lines),
-            )
-        )
-    return all_plots
+def _bands(e: Evidence) -> str:
+    """A sentence for captions; empty where there is one repeat."""
+    repeats = len(e.nll)
+    return f" Lines are medians of {repeats} repeats, bands hold 5 to 95 %." if repeats > 1 else ""
 
 
 def _median(curves: np.ndarray) -> np.ndarray:
@@ -71,7 +29,7 @@ def _median(curves: np.ndarray) -> np.ndarray:
     return result
 
 
-def _curve(axes: Any, x: np.ndarray, curves: np.ndarray, index: int, **style: Any) -> None:
+def _draw_rate(axes: Any, x: np.ndarray, curves: np.ndarray, index: int, **style: Any) -> None:
     """One rate's median (repeats, epochs) with its band."""
     if len(curves) > 1:
         low, high = np.quantile(curves, [0.05, 0.95], axis=0)
@@ -86,12 +44,26 @@ def _limit_axis(axes: Any, curves: np.ndarray) -> None:
         axes.set_yscale("log")
 
 
-def _nll_figure(e: Evidence) -> Figure:
+def _nll_alt(e: Evidence) -> str:
+    last = _median(e.nll)[-1].tolist()
+    ends = ", ".join(
+        f"{nll:.4g} at {eta_label(eta)}" for nll, eta in zip(last, e.etas, strict=True)
+    )
+    return f"NLL after {e.nll.shape[1]} epochs: {ends}."
+
+
+@FIGURES.figure(
+    "nll",
+    "NLL against epoch",
+    lambda e: "Over all data, at each epoch's end. A large rate keeps fluctuating." + _bands(e),
+    alt=_nll_alt,
+)
+def _nll(e: Evidence) -> Figure:
     figure = plots.new_figure()
     axes = figure.add_subplot()
     x = np.arange(e.nll.shape[1])
     for i, eta in enumerate(e.etas):
-        _curve(axes, x, e.nll[:, :, i], i, label=eta_label(eta))
+        _draw_rate(axes, x, e.nll[:, :, i], i, label=eta_label(eta))
     if e.problem.optimum is not None:
         axes.axhline(
             e.problem.optimum.nll, color="black", linestyle=":", linewidth=1, label="optimum"
@@ -102,7 +74,16 @@ def _nll_figure(e: Evidence) -> Figure:
     return figure
 
 
-def _online_figure(e: Evidence) -> Figure:
+@FIGURES.figure(
+    "online",
+    "Online and full NLL",
+    lambda e: (
+        "Left: the mean over an epoch of each sample's loss before its update, what a running "
+        "log shows. Right: over all data at the epoch's end." + _bands(e)
+    ),
+    alt=lambda e: f"Online and full NLL of {len(e.etas)} rates over {e.nll.shape[1]} epochs.",
+)
+def _online(e: Evidence) -> Figure:
     figure = plots.new_figure(9.0, 4.0)
     left, right = figure.subplots(1, 2, sharey=True)
     x = np.arange(e.nll.shape[1])
@@ -111,7 +92,7 @@ def _online_figure(e: Evidence) -> Figure:
         (right, e.nll, "over all data, at the end"),
     ):
         for i, eta in enumerate(e.etas):
-            _curve(axes, x, curves[:, :, i], i, label=eta_label(eta))
+            _draw_rate(axes, x, curves[:, :, i], i, label=eta_label(eta))
         axes.set_title(title)
         axes.set_xlabel("epoch")
     _limit_axis(left, e.nll)
@@ -120,13 +101,24 @@ def _online_figure(e: Evidence) -> Figure:
     return figure
 
 
-def _against_figure(e: Evidence) -> Figure:
+def _against_alt(e: Evidence) -> str:
+    won = sum(row["faster"] == "gd" for row in e.against)
+    return f"Gradient descent has the lower NLL in {won} of {len(e.against)} comparisons."
+
+
+@FIGURES.figure(
+    "against_gd",
+    "Stochastic against batch gradient descent",
+    lambda e: "After the same number of passes over the data, a panel a rate." + _bands(e),
+    alt=_against_alt,
+)
+def _against_gd(e: Evidence) -> Figure:
     rows, columns = plots.panels(len(e.etas), columns=3)
     figure = plots.new_figure(3.1 * columns, 2.7 * rows)
     passes = np.arange(1, e.nll.shape[1] + 1)
     for i, eta in enumerate(e.etas):
         axes = figure.add_subplot(rows, columns, i + 1)
-        _curve(axes, passes, e.nll[:, :, i], i, label="SGD")
+        _draw_rate(axes, passes, e.nll[:, :, i], i, label="SGD")
         batch = np.where(np.isfinite(e.gd[1:, i]), e.gd[1:, i], np.nan)
         axes.plot(np.arange(1, len(e.gd)), batch, color="black", linewidth=1.2, label="GD")
         if len(passes) > 1:
@@ -135,3 +127,21 @@ def _against_figure(e: Evidence) -> Figure:
         axes.set(xlabel="passes over the data", ylabel="NLL")
         plots.legend(axes)
     return figure
+
+
+@FIGURES.figure(
+    "separators",
+    "Data and the last separator of each rate",
+    lambda e: (
+        "On each line both classes have probability 1/2"
+        + (" (repeat 0)." if len(e.nll) > 1 else ".")
+    ),
+    alt=lambda e: f"{len(e.problem.X)} points of two classes and {len(e.etas)} lines.",
+    when=lambda e: e.problem.d == 2,
+)
+def _separators(e: Evidence) -> Figure:
+    last = {run["eta"]: np.array(run["w"], float) for run in e.runs if run["repeat"] == 0}
+    lines = {eta_label(eta): last[eta] for eta in e.etas}
+    if e.problem.optimum is not None:
+        lines["optimum"] = e.problem.optimum.w
+    return separators_figure(e.problem, lines)

@@ -13,7 +13,7 @@ from mlhw.maths.regions import Envelope, activations_at, region_of
 from mlhw.maths.softmax import log_softmax
 
 SIDE = 200
-# So many classes get a panel of their own; p of the others is worked out, compared and let go.
+# So many classes get a panel of their own. Of the others p is compared on the grid, but not kept.
 MAX_PANELS = 20
 
 
@@ -44,10 +44,11 @@ class Window:
 def figure_window(
     given: list[float] | None, envelope: Envelope, X: np.ndarray | None = None
 ) -> Window:
-    """The window asked for; else all points ``X`` (n, 2); else all vertices, or all lines' middles.
+    """The window that is ``given``, or one that shows what there is.
 
-    Around vertices a square window is wide enough to see p rise: at its edge the gap between two
-    classes, growing by |w_i − w_j| across their boundary, has come to about 10.
+    That is all points ``X`` (n, 2); without points all vertices; without vertices where the lines are
+    nearest to the origin. Around vertices the window is a square, wide enough to see p rise: the gap
+    between two classes, which grows by |w_i − w_j| across their boundary, is about 10 at its edge.
     """
     if given is not None:
         return Window(np.array([given[0], given[2]]), np.array([given[1], given[3]]))
@@ -103,11 +104,11 @@ class Grid:
         return x1, x2
 
 
-def evaluate(envelope: Envelope, window: Window) -> Grid:
+def grid_over(envelope: Envelope, window: Window) -> Grid:
     """p and its arg max on the grid.
 
-    Activations are counted from their exact values in the window's middle, as gaps to the largest
-    there, so that a small window far from (0, 0), or a large common bias, costs no digits.
+    In the window's middle the gap of each activation to the largest one there is exact; the grid adds
+    what changes from there. So a small window far from (0, 0), or a large common bias, costs no digits.
     """
     middle = (window.low + window.high) / 2
     origin: Vector = (Fraction(float(middle[0])), Fraction(float(middle[1])))

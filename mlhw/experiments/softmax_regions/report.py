@@ -1,4 +1,4 @@
-"""What ``softmax-regions`` says: the geometry as tables and summary for scripts, and in sentences."""
+"""What softmax-regions reports: formulas, columns, and the geometry in numbers and in sentences."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mlhw.experiments.softmax_regions.setup import Fitted
+from mlhw.experiments.softmax_regions.evidence import Evidence, floats
 from mlhw.maths.rational import Vector, to_float, unit
-from mlhw.maths.rays import Path, distances
-from mlhw.maths.regions import Boundary, Envelope, Vertex, activations_at
-from mlhw.maths.softmax import softmax
-from mlhw.result.recorder import Recorder
+from mlhw.maths.regions import Boundary, Vertex, activations_at
 from mlhw.result.result import Formula
-from mlhw.text.words import listing
 
 FORMULAS = [
     Formula(
@@ -35,78 +31,35 @@ FORMULAS = [
         r"1 - p_i(r) \sim C e^{-\rho_i r}, \quad \rho_i = \max_{|u| = 1} \min_{j \neq i} (w_i - w_j)^\top u",
     ),
 ]
-BOUNDARIES = {
-    "class_i": "the first of the two classes that it divides",
-    "class_j": "the second",
-    "kind": "segment between two vertices, ray from one, or line",
-    "x1": "where it starts",
-    "x2": "where it starts",
-    "end_x1": "where a segment ends",
-    "end_x2": "where a segment ends",
-    "u1": "its direction, of length 1",
-    "u2": "its direction, of length 1",
+
+COLUMNS = {
+    "boundaries": {
+        "class_i": "the first of the two classes that it divides",
+        "class_j": "the second",
+        "kind": "segment between two vertices, ray from one, or line",
+        "x1": "where it starts",
+        "x2": "where it starts",
+        "end_x1": "where a segment ends",
+        "end_x2": "where a segment ends",
+        "u1": "its direction, of length 1",
+        "u2": "its direction, of length 1",
+    },
+    "probes": {
+        "path": "the way: a boundary away from a vertex, or the middle of a region",
+        "distance": "how far along it",
+        "x1": "the point there",
+        "x2": "the point there",
+    },
 }
-PROBES = {
-    "path": "the way: a boundary away from a vertex, or the middle of a region",
-    "distance": "how far along it",
-    "x1": "the point there",
-    "x2": "the point there",
-}
+"""``probes`` also has p of each class."""
 
 
-def headlines(summary: dict[str, Any]) -> dict[str, Any]:
-    """The numbers by which runs are listed and compared."""
-    numbers: dict[str, Any] = {
-        "vertices": len(summary["vertices"]),
-        "boundaries": len(summary["boundaries"]),
-        "empty regions": sum(region["empty"] for region in summary["regions"]),
-    }
-    if summary.get("accuracy") is not None:
-        numbers = {"accuracy": summary["accuracy"], **numbers}
-    return numbers
-
-
-def floats(point: Vector) -> list[float]:
-    return [to_float(c) for c in point]
-
-
-def p_at(envelope: Envelope, point: Vector) -> np.ndarray:
-    """(K,), the probabilities at an exact point: activations worked out exactly, then rounded."""
-    a = activations_at(envelope.planes, point)
-    top = max(a)
-    return softmax(np.array([to_float(value - top) for value in a]))
-
-
-def path_name(path: Path) -> str:
-    """``boundary 1-2 from 1`` (classes and vertex by number) or ``middle 3``."""
-    classes = "-".join(str(k + 1) for k in path.classes)
-    if path.kind == "middle":
-        return f"middle {classes}"
-    return f"boundary {classes}" + ("" if path.vertex is None else f" from {path.vertex + 1}")
-
-
-def record(envelope: Envelope, paths: Sequence[Path], scale: float, recorder: Recorder) -> None:
-    """The tables ``boundaries`` and ``probes``. A line has no vertex to move away from: no probes."""
-    table = recorder.table("boundaries", BOUNDARIES)
-    for b in envelope.boundaries:
-        end = [None, None] if b.end is None else floats(b.end)
-        i, j = b.classes
-        table.append(i + 1, j + 1, b.kind, *floats(b.start), *end, *unit(b.direction).tolist())
-    p = {f"p{k + 1}": "the classes' probabilities there" for k in range(len(envelope.planes))}
-    probes = recorder.table("probes", PROBES | p)
-    for path in paths:
-        if path.kind != "line":
-            r = distances(path, scale)
-            rows = np.column_stack([r, path.points(r), path.p(r)]).tolist()
-            probes.extend([path_name(path), *row] for row in rows)
-
-
-def geometry(envelope: Envelope, names: Sequence[str], middles: Sequence[Path]) -> dict[str, Any]:
-    """The classes and where they are the largest, for the summary; classes by number from 1."""
-    common = envelope.common
+def summary(e: Evidence) -> dict[str, Any]:
+    """The classes and where they are the largest; classes by number from 1."""
+    envelope, common = e.envelope, e.envelope.common
     return {
         "classes": len(envelope.planes),
-        "names": list(names),
+        "names": e.names,
         "weights": [floats(plane[:2]) for plane in envelope.planes],
         "biases": [to_float(plane[2]) for plane in envelope.planes],
         "common": None if common is None else {"kind": common.kind, "x": floats(common.point)},
@@ -114,7 +67,7 @@ def geometry(envelope: Envelope, names: Sequence[str], middles: Sequence[Path]) 
             {
                 "classes": _numbers(vertex.classes),
                 "x": floats(vertex.point),
-                "p": p_at(envelope, vertex.point),
+                "p": e.p_at(vertex.point),
             }
             for vertex in envelope.vertices
         ],
@@ -141,14 +94,17 @@ def geometry(envelope: Envelope, names: Sequence[str], middles: Sequence[Path]) 
         ],
         "middles": [
             {
-                "class": path.classes[0] + 1,
-                "x": floats(path.start),
-                "direction": unit(path.direction),
-                "rate": min((float(path.gaps.slope[k]) for k in path.others), default=None),
-                "limit": path.limit,
+                "class": way.classes[0] + 1,
+                "x": floats(way.start),
+                "direction": unit(way.direction),
+                "rate": min((float(way.gaps.slope[k]) for k in way.others), default=None),
+                "limit": way.limit,
             }
-            for path in middles
+            for way in e.middles
         ],
+        "window": e.grid.window.bounds,
+        "scale": e.scale,
+        **({} if e.fitted is None else e.fitted.summary()),
     }
 
 
@@ -156,54 +112,57 @@ def _numbers(classes: Sequence[int]) -> list[int]:
     return [k + 1 for k in classes]
 
 
-# ------------------------------------------------------------------------------------- sentences
-
-
-def answers(
-    envelope: Envelope,
-    names: Sequence[str],
-    middles: Sequence[Path],
-    scale: float,
-    fitted: Fitted | None,
-) -> list[str]:
+def answers(e: Evidence) -> list[str]:
     """The geometry in sentences, degenerate cases by name."""
-
-    def listed(classes: Sequence[int]) -> str:
-        return listing([names[k] for k in classes])
-
-    lines = []
+    fitted = e.fitted
+    lines: list[str] = []
     if fitted is not None:
         lines.append(
-            f"{fitted.points.name}: {len(fitted.X)} points, {len(names)} classes by "
+            f"{fitted.points.name}: {len(fitted.X)} points, {len(e.names)} classes by "
             f"{' and '.join(fitted.features)}; accuracy {fitted.accuracy:.4g}"
         )
-    lines += _meeting(envelope, listed, scale)
-    for b in envelope.boundaries:
+    lines += _meeting(e)
+    for b in e.envelope.boundaries:
         also = [k for k in b.tied if k not in b.classes]
-        level = f" (level with {listed(also)})" if also else ""
-        lines.append(f"boundary of {listed(b.classes)}: {_course(b)}{level}")
-    lines += _special_regions(envelope, names, listed)
-    for path in middles:
-        name = listed(path.tied)
-        if path.reaches:
-            rate = float(min(path.gaps.slope[path.others]))
-            share = "1" if len(path.tied) == 1 else f"1/{len(path.tied)} each"
+        level = f" (level with {e.listed(also)})" if also else ""
+        lines.append(f"boundary of {e.listed(b.classes)}: {_course(b)}{level}")
+    lines += _special_regions(e)
+    for way in e.middles:
+        name = e.listed(way.tied)
+        if way.reaches:
+            rate = float(min(way.gaps.slope[way.others]))
+            share = "1" if len(way.tied) == 1 else f"1/{len(way.tied)} each"
             lines.append(
                 f"far out in the middle of {name}: p tends to {share}, the rest falls like "
                 f"exp(-{rate:.6g} r)"
             )
         else:
-            kept = listed([k for k in path.others if path.gaps.slope[k] == 0])
+            kept = e.listed([k for k in way.others if way.gaps.slope[k] == 0])
             lines.append(
                 f"far out in the middle of {name}: the margin to {kept} cannot grow, p tends to "
-                f"{path.limit:.8g} and no further"
+                f"{way.limit:.8g} and no further"
             )
     return lines
 
 
-def _meeting(envelope: Envelope, listed: Any, scale: float) -> list[str]:
+def headlines(summary: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by which runs are listed and compared."""
+    numbers: dict[str, Any] = {
+        "vertices": len(summary["vertices"]),
+        "boundaries": len(summary["boundaries"]),
+        "empty regions": sum(region["empty"] for region in summary["regions"]),
+    }
+    if summary.get("accuracy") is not None:
+        numbers = {"accuracy": summary["accuracy"], **numbers}
+    return numbers
+
+
+# ------------------------------------------------------------------------------------- sentences
+
+
+def _meeting(e: Evidence) -> list[str]:
     """Where three or more classes meet, or why none do."""
-    K, common = len(envelope.planes), envelope.common
+    envelope, common, K = e.envelope, e.envelope.common, len(e.names)
     lines = []
     if common is not None and common.kind == "plane":
         lines.append(f"all {K} classes are equal: every probability is 1/{K} everywhere")
@@ -221,17 +180,17 @@ def _meeting(envelope: Envelope, listed: Any, scale: float) -> list[str]:
     for vertex in envelope.vertices:
         a = max(activations_at(envelope.planes, vertex.point))
         everyone = len(vertex.classes) == K
-        who = f"all {K} classes meet" if everyone else f"{listed(vertex.classes)} meet"
-        p = float(p_at(envelope, vertex.point)[vertex.classes[0]])
+        who = f"all {K} classes meet" if everyone else f"{e.listed(vertex.classes)} meet"
+        p = float(e.p_at(vertex.point)[vertex.classes[0]])
         lines.append(
             f"{who} at {_point(vertex.point)}: every activation {_number(a)}, every probability "
             f"{f'1/{K}' if everyone else f'{p:.6g}'}"
         )
-    return lines + _near(envelope.vertices, scale)
+    return lines + _near(envelope.vertices, e.scale)
 
 
 def _near(vertices: Sequence[Vertex], scale: float) -> list[str]:
-    """Vertices that only the rounding of decimals such as 0.1 to binary may have torn apart."""
+    """A sentence for each two vertices so close that only the rounding of 0.1 to binary parts them."""
     points = np.array([floats(v.point) for v in vertices]).reshape(-1, 2)
     size = max([scale, *np.abs(points).ravel()])
     return [
@@ -250,11 +209,12 @@ def _course(b: Boundary) -> str:
     return f"{where} {_point(b.start)}, direction ({u[0]:.6g}, {u[1]:.6g})"
 
 
-def _special_regions(envelope: Envelope, names: Sequence[str], listed: Any) -> list[str]:
+def _special_regions(e: Evidence) -> list[str]:
+    envelope, names = e.envelope, e.names
     lines = []
     for group in envelope.groups:
         if len(group) > 1 and len(group) < len(names):
-            lines.append(f"{listed(group)} are equal everywhere and share one region")
+            lines.append(f"{e.listed(group)} are equal everywhere and share one region")
     for region in envelope.regions:
         name = names[region.index]
         ties = {"point": ", it only ties at a vertex", "boundary": ", it only ties on a boundary"}

@@ -1,10 +1,10 @@
-"""What lr-sweep and sgd-sweep share: the keys of the data and the start, the problem, two figures."""
+"""What lr-sweep and sgd-sweep start from: the keys of the data and the start, and the problem they make."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import cached_property
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -14,18 +14,14 @@ from mlhw.errors import ConfigError, DataError
 from mlhw.experiments.sweeps.etas import Etas
 from mlhw.maths import logistic
 from mlhw.maths.descent import start_weights
-from mlhw.points import points
-from mlhw.points.points import Label, Points, PointsConfig
-from mlhw.result import plots
+from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
+from mlhw.points.load import change_warning, load_points
+from mlhw.points.points import Label, Points, two_classes
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Formula
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
 LARGEST = 1e100
-"""Features and start weights stay below it: squares and products of them are finite."""
+"""Features and start weights have to be smaller, so that squares and products of them are finite."""
 
 
 class SweepConfig(ExperimentConfig):
@@ -33,9 +29,9 @@ class SweepConfig(ExperimentConfig):
 
     data: Annotated[
         PointsConfig,
-        Option("--data", metavar="NAME|FILE", values=points.BUILT_IN),
+        Option("--data", metavar="NAME|FILE", values=BUILT_IN_POINTS),
         Field(
-            description=f"points: {', '.join(points.BUILT_IN)}, or a .txt, .csv, .tsv, .npz file"
+            description=f"points: {', '.join(BUILT_IN_POINTS)}, or a .txt, .csv, .tsv, .npz file"
         ),
     ] = PointsConfig()
     etas: Etas = [0.5, 0.3, 0.1, 0.05, 0.01]
@@ -51,23 +47,44 @@ class SweepConfig(ExperimentConfig):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Two classes of points and the answers that need no descent.
+class TwoClassProblem:
+    """Two classes of points, a start, and the answers that need no descent.
 
-    X (n, d+1) with a last column of ones, t (n,), w0 (d+1,). ``optimum`` is None where the classes
-    are separable. ``scaling`` holds the means and standard deviations that were taken out.
+    ``X`` (n, d+1) has a last column of ones, ``t`` (n,) is 1 for the second class, ``w0`` (d+1,).
+    ``points`` are as they were read; ``scaling`` holds the means and standard deviations that were
+    taken out of the features of ``X``, None where they are as read.
     """
 
+    points: Points
+    classes: list[Label]
     X: np.ndarray
     t: np.ndarray
     w0: np.ndarray
-    classes: list[Label]
-    features: tuple[str, ...]
-    optimum: logistic.Optimum | None
-    monotone_eta: float
-    critical_eta: float | None
-    start_limit: float
     scaling: dict[str, list[float]] | None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return self.points.features
+
+    @cached_property
+    def optimum(self) -> logistic.Optimum | None:
+        """The smallest NLL and its weights; None where the classes are separable."""
+        return logistic.optimum(self.X, self.t)
+
+    @cached_property
+    def monotone_eta(self) -> float:
+        """2/L: below it no step can raise the NLL."""
+        return logistic.monotone_eta(self.X)
+
+    @cached_property
+    def critical_eta(self) -> float | None:
+        """2/λmax of the Hessian at the optimum: above it descent cannot settle there."""
+        return None if self.optimum is None else logistic.local_limit(self.X, self.optimum.w)
+
+    @cached_property
+    def start_limit(self) -> float:
+        """2/λmax of the Hessian at the start."""
+        return logistic.local_limit(self.X, self.w0)
 
     @property
     def d(self) -> int:
@@ -81,7 +98,7 @@ class Problem:
         return weights | {"bias": "the constant of the activation"}
 
     def summary(self) -> dict[str, Any]:
-        """What both sweeps report about the problem."""
+        """The problem as both sweeps have it in their summaries."""
         optimum = None
         if self.optimum is not None:
             optimum = {"nll": self.optimum.nll, "w": self.optimum.w}
@@ -97,7 +114,7 @@ class Problem:
         }
 
     def answers(self) -> list[str]:
-        """The same in sentences."""
+        """The optimum and the limits of the rate, in sentences."""
         if self.optimum is None:
             lines = ["the classes are separable: the NLL has no minimum, it falls for ever"]
         else:
@@ -112,18 +129,18 @@ class Problem:
         return lines
 
 
-def load(config: SweepConfig) -> tuple[Problem, Points]:
-    """Read and check the data of a sweep and work out the answers that need no descent.
+def load_problem(config: SweepConfig) -> TwoClassProblem:
+    """Read and check the data of a sweep.
 
     Raises DataError or ConfigError for what cannot be used.
     """
-    loaded = points.load_points(config.data)
-    X, t, classes = points.two_classes(loaded)
+    points = load_points(config.data)
+    X, t, classes = two_classes(points)
     d = X.shape[1] - 1
-    for column, name in enumerate(loaded.features):
+    for column, name in enumerate(points.features):
         if not np.max(np.abs(X[:, column])) < LARGEST:
             raise DataError(
-                f"{loaded.name}: the feature '{name}' is too large to work with (at most {LARGEST:g})"
+                f"{points.name}: the feature '{name}' is too large to work with (at most {LARGEST:g})"
             )
     if config.w0 is not None and len(config.w0) != d + 1:
         raise ConfigError(
@@ -138,39 +155,26 @@ def load(config: SweepConfig) -> tuple[Problem, Points]:
             column = int(np.argmin(deviation))
             what = "constant" if np.ptp(X[:, column]) == 0 else "too small to be scaled"
             raise ConfigError(
-                f"standardize: the feature '{loaded.features[column]}' of {loaded.name} is {what}"
+                f"standardize: the feature '{points.features[column]}' of {points.name} is {what}"
             )
         X[:, :-1] = (X[:, :-1] - mean) / deviation
         scaling = {"mean": mean.tolist(), "standard_deviation": deviation.tolist()}
-    optimum = logistic.optimum(X, t)
-    w0 = start_weights(config.w0, d)
-    problem = Problem(
-        X=X,
-        t=t,
-        w0=w0,
-        classes=classes,
-        features=loaded.features,
-        optimum=optimum,
-        monotone_eta=logistic.monotone_eta(X),
-        critical_eta=None if optimum is None else logistic.local_limit(X, optimum.w),
-        start_limit=logistic.local_limit(X, w0),
-        scaling=scaling,
-    )
-    return problem, loaded
+    return TwoClassProblem(points, classes, X, t, start_weights(config.w0, d), scaling)
 
 
-def begin(config: SweepConfig, problem: Problem, loaded: Points, recorder: Recorder) -> None:
+def begin_sweep(config: SweepConfig, problem: TwoClassProblem, recorder: Recorder) -> None:
     """Begin the run and log what was recognised in the data."""
-    warning = points.changed(config.data, loaded)
-    data = config.data.model_copy(update={"digest": loaded.digest})
-    recorder.begin(config.model_copy(update={"data": data}), data_digest=loaded.digest)
+    points = problem.points
+    data = config.data.model_copy(update={"digest": points.digest})
+    recorder.begin(config.model_copy(update={"data": data}), data_digest=points.digest)
+    warning = change_warning(config.data, points)
     if warning:
         recorder.warn(warning)
-    for note in loaded.notes:
-        recorder.log(f"{loaded.name}: {note}")
+    for note in points.notes:
+        recorder.log(f"{points.name}: {note}")
     a, b = problem.classes
     recorder.log(
-        f"{loaded.name}: {len(problem.X)} points, {problem.d} features; "
+        f"{points.name}: {len(problem.X)} points, {problem.d} features; "
         f"class {a} is t = 0, class {b} is t = 1"
     )
 
@@ -188,50 +192,4 @@ FORMULAS = [
         r"\quad y_n = \sigma(w^\top x_n)",
     ),
 ]
-"""The model and its loss, PRML eq. 4.87 and 4.90 over N, for the reports."""
-
-
-def eta_label(eta: float) -> str:
-    return f"η = {eta:g}"
-
-
-def separators_figure(problem: Problem, weights: Mapping[str, np.ndarray]) -> Figure:
-    """The two-dimensional data with the line p = 1/2 of each of the named weights (d+1,)."""
-    figure = plots.new_figure(7.2, 5.0)
-    axes = figure.add_subplot()
-    for value, label in enumerate(problem.classes):
-        part = problem.X[problem.t == value]
-        axes.scatter(
-            part[:, 0],
-            part[:, 1],
-            s=18,
-            marker=plots.MARKERS[value],
-            facecolor="none" if value else plots.GREY,
-            edgecolor="black" if value else plots.GREY,
-            linewidth=0.8,
-            label=plots.plain(f"class {label} (t = {value})"),
-        )
-    low, high = problem.X[:, :2].min(axis=0), problem.X[:, :2].max(axis=0)
-    margin = 0.06 * (high - low) + 1e-12
-    low, high = low - margin, high + margin
-    for i, (name, w) in enumerate(weights.items()):
-        line = _line_in_box(w, low, high)
-        if line is not None:
-            axes.plot(*line.T, color=plots.colour(i), linestyle=plots.dash(i), label=name)
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    axes.set(xlabel=plots.plain(problem.features[0]), ylabel=plots.plain(problem.features[1]))
-    plots.legend(axes, outside=True)
-    return figure
-
-
-def _line_in_box(w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
-    """Two points (2, 2) of w1 x1 + w2 x2 + bias = 0 that span the box, or None."""
-    steep = abs(w[0]) > abs(w[1])
-    if not np.isfinite(w).all() or max(abs(w[0]), abs(w[1])) == 0:
-        return None
-    # Solve for the coordinate with the larger weight: no division by a small number.
-    along, across = (1, 0) if steep else (0, 1)
-    line = np.empty((2, 2))
-    line[:, along] = low[along], high[along]
-    line[:, across] = -(w[2] + w[along] * line[:, along]) / w[across]
-    return line
+"""The model and its loss, PRML eq. 4.87 and 4.90 over N, which both reports begin with."""

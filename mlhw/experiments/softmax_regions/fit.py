@@ -1,84 +1,31 @@
-"""The activations of ``softmax-regions``: written down, or fitted to points."""
+"""The planes of ``softmax-regions`` fitted to points."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from mlhw.config.model import NoOption, comma_list
-from mlhw.errors import ConfigError, DataError
-from mlhw.maths.rational import dot
-from mlhw.maths.regions import Envelope
-from mlhw.points import points
-from mlhw.points.points import Label, PointsConfig
+from mlhw.config.model import NoOption
+from mlhw.errors import DataError
+from mlhw.experiments.softmax_regions.planes import LIMIT
+from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
+from mlhw.points.load import change_warning, load_points
+from mlhw.points.points import Label, Points
 from mlhw.result.recorder import Recorder
-from mlhw.text.yaml12 import parse_value
 
-# Weights are 0 or between 1e-100 and this in size: squares and quotients of them then fit float64.
-LIMIT = 1e100
 # More labels than this are no classes but a column of numbers.
 MAX_CLASSES = 100
-
-
-def _items(value: Any) -> Any:
-    """``1,2,2`` or ``[1, 2, 2]`` as given on the command line, to the list that a file would hold."""
-    if not isinstance(value, str) or not value.lstrip().startswith("["):
-        return comma_list(value)
-    try:
-        return parse_value(value, "the list")
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
-
-
-def _rows(value: Any) -> Any:
-    """``3,1; 1,3`` as given on the command line, to rows."""
-    if isinstance(value, str) and not value.lstrip().startswith("["):
-        return [_items(row) for row in value.strip().rstrip(";").split(";")]
-    rows = _items(value)
-    if not isinstance(rows, list):
-        return rows
-    return [list(row) if isinstance(row, tuple) else row for row in rows]  # tuples, from Python
-
-
-def _words(value: Any) -> Any:
-    return comma_list(value, read=str)
-
-
-def _different(names: list[str]) -> list[str]:
-    twice = [name for k, name in enumerate(names) if name in names[:k]]
-    if twice:
-        raise ValueError(f"two classes are called '{twice[0]}'")
-    return names
-
-
-def _in_range(value: float) -> float:
-    if value != 0 and not 1 / LIMIT <= abs(value) <= LIMIT:
-        raise ValueError(f"must be 0 or {1 / LIMIT:g} to {LIMIT:g} in size (got {value:g})")
-    return value
-
-
-Number = Annotated[float, AfterValidator(_in_range)]
-Numbers = Annotated[list[Number], BeforeValidator(_items)]
-Rows = Annotated[
-    list[Annotated[list[Number], Field(min_length=2, max_length=2)]], BeforeValidator(_rows)
-]
-Names = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=60)]],
-    BeforeValidator(_words),
-    AfterValidator(_different),
-]
 
 
 class FitConfig(PointsConfig):
     """Which points to fit, and which two of their features; without name and file none are fitted."""
 
     name: Annotated[
-        str | None, NoOption(), Field(description=f"built-in set: {', '.join(points.BUILT_IN)}")
+        str | None, NoOption(), Field(description=f"built-in set: {', '.join(BUILT_IN_POINTS)}")
     ] = None
 
     @property
@@ -95,14 +42,14 @@ class FitConfig(PointsConfig):
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedPlanes:
     """Multinomial logistic regression on two features.
 
     ``X`` (n, 2) and ``target`` (n,), the number of each point's class in ``classes``; ``weights``
     (K, 2) and ``biases`` (K,) for the features as they are; ``warnings`` are for the reader.
     """
 
-    points: points.Points
+    points: Points
     X: np.ndarray
     target: np.ndarray
     classes: list[Label]
@@ -126,11 +73,11 @@ class Fitted:
         a = self.X @ self.weights.T + self.biases
         return float(np.mean(np.argmax(a, axis=1) == self.target))
 
-    def tell(self, recorder: Recorder, asked: FitConfig) -> None:
-        """What the reader of the log has to know of the points."""
-        changed = points.changed(asked, self.points)
-        for warning in (*self.warnings, *([changed] if changed else [])):
-            recorder.warn(warning)
+    def log(self, recorder: Recorder, asked: FitConfig) -> None:
+        """Warn of what went wrong or has changed, and log what was recognised in the points."""
+        for warning in (*self.warnings, change_warning(asked, self.points)):
+            if warning:
+                recorder.warn(warning)
         for note in self.points.notes:
             recorder.log(f"{self.points.name}: {note}")
 
@@ -146,7 +93,7 @@ class Fitted:
         }
 
 
-def fit(config: FitConfig) -> Fitted:
+def fit_planes(config: FitConfig) -> FittedPlanes:
     """Fit K linear activations to the points that ``config`` names.
 
     scikit-learn's LogisticRegression with its usual regularisation (C = 1) on features scaled to
@@ -184,12 +131,12 @@ def fit(config: FitConfig) -> Fitted:
     if len(W) == 1:
         W, b = np.vstack([-W, W]) / 2, np.concatenate([-b, b]) / 2
     W = W / deviation
-    return Fitted(loaded, loaded.X, target, classes, W, b - W @ mean, notes)
+    return FittedPlanes(loaded, loaded.X, target, classes, W, b - W @ mean, notes)
 
 
-def _two_features(config: FitConfig) -> points.Points:
+def _two_features(config: FitConfig) -> Points:
     try:
-        loaded = points.load_points(config)
+        loaded = load_points(config)
     except DataError as error:
         # The keys are the same, under another name than in the sweeps.
         raise DataError(*(line.replace(" data.", " fit.") for line in error.lines)) from None
@@ -218,20 +165,3 @@ def _regression(
         if issubclass(w.category, ConvergenceWarning)
     ]
     return model.coef_, model.intercept_, tuple(notes[:1])
-
-
-def check_range(envelope: Envelope) -> None:
-    """Raise ConfigError where a boundary lies, or ends, beyond what float64 can work with."""
-    for b in envelope.boundaries:
-        i, j = (k + 1 for k in b.classes)
-        ends = [b.start] if b.end is None else [b.start, b.end]
-        if not all(abs(c) <= LIMIT for end in ends for c in end):
-            raise ConfigError(
-                f"weights: the boundary of classes {i} and {j} begins or ends beyond {LIMIT:g}, since "
-                "weights are all but equal; make them equal, or more different"
-            )
-        if b.end is not None and dot(b.direction, b.direction) < 1 / Fraction(LIMIT) ** 2:
-            raise ConfigError(
-                f"weights: the boundary of classes {i} and {j} is shorter than {1 / LIMIT:g}; make the "
-                "biases equal, or more different"
-            )
