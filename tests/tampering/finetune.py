@@ -42,12 +42,12 @@ def _nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:
 
 
 def _stored_features_are_off(patch: pytest.MonkeyPatch) -> None:
-    real = FeatureStore._compute
+    real = FeatureStore.compute
 
     def wrong(self: FeatureStore, *arguments: Any) -> np.ndarray:
         return real(self, *arguments) + np.float32(0.01)
 
-    patch.setattr(FeatureStore, "_compute", wrong)
+    patch.setattr(FeatureStore, "compute", wrong)
 
 
 def _uphill(patch: pytest.MonkeyPatch) -> None:

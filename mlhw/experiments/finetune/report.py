@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mlhw.vision.config import Config
     from mlhw.vision.training.session import Finetuned
 
-COLUMNS = {"metrics": columns.METRICS, "predictions": columns.PREDICTIONS}
+COLUMNS = {"metrics": columns.EPOCH_COLUMNS, "predictions": columns.PREDICTION_COLUMNS}
 
 
 def formulas(config: Config) -> list[Formula]:

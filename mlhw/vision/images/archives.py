@@ -22,7 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlhw.errors import DataError
-from mlhw.system.download import Checksum, Log, Progress, fetch
+from mlhw.result.result import Recorder
+from mlhw.system.download import Checksum, fetch
 from mlhw.system.files import whole
 from mlhw.vision.names import CIFAR, MNIST
 from mlhw.vision.networks.torchvision_import import torchvision
@@ -55,8 +56,7 @@ class Fetching:
 
     data_dir: Path
     download: bool
-    log: Log
-    progress: Progress
+    recorder: Recorder
 
 
 # --------------------------------------------------------------------------------- CIFAR
@@ -92,9 +92,11 @@ def _bring_cifar(
                 f"{table.filename} (md5 {table.tgz_md5}) or of the folder {table.base_folder} into "
                 f"{fetching.data_dir}"
             )
-        fetching.log(f"downloading {name} from {table.url}")
-        fetch(table.url, archive, Checksum("md5", table.tgz_md5), progress=fetching.progress)
-    fetching.log(f"unpacking {archive}")
+        fetching.recorder.log(f"downloading {name} from {table.url}")
+        fetch(
+            table.url, archive, Checksum("md5", table.tgz_md5), progress=fetching.recorder.progress
+        )
+    fetching.recorder.log(f"unpacking {archive}")
     extract(archive, {f"{table.base_folder}/{f}": (folder / f, md5) for f, md5 in wanted.items()})
 
 
@@ -245,9 +247,11 @@ def _bring_mnist(
             )
         failures: list[str] = []
         for mirror in mirrors:
-            fetching.log(f"downloading {file} of {name} from {mirror}")
+            fetching.recorder.log(f"downloading {file} of {name} from {mirror}")
             try:
-                fetch(mirror + file, packed, Checksum("md5", md5), progress=fetching.progress)
+                fetch(
+                    mirror + file, packed, Checksum("md5", md5), progress=fetching.recorder.progress
+                )
                 break
             except DataError as error:
                 failures += error.lines

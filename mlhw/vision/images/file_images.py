@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from mlhw.errors import ConfigError, RunError
-from mlhw.system.download import Progress
+from mlhw.system.download import ProgressBar
 from mlhw.system.files import cache_folder, whole
 from mlhw.system.provenance import usable_cpus
 from mlhw.vision.images.decode import UNREAD, UnreadableImageError, decode, quiet_pillow, read
@@ -116,7 +116,7 @@ class Survey:
 
 
 def survey(
-    paths: list[Path], *, resident: bool | None, most_unreadable: int, progress: Progress
+    paths: list[Path], *, resident: bool | None, most_unreadable: int, progress: ProgressBar
 ) -> Survey:
     """Read and decode all files; stop once more than ``most_unreadable`` of them cannot be."""
     key = _key(paths)

@@ -22,8 +22,6 @@ _SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 _NOT_CLASSES = {"__MACOSX", "@eaDir"}
 MOST_LINES = 20
 
-Log = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class ListedImage:
@@ -56,7 +54,7 @@ def refuse(problems: list[str]) -> None:
 # --------------------------------------------------------------------------------- folders
 
 
-def list_folder(root: Path, log: Log) -> Listing:
+def list_folder(root: Path, log: Callable[[str], None]) -> Listing:
     """``train/CLASS/*`` with ``val/`` and ``test/`` or without, or ``CLASS/*``.
 
     Files may lie deeper in a class's folder. Hidden files and those that are no images by their
@@ -73,7 +71,7 @@ def list_folder(root: Path, log: Log) -> Listing:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def _listing(root: Path, log: Log) -> Listing:
+def _listing(root: Path, log: Callable[[str], None]) -> Listing:
     folders = _split_folders(root)
     walk = _Walk(root)
     splits: dict[str, list[ListedImage]] = {}

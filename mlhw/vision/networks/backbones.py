@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlhw.errors import ConfigError
-from mlhw.system.download import Log, Progress, no_progress, silent
+from mlhw.result.result import Recorder
 from mlhw.vision.names import BUILT_IN_NETWORKS
 from mlhw.vision.networks import weight_files
 from mlhw.vision.networks.built_in import BUILDERS, WholeNetwork, cannot_take
@@ -99,8 +99,7 @@ def load_backbone(
     image_size: int | None = None,
     seed: int = 0,
     data_dir: Path | str = "data",
-    log: Log = silent,
-    progress: Progress = no_progress,
+    recorder: Recorder | None = None,
 ) -> Backbone:
     """The network called ``model`` with ``weights``, ready to give features.
 
@@ -112,8 +111,7 @@ def load_backbone(
         seed: of the random weights under ``none``; the global generators are left alone.
         data_dir: one's own copies of published weights are looked for in its folder ``weights``,
             then where torch keeps them (``TORCH_HOME``). What is downloaded goes to the latter.
-        log: takes a line on anything worth knowing, such as a download.
-        progress: takes (done, total, what) in bytes while downloading.
+        recorder: logs a download and shows its progress; None for neither.
 
     Raises:
         ConfigError: the model or the weights have no such name, or the network cannot take images
@@ -128,7 +126,7 @@ def load_backbone(
     module, source, has_head = network.module, "none", False
     if weights != "none":
         if weights == "default" or _is_enum_name(model, weights):
-            tensors, source = network.load_published(Places(Path(data_dir), log, progress))
+            tensors, source = network.load_published(Places(Path(data_dir), recorder or Recorder()))
         else:
             path = _file(model, weights)
             tensors, source = network.adapt(weight_files.read_tensors(path)), str(path)

@@ -125,7 +125,7 @@ _CIFAR_URL = "https://github.com/chenyaofo/pytorch-cifar-models/releases/downloa
 _CIFAR_SHA256 = {20: "23dac2f1", 32: "84213ce6", 44: "ffe32858", 56: "f2eff4c8"}
 
 
-def cifar_resnet(layers: int, image_size: int | None) -> WholeNetwork:
+def cifar_resnet_network(layers: int, image_size: int | None) -> WholeNetwork:
     """A CIFAR-ResNet, trained on CIFAR-100."""
     from torch import nn
 
@@ -154,7 +154,7 @@ def cifar_resnet(layers: int, image_size: int | None) -> WholeNetwork:
 
 BUILDERS: Mapping[str, Callable[[int | None], WholeNetwork]] = {
     "efficientnet_lite0": efficientnet_lite0,
-    **{name: partial(cifar_resnet, layers) for name, layers in CIFAR_RESNETS.items()},
+    **{name: partial(cifar_resnet_network, layers) for name, layers in CIFAR_RESNETS.items()},
 }
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlhw.errors import DataError
-from mlhw.system.download import Checksum, Log, Progress, fetch
+from mlhw.result.result import Recorder
+from mlhw.system.download import Checksum, fetch
 from mlhw.vision.networks.weight_files import Tensors, read_tensors
 
 
@@ -15,8 +16,7 @@ class Places:
     """Where published weights are looked for and where they are fetched to."""
 
     data_dir: Path
-    log: Log
-    progress: Progress
+    recorder: Recorder
 
     def folders(self) -> list[Path]:
         import torch
@@ -42,9 +42,9 @@ class Published:
         path = self.find(places)
         if path is None:
             path = places.folders()[-1] / self.files[0]
-            places.log(f"downloading the weights of {model} from {self.url}")
+            places.recorder.log(f"downloading the weights of {model} from {self.url}")
             try:
-                fetch(self.url, path, self.checksum, progress=places.progress)
+                fetch(self.url, path, self.checksum, progress=places.recorder.progress)
             except DataError as error:
                 raise DataError(*self._not_to_be_had(model, places, error)) from error
         return read_tensors(path), str(path)

@@ -47,8 +47,7 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
         on_error=data.on_error,
         download=data.download,
         resident=data.resident,
-        log=recorder.log,
-        progress=recorder.progress,
+        recorder=recorder,
     )
     if data.digest not in (None, splits.digest) and not recorder.resumes:
         recorder.warn(
@@ -84,8 +83,7 @@ def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Bac
         image_size=size,
         seed=config.seed,
         data_dir=data_dir(config),
-        log=recorder.log,
-        progress=recorder.progress,
+        recorder=recorder,
     )
     shape = splits.train.image_shape
     if size is None and shape is not None:
@@ -220,9 +218,7 @@ def new_task(
             backbone.weights_digest,
             cache_folder("features") if on_disk else None,
             torch.get_num_threads(),
-            log=recorder.log,
-            warn=recorder.warn,
-            progress=recorder.progress,
+            recorder,
         )
     metadata = {
         "model": config.model,

@@ -17,7 +17,7 @@ from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import TunedNetwork
 from mlhw.vision.training.allocator import keep_freed_memory
 from mlhw.vision.training.checkpoints import Best, Checkpoints, tensor_digests
-from mlhw.vision.training.columns import METRICS, prediction_columns
+from mlhw.vision.training.columns import EPOCH_COLUMNS, prediction_columns
 from mlhw.vision.training.device import (
     Compute,
     device_name,
@@ -137,7 +137,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         progress = restore(task, saved) if saved else Progress()
         if saved:
             recorder.log(f"going on at epoch {progress.epoch}, batch {progress.batch}")
-        table = recorder.table("metrics", METRICS, kept=progress.rows)
+        table = recorder.table("metrics", EPOCH_COLUMNS, kept=progress.rows)
         train(task, progress, checkpoints, recorder, table)
         changed = changed_buffers(task) if config.batch_norm == "eval" else None
         best, reloaded = reload_best(task, progress, checkpoints)
@@ -200,7 +200,9 @@ def from_random_weights(
     compute.prepare(network)
     task = new_task(config, network, backbone, splits, compute, recorder, kept=False)
     progress, checkpoints = Progress(), Checkpoints(None)
-    train(task, progress, checkpoints, recorder, Table("random", METRICS), log=lambda line: None)
+    train(
+        task, progress, checkpoints, recorder, Table("random", EPOCH_COLUMNS), log=lambda line: None
+    )
     _, reloaded = reload_best(task, progress, checkpoints)
     test = test_best(task, splits)
     return RandomWeights(reloaded.accuracy, test.accuracy if test else None, progress.rows)
