@@ -245,3 +245,8 @@ class Config(ExperimentConfig):
         if self.views and (self.augment == "none" or self.features == "off"):
             raise ValueError("views: needs augment and stored features")
         return self
+
+    @property
+    def trains_backbone(self) -> bool:
+        """Does any epoch train more than the head?"""
+        return self.unfreeze_at is not None and self.unfreeze_at < self.epochs

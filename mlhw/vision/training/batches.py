@@ -131,8 +131,7 @@ def smallest_batch(config: Config) -> int:
     Batch norm takes mean and variance over the batch and the pixels of a feature map; where that has
     one pixel left, a single image has no variance.
     """
-    trained = config.unfreeze_at is not None and config.unfreeze_at < config.epochs
-    return 2 if trained and config.batch_norm == "train" else 1
+    return 2 if config.trains_backbone and config.batch_norm == "train" else 1
 
 
 def ahead(make: Callable[[Piece], Made], parts: Sequence[Piece], workers: int) -> Iterator[Made]:
