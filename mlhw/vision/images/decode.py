@@ -27,7 +27,7 @@ SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 _MAY_BE_TURNED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-_LARGEST_FILE = 1 << 30
+LARGEST_FILE = 1 << 30
 UNREAD = "cannot be read"
 
 
@@ -68,13 +68,13 @@ def read(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
             # Asked for a size, Python sets that much aside; a gibibyte for each file is slow.
-            size = min(os.fstat(file.fileno()).st_size, _LARGEST_FILE)
+            size = min(os.fstat(file.fileno()).st_size, LARGEST_FILE)
             content = file.read(size + 1)
     except OSError as error:
         raise UnreadableImageError(f"{UNREAD}: {error.strerror}") from error
     if not content:
         raise UnreadableImageError("is empty")
-    if len(content) > _LARGEST_FILE:
+    if len(content) > LARGEST_FILE:
         raise UnreadableImageError("is larger than 1 GiB")
     return content
 

@@ -99,10 +99,10 @@ def _listing(root: Path, log: Callable[[str], None]) -> Listing:
 
 def _split_folders(root: Path) -> dict[str, Path]:
     """The folders of the splits; the root itself as ``train`` where it holds the classes."""
-    inside = [entry.name for entry in _entries(root) if entry.is_dir() and _counts(entry.name)]
+    inside = [entry.name for entry in entries_of(root) if entry.is_dir() and _counts(entry.name)]
     named = [name for name in inside if name in _SPLITS]
     has_splits = "train" in named and (
-        set(inside) <= set(_SPLITS) or any(entry.is_dir() for entry in _entries(root / "train"))
+        set(inside) <= set(_SPLITS) or any(entry.is_dir() for entry in entries_of(root / "train"))
     )
     if not has_splits:
         if inside and set(inside) <= set(_SPLITS):
@@ -123,7 +123,7 @@ class _Walk:
 
     def class_folders(self, folder: Path) -> list[str]:
         names = []
-        for entry in _entries(folder):
+        for entry in entries_of(folder):
             if not _counts(entry.name):
                 continue
             if entry.is_dir():
@@ -142,7 +142,7 @@ class _Walk:
             seen.add(real)
             if not self._stays_inside(current, real):
                 continue
-            for entry in _entries(current):
+            for entry in entries_of(current):
                 if not _counts(entry.name):
                     continue
                 path = Path(entry.path)
@@ -164,7 +164,7 @@ class _Walk:
         return False
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return list(entries)
 

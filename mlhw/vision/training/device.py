@@ -137,7 +137,7 @@ def choose_compute(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        seconds = _time_in_turn({c: _trial(network, images, c, training) for c in candidates})
+        seconds = _time_in_turn({c: trial_step(network, images, c, training) for c in candidates})
     finally:
         torch.set_num_threads(threads)
     chosen = min(candidates, key=lambda c: seconds[c])
@@ -164,7 +164,7 @@ def _time_in_turn(trials: dict[Compute, Callable[[], float]]) -> dict[Compute, f
     return seconds
 
 
-def _trial(
+def trial_step(
     network: TunedNetwork, images: torch.Tensor, compute: Compute, training: bool
 ) -> Callable[[], float]:
     """A function that does one step on a copy of the network and gives its seconds."""

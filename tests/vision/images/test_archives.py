@@ -166,7 +166,7 @@ def test_a_pickle_with_another_md5_is_never_read(
     (tmp_path / table.base_folder).mkdir()
     for file, content in members.items():
         (tmp_path / table.base_folder / file).write_bytes(content)
-    monkeypatch.setattr(archives._ArraysOnly, "find_class", pickle.Unpickler.find_class)
+    monkeypatch.setattr(archives.ArraysOnly, "find_class", pickle.Unpickler.find_class)
     with pytest.raises(DataError, match="data_batch_3: is not the published file"):
         load_images("cifar10", data_dir=tmp_path)
     assert not (tmp_path / "marker").exists()
@@ -176,7 +176,7 @@ def test_even_a_pickle_with_the_right_md5_makes_arrays_only(tmp_path: Path) -> N
     content = pickle.dumps(Hostile(tmp_path / "marker"))
     (tmp_path / "batch").write_bytes(content)
     with pytest.raises(pickle.UnpicklingError, match="has no place in a data set"):
-        archives._unpickle(tmp_path / "batch", md5(content))
+        archives.unpickle(tmp_path / "batch", md5(content))
     assert not (tmp_path / "marker").exists()
 
 
@@ -233,8 +233,8 @@ def test_a_damaged_archive_is_one_line(tmp_path: Path, share: float) -> None:
 def test_an_archive_that_unpacks_without_end_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "_MOST_ARCHIVE_BYTES", 10_000)
-    monkeypatch.setattr(archives, "_MOST_MEMBER_BYTES", 5_000)
+    monkeypatch.setattr(archives, "MOST_ARCHIVE_BYTES", 10_000)
+    monkeypatch.setattr(archives, "MOST_MEMBER_BYTES", 5_000)
     tar_of(tmp_path / "a.tar.gz", {"filler": bytes(20_000), "wanted": b"x"})
     with pytest.raises(DataError, match="this is not the archive"):
         archives.extract(tmp_path / "a.tar.gz", {"wanted": (tmp_path / "out", md5(b"x"))})

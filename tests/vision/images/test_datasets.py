@@ -168,9 +168,11 @@ def test_the_place_of_a_folder_and_the_order_of_its_files_change_nothing(
     first = load_images(f"folder:{animals}")
     moved = tmp_path / "elsewhere"
     shutil.copytree(animals, moved)
-    genuine = folders._entries
+    genuine = folders.entries_of
     monkeypatch.setattr(
-        folders, "_entries", lambda path: sorted(genuine(path), key=lambda e: e.name, reverse=True)
+        folders,
+        "entries_of",
+        lambda path: sorted(genuine(path), key=lambda e: e.name, reverse=True),
     )
     second = load_images(f"folder:{moved}")
     assert second.digest == first.digest
