@@ -45,9 +45,10 @@ class _Quiet:
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """No warnings from Pillow inside the block; what matters in them is an error of ``decode``.
+    """No warnings from Pillow inside the block; ``decode`` raises an error for what matters in them.
 
-    The list of filters belongs to all threads: the first to come sets one, the last to go removes it.
+    All threads share one list of warning filters. So the first thread to enter adds a filter, and the
+    last to leave removes it.
     """
     with _Quiet.lock:
         if not _Quiet.inside:

@@ -34,7 +34,7 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class Listing:
-    """The samples of each split that the data set has of itself, sorted by name.
+    """The images of each split that the data set comes with, sorted by name.
 
     ``classes`` are those of train, in order.
     """
@@ -57,8 +57,8 @@ def refuse(problems: list[str]) -> None:
 def list_folder(root: Path, log: Callable[[str], None]) -> Listing:
     """``train/CLASS/*`` with ``val/`` and ``test/`` or without, or ``CLASS/*``.
 
-    Files may lie deeper in a class's folder. Hidden files and those that are no images by their
-    suffix are passed over.
+    Files may lie deeper in a class's folder. Hidden files and files without the suffix of an image
+    are left out; ``log`` is told how many of each kind.
 
     Raises DataError for an empty class, a class that train lacks, fewer than two classes, names that
     differ in case alone, and links that lead out of the folder.
@@ -91,8 +91,8 @@ def _listing(root: Path, log: Callable[[str], None]) -> Listing:
         splits[split].sort(key=lambda sample: sample.name)
     walk.problems += _class_problems(str(root), classes)
     refuse(walk.problems)
-    if walk.passed_over:
-        kinds = ", ".join(f"{kind} ({count})" for kind, count in walk.passed_over.most_common(5))
+    if walk.left_out:
+        kinds = ", ".join(f"{kind} ({count})" for kind, count in walk.left_out.most_common(5))
         log(f"{root}: passed over files that are no images of a class: {kinds}")
     return Listing(splits, classes["train"])
 
@@ -114,12 +114,12 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 class _Walk:
-    """Finds images below a folder; notes what is wrong and what is passed over."""
+    """Finds images below ``root``; collects problems, and counts the files that it leaves out."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.problems: list[str] = []
-        self.passed_over: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
 
     def class_folders(self, folder: Path) -> list[str]:
         names = []
@@ -129,7 +129,7 @@ class _Walk:
             if entry.is_dir():
                 names.append(entry.name)
             elif entry.is_file():
-                self.passed_over[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1
+                self.left_out[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1
         return sorted(names)
 
     def samples(self, folder: Path, label: str) -> Iterator[ListedImage]:
@@ -149,7 +149,7 @@ class _Walk:
                 if entry.is_dir():
                     pending.append(path)
                 elif os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
-                    self.passed_over[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1
+                    self.left_out[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1
                 elif entry.is_symlink() and not self._stays_inside(path, path.resolve()):
                     continue
                 elif entry.is_file():

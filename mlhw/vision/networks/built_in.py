@@ -1,8 +1,7 @@
-"""What a network brings with it, and the networks that are built in.
+"""The networks that are built in, as ``WholeNetwork``; ``libraries`` has those of torchvision and timm.
 
-A function for each builds the whole network, head included, with random weights, and says what
-belongs to it: preprocessing, published weights, and where the head is.
-``libraries`` does the same for those of torchvision and timm.
+``BUILDERS`` has a function for each name. It builds the network with its head and random weights, and
+adds what belongs to it: the preprocessing, the published weights, and where the head is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The classifiers of torchvision and timm, as ``networks.WholeNetwork``."""
+"""The classifiers of torchvision and timm, as ``built_in.WholeNetwork``."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def torchvision_weights(name: str) -> list[str]:
 
 
 def _enum_of_file(enum: Any, weights: str) -> Any:
-    """The entry whose published file is called as the file at path ``weights``."""
+    """The entry whose published file has the name of the file ``weights``; None if none has."""
     name = Path(weights).name
     return next((entry for entry in enum if entry.url.rsplit("/", 1)[1] == name), None)
 

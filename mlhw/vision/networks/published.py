@@ -28,8 +28,11 @@ class Places:
 class Published:
     """A file of weights that its makers have published.
 
-    ``files`` are the names that it is known by, the published one first; ``checksum`` is that one's.
-    ``elsewhere`` is a copy that another program keeps.
+    Attributes:
+        files: the published name, then the names of other copies that may be used.
+        url: where it is published.
+        checksum: of the file with the published name; None where nobody tells it.
+        elsewhere: a copy in another program's cache.
     """
 
     files: tuple[str, ...]

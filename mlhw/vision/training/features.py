@@ -63,12 +63,13 @@ class FeatureStore:
         """
         key = self.key(loader, change, seed, view)
         if key not in self._held:
-            self._held[key] = self._load(key, loader) if self.folder else self._missing()
-            if not len(self._held[key]):
-                uniform = (
-                    None if change == "none" else augment.random_numbers(seed, view, len(loader))
-                )
-                self._held[key] = self._keep(key, self.compute(loader, change, uniform))
+            found = self._load(key, len(loader)) if self.folder else None
+            if found is None:
+                uniform = None
+                if change != "none":
+                    uniform = augment.random_numbers(seed, view, len(loader))
+                found = self._keep(key, self.compute(loader, change, uniform))
+            self._held[key] = found
         return self._held[key]
 
     def key(self, loader: Loader, change: Augment, seed: int, view: int) -> str:
@@ -99,26 +100,23 @@ class FeatureStore:
                 self.recorder.progress(done, len(loader), "features")
         return features
 
-    def _missing(self) -> np.ndarray:
-        return np.empty((0, self.width), np.float32)
-
-    def _load(self, key: str, loader: Loader) -> np.ndarray:
-        """The stored file, memory-mapped; empty if there is none that fits."""
+    def _load(self, key: str, count: int) -> np.ndarray | None:
+        """The stored file, memory-mapped; None if there is none or it does not fit."""
         assert self.folder is not None
         path = self.folder / f"{key}.npy"
         try:
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
             os.utime(path)
         except (FileNotFoundError, NotADirectoryError):
-            return self._missing()
+            return None
         except (OSError, ValueError, EOFError) as error:
             self.recorder.warn(f"{path}: stored features cannot be used ({error}); computed again")
-            return self._missing()
-        if found.shape != (len(loader), self.width) or found.dtype != np.float32:
+            return None
+        if found.shape != (count, self.width) or found.dtype != np.float32:
             self.recorder.warn(f"{path}: stored features have another shape; computed again")
-            return self._missing()
-        self.recorder.log(f"features of {len(loader)} images are read from {path}")
-        return found  # type: ignore[no-any-return]
+            return None
+        self.recorder.log(f"features of {count} images are read from {path}")
+        return found
 
     def _keep(self, key: str, features: np.ndarray) -> np.ndarray:
         """Store the features if there is a folder, and give them as they are to be used."""

@@ -51,7 +51,7 @@ class Finetuned:
         best: the best model as loaded back; ``reloaded`` its validation.
         test: None without a test split.
         changed_buffers: batch-norm buffers of the backbone that differ from the loaded ones after
-            the last epoch; None where they are meant to.
+            the last epoch; None where batch norm is trained, which changes them.
         random: the comparison with random weights, None without.
     """
 
