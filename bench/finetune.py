@@ -23,8 +23,8 @@ import torch
 from timing import machine, show
 from torch.nn import functional
 
-from mlhw.config import model as configuration
-from mlhw.result.result import Recorder
+from mlhw.config.load import from_keywords
+from mlhw.result.recorder import Recorder
 from mlhw.vision.config import Config
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
@@ -79,7 +79,7 @@ def config(given: argparse.Namespace, **keys: Any) -> Config:
         "compare": "none",
         "workers": 2 if given.device.startswith("cuda") else 0,
     }
-    return configuration.from_keywords(Config, common | keys)
+    return from_keywords(Config, common | keys)
 
 
 # ------------------------------------------------------------------------------------- loop

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from timing import machine
 
-from mlhw.config import model as configuration
-from mlhw.result.result import Recorder
+from mlhw.config.load import from_keywords
+from mlhw.result.recorder import Recorder
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import from_dataset
 from mlhw.vision.training.session import finetune
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--unfreeze", action="store_true")
     given = parser.parse_args()
     splits = from_dataset(RandomImages(given.images), val=0.1, test=0)
-    config = configuration.from_keywords(
+    config = from_keywords(
         Config,
         {
             "model": "cifar_resnet20",

@@ -1,19 +1,22 @@
-"""Writes docs/configuration.md from the configuration models, so that it cannot be out of date.
+"""Writes what the configuration models say: docs/configuration.md and the types of mlhw's functions.
 
 python docs/generate.py
 """
 
 from __future__ import annotations
 
+import types
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from mlhw.commands import all as assignment
-from mlhw.commands.options import option_name
-from mlhw.config.model import Leaf, leaves
-from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.commands.all import AllConfig
+from mlhw.config.model import InputFile, Leaf, leaves, section_of
+from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
 from mlhw.text import yaml12
 
 PAGE = Path(__file__).with_name("configuration.md")
+STUB = Path(__file__).parents[1] / "mlhw" / "__init__.pyi"
 
 HEAD = """# Configuration
 
@@ -37,7 +40,7 @@ claim does not change the exit code.
 def page() -> str:
     """The whole page as Markdown."""
     parts = [HEAD]
-    models = {name: experiment(name).Config for name in EXPERIMENTS} | {"all": assignment.Config}
+    models = {name: experiment(name).Config for name in EXPERIMENTS} | {"all": AllConfig}
     for name, model in models.items():
         parts.append(f"\n## {name}\n\n| key | option | default | meaning |\n|---|---|---|---|\n")
         parts += [row(leaf) for leaf in leaves(model) if not leaf.is_section or leaf.has_option]
@@ -45,12 +48,66 @@ def page() -> str:
 
 
 def row(leaf: Leaf) -> str:
-    option = f"`{option_name(leaf)}`" if leaf.has_option else ""
-    default = yaml12.dump({"x": leaf.default})[3:].strip()
-    default = "" if leaf.is_section or "\n" in default else f"`{default}`"
+    option = f"`{leaf.option}`" if leaf.has_option else ""
+    default = yaml12.inline(leaf.default)
+    default = "" if leaf.is_section or "; " in default else f"`{default}`"
     meaning = leaf.description.replace("|", "\\|")
     return f"| `{leaf.key}` | {option} | {default} | {meaning} |\n"
 
 
+# ------------------------------------------------------------------------------------- types
+
+STUB_HEAD = '''"""The types of mlhw's functions. Written by docs/generate.py from the models."""
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+from mlhw.result.claims import Claim as Claim
+from mlhw.result.result import Result as Result
+
+__version__: str
+
+def run(experiment: str, **keys: Any) -> Result: ...
+'''
+
+
+def stub() -> str:
+    """``mlhw/__init__.pyi``: each experiment's function, its keys as keyword arguments."""
+    parts = [STUB_HEAD]
+    for name in EXPERIMENTS:
+        found = [leaf for leaf in leaves(experiment(name).Config) if len(leaf.path) == 1]
+        keys = [f"    {leaf.key}: {' | '.join(kinds(leaf))} = ...,\n" for leaf in found]
+        parts.append(f"def {module_name(name)}(\n    *,\n{''.join(keys)}) -> Result: ...\n")
+    return "".join(parts)
+
+
+def kinds(leaf: Leaf) -> list[str]:
+    """The types of Python that a key takes: a path for a text that is one, any collection for a list."""
+    if leaf.is_section:
+        section = section_of(leaf.annotation)
+        return ["Mapping[str, Any]", *(["str"] if hasattr(section, "from_text") else [])]
+    found = list(dict.fromkeys(_kinds(leaf.annotation)))
+    if leaf.marked(InputFile) is not None and "str" in found:
+        found.insert(found.index("str") + 1, "os.PathLike[str]")
+    return [*(kind for kind in found if kind != "None"), *(["None"] if "None" in found else [])]
+
+
+def _kinds(annotation: Any) -> Iterator[str]:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _kinds(inner[0])
+    elif origin in (Union, types.UnionType):
+        for part in inner:
+            yield from _kinds(part)
+    elif origin is Literal:
+        yield f"Literal[{', '.join(map(repr, inner)).replace(chr(39), chr(34))}]"
+    elif origin is list:
+        yield f"Collection[{' | '.join(dict.fromkeys(_kinds(inner[0])))}]"
+    else:
+        yield "None" if annotation is type(None) else annotation.__name__
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    STUB.write_text(stub(), encoding="utf-8")

@@ -124,6 +124,7 @@ def test_a_type_checker_knows_the_functions_and_no_misspelt_one(tmp_path: Path) 
         "reveal_type(mlhw.lr_sweep(etas=[0.5]))\n"
         "reveal_type(mlhw.finetune().claims[0].verdict)\n"
         "mlhw.lr_swep()\n"
+        "mlhw.lr_sweep(etas='0.5', bogus=3)\n"
     )
     found = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file=", "use.py"],

@@ -6,56 +6,32 @@ The exit code is the worst of them.
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
 
-import typer
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from mlhw.commands.shared_options import (
-    ConfigFile,
-    Json,
-    Mlflow,
-    Name,
-    NoCheck,
-    NoPlots,
-    PrintConfig,
-    Quiet,
-    RunsDir,
-    Sets,
-    Tensorboard,
-    Verbose,
-)
-from mlhw.config import model as configuration
-from mlhw.config.files import shipped
-from mlhw.config.model import ExperimentConfig, Layers, draw_seed, resolve
-from mlhw.errors import (
-    FAILED,
-    FINISHED,
-    ConfigError,
-    Interrupted,
-    worst,
-)
+from mlhw.commands.run import command_of
+from mlhw.config.model import ExperimentConfig, InputFile, draw_seed
+from mlhw.experiments.actions import Action
 from mlhw.experiments.registry import EXPERIMENTS
-from mlhw.result.result import Claim, Result, tally, to_json
-from mlhw.runs import trackers
-from mlhw.runs.execute import failure, is_said, not_recorded
-from mlhw.runs.folder import FolderRecorder, check_name, point_latest
-from mlhw.runs.isolated import Answer, run_one
-from mlhw.runs.junit import junit_xml
-from mlhw.system.files import check_writable, write_to, write_whole
-from mlhw.system.interrupts import Interrupts
-from mlhw.system.screen import Screen
-from mlhw.text import yaml12
-from mlhw.text.suggestions import nearest
-from mlhw.text.words import claim_lines
+from mlhw.result.claims import claim_lines, tally
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Part, Result
+from mlhw.runs.folder import FolderRecorder, point_latest
+from mlhw.runs.isolated import run_one
+from mlhw.text.words import nearest
 
 
-class Config(ExperimentConfig):
+def _existing(path: str | None) -> str | None:
+    if path is not None and not os.path.isfile(path):
+        raise ValueError(f"{path}: no such file")
+    return path
+
+
+class AllConfig(ExperimentConfig):
     """Which experiments, each with its configuration file."""
 
     # Wider than an experiment's own: each has a seed already.
@@ -69,7 +45,8 @@ class Config(ExperimentConfig):
         ),
     ] = None  # type: ignore[assignment]
     experiments: Annotated[
-        dict[str, str | None],
+        dict[str, Annotated[str | None, AfterValidator(_existing)]],
+        InputFile(or_shipped=True),
         Field(
             min_length=1,
             description="experiments to run; null: its defaults, or a YAML file, or the name of one "
@@ -91,259 +68,98 @@ class Config(ExperimentConfig):
         return {name: experiments[name] for name in EXPERIMENTS if name in experiments}
 
 
-def load_config(file: str | None, sets: Sequence[str] = (), seed: str | None = None) -> Config:
-    """The configuration, with the paths of the experiments' files made absolute.
+class Assignment:
+    """All experiments as one run, in the order of the course, each in a process of its own."""
 
-    Raises ConfigError, one line for each error, also for a file that does not exist.
-    """
-    layers = Layers(Config)
-    if file is not None:
-        layers.add_file(file)
-    for item in sets:
-        layers.add_set(item)
-    if seed is not None:
-        layers.add_option("--seed", ("seed",), yaml12.parse_scalar(seed))
-    config = resolve(layers)
-    experiments: dict[str, str | None] = {}
-    errors = []
-    for name, given in config.experiments.items():
-        experiments[name] = None
-        if given is not None:
-            source = layers.source(("experiments", name))
-            folder = source.folder if source else os.getcwd()
-            path = os.path.normpath(os.path.join(folder, given))
-            found = path if os.path.isfile(path) else shipped(given)
-            experiments[name] = found
-            if found is None:
-                place = source.label if source else "--config"
-                errors.append(f"{place}: experiments.{name}: {path}: no such file")
-    if errors:
-        raise ConfigError(*errors)
-    return config.model_copy(update={"experiments": experiments})  # type: ignore[no-any-return]
+    name = "all"
+    question = "Run every experiment and write one report that answers the assignment."
+    Config = AllConfig
+    actions: Sequence[Action] = ()
+    resumable = False
+    curves = None
+    tracked = False  # each of the experiments is, by itself
 
+    def run(self, config: AllConfig, recorder: Recorder) -> Result:
+        """Every experiment in turn; what it finds is printed as soon as it has ended.
 
-def run_all(
-    config: Config,
-    recorder: FolderRecorder,
-    screen: Screen,
-    arguments: Sequence[str],
-    take: Callable[[Answer], None],
-) -> None:
-    """Every experiment in turn, its answer handed to ``take``.
-
-    Called inside ``interrupts.hold()``. Raises Interrupted before the next experiment, once the one that
-    a signal stopped has ended and its answer is taken.
-    """
-    for number, (name, file) in enumerate(config.experiments.items(), 1):
-        recorder.interrupts.raise_pending()
-        title = f"{number}/{len(config.experiments)} {name}"
-        recorder.log(title)
-        file_option = ["--config", file] if file else []
-        answer, interrupted = run_one(
-            name, [*arguments, *file_option], screen, recorder.interrupts, title
-        )
-        take(answer)
-        recorder.log(answer.line(), screen=False)
-        if interrupted is not None:
-            raise interrupted
+        Raises Interrupted once the experiment that a signal has stopped has ended.
+        """
+        assert isinstance(recorder, FolderRecorder)
+        parts: list[Part] = []
+        recorder.so_far = lambda: result_of(parts, config)
+        recorder.begin(config)
+        # A signal is let through only while an experiment's process works: no answer is lost.
+        with recorder.holding_interrupts():
+            try:
+                for number, (name, file) in enumerate(config.experiments.items(), 1):
+                    recorder.interrupts.raise_pending()
+                    title = f"{number}/{len(config.experiments)} {name}"
+                    recorder.log(title)
+                    part, interrupted = run_one(
+                        name,
+                        words(config, file, recorder),
+                        recorder.screen,
+                        recorder.interrupts,
+                        title,
+                    )
+                    parts.append(part)
+                    if not recorder.options.json:
+                        print_part(number, part)
+                    recorder.log(part.line(), screen=False)
+                    if interrupted is not None:
+                        raise interrupted
+            finally:
+                # Each experiment has pointed it to its own folder.
+                if recorder.folder is not None:
+                    point_latest(recorder.folder)
+        return recorder.so_far()
 
 
-def as_result(answers: Sequence[Answer]) -> Result:
+def words(config: AllConfig, file: str | None, recorder: FolderRecorder) -> list[str]:
+    """The options of an experiment's own command line."""
+    asked = recorder.options
+    options = replace(
+        asked, config_file=file, sets=(), json=True, quiet=not asked.verbose, junit=None
+    )
+    seed = [] if config.seed is None else ["--seed", str(config.seed)]
+    return [*options.words(), *seed]
+
+
+def result_of(parts: Sequence[Part], config: AllConfig) -> Result:
     """All claims in one result, their ids behind the experiment's name."""
     runs = [
         {
-            "experiment": answer.name,
-            "run": answer.found.get("run"),
-            "status": answer.status,
-            "exit_code": answer.exit_code,
-            "seconds": round(answer.seconds, 3),
-            "summary": answer.found.get("summary", {}),
+            "experiment": part.name,
+            "run": part.found.get("run"),
+            "status": part.status,
+            "exit_code": part.exit_code,
+            "seconds": round(part.seconds, 3),
+            "summary": part.found.get("summary", {}),
         }
-        for answer in answers
+        for part in parts
     ]
     claims = [
-        Claim(
-            f"{answer.name}/{c.id}",
-            c.statement,
-            c.verdict,
-            c.measured,
-            c.expected,
-            c.tolerance,
-            c.note,
-        )
-        for answer in answers
-        for c in answer.claims
+        replace(claim, id=f"{part.name}/{claim.id}") for part in parts for claim in part.claims
     ]
-    return Result("all", {"runs": runs}, claims, [answer.line() for answer in answers])
-
-
-app = typer.Typer(
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.command("all")
-def all_command(
-    config_file: ConfigFile = None,
-    sets: Sets = None,
-    seed: Annotated[
-        str | None, typer.Option("--seed", metavar="INTEGER", help="Seed of every experiment.")
-    ] = None,
-    runs_dir: RunsDir = "runs",
-    name: Name = None,
-    junit: Annotated[
-        str | None,
-        typer.Option("--junit", metavar="FILE", help="Write every claim as a JUnit test case."),
-    ] = None,
-    print_config: PrintConfig = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    tensorboard: Tensorboard = False,
-    mlflow: Mlflow = None,
-    no_plots: NoPlots = False,
-    no_check: NoCheck = False,
-) -> int:
-    """Run every experiment and write one report that answers the assignment."""
-    check_name(name)
-    config = load_config(config_file, sets or (), seed)
-    if print_config:
-        print(configuration.as_yaml(config), end="")
-        return FINISHED
-    if junit is not None:
-        check_writable("--junit", junit)
-    trackers.check_installed(tensorboard, mlflow)
-    arguments = ["--verbose" if verbose else "--quiet"]
-    arguments += [] if runs_dir == "runs" else ["--runs-dir", runs_dir]
-    arguments += ["--name", name] if name else []
-    arguments += [] if config.seed is None else ["--seed", str(config.seed)]
-    arguments += ["--tensorboard"] if tensorboard else []
-    arguments += [] if mlflow is None else [f"--mlflow={mlflow}"]
-    arguments += ["--no-plots"] if no_plots else []
-    arguments += ["--no-check"] if no_check else []
-    screen = Screen(quiet=quiet, verbose=verbose)
-    with Interrupts() as interrupts, interrupts.hold():
-        recorder = FolderRecorder(
-            "all",
-            config,
-            runs_dir=Path(runs_dir),
-            name=name,
-            command=("mlhw", *sys.argv[1:]),
-            screen=screen,
-            interrupts=interrupts,
-        )
-        answers: list[Answer] = []
-
-        def take(answer: Answer) -> None:
-            answers.append(answer)
-            if not as_json:
-                _print_answer(len(answers), answer)
-
-        status = "finished"
-        lines: tuple[str, ...] = ()
-        try:
-            recorder.begin(config)
-            run_all(config, recorder, screen, arguments, take)
-            code = worst([answer.exit_code for answer in answers])
-        except (Exception, Interrupted) as error:
-            if recorder.folder is None:
-                recorder.close()
-                raise
-            status, code, lines = failure(error, recorder)
-        finally:
-            screen.close()
-        code, status, lines = _end(recorder, answers, junit, code, status, lines)
-        for line in lines:
-            screen.error(line)
-        if as_json:
-            _print_json(recorder, as_result(answers), status, code, lines)
-        else:
-            _print_end(recorder, answers, len(config.experiments))
-        # Whatever came while this was written: the run has ended.
-        interrupts.pending = None
-    return code
-
-
-def _end(
-    recorder: FolderRecorder,
-    answers: Sequence[Answer],
-    junit: str | None,
-    code: int,
-    status: str,
-    lines: tuple[str, ...],
-) -> tuple[int, str, tuple[str, ...]]:
-    """Write the report of what there is; exit code, status and error lines in the end."""
-    folder = recorder.folder
-    assert folder is not None
-    try:
-        _write_report(recorder, answers, junit)
-    except Exception as error:
-        _, wrong, more = failure(error, recorder)
-        lines = lines if is_said(error, lines) else (*lines, *more)
-        code, status = worst([code, wrong]), "failed" if status == "finished" else status
-    for line in lines:
-        recorder.log_traceback(f"error: {line}")
-    try:
-        recorder.finish(status, code, "; ".join(lines) or None)
-    except OSError as error:
-        lines = lines if is_said(error, lines) else (*lines, not_recorded(error))
-        code = worst([code, FAILED])
-    # Each experiment has pointed it to its own folder.
-    point_latest(folder)
-    return code, status, lines
-
-
-def _write_report(recorder: FolderRecorder, answers: Sequence[Answer], junit: str | None) -> None:
-    from mlhw.runs import html as report
-
-    folder = recorder.folder
-    assert folder is not None
-    assert recorder.config is not None
-    result = as_result(answers)
-    write_whole(folder / "result.json", json.dumps(result.as_dict(), indent=2) + "\n")
-    page = report.assignment(
-        result,
-        answers,
-        command=" ".join(recorder.command),
-        config=recorder.config,
-        run=folder.name,
-        environment=recorder.environment,
+    held, judged = tally(claims)
+    finished = sum(part.status == "finished" for part in parts)
+    line = (
+        f"{finished} of {len(config.experiments)} experiments finished, "
+        f"{held} of {judged} claims hold"
     )
-    write_whole(folder / "report.html", page)
-    if junit is not None:
-        write_to(junit, junit_xml(answers))
+    return Result("all", {"runs": runs}, claims, [line], parts=list(parts))
 
 
-# ------------------------------------------------------------------------------------- stdout
-
-
-def _print_json(
-    recorder: FolderRecorder, result: Result, status: str, code: int, lines: Sequence[str]
-) -> None:
-    found = result.as_dict() | {"run": str(recorder.folder), "status": status, "exit_code": code}
-    if lines:
-        found["error"] = list(lines)
-    print(json.dumps(to_json(found), indent=2, ensure_ascii=False))
-
-
-def _print_answer(number: int, answer: Answer) -> None:
+def print_part(number: int, part: Part) -> None:
     """What holds of one question, with the numbers, and where its run is."""
-    print(f"{number}. {answer.line()}")
-    for claim in answer.claims:
+    print(f"{number}. {part.line()}")
+    for claim in part.claims:
         print("\n".join(claim_lines(claim, note=claim.verdict != "holds")))
-    if answer.folder is not None:
-        print(f"  run folder: {answer.folder}")
+    if part.folder is not None:
+        print(f"  run folder: {part.folder}")
     print(flush=True)
 
 
-def _print_end(recorder: FolderRecorder, answers: Sequence[Answer], asked: int) -> None:
-    assert recorder.folder is not None
-    held, judged = tally(claim for answer in answers for claim in answer.claims)
-    finished = sum(answer.status == "finished" for answer in answers)
-    print(f"{finished} of {asked} experiments finished, {held} of {judged} claims hold")
-    report = recorder.folder / "report.html"
-    if report.exists():
-        print(f"report: {report}", flush=True)
+def command() -> Any:
+    """The Typer command."""
+    return command_of(Assignment())

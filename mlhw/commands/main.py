@@ -1,12 +1,13 @@
 """The command line: arguments in, a configuration out, errors to exit codes; nothing else.
 
 ``mlhw --help`` imports no experiment. A command's options are made from its configuration's model
-when that command is called (``options.py``).
+when that command is called (``run.py``).
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import json
 import os
 import re
@@ -18,8 +19,10 @@ import typer
 from typer.core import TyperGroup
 
 from mlhw.errors import FAILED, FINISHED, USAGE, Interrupted, MlhwError, reason_of, worst
-from mlhw.experiments.registry import EXPERIMENTS
+from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.runs.options import TYPED
 from mlhw.system import streams
+from mlhw.text.words import printable
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
@@ -27,7 +30,7 @@ _EPILOG = (
 )
 
 
-# Commands that are no experiments: the module that has their Typer ``app``, and their line of help.
+# Commands that are no experiments: the module whose ``command()`` makes them, and their line of help.
 TOOLS: dict[str, tuple[str, str]] = {
     "all": ("mlhw.commands.all", "Every experiment, and one report that answers the assignment."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
@@ -41,13 +44,11 @@ class _LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if name in EXPERIMENTS:
-            from mlhw.commands.options import experiment_command
+            from mlhw.commands.run import command_of
 
-            command = experiment_command(name)
+            command = command_of(experiment(name), without=("junit",))
         elif name in TOOLS:
-            import importlib
-
-            command = typer.main.get_command(importlib.import_module(TOOLS[name][0]).app)
+            command = importlib.import_module(TOOLS[name][0]).command()
         return name, command, rest
 
 
@@ -110,12 +111,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _with_values(arguments: Sequence[str]) -> list[str]:
-    """``--mlflow`` may stand without a value; the parser needs an empty one then."""
+    """An option that may stand without a value (``--mlflow``) gets an empty one for the parser."""
+    alone = {typed.names[0] for typed, _ in TYPED.values() if typed.may_be_alone}
+    following = [*arguments[1:], "-"]
     return [
-        "--mlflow="
-        if word == "--mlflow" and (i + 1 == len(arguments) or arguments[i + 1].startswith("-"))
-        else word
-        for i, word in enumerate(arguments)
+        f"{word}=" if word in alone and after.startswith("-") else word
+        for word, after in zip(arguments, following, strict=True)
     ]
 
 
@@ -135,8 +136,6 @@ def script() -> None:
 
 
 def _report(arguments: Sequence[str], code: int, lines: Sequence[str]) -> int:
-    from mlhw.text.words import printable
-
     for line in lines:
         print(printable(f"error: {line}"), file=sys.stderr)
     if "--json" in arguments:

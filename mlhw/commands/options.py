@@ -1,134 +1,92 @@
-"""A Typer command for an experiment: the common options, and one for each key of its configuration."""
+"""Typer's options: those that every run has, and one for each key of a configuration."""
 
 from __future__ import annotations
 
-import inspect
-import sys
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from mlhw.commands import shared_options as command_options
-from mlhw.commands.arguments import Action, Arguments
-from mlhw.config import model as configuration
 from mlhw.config.model import Leaf, Option
-from mlhw.errors import FINISHED, ConfigError
-from mlhw.experiments.registry import experiment
-from mlhw.runs.execute import RunOptions, execute
+from mlhw.runs.options import TYPED
 from mlhw.text import yaml12
 
 _METAVARS: dict[type, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
-# name, annotation, default: the options that every command has.
-_COMMON: dict[str, tuple[Any, Any]] = {
-    "config_file": (command_options.ConfigFile, None),
-    "sets": (command_options.Sets, None),
-    "runs_dir": (command_options.RunsDir, "runs"),
-    "name": (command_options.Name, None),
-    "print_config": (command_options.PrintConfig, False),
-    "json": (command_options.Json, False),
-    "quiet": (command_options.Quiet, False),
-    "verbose": (command_options.Verbose, False),
-    "tensorboard": (command_options.Tensorboard, False),
-    "mlflow": (command_options.Mlflow, None),
-    "no_plots": (command_options.NoPlots, False),
-    "no_check": (command_options.NoCheck, False),
-}
+Parameter = tuple[Any, Any]
+"""A parameter's annotation and default, as Typer reads them."""
 
 
-def experiment_command(name: str) -> Any:
-    """The Typer command of the experiment called ``name``."""
-    module = experiment(name)
-    options = {
-        "_".join(leaf.path): leaf for leaf in configuration.leaves(module.Config) if leaf.has_option
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of runs for the shell's completion."""
+    from mlhw.runs.history import all_runs
+
+    runs = all_runs(Path(ctx.params.get("runs_dir") or "runs"))
+    kinds = dict.fromkeys(sorted(run.experiment for run in runs))
+    names = ["latest", *kinds, *(run.name for run in runs)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+# ------------------------------------------------------------------------------------- of every run
+
+
+def _of_run(name: str) -> Any:
+    """The annotation of a field of ``RunOptions``."""
+    typed, default = TYPED[name]
+    kind: Any = str | None
+    if isinstance(default, bool):
+        kind = bool
+    elif default == ():
+        kind = list[str] | None
+    elif default is not None:
+        kind = type(default)
+    return Annotated[
+        kind,
+        typer.Option(*typed.names, metavar=typed.metavar, envvar=typed.variable, help=typed.help),
+    ]
+
+
+def run_parameters(*, without: tuple[str, ...] = ()) -> dict[str, Parameter]:
+    """The options of ``RunOptions`` by field, but for those ``without``."""
+    return {
+        name: (_of_run(name), False if isinstance(default, bool) else default or None)
+        for name, (_, default) in TYPED.items()
+        if name not in without
     }
-    actions: list[Action] = list(getattr(module, "ACTIONS", ()))
-
-    def command(**given: Any) -> int:
-        values = {
-            option_name(leaf): (leaf.path, _value(leaf, given[parameter]))
-            for parameter, leaf in options.items()
-            if given[parameter] not in (None, [])
-        }
-        run_options = RunOptions(
-            command=("mlhw", *_arguments()),
-            runs_dir=given["runs_dir"],
-            name=given["name"],
-            json=given["json"],
-            quiet=given["quiet"],
-            verbose=given["verbose"],
-            plots=not given["no_plots"],
-            check=not given["no_check"],
-            tensorboard=given["tensorboard"],
-            mlflow=given["mlflow"],
-        )
-        arguments = Arguments(
-            given["config_file"], given["sets"] or (), values, given["print_config"], run_options
-        )
-        asked = [action for action in actions if given[action.parameter] is not None]
-        if len(asked) > 1:
-            raise ConfigError(f"{asked[0].option} and {asked[1].option}: only one can be given")
-        if asked:
-            return asked[0].function(given[asked[0].parameter], arguments)
-        config = arguments.config(module.Config)
-        if given["print_config"]:
-            print(configuration.as_yaml(config), end="")
-            return FINISHED
-        return execute(name, module, config, run_options)
-
-    parameters = {parameter: _typer_option(leaf) for parameter, leaf in options.items()}
-    parameters |= {
-        action.parameter: (
-            Annotated[
-                str | None,
-                typer.Option(
-                    action.option,
-                    metavar=action.metavar,
-                    help=action.help,
-                    autocompletion=action.complete,
-                ),
-            ],
-            None,
-        )
-        for action in actions
-    }
-    parameters |= {key: (annotation, default) for key, (annotation, default) in _COMMON.items()}
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(
-                key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-            )
-            for key, (annotation, default) in parameters.items()
-        ]
-    )
-    command.__annotations__ = {key: annotation for key, (annotation, _) in parameters.items()}
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    app.command(
-        name,
-        help=module.QUESTION,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )(command)
-    return typer.main.get_command(app)
 
 
-def option_name(leaf: Leaf) -> str:
-    """``max_iterations`` is ``--max-iterations``; ``optim.name`` is ``--optim``."""
-    mark = leaf.marked(Option)
-    if mark is not None and mark.name:
-        return str(mark.name)
-    key = leaf.path[-2] if leaf.path[-1] == "name" and len(leaf.path) > 1 else leaf.path[-1]
-    return "--" + key.replace("_", "-")
+def run_values(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given of them, as ``RunOptions`` takes it: a flag turns its default over."""
+    values = {}
+    for name, (_, default) in TYPED.items():
+        value = given.get(name)
+        if value is not None:
+            values[name] = value != default if isinstance(default, bool) else value
+    return values
 
 
-def _typer_option(leaf: Leaf) -> tuple[Any, Any]:
-    option = option_name(leaf)
+if TYPE_CHECKING:
+    RunsDir = str
+    Json = bool
+    NoPlots = bool
+else:
+    RunsDir = _of_run("runs_dir")
+    Json = _of_run("json")
+    NoPlots = _of_run("plots")
+
+
+# ------------------------------------------------------------------------------------- of keys
+
+
+def key_parameter(leaf: Leaf) -> Parameter:
+    """The option of a configuration's key."""
     mark = leaf.marked(Option)
     help = leaf.description[:1].upper() + leaf.description[1:]
-    shown = yaml12.dump({"x": leaf.default})[3:].strip()
-    if leaf.default is not None and "\n" not in shown:
+    shown = yaml12.inline(leaf.default)
+    if leaf.default is not None and "; " not in shown:
         help += f" [default: {shown}]"
     if leaf.types == (bool,):
-        flags = f"{option}/--no-{option[2:]}"
+        flags = f"{leaf.option}/--no-{leaf.option[2:]}"
         return Annotated[bool | None, typer.Option(flags, help=help)], None
     choices = _choices(leaf.annotation)
     if mark is not None and mark.metavar:
@@ -146,26 +104,20 @@ def _typer_option(leaf: Leaf) -> tuple[Any, Any]:
     kind = list[str] | None if mark is not None and mark.repeatable else str | None
     completion = complete if values else None
     return Annotated[
-        kind, typer.Option(option, metavar=metavar, help=help, autocompletion=completion)
+        kind, typer.Option(leaf.option, metavar=metavar, help=help, autocompletion=completion)
     ], None
 
 
 def _choices(annotation: Any) -> list[str]:
-    from typing import Literal, get_args, get_origin
-
     if get_origin(annotation) is Literal:
         return [str(choice) for choice in get_args(annotation)]
     return [choice for part in get_args(annotation) for choice in _choices(part)]
 
 
-def _value(leaf: Leaf, text: Any) -> Any:
+def key_value(leaf: Leaf, text: Any) -> Any:
     """The option's text as its key's type: numbers read as in YAML, texts and lists left to the model."""
     if not isinstance(text, str) or leaf.is_section or not leaf.scalar:
         return text
     if leaf.types == (str,):
         return text
     return yaml12.parse_scalar(text)
-
-
-def _arguments() -> list[str]:
-    return sys.argv[1:]

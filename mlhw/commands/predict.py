@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mlhw.commands.shared_options import RunsDir, complete_run
+from mlhw.commands.options import RunsDir, complete_run
+from mlhw.commands.run import PLAIN
 from mlhw.errors import FAILED, FINISHED
 from mlhw.runs.history import locate
 from mlhw.system.interrupts import Interrupts
@@ -22,12 +23,12 @@ from mlhw.system.screen import Screen
 from mlhw.text.words import printable
 from mlhw.vision.predict import Prediction, image_paths, load_model, predict
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer(**PLAIN)
+
+
+def command() -> Any:
+    """The Typer command."""
+    return typer.main.get_command(app)
 
 
 @app.command("predict")

@@ -10,34 +10,37 @@ from typing import Annotated, Any
 
 import typer
 
-from mlhw.commands.shared_options import Json, NoPlots, RunsDir, complete_run
-from mlhw.config import model as configuration
+from mlhw.commands.options import Json, NoPlots, RunsDir, complete_run
+from mlhw.commands.run import PLAIN
+from mlhw.config.load import load_config
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.result.result import tally, to_json
+from mlhw.result.claims import claim_lines, tally
 from mlhw.runs.compare import (
     as_csv,
     as_json,
     as_markdown,
     as_text,
-    cell,
     compare,
     differences,
+    shown,
 )
-from mlhw.runs.execute import RunOptions, execute_to
-from mlhw.runs.history import Run, all_runs, find, flat
+from mlhw.runs.execute import execute
+from mlhw.runs.history import Run, all_runs, find
+from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
-from mlhw.text.words import claim_lines, printable, text_table
+from mlhw.text.values import flat, number_text, to_json
+from mlhw.text.words import printable, text_table
 
 app = typer.Typer(
-    help="List, show, compare, run again and clean up runs.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    help="List, show, compare, run again and clean up runs.", invoke_without_command=True, **PLAIN
 )
+
+
+def command() -> Any:
+    """The Typer command."""
+    return typer.main.get_command(app)
 
 
 @app.callback()
@@ -81,7 +84,7 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
                 run.status,
                 f"{held}/{judged}" if judged else "-",
                 "-" if seconds is None else f"{seconds:.1f}",
-                "-" if headline is None else f"{headline[0]} {_number(headline[1])}",
+                "-" if headline is None else f"{headline[0]} {number_text(headline[1])}",
             ]
         )
     print("\n".join(text_table(header, table)))
@@ -108,7 +111,7 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
         ["started", run.text("started") or "-"],
         ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
     ]
-    rows += [[key, _number(value)] for key, value in run.headlines().items()]
+    rows += [[key, number_text(value)] for key, value in run.headlines().items()]
     print("\n".join(text_table(rows[0], rows[1:])))
     if run.claims:
         print("\nclaims")
@@ -116,7 +119,7 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
             print("\n".join(claim_lines(claim)))
     if run.config:
         print("\nconfiguration")
-        rows = [[f"  {key}", cell(value)] for key, value in flat(run.config)]
+        rows = [[f"  {key}", shown(value)] for key, value in flat(run.config)]
         print("\n".join(text_table(rows[0], rows[1:])))
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
@@ -193,14 +196,14 @@ def _repeatable(before: Run) -> ExperimentConfig:
             f"{before.folder}: the run is {before.status}; only finished ones compare"
         )
     model = experiment(before.experiment).Config
-    return configuration.load(model, str(before.folder / "config.yaml"))
+    return load_config(model, str(before.folder / "config.yaml"))
 
 
 def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool) -> int:
     name = before.experiment
     command = ("mlhw", name, "--config", str(before.folder / "config.yaml"))
     options = RunOptions(command, runs_dir=str(runs_dir), plots=plots, quiet=True, check=False)
-    code, folder = execute_to(name, experiment(name), config, options)
+    code, folder = execute(experiment(name), config, options)
     if code != FINISHED:
         return code
     lines = differences(before, find(str(folder), runs_dir))
@@ -264,7 +267,3 @@ def _entry(run: Run) -> dict[str, Any]:
         "seconds": run.seconds,
         "headlines": to_json(run.headlines()),
     }
-
-
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

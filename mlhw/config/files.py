@@ -8,7 +8,7 @@ from typing import Any
 
 from mlhw.errors import ConfigError, reason_of
 from mlhw.text import yaml12
-from mlhw.text.suggestions import near_file
+from mlhw.text.words import near_file
 
 
 def shipped(name: str) -> str | None:
@@ -27,7 +27,7 @@ def shipped(name: str) -> str | None:
     return None
 
 
-def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.Path, int]]:
+def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.KeyPath, int]]:
     """The mapping in a YAML file and the lines of its keys.
 
     Raises ConfigError if the file is missing, unreadable, not UTF-8, not YAML or no mapping.
@@ -42,7 +42,7 @@ def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.Path, int]]:
         raise ConfigError(f"{path}: a path cannot hold a NUL character") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from None
-    value, lines = yaml12.load(text, path)
+    value, lines = yaml12.parse(text, path)
     if value is None:
         return {}, lines
     if not isinstance(value, dict):

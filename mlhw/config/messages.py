@@ -11,26 +11,27 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mlhw.config.model import Layers, Source, section_of
-from mlhw.text.suggestions import nearest
-from mlhw.text.yaml12 import Path, parse_scalar
+from mlhw.config.layers import Layers, Origin
+from mlhw.config.model import section_of
+from mlhw.text.words import nearest
+from mlhw.text.yaml12 import KeyPath, parse_scalar
 
 
 def error_lines(layers: Layers, errors: Sequence[Any]) -> list[str]:
     """Plain lines for pydantic's errors: where, which key, what is wrong; one for each value."""
-    by_place: dict[Path, list[Any]] = {}
+    by_place: dict[KeyPath, list[Any]] = {}
     for error in errors:
         by_place.setdefault(_place(layers, error), []).append(error)
     return [_line(layers, path, of_value) for path, of_value in by_place.items()]
 
 
-def _place(layers: Layers, error: Any) -> Path:
-    path: Path = tuple(error["loc"])
+def _place(layers: Layers, error: Any) -> KeyPath:
+    path: KeyPath = tuple(error["loc"])
     # pydantic appends the branch of a union to the path; such a part is no key of ours.
     return path if error["type"] in ("extra_forbidden", "missing") else _known(layers.values, path)
 
 
-def _line(layers: Layers, path: Path, errors: Sequence[Any]) -> str:
+def _line(layers: Layers, path: KeyPath, errors: Sequence[Any]) -> str:
     if errors[0]["type"] != "extra_forbidden":
         return placed(layers, path, _problem(errors))
     key = str(path[-1])
@@ -43,7 +44,7 @@ def _line(layers: Layers, path: Path, errors: Sequence[Any]) -> str:
     return placed(layers, path[:-1], sentence, layers.source(path))
 
 
-def placed(layers: Layers, path: Path, sentence: str, source: Source | None = None) -> str:
+def placed(layers: Layers, path: KeyPath, sentence: str, source: Origin | None = None) -> str:
     """``sentence`` with the place where the value of ``path`` was written (or ``source``) before it."""
     source = source or layers.source(path)
     if source is not None and source.option is not None:
@@ -61,12 +62,12 @@ def placed(layers: Layers, path: Path, sentence: str, source: Source | None = No
     return " ".join(sentence.splitlines())
 
 
-def _dotted(path: Path) -> str:
+def _dotted(path: KeyPath) -> str:
     """``.optim.lr`` or ``.etas[2]``."""
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
 
 
-def _known(values: Any, path: Path) -> Path:
+def _known(values: Any, path: KeyPath) -> KeyPath:
     """``path`` up to the last part that is a key or an item of what was given."""
     for length, key in enumerate(path):
         if isinstance(values, str):  # a list written as a text: its items are numbered all the same
@@ -80,7 +81,7 @@ def _known(values: Any, path: Path) -> Path:
     return path
 
 
-def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
+def _known_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
     for key in path:
         section = section_of(model.model_fields[str(key)].annotation)
         if section is None:

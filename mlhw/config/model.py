@@ -1,7 +1,6 @@
-"""Configuration: defaults < YAML file < ``--set key=value`` < named options, then one validation.
+"""What a configuration is made of: sections of keys, and marks that say how a key is given.
 
-Every value remembers where it came from, so that an error names the place:
-``configs/x.yaml:12: optim.lr: must be greater than 0 (got -0.1)``. All errors are reported at once.
+A configuration is a pydantic model; ``leaves`` walks over its keys.
 """
 
 from __future__ import annotations
@@ -9,17 +8,14 @@ from __future__ import annotations
 import os
 import secrets
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from mlhw.config.files import read_file, shipped
-from mlhw.errors import ConfigError
 from mlhw.text import yaml12
-from mlhw.text.yaml12 import Path
 
 # ------------------------------------------------------------------------------------- models
 
@@ -74,14 +70,16 @@ class NoOption:
 
 @dataclass(frozen=True)
 class InputFile:
-    """Marks a text field, or a list of texts, that holds paths: made absolute, from where written.
+    """Marks a text field, or a list or mapping of texts, that holds paths: made absolute, from where written.
 
     ``prefixes``: the field holds a name, or one of these and a path (``folder:PATH``). ``or_name``: a
-    word without a separator or a suffix is a name and stays as it is (``default``).
+    word without a separator or a suffix is a name and stays as it is (``default``). ``or_shipped``: what
+    is no file there may be the name of a configuration that comes with mlhw (``smoke/lr-sweep``).
     """
 
     prefixes: tuple[str, ...] = ()
     or_name: bool = False
+    or_shipped: bool = False
 
     def parts(self, value: str) -> tuple[str, str]:
         """``value`` as what stays as it is and the path, empty where there is none."""
@@ -132,6 +130,15 @@ class Leaf:
         return not self.is_section and self.scalar and self.marked(NoOption) is None
 
     @property
+    def option(self) -> str:
+        """The named option of the key: ``--max-iterations``; ``optim.name`` is ``--optim``."""
+        mark = self.marked(Option)
+        if mark is not None and mark.name:
+            return str(mark.name)
+        is_name = self.path[-1] == "name" and len(self.path) > 1
+        return "--" + self.path[-2 if is_name else -1].replace("_", "-")
+
+    @property
     def scalar(self) -> bool:
         return all(t in (int, float, bool, str) for t in self.types)
 
@@ -161,8 +168,13 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Leaf]:
+@cache
+def leaves(model: type[BaseModel]) -> tuple[Leaf, ...]:
     """Every key of ``model`` and of its sections, in order; a section comes before its keys."""
+    return tuple(_leaves(model, ()))
+
+
+def _leaves(model: type[BaseModel], prefix: tuple[str, ...]) -> Iterator[Leaf]:
     for name, info in model.model_fields.items():
         section = section_of(info.annotation)
         yield Leaf(
@@ -174,231 +186,14 @@ def leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Lea
             is_section=section is not None,
         )
         if section is not None:
-            yield from leaves(section, (*prefix, name))
+            yield from _leaves(section, (*prefix, name))
 
 
-def comma_list(value: Any) -> Any:
-    """``a,b`` as given on the command line, to the list that a file would hold; a list as it is."""
-    if isinstance(value, str):
-        return (
-            [yaml12.parse_scalar(part.strip()) for part in value.split(",")]
-            if value.strip()
-            else []
-        )
-    return value
+def comma_list(value: Any, *, read: Callable[[str], Any] = yaml12.parse_scalar) -> Any:
+    """``a,b`` as given on the command line, to the list that a file would hold; a list as it is.
 
-
-# ------------------------------------------------------------------------------------- merging
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a value was written, for errors, and the folder that a relative path there starts from.
-
-    ``option`` is the path of the key that a named option sets.
+    ``read`` makes a value of each item's text, without the blanks around it.
     """
-
-    label: str
-    folder: str
-    option: tuple[str, ...] | None = None
-
-
-def merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    """Lay ``layer`` over ``base``: mappings are merged key by key, everything else replaces."""
-    for key, value in layer.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            merge(base[key], value)
-        else:
-            base[key] = dict(value) if isinstance(value, Mapping) else value
-
-
-class Layers:
-    """Raw values gathered from file, ``--set`` and options, each with its source."""
-
-    def __init__(self, model: type[BaseModel]) -> None:
-        self.model = model
-        self.values: dict[str, Any] = {}
-        self.sources: dict[Path, Source] = {}
-        self.errors: list[str] = []
-
-    def add_file(self, path: str) -> None:
-        if not path:
-            raise ConfigError(
-                "--config: is empty; give a file, or the name of one that comes with mlhw"
-            )
-        path = shipped(path) or path
-        values, lines = read_file(path)
-        folder = os.path.dirname(os.path.abspath(path))
-        merge(self.values, values)
-        for where, line in lines.items():
-            if where:
-                self.sources[where] = Source(f"{path}:{line}", folder)
-
-    def add_set(self, item: str) -> None:
-        """``key.sub=value``; the value is YAML."""
-        key, equals, text = item.partition("=")
-        path = tuple(key.strip().split("."))
-        if not equals or not all(path):
-            self.errors.append(f"--set {item}: must be KEY=VALUE")
-            return
-        try:
-            value = yaml12.parse_value(text, f"--set {key}")
-        except ConfigError as error:
-            self.errors.extend(error.lines)
-            return
-        self._put(path, value, Source("--set", os.getcwd()))
-
-    def add_option(self, option: str, path: tuple[str, ...], value: Any) -> None:
-        self._put(path, value, Source(option, os.getcwd(), option=path))
-
-    def expand_texts(self) -> None:
-        """Sections given as one text, to their keys."""
-        for leaf in leaves(self.model):
-            if leaf.is_section:
-                self._expand(leaf)
-
-    def _expand(self, leaf: Leaf) -> None:
-        holder, value = self.held(leaf.path)
-        section = section_of(leaf.annotation)
-        if isinstance(value, str) and hasattr(section, "from_text"):
-            holder[leaf.path[-1]] = section.from_text(value)  # type: ignore[union-attr]
-
-    def _put(self, path: tuple[str, ...], value: Any, source: Source) -> None:
-        leaf = next((leaf for leaf in leaves(self.model) if leaf.path == path), None)
-        section = section_of(leaf.annotation) if leaf else None
-        if isinstance(value, str) and hasattr(section, "from_text"):
-            # A text for a section replaces what it names and leaves the other keys as they were.
-            value = section.from_text(value)  # type: ignore[union-attr]
-            self.expand_texts()
-        layer: dict[str, Any] = {path[-1]: value}
-        for key in reversed(path[:-1]):
-            layer = {key: layer}
-        merge(self.values, layer)
-        for known in [p for p in self.sources if p[: len(path)] == path]:
-            del self.sources[known]
-        self.sources[path] = source
-
-    def held(self, path: tuple[str, ...]) -> tuple[Any, Any]:
-        """The mapping that holds the last key of ``path``, and the key's value; None where there is none."""
-        holder: Any = self.values
-        for key in path[:-1]:
-            holder = holder.get(key) if isinstance(holder, dict) else None
-        return holder, holder.get(path[-1]) if isinstance(holder, dict) else None
-
-    def source(self, path: Path) -> Source | None:
-        """The nearest source on the way up from ``path``, else one that lies below it."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.sources:
-                return self.sources[path[:length]]
-        below = (s for known, s in self.sources.items() if path and known[: len(path)] == path)
-        return next(below, None)
-
-
-def resolve(layers: Layers) -> Any:
-    """Validate what was gathered and return an instance of the layers' model.
-
-    Raises
-    ------
-    ConfigError
-        With one line for each error.
-    """
-    errors = list(layers.errors)
-    layers.expand_texts()
-    errors += _absolute_paths(layers)
-    try:
-        config = layers.model.model_validate(layers.values)
-    except pydantic.ValidationError as error:
-        from mlhw.config.messages import error_lines
-
-        errors += error_lines(layers, error.errors(include_url=False))
-    else:
-        if not errors:
-            return config
-    raise ConfigError(*dict.fromkeys(errors))
-
-
-def _absolute_paths(layers: Layers) -> list[str]:
-    """Make the paths that were given absolute; a line for each that cannot be one."""
-    from mlhw.config.messages import placed
-
-    errors = []
-    for leaf in leaves(layers.model):
-        mark = leaf.marked(InputFile)
-        if mark is None:
-            continue
-        mark = mark() if isinstance(mark, type) else mark
-        section, value = layers.held(leaf.path)
-        source = layers.source(leaf.path)
-        if source is None or not isinstance(value, (str, list)):
-            continue
-        items = value if isinstance(value, list) else [value]
-        for number, item in enumerate(items):
-            if isinstance(item, str) and (not item.strip() or "\0" in item):
-                where: Path = (*leaf.path, number) if isinstance(value, list) else leaf.path
-                wrong = (
-                    "a path cannot hold a NUL character"
-                    if "\0" in item
-                    else "is empty; give a path"
-                )
-                errors.append(placed(layers, where, wrong))
-        absolute = [
-            _absolute(item, mark, source.folder) if isinstance(item, str) else item
-            for item in items
-        ]
-        section[leaf.path[-1]] = absolute if isinstance(value, list) else absolute[0]
-    return errors
-
-
-def _absolute(value: str, mark: InputFile, folder: str) -> str:
-    before, path = mark.parts(value)
-    if not path:
+    if not isinstance(value, str):
         return value
-    return before + os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
-
-
-def load(
-    model: type[Model],
-    file: str | None = None,
-    sets: Sequence[str] = (),
-    options: Mapping[str, tuple[tuple[str, ...], Any]] | None = None,
-) -> Model:
-    """One validated configuration from a YAML file, ``--set`` items and named options.
-
-    ``options`` maps an option's name to the path of its key and its value.
-    """
-    layers = Layers(model)
-    if file is not None:
-        layers.add_file(file)
-    for item in sets:
-        layers.add_set(item)
-    for name, (path, value) in (options or {}).items():
-        layers.add_option(name, path, value)
-    config = resolve(layers)
-    assert isinstance(config, model)
-    return config
-
-
-def from_keywords(model: type[Model], keywords: Mapping[str, Any]) -> Model:
-    """A configuration from Python keyword arguments named like the keys."""
-    layers = Layers(model)
-    for key, value in keywords.items():
-        layers.add_option(key, (key,), _plain(value))
-    config = resolve(layers)
-    assert isinstance(config, model)
-    return config
-
-
-def _plain(value: Any) -> Any:
-    """What a YAML file would hold for a value of Python's: arrays and tuples as lists, paths as texts."""
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):  # an array, or a scalar of NumPy's
-        value = value.tolist()
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def as_yaml(config: BaseModel) -> str:
-    """The configuration as YAML that ``load`` reads back equal."""
-    return yaml12.dump(config.model_dump(mode="python"))
+    return [read(part.strip()) for part in value.split(",")] if value.strip() else []

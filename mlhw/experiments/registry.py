@@ -1,52 +1,138 @@
-"""The experiments by name, each with the question that ``mlhw --help`` shows for it.
+"""The experiments by name, and what the folder of each holds.
 
-``lr-sweep`` lives in ``mlhw.experiments.lr_sweep.experiment``. A module has, in this order: a docstring (the
-question as its first line, the mathematics, the command, the number to expect), ``QUESTION``,
-``Config``, helpers, ``run``, ``CLAIMS`` and the figures. Every module of this package is an experiment,
-but for those whose name begins with ``_``: they hold an experiment's larger parts.
+``lr-sweep`` lives in ``mlhw/experiments/lr_sweep/``. Every folder with an ``experiment.py`` is an
+experiment; its modules are the same in all of them:
+
+- ``experiment.py``: a docstring (the question as its first line, the mathematics, the command, the number
+  to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``ACTIONS``
+  and ``RESUMABLE``
+- ``claims.py``: ``CLAIMS``
+- ``report.py``: ``FORMULAS``, ``COLUMNS`` of every table, ``headlines``, summary and answers; where they
+  apply ``CURVES`` and ``TIMING``
+- ``figures.py``: ``FIGURES``
+
+Other modules of the folder hold what these are made of.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlhw.config.model import ExperimentConfig
-    from mlhw.result.result import Claims, Recorder, Result
+    from mlhw.experiments.actions import Action
+    from mlhw.experiments.curves import Curves
+    from mlhw.result.claims import Claims
+    from mlhw.result.plots import Figures
+    from mlhw.result.recorder import Recorder
+    from mlhw.result.result import Result
 
-_COURSE = ("softmax-regions", "backprop-check", "vanishing", "lr-sweep", "sgd-sweep", "finetune")
+_POSITION = re.compile(r"^POSITION = (\d+)", re.M)
 
 
 def _questions() -> dict[str, str]:
-    """The first line of each module, read and not imported: ``mlhw --help`` has to be quick."""
-    found = {}
+    """The first line of each ``experiment.py``, read and not imported: ``mlhw --help`` has to be quick."""
+    found = []
     for path in sorted(Path(__file__).parent.glob("*/experiment.py")):
-        with open(path, encoding="utf-8") as file:
-            found[path.parent.name.replace("_", "-")] = file.readline().strip().strip('"')
-    return {name: found[name] for name in (*_COURSE, *found)}
+        text = path.read_text(encoding="utf-8")
+        position = _POSITION.search(text)
+        question = text.partition("\n")[0].strip().strip('"')
+        name = path.parent.name.replace("_", "-")
+        found.append((float(position[1]) if position else math.inf, name, question))
+    return {name: question for _, name, question in sorted(found)}
 
 
 EXPERIMENTS: dict[str, str] = _questions()
-"""In the order of the course, what is not of the course last."""
+"""Name on the command line and question, in the order of the course; those without a place in it last."""
 
 
-class Experiment(Protocol):
-    """What a module of this package offers."""
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment offers, imported when it is asked for: its help needs no figures."""
 
-    QUESTION: str
-    Config: type[ExperimentConfig]
-    CLAIMS: Claims[Any]
+    name: str
 
-    def run(self, config: Any, recorder: Recorder) -> Result: ...
+    def part(self, module: str) -> ModuleType:
+        """A module of the experiment's folder: ``experiment``, ``claims``, ``report``, ``figures``."""
+        return importlib.import_module(f"mlhw.experiments.{module_name(self.name)}.{module}")
+
+    @property
+    def question(self) -> str:
+        """What it asks and does, for its help and its report."""
+        return str(self.part("experiment").QUESTION)
+
+    @property
+    def Config(self) -> type[ExperimentConfig]:
+        """The model of its configuration."""
+        model: type[ExperimentConfig] = self.part("experiment").Config
+        return model
+
+    @property
+    def run(self) -> Callable[[Any, Recorder], Result]:
+        """``run(config, recorder)`` does the work and returns what it found."""
+        function: Callable[[Any, Recorder], Result] = self.part("experiment").run
+        return function
+
+    @property
+    def actions(self) -> Sequence[Action]:
+        """Options that do something else than run it."""
+        return getattr(self.part("experiment"), "ACTIONS", ())
+
+    @property
+    def resumable(self) -> bool:
+        """Whether an unfinished run can go on in its folder."""
+        return getattr(self.part("experiment"), "RESUMABLE", False)
+
+    @property
+    def claims(self) -> Claims[Any]:
+        """The claims that it makes."""
+        found: Claims[Any] = self.part("claims").CLAIMS
+        return found
+
+    @property
+    def figures(self) -> Figures[Any]:
+        """The figures that it draws."""
+        found: Figures[Any] = self.part("figures").FIGURES
+        return found
+
+    @property
+    def columns(self) -> Mapping[str, Mapping[str, str]]:
+        """By table, what each column means; a table may have more, such as one for each weight."""
+        found: Mapping[str, Mapping[str, str]] = self.part("report").COLUMNS
+        return found
+
+    @property
+    def curves(self) -> Curves | None:
+        """Where its curves stand, for trackers and for comparing runs; None without any."""
+        return getattr(self.part("report"), "CURVES", None)
+
+    @property
+    def tracked(self) -> bool:
+        """Whether its numbers go to the trackers that are asked for."""
+        return True
+
+    @property
+    def timing(self) -> frozenset[str]:
+        """Columns and keys that say how fast a run was, which differ from run to run by nature."""
+        return getattr(self.part("report"), "TIMING", frozenset())
+
+    def headlines(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """The numbers, or words, by which runs are listed and compared, the most important first."""
+        return dict(self.part("report").headlines(summary))
 
 
 def module_name(name: str) -> str:
+    """``lr-sweep`` as its folder is called, ``lr_sweep``."""
     return name.replace("-", "_")
 
 
 def experiment(name: str) -> Experiment:
-    """The module of the experiment called ``name`` on the command line."""
-    module: Experiment = importlib.import_module(f"mlhw.experiments.{module_name(name)}.experiment")
-    return module
+    """The experiment called ``name`` on the command line."""
+    return Experiment(name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlhw.errors import DataError, reason_of
-from mlhw.text.suggestions import nearest
+from mlhw.text.words import nearest
 
 DEFAULT_FUNCTION = "backprop"
 

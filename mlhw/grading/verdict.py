@@ -11,7 +11,7 @@ from mlhw.grading.files import Implementation
 from mlhw.grading.process import Answer, Outcome, call_in_process
 from mlhw.maths import mistakes
 from mlhw.maths.network import Network, forward
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlhw.errors import DataError, reason_of
 from mlhw.points.points import Label, Points
-from mlhw.text.suggestions import near_file
+from mlhw.text.words import near_file
 
 _MAX_ERRORS = 5  # a file with one wrong separator would otherwise fill the screen
 

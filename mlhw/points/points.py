@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlhw.config.model import InputFile, NoOption, Option, Section, comma_list
 from mlhw.errors import DataError
-from mlhw.text.suggestions import nearest
+from mlhw.text.words import nearest
 
 BUILT_IN = ("gaussians", "iris", "wine", "breast-cancer")
 Label = int | float | str

@@ -1,19 +1,25 @@
-"""The one plot style, by matplotlib's object interface: no pyplot, no display, no global state."""
+"""Figures: how an experiment declares them, and the one style in which they are drawn.
+
+By matplotlib's object interface: no pyplot, no display, no global state.
+"""
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mlhw.result.result import Plot
 from mlhw.system.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Evidence = TypeVar("Evidence")
+Words = str | Callable[[Evidence], str]
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), safe for colour-blind readers; its
 # yellow is left out, too pale for lines on white. A second sign (dash or marker) goes with each
@@ -88,6 +94,80 @@ def legend(axes: Any, outside: bool = False, **options: Any) -> None:
         axes.legend(**options)
 
 
+@dataclass(frozen=True)
+class Plot:
+    """A figure that is drawn when somebody asks for it.
+
+    ``name`` is the file name's stem, ``title`` a heading, ``caption`` says what to see, ``alt`` is
+    the text for those who cannot see it (with the figure's own numbers), ``draw`` returns a
+    ``matplotlib.figure.Figure``.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    draw: Callable[[], Figure]
+
+
+class Figures(Generic[Evidence]):
+    """The figures of one experiment, in the order in which they are declared and shown.
+
+    ::
+
+        FIGURES = Figures[Evidence]()
+
+        @FIGURES.figure("nll", "NLL against iteration", "What to see.", alt=lambda e: f"Ends at {e.end}.")
+        def nll(e: Evidence) -> Figure: ...
+
+    ``FIGURES.plots(evidence)`` gives them undrawn.
+    """
+
+    def __init__(self) -> None:
+        self._figures: dict[str, Callable[[Evidence], Plot | None]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._figures)
+
+    def figure(
+        self,
+        name: str,
+        title: Words[Evidence],
+        caption: Words[Evidence],
+        *,
+        alt: Words[Evidence],
+        when: Callable[[Evidence], bool] = lambda evidence: True,
+    ) -> Callable[[Callable[[Evidence], Figure]], Callable[[Evidence], Figure]]:
+        """Declare the function below it as the figure ``name``, drawn where ``when`` says so.
+
+        ``title``, ``caption`` and ``alt`` are as in ``Plot``: texts, or functions of the evidence.
+        """
+
+        def register(function: Callable[[Evidence], Figure]) -> Callable[[Evidence], Figure]:
+            if name in self._figures:
+                raise ValueError(f"two figures are called {name!r}")
+
+            def plot(evidence: Evidence) -> Plot | None:
+                if not when(evidence):
+                    return None
+                words = [
+                    text if isinstance(text, str) else text(evidence)
+                    for text in (title, caption, alt)
+                ]
+                return Plot(name, words[0], words[1], words[2], partial(function, evidence))
+
+            self._figures[name] = plot
+            return function
+
+        return register
+
+    def plots(self, evidence: Evidence) -> list[Plot]:
+        """Every figure that this evidence has, undrawn, in the order of declaration."""
+        found = [plot(evidence) for plot in self._figures.values()]
+        return [plot for plot in found if plot is not None]
+
+
 def draw(plot: Plot) -> Figure:
     """The figure of ``plot``, drawn in the project's style."""
     import matplotlib
@@ -131,14 +211,3 @@ def panels(count: int, columns: int = 3) -> tuple[int, int]:
 def plain(text: str) -> str:
     """A text as matplotlib shows it literally: a dollar sign would begin a formula."""
     return text.replace("$", r"\$")
-
-
-def number(value: float) -> str:
-    """A number for a label: ``0.5``, ``1e-05``."""
-    return f"{value:g}"
-
-
-def listing(values: Sequence[float]) -> str:
-    """Numbers in a sentence: ``0.5, 0.3 and 0.1``."""
-    texts = [number(value) for value in values]
-    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

@@ -6,18 +6,16 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.runs.history import Run
 from mlhw.text import yaml12
-from mlhw.runs.history import Run, flat
-from mlhw.result.result import to_json
+from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
-
-TIMING = frozenset({"images_per_s", "seconds"})
-"""Columns that say how fast a run was; they differ from run to run by nature."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +95,11 @@ def _differs(values: Sequence[Any]) -> bool:
 # ------------------------------------------------------------------------------------- formats
 
 
-def cell(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in one line: numbers with eight digits, lists and texts as YAML has them."""
     if value is None:
         return "-"
-    if isinstance(value, float):
-        return f"{value:.8g}"
-    if isinstance(value, str):
-        return value
-    return yaml12.dump({"x": value})[3:].strip().replace("\n", "; ")
+    return number_text(value, digits=8) if isinstance(value, float | str) else yaml12.inline(value)
 
 
 def as_text(comparison: Comparison) -> str:
@@ -114,7 +108,7 @@ def as_text(comparison: Comparison) -> str:
     for title, rows in comparison.sections():
         if rows:
             table.append([title, *[""] * len(comparison.runs)])
-            table += [[f"  {key}", *map(cell, values)] for key, values in rows]
+            table += [[f"  {key}", *map(shown, values)] for key, values in rows]
     return "\n".join(text_table(["", *comparison.runs], table))
 
 
@@ -127,7 +121,7 @@ def as_markdown(comparison: Comparison) -> str:
 
     lines = [line(["", *comparison.runs]), line(["---"] * (1 + len(comparison.runs)))]
     for _, rows in comparison.sections():
-        lines += [line([key, *map(cell, values)]) for key, values in rows]
+        lines += [line([key, *map(shown, values)]) for key, values in rows]
     return "\n".join(lines)
 
 
@@ -143,7 +137,7 @@ def as_csv(comparison: Comparison) -> str:
     for title, rows in comparison.sections():
         for key, values in rows:
             cells = [
-                "" if v is None else repr(v) if isinstance(v, float) else cell(v) for v in values
+                "" if v is None else repr(v) if isinstance(v, float) else shown(v) for v in values
             ]
             write([title, key, *cells])
     return text.getvalue().rstrip("\n")
@@ -163,18 +157,19 @@ def as_json(comparison: Comparison) -> str:
 
 def differences(before: Run, after: Run) -> list[str]:
     """Where the numbers of two runs of one configuration are not identical, in sentences."""
+    timing = experiment(before.experiment).timing if before.experiment in EXPERIMENTS else ()
     lines = []
     for name in sorted({*before.tables, *after.tables}):
         first, second = before.table(name), after.table(name)
         if len(first) != len(second):
             lines.append(f"{name}.csv: {len(first)} rows became {len(second)}")
-        line = _first_difference(name, first, second)
+        line = _first_difference(name, first, second, timing)
         if line:
             lines.append(line)
     old = dict(flat({"summary": before.summary}))
     new = dict(flat({"summary": after.summary}))
     for key in dict.fromkeys([*old, *new]):
-        if old.get(key) != new.get(key) and not TIMING.intersection(key.split(".")):
+        if old.get(key) != new.get(key) and set(key.split(".")).isdisjoint(timing):
             lines.append(f"{key}: {_clip(old.get(key))} became {_clip(new.get(key))}")
     verdicts = {claim.id: claim.verdict for claim in after.claims}
     for claim in before.claims:
@@ -184,12 +179,15 @@ def differences(before: Run, after: Run) -> list[str]:
 
 
 def _first_difference(
-    name: str, first: list[dict[str, str]], second: list[dict[str, str]]
+    name: str,
+    first: list[dict[str, str]],
+    second: list[dict[str, str]],
+    timing: Collection[str],
 ) -> str | None:
     count, where, largest = 0, "", 0.0
     for number, (a, b) in enumerate(zip(first, second, strict=False), 2):
         for column in a:
-            if column in TIMING or a[column] == b.get(column):
+            if column in timing or a[column] == b.get(column):
                 continue
             count += 1
             where = where or f"line {number}, {column}: {a[column]} became {b.get(column)}"
@@ -209,5 +207,5 @@ def _relative(a: str, b: str | None) -> float:
 
 
 def _clip(value: Any) -> str:
-    text = cell(value)
+    text = shown(value)
     return text if len(text) <= 80 else text[:77] + "..."

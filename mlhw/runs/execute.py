@@ -7,13 +7,12 @@ data error found before work began; 3 finished, and a claim fails; 130 Ctrl-C; 1
 from __future__ import annotations
 
 import json
-import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
-from mlhw.runs import trackers
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import (
     CLAIM_FAILS,
@@ -25,146 +24,175 @@ from mlhw.errors import (
     reason_of,
     worst,
 )
-from mlhw.experiments.registry import Experiment
-from mlhw.system.files import write_whole
-from mlhw.system.interrupts import Interrupts
+from mlhw.experiments.actions import Action
+from mlhw.experiments.curves import Curves
+from mlhw.result import plots
+from mlhw.result.claims import claim_lines
+from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
+from mlhw.runs import html, trackers
 from mlhw.runs.folder import FolderRecorder, check_name
+from mlhw.runs.junit import junit_xml
+from mlhw.runs.options import RunOptions
+from mlhw.system.files import check_writable, write_to, write_whole
+from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
-from mlhw.text.words import claim_lines, printable
+from mlhw.text.words import printable
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What the command line says about a run beside its configuration.
+class Runnable(Protocol):
+    """What can be run: an experiment of the registry, or all of them as one."""
 
-    ``resume`` is the folder of a run that goes on, instead of a new one. ``mlflow`` is the address of
-    an MLflow store, empty for MLflow's own default, None for none.
-    """
+    @property
+    def name(self) -> str: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def Config(self) -> type[ExperimentConfig]: ...
+    @property
+    def run(self) -> Callable[[Any, Recorder], Result]: ...
+    @property
+    def actions(self) -> Sequence[Action]: ...
+    @property
+    def resumable(self) -> bool: ...
+    @property
+    def curves(self) -> Curves | None: ...
+    @property
+    def tracked(self) -> bool: ...
 
-    command: tuple[str, ...]
-    runs_dir: str = "runs"
-    name: str | None = None
-    json: bool = False
-    quiet: bool = False
-    verbose: bool = False
-    plots: bool = True
-    check: bool = True
-    resume: Path | None = None
-    tensorboard: bool = False
-    mlflow: str | None = None
+
+class Ended(NamedTuple):
+    """The exit code of a run and its folder; None if it came to none."""
+
+    exit_code: int
+    folder: Path | None
 
 
-def execute(name: str, module: Experiment, config: ExperimentConfig, options: RunOptions) -> int:
-    """Run the experiment called ``name`` and return the exit code.
+@dataclass
+class _End:
+    """How a run ends, as far as it is known: errors are gathered until the record is written."""
+
+    status: str = "finished"
+    codes: tuple[int, ...] = (FINISHED,)
+    lines: tuple[str, ...] = ()
+
+    def add(self, error: Exception | Interrupted, recorder: FolderRecorder) -> None:
+        """One more error; of several that have one reason, such as a full disk, the first is said."""
+        status, code, lines = failure(error, recorder)
+        self.status = status if self.status == "finished" else self.status
+        self.codes += (code,)
+        if not _is_said(error, self.lines):
+            self.lines += lines
+
+
+def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions) -> Ended:
+    """Run an experiment: everything that it computes, writes, prints, and how it ended.
 
     Raises
     ------
     UsageError
         What was asked for cannot be done; no run folder was made.
     """
-    return execute_to(name, module, config, options)[0]
-
-
-def execute_to(
-    name: str, module: Experiment, config: ExperimentConfig, options: RunOptions
-) -> tuple[int, Path | None]:
-    """``execute``, with the folder of the run beside the exit code; None if it came to none."""
     check_name(options.name)
+    if options.junit is not None:
+        check_writable("--junit", options.junit)
     trackers.check_installed(options.tensorboard, options.mlflow)
     screen = Screen(quiet=options.quiet, verbose=options.verbose)
     # A signal is let through while the experiment works, and waits while its end is recorded.
     with Interrupts() as interrupts, interrupts.hold():
         recorder = FolderRecorder(
-            name,
+            experiment.name,
             config,
-            runs_dir=Path(options.runs_dir),
-            name=options.name,
-            command=options.command,
-            screen=screen,
-            interrupts=interrupts,
-            resume=options.resume,
-            make_trackers=lambda recorder: _trackers(recorder, options),
+            options,
+            screen,
+            interrupts,
+            lambda recorder: _trackers(recorder, experiment),
         )
         result: Result | None = None
-        status, exit_code = "finished", FINISHED
-        lines: tuple[str, ...] = ()
+        end = _End()
         try:
             with interrupts.released():
-                result = module.run(config, recorder)
-                write_result(result, recorder, module, options)
+                result = experiment.run(config, recorder)
+                write_result(result, recorder, experiment.question)
                 recorder.close_tables()
-            if options.check and result.fails:
-                exit_code = CLAIM_FAILS
         except (Exception, Interrupted) as error:
             if isinstance(error, UsageError) and recorder.folder is None:
                 recorder.close()
                 raise
-            status, exit_code, lines = failure(error, recorder)
+            end.add(error, recorder)
+            result = _so_far(recorder, experiment.question, end) or result
         finally:
             screen.close()
-        exit_code = _finish(recorder, screen, status, exit_code, lines)
+        if result is not None:
+            end.codes += tuple(part.exit_code for part in result.parts or ())
+            if options.check and result.fails:
+                end.codes += (CLAIM_FAILS,)
+        exit_code = _finish(recorder, screen, end)
         for tracker in recorder.trackers:
-            tracker.finish(result, status)
+            tracker.finish(result, end.status)
         if options.json:
-            print_json(name, result, recorder.folder, status, exit_code, lines)
-        elif result is not None and status == "finished":
+            print_json(experiment.name, result, recorder.folder, end, exit_code)
+        elif result is not None and (end.status == "finished" or result.parts is not None):
             print_answers(result, recorder.folder)
         # Whatever came while this was written: the run has ended.
         interrupts.pending = None
-    return exit_code, recorder.folder
+    return Ended(exit_code, recorder.folder)
 
 
-def _trackers(recorder: FolderRecorder, options: RunOptions) -> list[trackers.Careful]:
-    """What was asked for, each behind its guard."""
-    folder, config = recorder.folder, recorder.config
+def _trackers(recorder: FolderRecorder, experiment: Runnable) -> list[trackers.Careful]:
+    """The trackers that were asked for, each behind its guard."""
+    folder, config, options = recorder.folder, recorder.config, recorder.options
     assert folder is not None
     assert config is not None
-    made = []
-    if options.tensorboard:
-        made.append(
-            trackers.Careful("TensorBoard", lambda: trackers.TensorBoard(folder), recorder.warn)
-        )
-    if options.mlflow is not None:
-        keys = config.model_dump(mode="python")
-        uri, name = options.mlflow, recorder.experiment
+    curves = experiment.curves
+    made: list[trackers.Careful] = []
+    if options.tensorboard and experiment.tracked:
         made.append(
             trackers.Careful(
-                "MLflow", lambda: trackers.MLflow(uri, folder, name, keys), recorder.warn
+                "TensorBoard", lambda: trackers.TensorBoard(folder, curves), recorder.warn
+            )
+        )
+    if options.mlflow is not None and experiment.tracked:
+        uri, keys = options.mlflow, config.model_dump(mode="python")
+        made.append(
+            trackers.Careful(
+                "MLflow",
+                lambda: trackers.MLflow(uri, folder, experiment.name, keys, curves),
+                recorder.warn,
             )
         )
     return made
 
 
-def write_result(
-    result: Result, recorder: FolderRecorder, module: Experiment, options: RunOptions
-) -> None:
-    """``result.json`` first, so that a failing figure cannot cost the numbers; then plots, report."""
-    folder = recorder.folder
+def _so_far(recorder: FolderRecorder, question: str, end: _End) -> Result | None:
+    """What a run that was stopped has, written like a finished one's; None where it has nothing."""
+    if recorder.so_far is None:
+        return None
+    result = recorder.so_far()
+    try:
+        write_result(result, recorder, question)
+    except Exception as error:
+        end.add(error, recorder)
+    return result
+
+
+def write_result(result: Result, recorder: FolderRecorder, question: str) -> None:
+    """``result.json`` first, so that a failing figure cannot cost the numbers; then plots, reports."""
+    folder, options = recorder.folder, recorder.options
     assert folder is not None
     assert recorder.config is not None
     write_whole(folder / "result.json", json.dumps(result.as_dict(), indent=2) + "\n")
     pictures = {}
-    if options.plots and result.plots:
-        from mlhw.result import plots
-
+    if options.plots:
         for done, plot in enumerate(result.plots):
             recorder.progress(done, len(result.plots), "figures")
             pictures[plot.name] = plots.save(plot, folder / "plots")
-    from mlhw.runs import html as report
-
-    write_whole(
-        folder / "report.html",
-        report.page(
-            result,
-            question=module.QUESTION,
-            command=" ".join(options.command),
-            config=recorder.config,
-            run=folder.name,
-            pictures=pictures,
-            environment=recorder.environment,
-        ),
+    origin = html.Origin(
+        question, " ".join(options.command), recorder.config, folder.name, recorder.environment
     )
+    write_whole(folder / "report.html", html.page(result, origin, pictures))
+    if options.junit is not None:
+        write_to(options.junit, junit_xml(result.parts or ()))
 
 
 def failure(
@@ -191,61 +219,60 @@ def failure(
     return "failed", FAILED, (line,)
 
 
-def _finish(
-    recorder: FolderRecorder, screen: Screen, status: str, exit_code: int, lines: tuple[str, ...]
-) -> int:
+def _finish(recorder: FolderRecorder, screen: Screen, end: _End) -> int:
     """Say and record how the run ended; the exit code, another one if it cannot be recorded."""
-    for line in lines:
+    exit_code = worst(end.codes)
+    for line in end.lines:
         screen.error(line)
-    if status == "interrupted" and recorder.folder is not None:
-        screen.error(f"finished rows are kept in {recorder.folder}")
-    for line in lines:
         recorder.log_traceback(f"error: {line}")
+    if end.status == "interrupted" and recorder.folder is not None:
+        screen.error(f"finished rows are kept in {recorder.folder}")
     try:
-        recorder.finish(status, exit_code, "; ".join(lines) or None)
+        recorder.finish(end.status, exit_code, "; ".join(end.lines) or None)
     except OSError as error:
-        if not is_said(error, lines):
-            screen.error(not_recorded(error))
+        if not _is_said(error, end.lines):
+            reason = reason_of(error)
+            screen.error(f"{error.filename}: the end of the run could not be recorded: {reason}")
         return worst([exit_code, FAILED])
     return exit_code
 
 
-def is_said(error: Exception, lines: Sequence[str]) -> bool:
+def _is_said(error: BaseException, lines: Sequence[str]) -> bool:
     """Whether a line gives this reason already: a full disk keeps more than one file from being written."""
     return isinstance(error, OSError) and any(line.endswith(reason_of(error)) for line in lines)
-
-
-def not_recorded(error: OSError) -> str:
-    """The line for a ``run.json`` that cannot be written in the end."""
-    return f"{error.filename}: the end of the run could not be recorded: {reason_of(error)}"
 
 
 # ------------------------------------------------------------------------------------- stdout
 
 
 def print_json(
-    name: str,
-    result: Result | None,
-    folder: Path | None,
-    status: str,
-    exit_code: int,
-    lines: tuple[str, ...],
+    name: str, result: Result | None, folder: Path | None, end: _End, exit_code: int
 ) -> None:
     """Exactly ``result.json`` plus ``run``, ``status`` and ``exit_code``; ``error`` if there is one."""
     found = result.as_dict() if result else {"experiment": name, "summary": {}, "claims": []}
-    found |= {"run": str(folder) if folder else None, "status": status, "exit_code": exit_code}
-    if lines:
-        found["error"] = list(lines)
+    found |= {
+        "run": str(folder) if folder else None,
+        "status": end.status,
+        "exit_code": exit_code,
+    }
+    if end.lines:
+        found["error"] = list(end.lines)
     print(json.dumps(found, indent=2, ensure_ascii=False), flush=True)
 
 
 def print_answers(result: Result, folder: Path | None) -> None:
-    """The answers in sentences, the claims with their numbers, and where everything is."""
+    """The answers in sentences, the claims with their numbers, and where everything is.
+
+    The claims of a result made of parts have been printed with each of these.
+    """
     lines = [printable(line) for line in result.answers]
-    if result.claims:
-        lines += ["", "claims"]
-        lines += [line for claim in result.claims for line in claim_lines(claim)]
-    if folder is not None:
-        lines += ["", f"run folder: {folder}"]
-    print("\n".join(lines).lstrip("\n"))
-    sys.stdout.flush()
+    if result.parts is not None:
+        if folder is not None and (folder / "report.html").exists():
+            lines.append(f"report: {folder / 'report.html'}")
+    else:
+        if result.claims:
+            lines += ["", "claims"]
+            lines += [line for claim in result.claims for line in claim_lines(claim)]
+        if folder is not None:
+            lines += ["", f"run folder: {folder}"]
+    print("\n".join(lines).lstrip("\n"), flush=True)

@@ -16,15 +16,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from mlhw.config import model as configuration
-from mlhw.system import provenance
+from mlhw.config.load import as_yaml
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError, reason_of
+from mlhw.result.recorder import Recorder
+from mlhw.result.tables import Table, cell, csv_text
+from mlhw.runs.options import RunOptions
+from mlhw.runs.trackers import Careful
+from mlhw.system import provenance
 from mlhw.system.files import naming, overwrite, point, write_whole
 from mlhw.system.interrupts import Interrupts
-from mlhw.result.result import Recorder, Table
 from mlhw.system.screen import Screen
-from mlhw.runs.trackers import Careful
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -72,44 +74,6 @@ def point_latest(folder: Path) -> None:
         point(folder.parent / "latest", folder.name)
 
 
-def cell(value: Any) -> Any:
-    """A value as a CSV file holds it: floats by ``repr``, so that reading gives the same bits."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return float.__repr__(value)
-    # A bare carriage return, in a file's name say, would end the row for many readers.
-    return value.replace("\r", " ") if isinstance(value, str) else value
-
-
-def csv_text(table: Table) -> str:
-    """A whole table as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([cell(value) for value in row] for row in table.rows)
-    return text.getvalue()
-
-
-def unfinished(folder: Path, experiment: str) -> Path:
-    """``folder``, if it holds a run of ``experiment`` that has not finished.
-
-    Raises ConfigError otherwise.
-    """
-    try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        found, status = record["experiment"], record["status"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"--resume {folder}: is no run folder (it has no run.json)") from None
-    if found != experiment:
-        raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")
-    if status == "finished":
-        raise ConfigError(
-            f"--resume {folder}: is finished; mlhw {experiment} -c {folder / 'config.yaml'} runs it again"
-        )
-    return folder
-
-
 def _lock(file: IO[str]) -> bool:
     """Lock a file until it is closed or the process ends; False if another process has it.
 
@@ -131,7 +95,7 @@ def _lock(file: IO[str]) -> bool:
 class FolderRecorder(Recorder):
     """A recorder that makes the run folder at ``begin`` and writes everything to it as it comes.
 
-    ``resume`` is the folder of a run that goes on. It is locked from the start, so that no two
+    The folder of a run that goes on (``options.resume``) is locked from the start, so that no two
     processes write to one folder.
     """
 
@@ -139,35 +103,28 @@ class FolderRecorder(Recorder):
         self,
         experiment: str,
         config: ExperimentConfig,
-        *,
-        runs_dir: Path,
-        name: str | None,
-        command: Sequence[str],
+        options: RunOptions,
         screen: Screen,
         interrupts: Interrupts,
-        resume: Path | None = None,
         make_trackers: Callable[[FolderRecorder], list[Careful]] = lambda _: [],
     ) -> None:
         super().__init__()
         self.experiment = experiment
         self.config = config
+        self.options = options
         self.screen = screen
         self.interrupts = interrupts
-        self._runs_dir = runs_dir
-        self._name = name
-        self.command = list(command)
         self._folder: Path | None = None
         self._files: list[IO[str]] = []
         self._log_file: IO[str] | None = None
         self._lock_file: IO[str] | None = None
         self._record: dict[str, Any] = {}
         self._started = time.time()
-        self._resume = resume
         self._make_trackers = make_trackers
         self.trackers: list[Careful] = []
         self._seconds_before = 0.0
-        if resume is not None:
-            self._lock_file = self._open_log(resume)
+        if options.resume is not None:
+            self._lock_file = self._open_log(options.resume)
 
     # ------------------------------------------------------------------ what an experiment calls
 
@@ -177,11 +134,7 @@ class FolderRecorder(Recorder):
 
     @property
     def resumes(self) -> Path | None:
-        return self._resume
-
-    @property
-    def stop_requested(self) -> bool:
-        return self.interrupts.pending is not None
+        return self.options.resume
 
     @contextmanager
     def holding_interrupts(self) -> Iterator[None]:
@@ -193,8 +146,8 @@ class FolderRecorder(Recorder):
         if self._folder is not None:
             return
         with self.interrupts.hold():
-            if self._resume is not None:
-                self._folder, self._log_file = self._resume, self._lock_file
+            if self.options.resume is not None:
+                self._folder, self._log_file = self.options.resume, self._lock_file
                 self._record = json.loads((self._folder / "run.json").read_text(encoding="utf-8"))
                 # Somebody may have had the file in an editor.
                 before, seconds = self._record.get("resumed"), self._record.get("seconds")
@@ -205,11 +158,13 @@ class FolderRecorder(Recorder):
                 self._seconds_before = seconds if isinstance(seconds, (int, float)) else 0.0
             else:
                 self._record = {"experiment": self.experiment}
-                self._folder = create_folder(self._runs_dir, self.experiment, self._name)
+                self._folder = create_folder(
+                    Path(self.options.runs_dir), self.experiment, self.options.name
+                )
                 self._log_file = self._open_log(self._folder)
             self._record |= {"status": "running", "exit_code": None, "reason": None}
-            if self._resume is None:
-                self._record["command"] = shlex.join(self.command)
+            if self.options.resume is None:
+                self._record["command"] = shlex.join(self.options.command)
                 self._record["started"] = _timestamp(self._started)
             self._record |= {
                 "ended": None,
@@ -221,8 +176,8 @@ class FolderRecorder(Recorder):
                 "data_digest": self.facts.get("data_digest"),
             }
             self._write_record()
-            if self._resume is None:
-                write_whole(self._folder / "config.yaml", configuration.as_yaml(config))
+            if self.options.resume is None:
+                write_whole(self._folder / "config.yaml", as_yaml(config))
             for line in self.log_lines:
                 self._write_log(line)
             point_latest(self._folder)

@@ -6,19 +6,18 @@ import contextlib
 import csv
 import io
 import json
-import math
 import os
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from mlhw.text import yaml12
 from mlhw.errors import ConfigError, MlhwError, reason_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.result.result import VERDICTS, Claim
+from mlhw.result.claims import Claim
+from mlhw.text import yaml12
+from mlhw.text.values import is_number
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,9 @@ class Run:
 
     @property
     def claims(self) -> list[Claim]:
-        """The claims of ``result.json``; entries that are none are passed over."""
+        """The claims of ``result.json``; an entry that is no claim is left out."""
         entries = _list(self.result.get("claims"))
-        return [claim for entry in entries if (claim := _claim(entry))]
+        return [claim for entry in entries if (claim := Claim.from_dict(entry))]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -96,7 +95,7 @@ class Run:
         """``config.yaml`` as plain values; empty if it cannot be read."""
         path = self.folder / "config.yaml"
         with contextlib.suppress(OSError, UnicodeDecodeError, MlhwError):
-            value, _ = yaml12.load(path.read_text(encoding="utf-8"), str(path))
+            value, _ = yaml12.parse(path.read_text(encoding="utf-8"), str(path))
             if isinstance(value, dict):
                 return value
         return {}
@@ -146,28 +145,8 @@ class Run:
             statuses = [run["status"] for run in summary["runs"]]
             return {"experiments finished": f"{statuses.count('finished')} of {len(statuses)}"}
         if summary and self.experiment in EXPERIMENTS:
-            read = getattr(experiment(self.experiment), "headlines", None)
-            return dict(read(summary)) if read else {}
+            return experiment(self.experiment).headlines(summary)
         return {}
-
-
-def _claim(entry: Any) -> Claim | None:
-    """A claim as ``result.json`` has it, or None for what is none."""
-    if not isinstance(entry, dict):
-        return None
-    id, statement, verdict = (entry.get(key) for key in ("id", "statement", "verdict"))
-    if not (isinstance(id, str) and isinstance(statement, str) and verdict in VERDICTS):
-        return None
-    tolerance, note = entry.get("tolerance"), entry.get("note")
-    return Claim(
-        id,
-        statement,
-        verdict,
-        entry.get("measured"),
-        entry.get("expected"),
-        tolerance if is_number(tolerance) else None,
-        note if isinstance(note, str) else "",
-    )
 
 
 def _list(value: Any) -> list[Any]:
@@ -178,17 +157,8 @@ def _is_text(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and value != ""
 
 
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a finite number; whole ones in JSON may be too long for a float."""
-    try:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    except OverflowError:
-        return False
-
-
 def all_runs(runs_dir: Path) -> list[Run]:
-    """The runs below ``runs_dir``, newest first; folders that hold none are passed over, hidden ones too.
+    """The runs below ``runs_dir``, newest first; a folder without a run is left out, a hidden one too.
 
     Raises ConfigError if the folder cannot be read.
     """
@@ -254,7 +224,7 @@ def _named(name: str, runs_dir: Path) -> Run:
     if found:
         some = ", ".join(run.name for run in found[:4])
         raise ConfigError(f"'{name}' is the beginning of {len(found)} runs ({some} …)")
-    from mlhw.text.suggestions import nearest
+    from mlhw.text.words import nearest
 
     near = nearest(name, [run.name for run in runs])
     hint = f", did you mean '{near}'?" if near else ""
@@ -271,13 +241,23 @@ def locate(name: str, runs_dir: Path) -> Path:
     return find(name, runs_dir).folder
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings as dotted keys."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def unfinished(folder: Path, experiment: str) -> Path:
+    """``folder``, if it holds a run of ``experiment`` that has not finished.
+
+    Raises ConfigError otherwise.
+    """
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        found, status = record["experiment"], record["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"--resume {folder}: is no run folder (it has no run.json)") from None
+    if found != experiment:
+        raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")
+    if status == "finished":
+        raise ConfigError(
+            f"--resume {folder}: is finished; mlhw {experiment} -c {folder / 'config.yaml'} runs it again"
+        )
+    return folder
 
 
 def _process_exists(pid: Any) -> bool:

@@ -5,41 +5,47 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mlhw.config import model as configuration
+from mlhw.config.model import ExperimentConfig, leaves
+from mlhw.experiments.registry import EXPERIMENTS
+from mlhw.result.claims import Claim
+from mlhw.result.result import Result
+from mlhw.result.tables import Table
 from mlhw.system import provenance
 from mlhw.text import yaml12
-from mlhw.config.model import ExperimentConfig
-from mlhw.experiments.registry import EXPERIMENTS
-from mlhw.runs.history import flat
-from mlhw.result.result import Claim, Result, Table
-from mlhw.text.words import number_text
-
-if TYPE_CHECKING:
-    from mlhw.runs.isolated import Answer
+from mlhw.text.values import flat, number_text
 
 _FIRST_ROWS = 10
 
 
-def page(
-    result: Result,
-    *,
-    question: str,
-    command: str,
-    config: ExperimentConfig,
-    run: str,
-    pictures: Mapping[str, bytes],
-    environment: Mapping[str, Any],
-) -> str:
-    """The report. ``pictures`` holds the PNG of each figure by its name; those missing are left out.
-    ``environment`` is shown key by key.
+@dataclass(frozen=True)
+class Origin:
+    """Where a report's numbers come from: shown at its end, and the question at its beginning."""
 
-    Every text is escaped by Jinja2, class and file names with markup in them included.
+    question: str
+    command: str
+    config: ExperimentConfig
+    run: str
+    environment: Mapping[str, Any]
+
+
+def page(result: Result, origin: Origin, pictures: Mapping[str, bytes]) -> str:
+    """The report of a run, or the assignment's of several.
+
+    ``pictures`` holds the PNG of each figure by its name; a figure without one is left out. Jinja2
+    escapes every text, class and file names with markup in them included.
     """
+    return (
+        _report(result, origin, pictures) if result.parts is None else _assignment(result, origin)
+    )
+
+
+def _report(result: Result, origin: Origin, pictures: Mapping[str, bytes]) -> str:
     figures = [
         {"plot": plot, "data": base64.b64encode(pictures[plot.name]).decode()}
         for plot in result.plots
@@ -58,43 +64,35 @@ def page(
     text: str = _template("report.html").render(
         title=result.experiment,
         result=result,
-        question=question,
-        command=command,
-        config=_keys(config),
-        run=run,
+        question=origin.question,
+        command=origin.command,
+        config=_keys(origin.config),
+        run=origin.run,
         figures=figures,
         tables=tables,
         counted=counted(result.claims),
         formulas=[(formula.words, mathml(formula.latex)) for formula in result.formulas],
         number=number_text,
-        environment=_texts(environment),
+        environment=_texts(origin.environment),
     )
     return text
 
 
-def assignment(
-    result: Result,
-    answers: Sequence[Answer],
-    *,
-    command: str,
-    config: ExperimentConfig,
-    run: str,
-    environment: Mapping[str, Any],
-) -> str:
-    """The page of ``mlhw all``: question by question, what the runs' own reports say."""
+def _assignment(result: Result, origin: Origin) -> str:
+    """Question by question, what the runs' own reports say."""
     questions = []
-    for answer in answers:
-        folder = answer.folder
+    for part in result.parts or ():
+        folder = part.folder
         questions.append(
             {
-                "name": answer.name,
-                "line": EXPERIMENTS.get(answer.name, ""),
+                "name": part.name,
+                "line": EXPERIMENTS.get(part.name, ""),
                 "run": folder.name if folder else None,
-                "status": answer.status,
-                "seconds": answer.seconds,
-                "holds": sum(claim.verdict == "holds" for claim in answer.claims),
-                "fails": sum(claim.verdict == "fails" for claim in answer.claims),
-                "errors": answer.errors,
+                "status": part.status,
+                "seconds": part.seconds,
+                "holds": sum(claim.verdict == "holds" for claim in part.claims),
+                "fails": sum(claim.verdict == "fails" for claim in part.claims),
+                "errors": part.errors,
                 "article": _article(folder) if folder else "",
             }
         )
@@ -102,11 +100,11 @@ def assignment(
         title="The assignment",
         questions=questions,
         counted=counted(result.claims),
-        run=run,
+        run=origin.run,
         version=provenance.version_line(),
-        command=command,
-        config=_keys(config),
-        environment=_texts(environment),
+        command=origin.command,
+        config=_keys(origin.config),
+        environment=_texts(origin.environment),
     )
     return text
 
@@ -163,11 +161,11 @@ def _keys(config: ExperimentConfig) -> list[dict[str, Any]]:
     """Every key of the configuration, its value, what it means, and its default where that differs."""
     values = dict(flat(config.model_dump(mode="python")))
     found = []
-    for leaf in configuration.leaves(type(config)):
+    for leaf in leaves(type(config)):
         # A mapping that is a value, not a section, has keys of its own.
         value = values.get(leaf.key, getattr(config, leaf.path[0]) if len(leaf.path) == 1 else None)
         if not leaf.is_section:
-            shown, default = (_as_yaml(v) for v in (value, leaf.default))
+            shown, default = map(yaml12.inline, (value, leaf.default))
             found.append(
                 {
                     "name": leaf.key,
@@ -178,10 +176,6 @@ def _keys(config: ExperimentConfig) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-def _as_yaml(value: Any) -> str:
-    return yaml12.dump({"x": value})[3:].strip().replace("\n", "; ")
 
 
 def _texts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -203,6 +197,4 @@ def _template(name: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.8g}" if isinstance(value, float) else str(value)
+    return "" if value is None else number_text(value, digits=8)

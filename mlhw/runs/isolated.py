@@ -17,47 +17,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from mlhw.errors import FAILED, Interrupted
+from mlhw.result.result import Part
 from mlhw.system.interrupts import Interrupts
-from mlhw.result.result import Claim, tally
 from mlhw.system.screen import PROGRESS_PIPE, Screen
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one experiment's process left: its exit code, its ``--json`` object, how long it took."""
-
-    name: str
-    exit_code: int
-    found: dict[str, Any]
-    seconds: float
-
-    @property
-    def status(self) -> str:
-        return str(self.found.get("status", "failed"))
-
-    @property
-    def claims(self) -> list[Claim]:
-        return [Claim(**claim) for claim in self.found.get("claims", [])]
-
-    @property
-    def folder(self) -> Path | None:
-        run = self.found.get("run")
-        return Path(run) if run else None
-
-    @property
-    def errors(self) -> list[str]:
-        return [str(line) for line in self.found.get("error", [])]
-
-    def line(self) -> str:
-        """One line for people."""
-        held, judged = tally(self.claims)
-        text = f"{self.name}: {self.status}, {held} of {judged} claims hold, {self.seconds:.1f} s"
-        return text + "".join(f"; {line}" for line in self.errors)
 
 
 def run_one(
@@ -66,7 +30,7 @@ def run_one(
     screen: Screen,
     interrupts: Interrupts,
     title: str | None = None,
-) -> tuple[Answer, Interrupted | None]:
+) -> tuple[Part, Interrupted | None]:
     """Run one experiment; a signal is passed on to it, waited for, and returned.
 
     Called inside ``interrupts.hold()``: a signal comes through only while the process works, so none is
@@ -116,7 +80,7 @@ def run_one(
     except ValueError:
         found = {"error": [_death(process.returncode)]}
     code = process.returncode if process.returncode >= 0 else FAILED
-    return Answer(name, code, found, time.monotonic() - started), interrupted
+    return Part(name, code, found, time.monotonic() - started), interrupted
 
 
 def _death(code: int) -> str:

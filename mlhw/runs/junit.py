@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from mlhw.text.words import number_text
-
-if TYPE_CHECKING:
-    from mlhw.runs.isolated import Answer
+from mlhw.result.result import Part
+from mlhw.text.values import number_text
 
 # What XML 1.0 cannot hold, section 2.2.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit_xml(answers: Sequence[Answer]) -> bytes:
+def junit_xml(parts: Sequence[Part]) -> bytes:
     """A ``testsuites`` document: failing claims are failures, claims that do not apply are skipped,
     an experiment that did not finish is an error."""
     root = ElementTree.Element("testsuites", name="mlhw")
-    for answer in answers:
-        claims = answer.claims
-        errors = [] if answer.status == "finished" else answer.found.get("error") or ["failed"]
+    for part in parts:
+        claims = part.claims
+        errors = [] if part.status == "finished" else part.found.get("error") or ["failed"]
         suite = ElementTree.SubElement(
             root,
             "testsuite",
-            name=answer.name,
+            name=part.name,
             tests=str(len(claims) + bool(errors)),
             failures=str(sum(claim.verdict == "fails" for claim in claims)),
             errors=str(int(bool(errors))),
             skipped=str(sum(claim.verdict == "not applicable" for claim in claims)),
-            time=f"{answer.seconds:.3f}",
+            time=f"{part.seconds:.3f}",
         )
         for claim in claims:
-            case = _case(suite, answer.name, claim.statement)
+            case = _case(suite, part.name, claim.statement)
             numbers = (
                 f"measured {number_text(claim.measured)}, expected {number_text(claim.expected)}"
             )
@@ -46,7 +43,7 @@ def junit_xml(answers: Sequence[Answer]) -> bytes:
             else:
                 ElementTree.SubElement(case, "system-out").text = _clean(numbers)
         if errors:
-            case = _case(suite, answer.name, "runs to its end")
+            case = _case(suite, part.name, "runs to its end")
             ElementTree.SubElement(case, "error", message=_clean("; ".join(map(str, errors))))
     ElementTree.indent(root)
     text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

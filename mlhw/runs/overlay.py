@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.result.plots import Plot
 from mlhw.runs.compare import rows_of, unique_names
-from mlhw.runs.history import Run, is_number
-from mlhw.result.result import Plot
+from mlhw.runs.history import Run
+from mlhw.text.values import is_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,39 +21,14 @@ _MOST_PANELS = 12
 
 
 @dataclass
-class Curve:
-    """One curve of a run: what it shows, over what, and its points."""
+class Line:
+    """One curve of one run: its label, the names of its axes, and its points."""
 
     label: str
     x_name: str
     y_name: str
     x: list[float] = field(default_factory=list)
     y: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where an experiment's curves stand: table, columns, and the columns that tell curves apart."""
-
-    table: str
-    x: str
-    y: tuple[str, ...]
-    y_name: str
-    keys: tuple[str, ...] = ()
-
-
-SOURCES = {
-    "lr-sweep": Source("metrics", "iteration", ("nll",), "NLL", ("eta",)),
-    "sgd-sweep": Source("metrics", "epoch", ("nll",), "NLL", ("eta",)),
-    "finetune": Source("metrics", "epoch", ("train_loss", "val_loss"), "loss"),
-    "vanishing": Source(
-        "gradients",
-        "layer",
-        ("log10_median",),
-        "log10 of the median |∂E/∂w_11|",
-        ("activation", "network"),
-    ),
-}
 
 
 def overlays(runs: Sequence[Run]) -> list[Plot]:
@@ -85,30 +62,36 @@ def overlay(runs: Sequence[Run], name: str = "compare") -> Plot:
     )
 
 
-def curves_of(run: Run) -> list[Curve]:
-    """The curves of a run's table; rows that cannot be read are passed over."""
-    source = SOURCES.get(run.experiment)
+def curves_of(run: Run) -> list[Line]:
+    """The curves of a run's table; a row that cannot be read is left out."""
+    source = experiment(run.experiment).curves if run.experiment in EXPERIMENTS else None
     if source is None:
         return []
-    curves: dict[str, Curve] = {}
+    curves: dict[str, Line] = {}
     for row in run.table(source.table):
-        if row.get("repeat", "0") != "0":
+        if source.repeats is not None and row.get(source.repeats, "0") != "0":
             continue
         for name in source.y:
             # An empty cell, or one that somebody has edited.
             with contextlib.suppress(KeyError, ValueError):
-                keys = " ".join(
-                    f"η = {float(row[k]):g}" if k == "eta" else row[k] for k in source.keys
-                )
+                groups = [f"{before}{_short(row[k])}" for k, before in source.groups.items()]
                 x, y = float(row[source.x]), float(row[name])
-                label = keys or name
-                curve = curves.setdefault(label, Curve(label, source.x, source.y_name))
+                label = " ".join(groups) or name
+                curve = curves.setdefault(label, Line(label, source.x, source.y_name))
                 curve.x.append(x)
                 curve.y.append(y)
     return list(curves.values())
 
 
-def _curve_figure(runs: Sequence[str], curves: Sequence[list[Curve]]) -> Figure:
+def _short(cell: str) -> str:
+    """``0.5`` for ``0.50``; words as they are."""
+    try:
+        return f"{float(cell):g}"
+    except ValueError:
+        return cell
+
+
+def _curve_figure(runs: Sequence[str], curves: Sequence[list[Line]]) -> Figure:
     """A panel for each curve (a rate, a loss, a network), in it that curve of every run.
 
     Runs that differ in little have curves that hide each other, so the first is drawn broad and each

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlhw.errors import ConfigError
-from mlhw.result.result import Result, Table
-
-STEPS = ("iteration", "epoch")
-"""Columns that count steps; a table without one is not tracked."""
-GROUPS = ("eta", "repeat")
-"""Columns that tell curves of one table apart."""
+from mlhw.experiments.curves import Curves
+from mlhw.result.result import Result
+from mlhw.result.tables import Table
+from mlhw.text.values import flat, number_text
 
 
 class Tracker(Protocol):
@@ -28,26 +26,28 @@ class Tracker(Protocol):
     def finish(self, result: Result | None, status: str) -> None: ...
 
 
-def scalars(table: Table, rows: Sequence[Sequence[Any]]) -> list[tuple[str, float, int]]:
+def scalars(
+    table: Table, rows: Sequence[Sequence[Any]], curves: Curves | None
+) -> list[tuple[str, float, int]]:
     """Rows as (name, value, step): ``nll/eta=0.5`` for each number that is no step or group.
 
-    Of several repeats only the first is tracked, as in the log.
+    A table without the experiment's column of steps has none. Of several repeats only the first is
+    tracked, as in the log.
     """
-    names = table.columns
-    step = next((name for name in STEPS if name in names), None)
-    if step is None:
+    if curves is None or not curves.steps or curves.x not in table.columns:
         return []
-    groups = [name for name in GROUPS if name in names]
     found = []
     for row in rows:
-        values = dict(zip(names, row, strict=True))
-        if values.get("repeat", 0) != 0:
+        values = dict(zip(table.columns, row, strict=True))
+        if curves.repeats is not None and values.get(curves.repeats, 0) != 0:
             continue
-        suffix = f"/eta={values['eta']:g}" if "eta" in groups else ""
+        suffix = "".join(
+            f"/{name}={number_text(values[name])}" for name in curves.groups if name in values
+        )
         found += [
-            (f"{name}{suffix}", float(value), int(values[step]))
+            (f"{name}{suffix}", float(value), int(values[curves.x]))
             for name, value in values.items()
-            if name not in (step, *groups)
+            if name not in curves.keys
             and isinstance(value, (int, float))
             and not isinstance(value, bool)
         ]
@@ -100,14 +100,15 @@ class Careful:
 class TensorBoard:
     """Event files in the run folder: ``tensorboard --logdir runs`` shows them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, curves: Curves | None) -> None:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._folder = folder
+        self._curves = curves
         self._writer = EventFileWriter(str(folder))
 
     def rows(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-        for name, value, step in scalars(table, rows):
+        for name, value, step in scalars(table, rows, self._curves):
             self._add(step, tag=f"{table.name}/{name}", simple_value=value)
         self._writer.flush()
 
@@ -140,14 +141,18 @@ class MLflow:
     """A run in MLflow's experiment ``mlhw``: parameters, metrics, and the run folder as artefacts."""
 
     def __init__(
-        self, uri: str | None, folder: Path, experiment: str, config: dict[str, Any]
+        self,
+        uri: str | None,
+        folder: Path,
+        experiment: str,
+        config: dict[str, Any],
+        curves: Curves | None,
     ) -> None:
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
-        from mlhw.runs.history import flat
-
         self._folder = folder
+        self._curves = curves
         self._client = MlflowClient(tracking_uri=uri or None)
         found = self._client.get_experiment_by_name("mlhw")
         identity = found.experiment_id if found else self._client.create_experiment("mlhw")
@@ -167,7 +172,7 @@ class MLflow:
         metrics = [
             # MLflow allows no "=" in a metric's name.
             Metric(f"{table.name}/{name}".replace("=", " "), value, now, step)
-            for name, value, step in scalars(table, rows)
+            for name, value, step in scalars(table, rows, self._curves)
         ]
         for first in range(0, len(metrics), _BATCH):
             self._client.log_batch(self._id, metrics=metrics[first : first + _BATCH])

@@ -11,15 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import mlhw
-
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "torchvision", "matplotlib")
 
 
 def version_line() -> str:
     """What ``mlhw --version`` prints."""
     return (
-        f"mlhw {mlhw.__version__}, Python {platform.python_version()}, "
+        f"mlhw {_installed('mlhw')}, Python {platform.python_version()}, "
         f"torch {_installed('torch') or 'not installed'}"
     )
 
@@ -27,7 +25,7 @@ def version_line() -> str:
 def environment() -> dict[str, Any]:
     """Versions, host, platform and git state, for ``run.json``."""
     versions: dict[str, str | None] = {
-        "mlhw": mlhw.__version__,
+        "mlhw": _installed("mlhw"),
         "python": platform.python_version(),
     }
     versions.update({name: _installed(name) for name in _PACKAGES})
@@ -35,7 +33,7 @@ def environment() -> dict[str, Any]:
         "host": socket.gethostname(),
         "platform": f"{sys.platform} {platform.machine()}",
         "versions": versions,
-        "git": git_state(Path(mlhw.__file__).parent),
+        "git": git_state(Path(__file__).parents[1]),
     }
 
 

@@ -1,14 +1,11 @@
-"""Numbers, claims and tables as plain text for people."""
+"""Words and tables as plain text for people, and what somebody most likely meant by a word."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-import sys
 from collections.abc import Sequence
-from typing import Any
-
-from mlhw.result.result import Claim
 
 # Control characters but for tab and newline, and what turns the direction of writing.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -32,44 +29,26 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
     ]
 
 
-def claim_lines(claim: Claim, *, note: bool = True) -> list[str]:
-    """``holds: no rate below 2/L ever rises``, and indented below it the numbers and the note."""
-    words = [
-        f"{label} {number_text(value)}"
-        for label, value in (
-            ("measured", claim.measured),
-            ("expected", claim.expected),
-            ("tolerance", claim.tolerance),
-        )
-        if value is not None
-    ]
-    if note and claim.note:
-        words.append(claim.note)
-    below = [printable(f"    {'; '.join(words)}")] if words else []
-    return [f"  {_coloured(claim.verdict)}: {printable(claim.statement)}", *below]
+def listing(words: Sequence[str]) -> str:
+    """Words in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    *before, last = words or ("",)
+    return f"{', '.join(before)} and {last}" if before else last
 
 
-# ANSI colours of the verdicts, on a terminal: green, bold red, grey.
-_COLOURS = {"holds": "32", "fails": "1;31", "not applicable": "90"}
+# ------------------------------------------------------------------------------------- meant
 
 
-def _coloured(verdict: str) -> str:
-    plain = (
-        not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    )
-    return verdict if plain else f"\033[{_COLOURS[verdict]}m{verdict}\033[0m"
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """The known word that ``word`` was most likely meant to be, or None."""
+    found = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=1)
+    return next((k for k in known if found and k.lower() == found[0]), None)
 
 
-def number_text(value: Any) -> str:
-    """A measured value for people: six significant digits, mappings as ``name: value``."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {number_text(item)}" for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(number_text(item) for item in value) + "]"
-    if hasattr(value, "tolist"):
-        return number_text(value.tolist())
-    return str(value)
+def near_file(path: str) -> str:
+    """``, did you mean 'x.yaml'?`` for a file that is not there, if one of a like name is."""
+    folder, name = os.path.split(path)
+    try:
+        near = nearest(name, os.listdir(folder or "."))
+    except OSError:
+        near = None
+    return f", did you mean '{os.path.join(folder, near)}'?" if near else ""

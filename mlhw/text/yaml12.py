@@ -16,7 +16,7 @@ import yaml
 
 from mlhw.errors import ConfigError
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Where a value stands: ``("optim", "lr")`` or ``("etas", 2)``."""
 
 MAX_BYTES = 1 << 20
@@ -63,10 +63,10 @@ def parse_scalar(text: str) -> Any:
 
 def parse_value(text: str, where: str) -> Any:
     """One YAML value as given on a command line: ``0.1``, ``[1, 2]``, ``{name: iris}``."""
-    return load(text, where)[0]
+    return parse(text, where)[0]
 
 
-def load(text: str, where: str) -> tuple[Any, dict[Path, int]]:
+def parse(text: str, where: str) -> tuple[Any, dict[KeyPath, int]]:
     """Parse one YAML document.
 
     Returns the value and, for the path of each key and list item, its line (from 1). ``where`` names
@@ -85,7 +85,7 @@ def load(text: str, where: str) -> tuple[Any, dict[Path, int]]:
         raise ConfigError(_sentence(error, where)) from None
     except RecursionError:
         raise ConfigError(f"{where}: nested too deeply") from None
-    lines: dict[Path, int] = {}
+    lines: dict[KeyPath, int] = {}
     if root is None:
         return None, lines
     return _Builder(where, lines).build(root, ()), lines
@@ -102,12 +102,12 @@ def _sentence(error: yaml.YAMLError, where: str) -> str:
 class _Builder:
     """Plain values from YAML nodes, counting as it goes."""
 
-    def __init__(self, where: str, lines: dict[Path, int]) -> None:
+    def __init__(self, where: str, lines: dict[KeyPath, int]) -> None:
         self.where = where
         self.lines = lines
         self.nodes = 0
 
-    def build(self, node: yaml.Node, path: Path) -> Any:
+    def build(self, node: yaml.Node, path: KeyPath) -> Any:
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
         self.nodes += 1
@@ -146,7 +146,7 @@ class _Builder:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what ``load`` reads back equal: short lists in one line, floats by ``repr``."""
+    """Writes what ``parse`` reads back equal: short lists in one line, floats by ``repr``."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -188,3 +188,8 @@ def dump(value: Any) -> str:
         width=100,
         default_flow_style=False,
     )
+
+
+def inline(value: Any) -> str:
+    """``value`` as YAML in one line: ``[0.5, 0.1]``; the lines of a nested one are joined by "; "."""
+    return dump({"value": value}).removeprefix("value:").strip().replace("\n", "; ")

@@ -15,7 +15,7 @@ import pytest
 
 import mlhw as mlhw_api
 from mlhw.experiments.backprop_check import experiment as backprop_check
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from tests.conftest import PROGRAM, ROOT, Mlhw
 
 RIGHT = ROOT / "tests" / "tampering" / "right_backprop.py"

@@ -210,7 +210,7 @@ def test_the_github_workflow_does_what_its_page_says(tmp_path: Path) -> None:
     The environment is the one at hand, so that ``make setup`` has nothing left to install.
     """
     (text,) = blocks(ROOT / "docs" / "ci.md", "yaml")
-    workflow, _ = yaml12.load(text, "ci.md")
+    workflow, _ = yaml12.parse(text, "ci.md")
     ((_, job),) = workflow["jobs"].items()
     clone = checkout(tmp_path / "clone")
     programs = clone / ".venv" / "bin"
@@ -243,7 +243,7 @@ def test_links_and_pictures_of_a_page_exist(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_the_page_on_configuration_is_what_the_models_say() -> None:
+def test_the_page_on_configuration_and_the_types_are_what_the_models_say() -> None:
     import importlib.util
 
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
@@ -252,3 +252,4 @@ def test_the_page_on_configuration_is_what_the_models_say() -> None:
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     assert generate.PAGE.read_text() == generate.page(), "run: python docs/generate.py"
+    assert generate.STUB.read_text() == generate.stub(), "run: python docs/generate.py"

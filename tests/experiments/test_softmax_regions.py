@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import mlhw
@@ -21,6 +21,12 @@ Planes = list[tuple[float, float, float]]
 integers = st.lists(st.tuples(*[st.integers(-3, 3)] * 3), min_size=2, max_size=7)
 numbers = st.floats(-1e6, 1e6).map(lambda x: 0.0 if abs(x) < 1e-100 else x)
 floats = st.lists(st.tuples(numbers, numbers, numbers), min_size=2, max_size=6)
+# All that the configuration allows, tiny and huge beside ordinary.
+any_size = st.integers(-3, 3) | st.builds(
+    lambda digits, power: digits * 10.0**power,
+    st.floats(1, 9) | st.floats(-9, -1),
+    st.integers(-100, 99),
+)
 
 
 def run(planes: Any, **keys: Any) -> Result:
@@ -60,6 +66,30 @@ def test_no_claim_fails_on_planes_with_weights_up_to_a_million(planes: Planes) -
         return
     failing = [claim for claim in result.claims if claim.verdict == "fails"]
     assert not failing
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(any_size, any_size, any_size), min_size=2, max_size=6),
+    st.none() | st.tuples(st.integers(-99, 99), st.integers(-99, 99)),
+)
+@example([(0, 0, 0), (0, 2.49e-95, 1), (1, 1, 0)], (0, 0))
+@example([(-1e-20, 0, 0), (1, 1, 0), (-1, -1, 0), (3, 1, 0), (-1, -3, 0)], (0, 0))
+def test_on_the_grid_every_class_leads_in_its_region_whatever_the_sizes_of_the_weights(
+    planes: Planes, powers: tuple[int, int] | None
+) -> None:
+    window = None
+    if powers is not None:
+        half, high = (4 * 10.0**power for power in powers)
+        window = [-half, half, -high, high]
+    try:
+        # Along a boundary that goes far out, gaps may leave float64; the grid is what counts here.
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = run(planes, window=window)
+    except ConfigError as error:
+        assert "beyond 1e+100" in str(error) or "shorter than 1e-100" in str(error)
+        return
+    assert verdicts(result)["grid-argmax"] == "holds"
 
 
 COURSE = [(3, 1, 1), (1, 3, 2), (-3, 1.5, 2)]

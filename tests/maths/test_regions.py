@@ -6,6 +6,7 @@ from fractions import Fraction as F
 
 import mpmath
 import numpy as np
+import pytest
 import scipy.optimize
 import scipy.spatial
 from hypothesis import assume, example, given, settings
@@ -27,6 +28,21 @@ Planes = list[tuple[float, float, float]]
 integers = st.lists(st.tuples(*[st.integers(-3, 3)] * 3), min_size=2, max_size=7)
 floats = st.lists(st.tuples(*[st.floats(-1e6, 1e6)] * 3), min_size=2, max_size=6)
 planes_of_both_kinds = integers | floats
+# Tiny and huge numbers beside ordinary ones, and those that float64 holds with few digits.
+any_size = (
+    st.integers(-3, 3).map(float)
+    | st.builds(lambda digits, power: digits * 10.0**power, st.floats(-9, 9), st.integers(-99, 99))
+    | st.floats(-1e-300, 1e-300)
+)
+planes_of_any_size = st.lists(st.tuples(any_size, any_size, any_size), min_size=2, max_size=6)
+
+# Two boundaries that begin 1e145 away, so that a point counted from there has no digits left.
+FAR_VERTEX = [(0, 0, 0), (0, 2.49e-145, 1), (1, 1, 0)]
+# The same with a vertex that float64 cannot hold at all.
+VERTEX_BEYOND_FLOATS = [(0, 0, 0), (0, 5e-324, 1), (1, 1, 0)]
+# Where the last two meet, beyond the tip of the first one's wedge, the wedge's sides are so nearly
+# parallel that rounding cannot tell the point from one inside.
+WEDGE = [(-1e-20, 0, 0), (1, 1, 0), (-1, -1, 0), (3, 1, 0), (-1, -3, 0)]
 
 
 def envelope_of(planes: Planes) -> Envelope:
@@ -137,6 +153,7 @@ def test_a_plane_added_to_all_and_a_common_scale_change_nothing(
 
 @settings(deadline=None)
 @given(planes_of_both_kinds)
+@example(FAR_VERTEX)
 def test_seen_from_the_boundaries_every_grid_point_lies_where_its_activation_is_largest(
     planes: Planes,
 ) -> None:
@@ -148,6 +165,43 @@ def test_seen_from_the_boundaries_every_grid_point_lies_where_its_activation_is_
         a = [float(value) for value in activations_at(e.planes, (F(x), F(y)))]
         size = max(1.0, *(abs(v) for plane in planes for v in plane))
         assert max(a) - a[k] <= 1e-12 * size
+
+
+def behind(e: Envelope, origin: tuple[F, F], offsets: np.ndarray) -> float:
+    """How far the class that ``region_of`` finds is behind the largest at worst, exactly.
+
+    The unit is what the two classes' gap can change by over the offsets: their own weights count,
+    however much larger those of other classes are.
+    """
+    reach = [F(value) for value in np.abs(offsets).max(axis=0).tolist()]
+    found = region_of(e, origin, offsets)
+    worst = F(0)
+    for (x, y), k in zip(offsets.tolist(), found.tolist(), strict=True):
+        a = activations_at(e.planes, (origin[0] + F(x), origin[1] + F(y)))
+        top = a.index(max(a))
+        if a[top] > a[k]:
+            n1, n2 = (abs(e.planes[top][c] - e.planes[k][c]) for c in (0, 1))
+            worst = max(worst, (a[top] - a[k]) / (n1 * reach[0] + n2 * reach[1]))
+    return float(worst)
+
+
+@settings(deadline=None)
+@given(planes_of_any_size | planes_of_both_kinds, st.integers(-99, 99), st.integers(-99, 99))
+@example(FAR_VERTEX, 0, 0)
+@example(VERTEX_BEYOND_FLOATS, 0, 0)
+@example(WEDGE, 0, 0)
+def test_of_numbers_of_any_size_the_region_is_that_of_the_exact_arg_max_but_for_rounding(
+    planes: Planes, width: int, height: int
+) -> None:
+    e = envelope_of(planes)
+    side = np.arange(-4, 5, 1.0)
+    grid = np.array([(x, y) for x in side for y in side])
+    assert behind(e, ZERO, grid) <= 1e-15
+    windows = [(ZERO, grid * [10.0**width, 10.0**height])]
+    windows += [(v.point, grid * 10.0**width) for v in e.vertices[:2]]
+    windows += [(b.start, grid * 10.0**height) for b in e.boundaries[:2]]
+    for origin, offsets in windows:
+        assert behind(e, origin, offsets) <= 1e-15
 
 
 @settings(max_examples=50, deadline=None)
@@ -414,6 +468,28 @@ def test_a_bounded_region_has_segments_only_and_no_middle_ray() -> None:
     assert [r.bounded for r in e.regions] == [False, False, False, True]
     assert sorted(b.kind for b in e.boundaries) == ["ray"] * 3 + ["segment"] * 3
     assert middle_ray(e, e.regions[3]) is None
+
+
+@pytest.mark.parametrize("tiny", [2.49e-145, 1e-100, 1e-17, 5e-324])
+def test_a_boundary_that_begins_far_away_keeps_the_digits_of_the_points(tiny: float) -> None:
+    e = envelope_of([(0, 0, 0), (0, tiny, 1), (1, 1, 0)])
+    points = np.array([(-3, 0), (0, 0), (0.25, 0.5), (0.5, 0.75), (1.5, 0), (3, -1.5)])
+    assert region_of(e, ZERO, points).tolist() == [1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("tiny", [1e-16, 1e-20, 1e-100, 5e-324])
+def test_beyond_the_tip_of_a_wedge_narrower_than_rounding_its_class_is_not_found(
+    tiny: float,
+) -> None:
+    e = envelope_of([(-tiny, 0, 0), *WEDGE[1:]])
+    points = np.array([(0.5, -0.5), (1, -1), (2, -2), (3, -3)])
+    assert set(region_of(e, ZERO, points).tolist()) <= {3, 4}
+    # Before the tip it is.
+    assert region_of(e, ZERO, -points).tolist() == [0] * 4
+
+
+def test_no_points_have_no_regions() -> None:
+    assert region_of(envelope_of(COURSE), ZERO, np.empty((0, 2))).tolist() == []
 
 
 def test_weights_a_million_in_size_and_a_vertex_far_away_lose_no_digit() -> None:

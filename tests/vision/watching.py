@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 
 
 class Watching(Recorder):

@@ -15,7 +15,6 @@ Over 100 random networks the first two agree to about 1e-14, the differences to 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,9 +23,9 @@ import numpy as np
 from pydantic import Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mlhw.commands.arguments import Action, Arguments
 from mlhw.config.model import InputFile, Option
-from mlhw.errors import FINISHED, ConfigError
+from mlhw.errors import ConfigError
+from mlhw.experiments.actions import Action
 from mlhw.experiments.backprop_check import figures as network_plots
 from mlhw.experiments.backprop_check.network_config import NetworkConfig, network_of
 from mlhw.experiments.backprop_check.tables import NETWORK_COLUMNS, network_row, write_gradients
@@ -45,8 +44,11 @@ from mlhw.maths.four_ways import (
     sample,
 )
 from mlhw.maths.network import Network, Quantity, course_quantities, is_course_network
-from mlhw.result.result import Check, Claims, Formula, Recorder, Result, check, not_applicable
+from mlhw.result.claims import Claim, Claims, check, not_applicable
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Formula, Result
 
+POSITION = 2
 QUESTION = (
     "Is a derivation of back-propagation right? Every derivative of a network by hand-written "
     "back-propagation, against torch's autograd, the complex step and finite differences; and "
@@ -72,16 +74,12 @@ class Config(NetworkConfig):
     ] = 5.0
 
 
-def write_template(value: str, arguments: Arguments) -> int:
+def write_template(value: str, config: Config) -> str:
     """``--write-template FILE``: a starting file for the network of the other options."""
     if not value.strip():
         raise ConfigError("--write-template: is empty; give the name of a new file")
-    template.write(Path(value), network_of(arguments.config(Config)))
-    if arguments.options.json:
-        print(json.dumps({"wrote": value}, ensure_ascii=False))
-    else:
-        print(f"wrote {value}; check it with: mlhw backprop-check --implementation {value}")
-    return FINISHED
+    template.write(Path(value), network_of(config))
+    return f"wrote {value}; check it with: mlhw backprop-check --implementation {value}"
 
 
 FORMULAS = [
@@ -105,6 +103,7 @@ ACTIONS = [
         "FILE",
         "Write a starting file for one's own back-propagation, its notation explained, and end.",
         write_template,
+        done="wrote",
     )
 ]
 
@@ -126,7 +125,7 @@ class Evidence:
 
 
 def run(config: Config, recorder: Recorder) -> Result:
-    """Check the configured network, then random ones, then the given implementations."""
+    """Claim the configured network, then random ones, then the given implementations."""
     network = network_of(config)
     implementations = files.find(config.implementation)
     recorder.begin(config)
@@ -320,7 +319,7 @@ def headlines(summary: dict[str, Any]) -> dict[str, Any]:
 CLAIMS = Claims[Evidence]()
 
 
-def agreement(e: Evidence, way: str) -> Check:
+def agreement(e: Evidence, way: str) -> Claim:
     """Whether a way's worst entry over all networks lies below its tolerance."""
     if not e.compared[way]:
         return not_applicable(no_complex_step(e) if e.kinked else "nothing could be compared")
@@ -345,26 +344,26 @@ def agreement(e: Evidence, way: str) -> Check:
 
 
 @CLAIMS.claim("autograd", "every derivative by back-propagation agrees with torch's autograd")
-def agrees_with_autograd(e: Evidence) -> Check:
+def agrees_with_autograd(e: Evidence) -> Claim:
     return agreement(e, "autograd")
 
 
 @CLAIMS.claim(
     "complex-step", "every derivative of an analytic network agrees with the complex step"
 )
-def agrees_with_complex_step(e: Evidence) -> Check:
+def agrees_with_complex_step(e: Evidence) -> Claim:
     return agreement(e, "complex_step")
 
 
 @CLAIMS.claim("finite-difference", "every derivative agrees with extrapolated central differences")
-def agrees_with_finite_differences(e: Evidence) -> Check:
+def agrees_with_finite_differences(e: Evidence) -> Claim:
     return agreement(e, "finite_difference")
 
 
 @CLAIMS.claim(
     "course-formulas", "the course's six formulas, entry by entry, give back-propagation's values"
 )
-def course_formulas(e: Evidence) -> Check:
+def course_formulas(e: Evidence) -> Claim:
     if not e.quantities:
         return not_applicable(
             "they speak of four layers, one linear output, the half squared error and one input"
@@ -383,7 +382,7 @@ def course_formulas(e: Evidence) -> Check:
 
 
 @CLAIMS.claim("implementation", "the given implementations return the right gradients")
-def implementations_are_right(e: Evidence) -> Check:
+def implementations_are_right(e: Evidence) -> Claim:
     if not e.verdicts:
         return not_applicable("no --implementation given")
     counts: dict[str, int] = {}

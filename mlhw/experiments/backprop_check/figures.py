@@ -9,7 +9,7 @@ from mlhw.maths.four_ways import WAYS, Comparison, Point
 from mlhw.maths.network import forward, losses
 from mlhw.maths.step_errors import StepErrors
 from mlhw.result import plots
-from mlhw.result.result import Plot
+from mlhw.result.plots import Plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

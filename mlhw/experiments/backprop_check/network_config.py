@@ -7,25 +7,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mlhw.config.model import ExperimentConfig, Option
+from mlhw.config.model import ExperimentConfig, Option, comma_list
 from mlhw.errors import ConfigError
 from mlhw.maths.activations import ACTIVATIONS
 from mlhw.maths.network import LINKS, Network
-from mlhw.text.suggestions import nearest
+from mlhw.text.words import nearest
 
 MOST_WEIGHTS = 10_000_000
 
 
-def _sizes(value: Any) -> Any:
-    """``3,2,2,1`` as given on the command line, to the list that a file would hold."""
-    from mlhw.text.yaml12 import parse_scalar
-
-    return [parse_scalar(p.strip()) for p in value.split(",")] if isinstance(value, str) else value
-
-
 def _activations(value: Any) -> Any:
     """One name for all hidden layers, or a list (``tanh,relu`` on the command line)."""
-    names = [n.strip() for n in value.split(",")] if isinstance(value, str) else value
+    names = comma_list(value, read=str)
     if not isinstance(names, list):
         raise ValueError(f"must be an activation or a list of them (got {value})")
     for name in names:
@@ -39,7 +32,7 @@ def _activations(value: Any) -> Any:
 class NetworkConfig(ExperimentConfig):
     layers: Annotated[
         list[Annotated[int, Field(ge=1, le=10_000)]],
-        BeforeValidator(_sizes),
+        BeforeValidator(comma_list),
         Option(metavar="LIST"),
         Field(
             min_length=2, max_length=100, description="layer sizes, from the input to the output"

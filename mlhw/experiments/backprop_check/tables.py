@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from mlhw.maths.four_ways import WAYS, Comparison
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 
 _WAYS = {
     "autograd": "torch's automatic differentiation",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlhw.result.result import Check, Claims, check, not_applicable
+from mlhw.result.claims import Claim as Check
+from mlhw.result.claims import Claims, check, not_applicable
 
 if TYPE_CHECKING:
     from mlhw.vision.training.session import Finetuned

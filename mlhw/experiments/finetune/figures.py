@@ -1,4 +1,4 @@
-"""The figures of a fine-tuning: its course, its mistakes, and how far its probabilities can be trusted."""
+"""The figures of finetune: its course, its mistakes, and how far its probabilities can be trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw.result import plots
-from mlhw.result.result import Plot
+from mlhw.result.plots import Figures
 from mlhw.vision.training.columns import EPOCH_COLUMNS
 
 if TYPE_CHECKING:
@@ -22,70 +22,40 @@ MOST_NAMED_CLASSES = 30
 BINS = 10
 
 
-def figures(o: Finetuned) -> list[Plot]:
-    best = f"best at epoch {o.progress.best_epoch}"
-    wrong = int((o.evaluated.probabilities.argmax(1) != o.labels).sum())
-    total = len(o.labels)
-    error = calibration_error(o.evaluated.probabilities, o.labels)
-    found = [
-        Plot(
-            "losses",
-            "Losses",
-            "Mean cross-entropy of each epoch. The training loss is measured while the weights move, "
-            "so it lags behind the validation loss, which is measured after the epoch.",
-            f"Training and validation loss by epoch, {best} with {o.progress.best_loss:.4f}.",
-            lambda: course_figure(o, "loss"),
-        ),
-        Plot(
-            "accuracy",
-            "Accuracy",
-            "Share of images whose most probable class is the right one.",
-            f"Training and validation accuracy by epoch, {o.progress.best_accuracy:.4f} in "
-            f"validation for the model that is kept ({best}).",
-            lambda: course_figure(o, "acc"),
-        ),
-        Plot(
-            "learning-rate",
-            "Learning rate",
-            "The schedule runs once through the frozen epochs and again through the others.",
-            f"Learning rate by epoch, {o.config.schedule.name}, at most {o.config.optim.lr:g} for "
-            "the head.",
-            lambda: rate_figure(o),
-        ),
-        Plot(
-            "confusion",
-            "What is taken for what",
-            f"Each row is a class of the {o.split} images; numbers are images.",
-            f"Confusion matrix: {wrong} of {total} {o.split} images are off the diagonal.",
-            lambda: confusion_figure(o),
-        ),
-        Plot(
-            "reliability",
-            "Can the probabilities be trusted?",
-            "Images grouped by the probability of the predicted class; on the diagonal that "
-            "probability is the share of right answers.",
-            f"Reliability diagram, expected calibration error {error:.4f}.",
-            lambda: reliability_figure(o),
-        ),
-        Plot(
-            "worst",
-            "The worst images",
-            f"The {o.split} images with the least probability for their own class (in green).",
-            f"A grid of the {o.split} images with the highest loss and their class scores.",
-            lambda: images_figure(o, worst_images(o)),
-        ),
-        Plot(
-            "random",
-            "Random images",
-            f"A random draw of the {o.split} images; their own class in green.",
-            f"A grid of random {o.split} images and their class scores.",
-            lambda: images_figure(o, random_images(o)),
-        ),
-    ]
-    return found
+FIGURES = Figures["Finetuned"]()
+
+
+def best_epoch(o: Finetuned) -> str:
+    return f"best at epoch {o.progress.best_epoch}"
 
 
 # ------------------------------------------------------------------------------------- course
+
+
+@FIGURES.figure(
+    "losses",
+    "Losses",
+    "Mean cross-entropy of each epoch. The training loss is measured while the weights move, "
+    "so it lags behind the validation loss, which is measured after the epoch.",
+    alt=lambda o: (
+        f"Training and validation loss by epoch, {best_epoch(o)} with {o.progress.best_loss:.4f}."
+    ),
+)
+def losses(o: Finetuned) -> Figure:
+    return course_figure(o, "loss")
+
+
+@FIGURES.figure(
+    "accuracy",
+    "Accuracy",
+    "Share of images whose most probable class is the right one.",
+    alt=lambda o: (
+        f"Training and validation accuracy by epoch, {o.progress.best_accuracy:.4f} in "
+        f"validation for the model that is kept ({best_epoch(o)})."
+    ),
+)
+def accuracy(o: Finetuned) -> Figure:
+    return course_figure(o, "acc")
 
 
 def course_figure(o: Finetuned, what: str) -> Figure:
@@ -146,6 +116,14 @@ def mark_unfreezing(o: Finetuned, axes: Any, shift: float = 0.5) -> None:
         )
 
 
+@FIGURES.figure(
+    "learning-rate",
+    "Learning rate",
+    "The schedule runs once through the frozen epochs and again through the others.",
+    alt=lambda o: (
+        f"Learning rate by epoch, {o.config.schedule.name}, at most {o.config.optim.lr:g} for the head."
+    ),
+)
 def rate_figure(o: Finetuned) -> Figure:
     plan = o.task.plan
     figure = plots.new_figure()
@@ -183,6 +161,15 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
+@FIGURES.figure(
+    "confusion",
+    "What is taken for what",
+    lambda o: f"Each row is a class of the {o.split} images; numbers are images.",
+    alt=lambda o: (
+        f"Confusion matrix: {int((o.evaluated.probabilities.argmax(1) != o.labels).sum())} of "
+        f"{len(o.labels)} {o.split} images are off the diagonal."
+    ),
+)
 def confusion_figure(o: Finetuned) -> Figure:
     names = o.splits.classes
     counts = confusion(o.labels, o.evaluated.probabilities.argmax(1), len(names))
@@ -247,6 +234,16 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     return float((counts * np.abs(means - accuracies))[full].sum() / counts.sum())
 
 
+@FIGURES.figure(
+    "reliability",
+    "Can the probabilities be trusted?",
+    "Images grouped by the probability of the predicted class; on the diagonal that "
+    "probability is the share of right answers.",
+    alt=lambda o: (
+        "Reliability diagram, expected calibration error "
+        f"{calibration_error(o.evaluated.probabilities, o.labels):.4f}."
+    ),
+)
 def reliability_figure(o: Finetuned) -> Figure:
     counts, means, accuracies = reliability(o.evaluated.probabilities, o.labels)
     error = calibration_error(o.evaluated.probabilities, o.labels)
@@ -274,6 +271,26 @@ def reliability_figure(o: Finetuned) -> Figure:
 
 
 # ------------------------------------------------------------------------------------- images
+
+
+@FIGURES.figure(
+    "worst",
+    "The worst images",
+    lambda o: f"The {o.split} images with the least probability for their own class (in green).",
+    alt=lambda o: f"A grid of the {o.split} images with the highest loss and their class scores.",
+)
+def worst_figure(o: Finetuned) -> Figure:
+    return images_figure(o, worst_images(o))
+
+
+@FIGURES.figure(
+    "random",
+    "Random images",
+    lambda o: f"A random draw of the {o.split} images; their own class in green.",
+    alt=lambda o: f"A grid of random {o.split} images and their class scores.",
+)
+def random_figure(o: Finetuned) -> Figure:
+    return images_figure(o, random_images(o))
 
 
 def worst_images(o: Finetuned) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlhw.experiments.curves import Curves
 from mlhw.result.result import Formula
 from mlhw.text.words import text_table
 from mlhw.vision.training import columns
@@ -12,7 +13,18 @@ if TYPE_CHECKING:
     from mlhw.vision.config import Config
     from mlhw.vision.training.session import Finetuned
 
+FORMULAS = [
+    Formula(
+        "The model: φ(x) are the backbone's features of the image x, a the logits that the head "
+        "makes of them, p the probabilities of the K classes.",
+        r"a(x) = \text{head}(\varphi(x)), \quad p_k(x) = \frac{e^{a_k(x)}}{\sum_j e^{a_j(x)}}",
+    ),
+]
+"""What holds of every configuration; ``formulas`` adds what this one minimises, and how."""
 COLUMNS = {"metrics": columns.EPOCH_COLUMNS, "predictions": columns.PREDICTION_COLUMNS}
+
+CURVES = Curves("metrics", "epoch", ("train_loss", "val_loss"), "loss")
+TIMING = frozenset({"images_per_s", "seconds"})
 
 
 def formulas(config: Config) -> list[Formula]:
@@ -43,11 +55,7 @@ def formulas(config: Config) -> list[Formula]:
         ),
     }
     return [
-        Formula(
-            "The model: φ(x) are the backbone's features of the image x, a the logits that the head "
-            "makes of them, p the probabilities of the K classes.",
-            r"a(x) = \text{head}(\varphi(x)), \quad p_k(x) = \frac{e^{a_k(x)}}{\sum_j e^{a_j(x)}}",
-        ),
+        *FORMULAS,
         Formula(
             "What training minimises: the cross-entropy over the N training images, t their classes "
             f"(Bishop, PRML, eq. 4.108).{smoothed}",

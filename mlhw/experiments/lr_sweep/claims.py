@@ -11,8 +11,8 @@ import numpy as np
 
 from mlhw.experiments.sweeps.problem import Problem
 from mlhw.maths import logistic
-from mlhw.result import plots
-from mlhw.result.result import Check, Claims, check, not_applicable
+from mlhw.result.claims import Claim, Claims, check, not_applicable
+from mlhw.text.values import numbers_text
 
 # A rise of the NLL by less than this is rounding: the mean of n terms, each right to some ulps.
 ROUNDING = 1e-12
@@ -75,7 +75,7 @@ class Evidence:
         left_out = [c.eta for c in self.curves if not c.oscillates and c not in self.steady]
         note = "rates that do not oscillate, up to 1/L"
         if left_out:
-            note += f"; {plots.listing(left_out)} above it can overshoot without a rise"
+            note += f"; {numbers_text(left_out)} above it can overshoot without a rise"
         return note
 
 
@@ -83,7 +83,7 @@ CLAIMS = Claims[Evidence]()
 
 
 @CLAIMS.claim("monotone-below-2L", "no rate below 2/L ever rises")
-def monotone_below(e: Evidence) -> Check:
+def monotone_below(e: Evidence) -> Claim:
     below = [curve for curve in e.curves if curve.eta < e.problem.monotone_eta]
     if not below:
         return not_applicable(f"no rate is below 2/L = {e.problem.monotone_eta:.4g}")
@@ -101,7 +101,7 @@ def monotone_below(e: Evidence) -> Check:
     "rise-above-local-limit",
     "every rise happens where eta exceeds the local limit somewhere between w_k and w_k+1",
 )
-def rise_above_local_limit(e: Evidence) -> Check:
+def rise_above_local_limit(e: Evidence) -> Claim:
     """A rise means that the curvature along the step exceeds 2/η somewhere on it (Taylor)."""
     smallest, where, rises = np.inf, "", 0
     for curve in e.curves:
@@ -122,7 +122,7 @@ def rise_above_local_limit(e: Evidence) -> Check:
 
 
 @CLAIMS.claim("largest-oscillates", "the largest rate oscillates, the smallest does not")
-def largest_oscillates(e: Evidence) -> Check:
+def largest_oscillates(e: Evidence) -> Claim:
     largest, smallest = e.curves[0], e.curves[-1]
     if smallest.eta >= e.problem.monotone_eta:
         return not_applicable(f"no rate is below 2/L = {e.problem.monotone_eta:.4g}")
@@ -153,7 +153,7 @@ SETTLED = 1e-6
 @CLAIMS.claim(
     "no-settling-above-critical", "a rate above critical_eta does not settle at the optimum"
 )
-def no_settling_above_critical(e: Evidence) -> Check:
+def no_settling_above_critical(e: Evidence) -> Claim:
     if e.problem.optimum is None or e.problem.critical_eta is None:
         return not_applicable("the classes are separable: there is no optimum")
     above = [curve for curve in e.curves if curve.eta > e.problem.critical_eta]
@@ -172,12 +172,12 @@ def no_settling_above_critical(e: Evidence) -> Check:
             gaps[f"eta {curve.eta:g}"] = gap
     if not gaps:
         return not_applicable(
-            f"eta {plots.listing(passing)} stopped within {SETTLED:g} of the optimum before it could "
+            f"eta {numbers_text(passing)} stopped within {SETTLED:g} of the optimum before it could "
             "leave it; more iterations and tolerance 0 would tell"
         )
     note = "NLL above the optimum at the end"
     if passing:
-        note += f"; eta {plots.listing(passing)} stopped close by, before it could leave"
+        note += f"; eta {numbers_text(passing)} stopped close by, before it could leave"
     return check(
         min(gaps.values()) > SETTLED, measured=gaps, expected=f"above {SETTLED:g}", note=note
     )
@@ -187,7 +187,7 @@ def no_settling_above_critical(e: Evidence) -> Check:
     "larger-is-faster",
     "among rates that do not oscillate, a larger one reaches a given NLL in fewer iterations",
 )
-def larger_is_faster(e: Evidence) -> Check:
+def larger_is_faster(e: Evidence) -> Claim:
     steady = e.steady
     if len(steady) < 2:
         return not_applicable(f"fewer than two rates to compare: {e.steady_note}")
@@ -226,7 +226,7 @@ def _times(curve: Curve, levels: np.ndarray) -> np.ndarray:
     "smaller-is-higher",
     "after the same number of iterations a smaller rate has the higher NLL",
 )
-def smaller_is_higher(e: Evidence) -> Check:
+def smaller_is_higher(e: Evidence) -> Claim:
     steady = e.steady
     if len(steady) < 2:
         return not_applicable(f"fewer than two rates to compare: {e.steady_note}")
@@ -251,7 +251,7 @@ def smaller_is_higher(e: Evidence) -> Check:
 
 
 @CLAIMS.claim("above-optimum", "every run's NLL lies above the optimum")
-def above_optimum(e: Evidence) -> Check:
+def above_optimum(e: Evidence) -> Claim:
     if e.problem.optimum is None:
         return not_applicable("the classes are separable: there is no optimum")
     gaps = {curve.eta: float(curve.nll.min() - e.problem.optimum.nll) for curve in e.curves}

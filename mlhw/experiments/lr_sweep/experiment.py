@@ -24,9 +24,11 @@ from mlhw.experiments.lr_sweep.figures import figures
 from mlhw.experiments.lr_sweep.report import FORMULAS, LIMITS, METRICS
 from mlhw.experiments.sweeps.problem import Problem, SweepConfig, begin, load
 from mlhw.maths import descent, logistic
-from mlhw.result.result import Recorder, Result
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Result
 from mlhw.text.words import text_table
 
+POSITION = 4
 QUESTION = (
     "How does the learning rate change gradient descent? Two-class logistic regression at several "
     "rates from the same start: which oscillate, which are slow, and why."

@@ -8,7 +8,8 @@ import numpy as np
 
 from mlhw.experiments.sweeps.problem import Problem, eta_label, separators_figure
 from mlhw.result import plots
-from mlhw.result.result import Plot
+from mlhw.result.plots import Plot
+from mlhw.text.values import numbers_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,9 +25,7 @@ def figures(
 ) -> list[Plot]:
     ends = ", ".join(f"{c.nll[-1]:.4g} at {eta_label(c.eta)}" for c in curves)
     rising = [c.eta for c in curves if c.oscillates]
-    oscillating = (
-        f"Rates that oscillate: {plots.listing(rising)}." if rising else "None oscillates."
-    )
+    oscillating = f"Rates that oscillate: {numbers_text(rising)}." if rising else "None oscillates."
     all_plots = [
         Plot(
             "nll",

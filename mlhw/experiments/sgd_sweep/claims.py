@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mlhw.experiments.sweeps.problem import Problem
-from mlhw.result.result import Check, Claims, check, not_applicable
+from mlhw.result.claims import Claim, Claims, check, not_applicable
 
 LAST_EPOCHS = 100  # over which the fluctuation is judged
 ROUNDING = 1e-12  # relative; NLLs that differ by no more are equal
@@ -53,7 +53,7 @@ NO_NOISE = "the classes are separable: every sample's gradient vanishes, and wit
     "not-always-faster",
     "stochastic gradient descent is not always faster than gradient descent",
 )
-def not_always_faster(e: Evidence) -> Check:
+def not_always_faster(e: Evidence) -> Claim:
     if e.batch_size == len(e.problem.X):
         return not_applicable(ONE_BATCH)
     slower = [row for row in e.against if _lead(row) < 0]
@@ -107,7 +107,7 @@ def _arriving(e: Evidence) -> float | None:
 
 
 @CLAIMS.claim("keeps-fluctuating", "at the largest rate its NLL keeps fluctuating")
-def keeps_fluctuating(e: Evidence) -> Check:
+def keeps_fluctuating(e: Evidence) -> Claim:
     if len(e.etas) < 2 or e.etas[0] < 2 * e.etas[-1]:
         return not_applicable("two rates are needed, one at least twice the other")
     if e.problem.optimum is None:
@@ -155,7 +155,7 @@ def _spread(nll: np.ndarray) -> np.ndarray:
 
 
 @CLAIMS.claim("faster-at-smallest", "at the smallest rate it is faster")
-def faster_at_smallest(e: Evidence) -> Check:
+def faster_at_smallest(e: Evidence) -> Claim:
     eta = e.etas[-1]
     if eta >= e.sample_eta:
         return not_applicable(

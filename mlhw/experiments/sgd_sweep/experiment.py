@@ -26,9 +26,12 @@ from mlhw.experiments.sweeps import problem as sweeps
 from mlhw.experiments.sweeps.problem import Problem, SweepConfig, begin, load
 from mlhw.maths import descent
 from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
-from mlhw.result.result import Formula, Recorder, Result, Table
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Formula, Result
+from mlhw.result.tables import Table
 from mlhw.text.words import text_table
 
+POSITION = 5
 QUESTION = (
     "Is stochastic gradient descent faster than gradient descent? The same logistic regression with "
     "one update a sample, against gradient descent after the same number of passes over the data."

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlhw.experiments.sweeps.problem import eta_label, separators_figure
 from mlhw.result import plots
-from mlhw.result.result import Plot
+from mlhw.result.plots import Plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

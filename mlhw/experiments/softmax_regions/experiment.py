@@ -32,8 +32,11 @@ from mlhw.maths.rational import ZERO, along, dot, over_root, to_float
 from mlhw.maths.rays import Path, boundary_paths, distances, gaps_along, middle_path
 from mlhw.maths.regions import Envelope, activations_at, upper_envelope
 from mlhw.maths.softmax import log_softmax, softmax
-from mlhw.result.result import Check, Claims, Recorder, Result, check, not_applicable
+from mlhw.result.claims import Claim, Claims, check, not_applicable
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Result
 
+POSITION = 1
 QUESTION = (
     "Where in the plane does a linear softmax choose which class, and how surely? The point where all "
     "classes meet, the boundaries between two of them, and the middle of each region, far out."
@@ -172,7 +175,7 @@ TOLERANCE = 1e-12
 
 
 @CLAIMS.claim("common-point", "where all K classes meet every probability is 1/K")
-def common_point(e: Evidence) -> Check:
+def common_point(e: Evidence) -> Claim:
     common, planes = e.envelope.common, e.envelope.planes
     if common is None:
         return not_applicable(f"there is no point where all {len(planes)} activations are equal")
@@ -196,7 +199,7 @@ def common_point(e: Evidence) -> Check:
 @CLAIMS.claim(
     "vertices", "at every vertex the meeting classes are equally probable, all others less"
 )
-def vertices(e: Evidence) -> Check:
+def vertices(e: Evidence) -> Claim:
     if not e.envelope.vertices:
         return not_applicable("no three regions meet: there is no vertex")
     spread, lead = 0.0, np.inf
@@ -220,7 +223,7 @@ def vertices(e: Evidence) -> Check:
 
 
 @CLAIMS.claim("boundary-equal", "all along a boundary the two classes that it divides stay equal")
-def boundary_equal(e: Evidence) -> Check:
+def boundary_equal(e: Evidence) -> Claim:
     if not e.boundaries:
         return not_applicable("there are no boundaries")
     apart, moved = 0.0, 0.0
@@ -245,7 +248,7 @@ def boundary_equal(e: Evidence) -> Check:
     "along a boundary the gaps to all other classes are linear and above 0; a segment ends in "
     "another vertex, where a gap is 0 again",
 )
-def boundary_gaps(e: Evidence) -> Check:
+def boundary_gaps(e: Evidence) -> Claim:
     """log p_i − log p_k by start and slope, against exact activations at places farther along."""
     ways = [path for path in e.boundaries if path.others]
     if not ways:
@@ -282,7 +285,7 @@ def boundary_gaps(e: Evidence) -> Check:
     "moving away from a vertex along a boundary ray, the third class (K > 3: all others together) "
     "falls strictly and the two that it divides rise, to 1/2 where all others fall behind",
 )
-def boundary_away(e: Evidence) -> Check:
+def boundary_away(e: Evidence) -> Claim:
     rays = [path for path in e.boundaries if path.kind == "ray"]
     if not rays:
         return not_applicable("no boundary is a ray from a vertex")
@@ -293,7 +296,7 @@ def boundary_away(e: Evidence) -> Check:
     "middle-largest",
     "moving away in the middle of a region, its own probability is above all others and rises to 1",
 )
-def middle_largest(e: Evidence) -> Check:
+def middle_largest(e: Evidence) -> Claim:
     if not e.middles:
         return not_applicable(_no_middle(e))
     done = _moving_away(e, e.middles)
@@ -308,7 +311,7 @@ def middle_largest(e: Evidence) -> Check:
     return done
 
 
-def _moving_away(e: Evidence, paths: list[Path]) -> Check:
+def _moving_away(e: Evidence, paths: list[Path]) -> Claim:
     """Tied classes ahead all the way, each other one falling against them, p at its limit far out."""
     step, lead, miss, together = -np.inf, np.inf, 0.0, True
     limits = set()
@@ -346,7 +349,7 @@ def _moving_away(e: Evidence, paths: list[Path]) -> Check:
     "middle-rate",
     "in the middle of a region 1 − p falls exponentially, at the rate of the smallest activation gap",
 )
-def middle_rate(e: Evidence) -> Check:
+def middle_rate(e: Evidence) -> Claim:
     """The rate is geometry: the distance from w_i to the convex hull of the other weights."""
     growing = [path for path in e.middles if path.reaches]
     if not growing:
@@ -383,7 +386,7 @@ def _no_middle(e: Evidence) -> str:
 
 
 @CLAIMS.claim("grid-argmax", f"on a {SIDE} × {SIDE} grid the arg max of p is the region's class")
-def grid_argmax(e: Evidence) -> Check:
+def grid_argmax(e: Evidence) -> Claim:
     grid = e.grid
     tolerance = TOLERANCE * max(1.0, grid.size)
     differ = grid.chosen != grid.region

@@ -15,7 +15,7 @@ from mlhw.maths.rational import unit
 from mlhw.maths.rays import Path, distances
 from mlhw.maths.regions import Envelope
 from mlhw.result import plots
-from mlhw.result.result import Plot
+from mlhw.result.plots import Plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,9 @@ from mlhw.maths.rational import Vector, to_float, unit
 from mlhw.maths.rays import Path, distances
 from mlhw.maths.regions import Boundary, Envelope, Vertex, activations_at
 from mlhw.maths.softmax import softmax
-from mlhw.result.result import Formula, Recorder
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Formula
+from mlhw.text.words import listing
 
 FORMULAS = [
     Formula(
@@ -167,8 +169,7 @@ def answers(
     """The geometry in sentences, degenerate cases by name."""
 
     def listed(classes: Sequence[int]) -> str:
-        words = [names[k] for k in classes]
-        return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+        return listing([names[k] for k in classes])
 
     lines = []
     if fitted is not None:

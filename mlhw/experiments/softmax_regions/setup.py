@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlhw.config.model import NoOption
+from mlhw.config.model import NoOption, comma_list
 from mlhw.errors import ConfigError, DataError
 from mlhw.maths.rational import dot
 from mlhw.maths.regions import Envelope
 from mlhw.points import points
 from mlhw.points.points import Label, PointsConfig
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
+from mlhw.text.yaml12 import parse_value
 
 # Weights are 0 or between 1e-100 and this in size: squares and quotients of them then fit float64.
 LIMIT = 1e100
@@ -26,16 +27,12 @@ MAX_CLASSES = 100
 
 def _items(value: Any) -> Any:
     """``1,2,2`` or ``[1, 2, 2]`` as given on the command line, to the list that a file would hold."""
-    from mlhw.text.yaml12 import parse_scalar, parse_value
-
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        try:
-            return parse_value(value, "the list")
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-    return [parse_scalar(part.strip()) for part in value.split(",")]
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return comma_list(value)
+    try:
+        return parse_value(value, "the list")
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
 
 
 def _rows(value: Any) -> Any:
@@ -49,7 +46,7 @@ def _rows(value: Any) -> Any:
 
 
 def _words(value: Any) -> Any:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    return comma_list(value, read=str)
 
 
 def _different(names: list[str]) -> list[str]:

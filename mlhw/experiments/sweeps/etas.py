@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from mlhw.config.model import Option
+from mlhw.config.model import Option, comma_list
 from mlhw.text.yaml12 import parse_scalar
 
 MAX_ETAS = 1000
@@ -23,12 +23,12 @@ def parse_etas(value: Any) -> Any:
     ValueError
         Naming each item that is empty, not a number, not positive, not finite, or repeated.
     """
-    items = value.split(",") if isinstance(value, str) else value
+    items = comma_list(value, read=str)
     if isinstance(items, (int, float)) and not isinstance(items, bool):
         items = [items]
     if not isinstance(items, list):
         raise ValueError("must be a list of numbers, such as 0.5,0.3,0.1 or 0.01:1:log9")
-    if not items or items == [""]:
+    if not items:
         raise ValueError("must have at least one rate")
     etas: list[float] = []
     errors = []

@@ -17,7 +17,8 @@ from mlhw.maths.descent import start_weights
 from mlhw.points import points
 from mlhw.points.points import Label, Points, PointsConfig
 from mlhw.result import plots
-from mlhw.result.result import Formula, Recorder
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Formula
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -39,10 +39,13 @@ from mlhw.experiments.vanishing.sample import (
     survival_curves,
 )
 from mlhw.maths import survival
-from mlhw.result.result import Check, Claims, Recorder, Result, check, not_applicable
+from mlhw.result.claims import Claim, Claims, check, not_applicable
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Result
 
 ENOUGH_DRAWS = 100  # for a median that is smooth enough to be judged
 
+POSITION = 3
 QUESTION = (
     "What is left of a gradient after 153 layers? Chains and networks of a few units a layer, sigmoid "
     "and ReLU: where gradients vanish, where they are exactly zero, and how likely that is."
@@ -184,7 +187,7 @@ CLAIMS = Claims[Evidence]()
     "sigmoid-vanishes",
     "the sigmoid chain's median gradient falls towards the input by a steady number of decades a layer",
 )
-def sigmoid_vanishes(e: Evidence) -> Check:
+def sigmoid_vanishes(e: Evidence) -> Claim:
     chains = [
         p
         for p in e.profiles
@@ -232,14 +235,14 @@ def sigmoid_vanishes(e: Evidence) -> Check:
 @CLAIMS.claim(
     "relu-chain-zeros", "a ReLU chain's gradient is zero exactly when some unit has a <= 0"
 )
-def relu_chain_zeros(e: Evidence) -> Check:
+def relu_chain_zeros(e: Evidence) -> Claim:
     return _exceptions(e.relu(chains=True), "no plain ReLU chain was drawn")
 
 
 @CLAIMS.claim(
     "relu-chain-product", "otherwise every h' is 1 and the gradient is the plain product of weights"
 )
-def relu_chain_product(e: Evidence) -> Check:
+def relu_chain_product(e: Evidence) -> Claim:
     chains = [p for p in e.relu(chains=True) if p.sample.product_error is not None]
     if not chains:
         return not_applicable("no plain ReLU chain without a dead unit was drawn")
@@ -261,11 +264,11 @@ def relu_chain_product(e: Evidence) -> Check:
     "a wider ReLU network's gradient is zero exactly when a layer is all dead or unit 1 of layer l or "
     "l+1 is",
 )
-def bipartite_zeros(e: Evidence) -> Check:
+def bipartite_zeros(e: Evidence) -> Claim:
     return _exceptions(e.relu(chains=False), "no plain ReLU network of several units was drawn")
 
 
-def _exceptions(profiles: list[Profile], missing: str) -> Check:
+def _exceptions(profiles: list[Profile], missing: str) -> Claim:
     if not profiles:
         return not_applicable(missing)
     settled = sum(p.sample.settled for p in profiles)
@@ -287,7 +290,7 @@ TOTAL_ERROR = 1e-6
 @CLAIMS.claim(
     "zero-shares", "observed shares of zero gradients lie in the binomial band around theory"
 )
-def zero_shares(e: Evidence) -> Check:
+def zero_shares(e: Evidence) -> Claim:
     """All cells at once: each has the share 1/cells of the total error (Bonferroni)."""
     cells = [
         (p.sample.draws, law, p.sample.draws - int(zeros), f"{p.network.title}, layer {layer}")
@@ -327,7 +330,7 @@ def zero_shares(e: Evidence) -> Check:
 
 
 @CLAIMS.claim("autograd", "torch autograd gives the same gradients where float64 can hold them")
-def autograd(e: Evidence) -> Check:
+def autograd(e: Evidence) -> Claim:
     compared = sum(p.sample.rounding.compared for p in e.profiles)
     unheld = sum(p.sample.rounding.unheld for p in e.profiles)
     unsure = sum(p.sample.rounding.unsure for p in e.profiles)

@@ -11,7 +11,10 @@ from mlhw.experiments.vanishing.networks import Network, Setting
 from mlhw.experiments.vanishing.sample import WIDTHS, Curve, Profile, least_slope
 from mlhw.maths import survival
 from mlhw.result import plots
-from mlhw.result.result import Formula, Plot, Recorder, Table
+from mlhw.result.plots import Plot
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Formula
+from mlhw.result.tables import Table
 from mlhw.text.words import text_table
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from mlhw.maths import chain, survival
 from mlhw.maths import random_weights as weights
 from mlhw.maths.chain import Gradients, decades
 from mlhw.maths.log_activations import BEYOND
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 
 Array = np.ndarray[Any, Any]
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlhw.errors import DataError
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.system.download import Checksum, fetch
 from mlhw.system.files import whole
 from mlhw.vision.names import CIFAR, MNIST

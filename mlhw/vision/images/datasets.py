@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlhw.errors import ConfigError, DataError
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.vision.images import archives, file_images
 from mlhw.vision.images.folders import Listing, list_csv, list_folder, refuse
 from mlhw.vision.images.image_sets import ArraySource, ImageSet, ImageSource, ListSource, as_pixels

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlhw.errors import ConfigError
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.vision.names import BUILT_IN_NETWORKS
 from mlhw.vision.networks import weight_files
 from mlhw.vision.networks.built_in import BUILDERS, WholeNetwork, cannot_take

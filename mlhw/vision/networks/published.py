@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlhw.errors import DataError
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.system.download import Checksum, fetch
 from mlhw.vision.networks.weight_files import Tensors, read_tensors
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from mlhw.errors import reason_of
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.system.files import whole
 from mlhw.vision.images import augment
 

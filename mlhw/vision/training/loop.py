@@ -24,7 +24,8 @@ from mlhw.vision.training.device import SMALL_STEP, one_thread
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 if TYPE_CHECKING:
-    from mlhw.result.result import Recorder, Table
+    from mlhw.result.recorder import Recorder
+    from mlhw.result.tables import Table
     from mlhw.vision.training.checkpoints import Checkpoints
 
 # Asking a GPU for a loss makes it wait, so there only every so many steps.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mlhw.errors import ConfigError, DataError
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.system.files import cache_folder
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images

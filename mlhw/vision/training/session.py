@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from mlhw.errors import RunError
-from mlhw.result.result import Recorder, Table
+from mlhw.result.recorder import Recorder
+from mlhw.result.tables import Table
 from mlhw.system.provenance import usable_cpus
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from mlhw.errors import ConfigError, DataError
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.system.download import fetch
 from mlhw.vision.images import archives
 from mlhw.vision.images.datasets import load_images

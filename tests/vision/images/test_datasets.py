@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mlhw.errors import ConfigError, DataError, RunError, UsageError
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.vision.images import file_images, folders
 from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.images.image_sets import ImageSet

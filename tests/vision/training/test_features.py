@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlhw.result.result import Recorder
+from mlhw.result.recorder import Recorder
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.networks.backbones import load_backbone

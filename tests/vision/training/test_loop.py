@@ -13,10 +13,11 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 import mlhw
-from mlhw.config import model as configuration
+from mlhw.config.load import from_keywords
 from mlhw.errors import ConfigError, RunError
 from mlhw.experiments.finetune import experiment
-from mlhw.result.result import Recorder, Result
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Result
 from mlhw.vision import schedules
 from mlhw.vision.config import Config
 from mlhw.vision.images import augment
@@ -46,7 +47,7 @@ def splits() -> ImageSplits:
 
 def run(splits: ImageSplits, **keys: Any) -> tuple[Result, Recorder]:
     recorder = Recorder()
-    config = configuration.from_keywords(Config, SMALL | keys)
+    config = from_keywords(Config, SMALL | keys)
     return experiment.run(config, recorder, splits), recorder
 
 

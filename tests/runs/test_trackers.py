@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mlhw.commands.main import main
-from mlhw.result.result import Table
+from mlhw.result.tables import Table
 from mlhw.runs.trackers import Careful, scalars
 
 QUICK = ["lr-sweep", "--etas", "0.5,0.1", "--max-iterations", "6", "-q"]

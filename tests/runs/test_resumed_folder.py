@@ -9,7 +9,9 @@ import pytest
 
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError
-from mlhw.runs.folder import FolderRecorder, unfinished
+from mlhw.runs.folder import FolderRecorder
+from mlhw.runs.history import unfinished
+from mlhw.runs.options import RunOptions
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 
@@ -18,12 +20,9 @@ def recorder(tmp_path: Path, resume: Path | None = None) -> FolderRecorder:
     return FolderRecorder(
         "lr-sweep",
         ExperimentConfig(),
-        runs_dir=tmp_path / "runs",
-        name=None,
-        command=["mlhw", "lr-sweep"],
-        screen=Screen(quiet=True),
-        interrupts=Interrupts(),
-        resume=resume,
+        RunOptions(("mlhw", "lr-sweep"), runs_dir=str(tmp_path / "runs"), resume=resume),
+        Screen(quiet=True),
+        Interrupts(),
     )
 
 

@@ -9,10 +9,14 @@ from html.parser import HTMLParser
 import pytest
 
 import mlhw
-from mlhw.config import model as configuration
-from mlhw.config.model import ExperimentConfig
+from mlhw.config.load import load_config
+from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.result.result import Claim, Plot, Recorder, Result, Table
+from mlhw.result.claims import Claim
+from mlhw.result.plots import Plot
+from mlhw.result.recorder import Recorder
+from mlhw.result.result import Result
+from mlhw.result.tables import Table
 from mlhw.runs import html as report
 from mlhw.runs.html import mathml
 from tests.conftest import smoke
@@ -92,7 +96,7 @@ def test_every_claim_stands_in_the_page_with_its_verdict() -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_column_and_every_formula_is_explained(name: str) -> None:
     module = experiment(name)
-    result = module.run(configuration.load(module.Config, smoke(name)), Recorder())
+    result = module.run(load_config(module.Config, smoke(name)), Recorder())
     assert result.tables
     for table in result.tables.values():
         assert set(table.meanings) == set(table.columns), table.name
@@ -112,7 +116,7 @@ def test_the_formulas_of_a_finetune_are_those_of_its_configuration() -> None:
     from mlhw.experiments.finetune.report import formulas
 
     sets = ["optim={name: sgd, nesterov: true, label_smoothing: 0}", "best=accuracy"]
-    other = formulas(configuration.load(finetune.Config, None, sets))
+    other = formulas(load_config(finetune.Config, None, sets))
     default = formulas(finetune.Config())
     assert len(other) == len(default) == 4
     assert "AdamW" in default[2].words
@@ -127,9 +131,9 @@ def test_the_formulas_of_a_finetune_are_those_of_its_configuration() -> None:
 def test_every_key_of_the_configuration_is_explained_and_a_changed_one_shows_its_default() -> None:
     from mlhw.experiments.lr_sweep import experiment as lr_sweep
 
-    config = configuration.load(lr_sweep.Config, None, ["etas=[0.5, 0.1]", "data.name=iris"])
+    config = load_config(lr_sweep.Config, None, ["etas=[0.5, 0.1]", "data.name=iris"])
     shown = html.unescape(page(Result("lr-sweep", {}), config=config))
-    for leaf in configuration.leaves(lr_sweep.Config):
+    for leaf in leaves(lr_sweep.Config):
         if not leaf.is_section:
             assert f"<code>{leaf.key}</code>" in shown
             assert f"<td>{leaf.description}</td>" in shown

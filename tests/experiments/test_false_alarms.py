@@ -48,7 +48,7 @@ def limits(data: Any, standardize: bool) -> list[float]:
     ],
 )
 def test_the_short_versions_fail_at_no_seed(name: str, seeds: int) -> None:
-    keys, _ = yaml12.load(Path(smoke(name)).read_text(), name)
+    keys, _ = yaml12.parse(Path(smoke(name)).read_text(), name)
     for seed in range(seeds):
         assert failing(mlhw.run(name, **keys, seed=seed)) == [], f"seed {seed}"
 

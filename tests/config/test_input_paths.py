@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from mlhw.config.model import ExperimentConfig, InputFile, load
+from mlhw.config.load import load_config as load
+from mlhw.config.model import ExperimentConfig, InputFile
 
 
 class Model(ExperimentConfig):

@@ -13,7 +13,7 @@ import pytest
 from mlhw.commands.main import main
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
 
-ALL = [(name, id) for name in EXPERIMENTS for id in experiment(name).CLAIMS.ids]
+ALL = [(name, id) for name in EXPERIMENTS for id in experiment(name).claims.ids]
 
 
 def tampering(name: str) -> ModuleType:
@@ -34,7 +34,7 @@ def verdicts(
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_claim_has_a_tampering_that_makes_it_fail(name: str) -> None:
-    assert set(tampering(name).TAMPERINGS) == set(experiment(name).CLAIMS.ids)
+    assert set(tampering(name).TAMPERINGS) == set(experiment(name).claims.ids)
 
 
 @pytest.mark.parametrize(("name", "id"), ALL, ids=[f"{name}:{id}" for name, id in ALL])

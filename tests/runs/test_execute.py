@@ -25,7 +25,9 @@ from pydantic import Field
 from mlhw.result import plots
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import DataError, RunError
-from mlhw.result.result import Claims, Plot, Result, check
+from mlhw.result.claims import Claims, check
+from mlhw.result.plots import Plot
+from mlhw.result.result import Result
 
 QUESTION = "How often does a die show a <six>?"
 
@@ -75,7 +77,8 @@ def dice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The module, its config file and its one line in the registry."""
     module = ModuleType("mlhw.experiments.dice.experiment")
     exec(compile(DICE, "dice.py", "exec", dont_inherit=True), module.__dict__)
-    monkeypatch.setitem(sys.modules, "mlhw.experiments.dice.experiment", module)
+    for part in ("experiment", "claims", "report", "figures"):
+        monkeypatch.setitem(sys.modules, f"mlhw.experiments.dice.{part}", module)
     monkeypatch.setitem(EXPERIMENTS, "dice", "how often a die shows a six")
     (tmp_path / "dice.yaml").write_text("throws: 60\nseed: 3\n")
     monkeypatch.delenv("MLHW_RUNS_DIR", raising=False)

@@ -15,6 +15,7 @@ from mlhw.config.model import ExperimentConfig
 from mlhw.runs import folder as runs
 from mlhw.runs.folder import FolderRecorder
 from mlhw.runs.history import Run, all_runs
+from mlhw.runs.options import RunOptions
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 from tests.conftest import PROGRAM
@@ -40,11 +41,9 @@ def recorder(tmp_path: Path) -> FolderRecorder:
     made = FolderRecorder(
         "lr-sweep",
         ExperimentConfig(),
-        runs_dir=tmp_path / "runs",
-        name=None,
-        command=["mlhw", "lr-sweep"],
-        screen=Screen(quiet=True),
-        interrupts=Interrupts(),
+        RunOptions(("mlhw", "lr-sweep"), runs_dir=str(tmp_path / "runs")),
+        Screen(quiet=True),
+        Interrupts(),
     )
     made.begin(ExperimentConfig())
     return made

@@ -43,13 +43,13 @@ from mlhw.text import yaml12
     ],
 )
 def test_scalars_follow_the_core_schema_of_yaml_1_2(text: str, value: object) -> None:
-    found = yaml12.load(f"key: {text}", "x.yaml")[0]["key"]
+    found = yaml12.parse(f"key: {text}", "x.yaml")[0]["key"]
     assert found == value
     assert type(found) is type(value)
 
 
 def test_the_line_of_every_key_and_item_is_known() -> None:
-    _, lines = yaml12.load("a: 1\nb:\n  c: [1,\n    2]\n", "x.yaml")
+    _, lines = yaml12.parse("a: 1\nb:\n  c: [1,\n    2]\n", "x.yaml")
     assert lines["a",] == 1
     assert lines["b",] == 2
     assert lines["b", "c"] == 3
@@ -75,7 +75,7 @@ def test_the_line_of_every_key_and_item_is_known() -> None:
 )
 def test_what_is_refused_is_named_with_its_line(text: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        yaml12.load(text, "x.yaml")
+        yaml12.parse(text, "x.yaml")
     assert sentence in caught.value.lines[0]
 
 
@@ -83,7 +83,7 @@ def test_a_billion_laughs_is_refused_in_no_time() -> None:
     levels = ["- &a0 [x, x, x, x, x, x, x, x, x]"]
     levels += [f"- &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
     with pytest.raises(ConfigError, match="too many"):
-        yaml12.load("\n".join(levels), "x.yaml")
+        yaml12.parse("\n".join(levels), "x.yaml")
 
 
 values = st.recursive(
@@ -103,7 +103,7 @@ values = st.recursive(
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), values, max_size=5))
 def test_what_is_dumped_is_read_back_equal(value: dict[str, object]) -> None:
     text = yaml12.dump(value)
-    assert yaml12.load(text, "x")[0] == (value or {})
+    assert yaml12.parse(text, "x")[0] == (value or {})
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -114,6 +114,6 @@ def test_dumped_floats_are_numbers_to_every_yaml_reader(value: float) -> None:
 @given(st.text(max_size=80))
 def test_any_text_is_a_value_or_one_plain_error(text: str) -> None:
     try:
-        yaml12.load(text, "x")
+        yaml12.parse(text, "x")
     except ConfigError as error:
         assert len(error.lines) == 1

@@ -17,7 +17,8 @@ import pytest
 
 from mlhw.commands.main import main
 from mlhw.errors import Interrupted, worst
-from mlhw.runs.isolated import Answer, run_one
+from mlhw.result.result import Part
+from mlhw.runs.isolated import run_one
 from mlhw.runs.junit import junit_xml
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
@@ -55,8 +56,8 @@ def test_the_exit_code_is_the_worst(codes: list[int], expected: int) -> None:
 def test_junit_has_a_case_a_claim_and_an_error_for_what_did_not_finish() -> None:
     claims = [CLAIM | {"verdict": verdict} for verdict in ("holds", "fails", "not applicable")]
     answers = [
-        Answer("lr-sweep", 3, {"status": "finished", "claims": claims}, 1.5),
-        Answer("sgd-sweep", 1, {"error": ["out of memory"]}, 0.1),
+        Part("lr-sweep", 3, {"status": "finished", "claims": claims}, 1.5),
+        Part("sgd-sweep", 1, {"error": ["out of memory"]}, 0.1),
     ]
     root = ElementTree.fromstring(junit_xml(answers))
     first, second = root.findall("testsuite")

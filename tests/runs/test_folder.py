@@ -17,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlhw.errors import UsageError
-from mlhw.result.result import Claims, Table, check, to_json
+from mlhw.result.claims import Claims, check
+from mlhw.result.tables import Table
 from mlhw.runs import folder as runs
+from mlhw.text.values import to_json
 from tests.conftest import ROOT
 
 

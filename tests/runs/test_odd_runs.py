@@ -137,13 +137,13 @@ def test_a_run_that_somebody_else_starts_meanwhile_is_not_compared(
     everything: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = everything.parts[0]
-    execute_to = runs_command.execute_to
+    execute = runs_command.execute
 
     def together(*arguments: Any) -> Any:
-        found = execute_to(*arguments)
+        found = execute(*arguments)
         made("29991231-235959-lr-sweep")
         return found
 
-    monkeypatch.setattr(runs_command, "execute_to", together)
+    monkeypatch.setattr(runs_command, "execute", together)
     assert main(["runs", "rerun", run.name, "--no-plots"]) == 0
     assert f"identical: every number of {run.name}" in capsys.readouterr().out

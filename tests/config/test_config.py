@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BeforeValidator, Field
 
-from mlhw.commands.options import option_name
 from mlhw.config import files as config_files
-from mlhw.config import model as configuration
-from mlhw.config.model import ExperimentConfig, InputFile, Section, leaves
+from mlhw.config.layers import Layers, merge
+from mlhw.config.load import as_yaml, from_keywords, load_config, resolve
+from mlhw.config.model import ExperimentConfig, InputFile, Section, comma_list, leaves
 from mlhw.errors import ConfigError
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.text import yaml12
@@ -36,9 +36,7 @@ class Config(ExperimentConfig):
     max_iterations: Annotated[int, Field(ge=1)] = 500
     flag: bool = False
     size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    some: Annotated[list[int | float | str] | None, BeforeValidator(configuration.comma_list)] = (
-        None
-    )
+    some: Annotated[list[int | float | str] | None, BeforeValidator(comma_list)] = None
     rows: Annotated[list[list[float]], BeforeValidator(rows_of)] = []
     file: Annotated[str | None, InputFile()] = None
     files: Annotated[list[str], InputFile()] = []
@@ -53,7 +51,7 @@ def written(tmp_path: Path, text: str) -> str:
 
 def errors(**arguments: Any) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        configuration.load(Config, **arguments)
+        load_config(Config, **arguments)
     return list(caught.value.lines)
 
 
@@ -61,7 +59,7 @@ def test_defaults_yield_to_the_file_the_file_to_set_and_set_to_options(tmp_path:
     file = written(tmp_path, "seed: 1\nmax_iterations: 1\noptim: {lr: 1, name: a}\n")
     sets = ["max_iterations=2", "optim.lr=2"]
     options = {"--lr": (("optim", "lr"), 3)}
-    found = configuration.load(Config, file, sets, options)
+    found = load_config(Config, file, sets, options)
     assert (found.seed, found.max_iterations, found.flag) == (1, 2, False)
     assert (found.optim.lr, found.optim.name) == (3, "a")
 
@@ -152,7 +150,7 @@ def test_pythons_own_values_are_taken_at_any_depth(tmp_path: Path) -> None:
         "files": [tmp_path / "a", "/b"],
         "optim": {"lr": np.float64(2), "name": "b"},
     }
-    found = configuration.from_keywords(Config, keywords)
+    found = from_keywords(Config, keywords)
     assert (found.max_iterations, found.some, found.rows) == (3, [0.5, "a"], [[1, 0], [0, 1]])
     assert (found.file, found.files) == (str(tmp_path / "x.csv"), [str(tmp_path / "a"), "/b"])
     assert (found.optim.lr, found.optim.name) == (2, "b")
@@ -174,14 +172,14 @@ def test_paths_start_from_where_they_are_written(
     (tmp_path / "sub").mkdir()
     file = written(tmp_path, "file: sub/../p.csv\n")
     monkeypatch.chdir(tmp_path / "sub")
-    assert configuration.load(Config, file).file == str(tmp_path / "p.csv")
-    assert configuration.load(Config, sets=["file=p.csv"]).file == str(tmp_path / "sub" / "p.csv")
+    assert load_config(Config, file).file == str(tmp_path / "p.csv")
+    assert load_config(Config, sets=["file=p.csv"]).file == str(tmp_path / "sub" / "p.csv")
     options = {"--file": (("file",), "/abs/p.csv")}
-    assert configuration.load(Config, file, options=options).file == "/abs/p.csv"
+    assert load_config(Config, file, options=options).file == "/abs/p.csv"
 
 
 def test_a_random_seed_is_drawn_and_recorded() -> None:
-    seeds = {configuration.load(Config, sets=["seed=random"]).seed for _ in range(3)}
+    seeds = {load_config(Config, sets=["seed=random"]).seed for _ in range(3)}
     assert len(seeds) > 1
     assert all(isinstance(seed, int) for seed in seeds)
 
@@ -196,7 +194,7 @@ def test_the_commented_file_holds_every_key_at_its_default(name: str) -> None:
     model = experiment(name).Config
     file = ROOT / "configs" / f"{name}.yaml"
     raw, _ = config_files.read_file(str(file))
-    assert configuration.load(model, str(file)) == model()
+    assert load_config(model, str(file)) == model()
     keys = {leaf.path for leaf in leaves(model)}
     held = {path for path in _paths(raw) if path in keys}
     assert held == keys, "keys that the file leaves out"
@@ -212,8 +210,8 @@ def _paths(value: Any, prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_printed_configuration_is_read_back_equal(name: str, tmp_path: Path) -> None:
     config = experiment(name).Config()
-    path = written(tmp_path, configuration.as_yaml(config))
-    assert configuration.load(experiment(name).Config, path) == config
+    path = written(tmp_path, as_yaml(config))
+    assert load_config(experiment(name).Config, path) == config
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -223,7 +221,7 @@ def test_every_key_misspelt_by_one_letter_is_named_with_the_right_one(name: str)
         key = leaf.path[-1]
         misspelt = key[:-1] + next(c for c in "xqz" if c != key[-1]) if len(key) > 2 else key + "x"
         with pytest.raises(ConfigError) as caught:
-            configuration.load(model, sets=[".".join([*leaf.path[:-1], misspelt]) + "=1"])
+            load_config(model, sets=[".".join([*leaf.path[:-1], misspelt]) + "=1"])
         assert f"unknown key '{misspelt}'" in caught.value.lines[0]
         if len(key) > 3:
             assert f"did you mean '{key}'?" in caught.value.lines[0]
@@ -232,7 +230,7 @@ def test_every_key_misspelt_by_one_letter_is_named_with_the_right_one(name: str)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_key_is_described_and_no_two_share_an_option(name: str) -> None:
     found = [leaf for leaf in leaves(experiment(name).Config) if leaf.has_option]
-    options = [option_name(leaf) for leaf in found]
+    options = [leaf.option for leaf in found]
     assert len(set(options)) == len(options)
     for leaf in leaves(experiment(name).Config):
         assert leaf.description or leaf.is_section, leaf.key
@@ -260,16 +258,16 @@ def test_any_value_for_any_key_is_taken_or_refused_in_plain_lines(
     values: dict[str, Any] = {leaf.path[-1]: data.draw(junk)}
     for key in reversed(leaf.path[:-1]):
         values = {key: values}
-    layers = configuration.Layers(model)
-    configuration.merge(layers.values, values)
+    layers = Layers(model)
+    merge(layers.values, values)
     try:
-        config = configuration.resolve(layers)
+        config = resolve(layers)
     except ConfigError as error:
         assert error.lines
         assert all("\n" not in line and "Value error" not in line for line in error.lines)
     else:
-        text = configuration.as_yaml(config)
-        assert yaml12.load(text, "x")[0] == config.model_dump(mode="python")
+        text = as_yaml(config)
+        assert yaml12.parse(text, "x")[0] == config.model_dump(mode="python")
 
 
 def test_paths_in_a_list_are_absolute_from_where_they_were_written(tmp_path: Path) -> None:
@@ -277,7 +275,7 @@ def test_paths_in_a_list_are_absolute_from_where_they_were_written(tmp_path: Pat
         files: Annotated[list[str], InputFile()] = []
 
     (tmp_path / "x.yaml").write_text("files: [a.py, ../b.py:name, /c.py]\n")
-    config = configuration.load(Files, str(tmp_path / "x.yaml"))
+    config = load_config(Files, str(tmp_path / "x.yaml"))
     assert config.files == [f"{tmp_path}/a.py", f"{tmp_path.parent}/b.py:name", "/c.py"]
-    config = configuration.load(Files, options={"--files": (("files",), ["d.py"])})
+    config = load_config(Files, options={"--files": (("files",), ["d.py"])})
     assert config.files == [str(Path.cwd() / "d.py")]

@@ -1,0 +1,100 @@
+"""The types of mlhw's functions. Written by docs/generate.py from the models."""
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+from mlhw.result.claims import Claim as Claim
+from mlhw.result.result import Result as Result
+
+__version__: str
+
+def run(experiment: str, **keys: Any) -> Result: ...
+def softmax_regions(
+    *,
+    seed: int = ...,
+    weights: Collection[Collection[float]] = ...,
+    biases: Collection[float] = ...,
+    names: Collection[str] | None = ...,
+    fit: Mapping[str, Any] | str = ...,
+    window: Collection[float] | None = ...,
+) -> Result: ...
+def backprop_check(
+    *,
+    seed: int = ...,
+    layers: Collection[int] = ...,
+    hidden: str | Collection[str] = ...,
+    output: Literal["logistic", "tanh", "relu", "leaky_relu", "softplus", "gelu", "identity", "softmax"] = ...,
+    loss: Literal["half_squared_error", "binary_cross_entropy", "cross_entropy"] = ...,
+    bias: bool = ...,
+    batch: int = ...,
+    trials: int = ...,
+    max_width: int = ...,
+    implementation: Collection[str] = ...,
+    time_limit: float = ...,
+) -> Result: ...
+def vanishing(
+    *,
+    seed: int = ...,
+    activation: Literal["sigmoid", "relu", "tanh", "gelu", "leaky_relu", "softplus"] | None = ...,
+    depth: int = ...,
+    shallow_depth: int | None = ...,
+    width: int | None = ...,
+    residual: bool = ...,
+    weights: Literal["normal", "uniform", "constant", "xavier", "he"] = ...,
+    scale: float = ...,
+    draws: int = ...,
+    input: float = ...,
+    target: float = ...,
+) -> Result: ...
+def lr_sweep(
+    *,
+    seed: int = ...,
+    data: Mapping[str, Any] | str = ...,
+    etas: Collection[float] = ...,
+    w0: Collection[float] | None = ...,
+    standardize: bool = ...,
+    max_iterations: int = ...,
+    tolerance: float = ...,
+    log_axis: Literal["none", "iteration", "nll", "both"] = ...,
+) -> Result: ...
+def sgd_sweep(
+    *,
+    seed: int = ...,
+    data: Mapping[str, Any] | str = ...,
+    etas: Collection[float] = ...,
+    w0: Collection[float] | None = ...,
+    standardize: bool = ...,
+    epochs: int = ...,
+    repeats: int = ...,
+    batch_size: int = ...,
+    tolerance: float | None = ...,
+) -> Result: ...
+def finetune(
+    *,
+    seed: int = ...,
+    model: str = ...,
+    weights: str | os.PathLike[str] = ...,
+    data: Mapping[str, Any] | str = ...,
+    image_size: int | Literal["auto"] = ...,
+    epochs: int = ...,
+    batch_size: int = ...,
+    val_every: int = ...,
+    best: Literal["loss", "accuracy"] = ...,
+    patience: int | None = ...,
+    head: Mapping[str, Any] = ...,
+    optim: Mapping[str, Any] = ...,
+    schedule: Mapping[str, Any] = ...,
+    unfreeze_at: int | None = ...,
+    unfreeze_stages: int | None = ...,
+    batch_norm: Literal["eval", "train"] = ...,
+    augment: Literal["none", "flip", "crop", "flip-crop"] = ...,
+    features: Literal["auto", "memory", "disk", "off"] = ...,
+    views: int = ...,
+    compare: Literal["auto", "random", "none"] = ...,
+    device: str = ...,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = ...,
+    layout: Literal["auto", "contiguous", "channels-last"] = ...,
+    threads: int | Literal["auto"] = ...,
+    workers: int | Literal["auto"] = ...,
+) -> Result: ...

@@ -1,0 +1,103 @@
+"""The Typer command that runs an experiment, or all of them: arguments in, a run or an action started."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from mlhw.commands import options, resume
+from mlhw.config.load import as_yaml, load_config
+from mlhw.config.model import leaves
+from mlhw.errors import FINISHED, ConfigError
+from mlhw.experiments.actions import Action
+from mlhw.runs.execute import Runnable, execute
+from mlhw.runs.options import RunOptions
+
+PLAIN: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "add_completion": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+"""How every Typer program here is made: plain text, no traceback of its own."""
+
+
+def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
+    """The Typer command of an experiment: an option for each key, for each action, and those of every run.
+
+    ``without`` names fields of ``RunOptions`` that this command does not offer.
+    """
+    keys = {"_".join(leaf.path): leaf for leaf in leaves(experiment.Config) if leaf.has_option}
+
+    def command(**given: Any) -> int:
+        values = {
+            leaf.option: (leaf.path, options.key_value(leaf, given[parameter]))
+            for parameter, leaf in keys.items()
+            if given[parameter] not in (None, [])
+        }
+        run_options = RunOptions(("mlhw", *sys.argv[1:]), **options.run_values(given))
+        asked = [action for action in experiment.actions if given[action.parameter] is not None]
+        resumed = given.get("resume")
+        words = [action.option for action in asked] + (
+            [resume.OPTION] if resumed is not None else []
+        )
+        if len(words) > 1:
+            raise ConfigError(f"{words[0]} and {words[1]}: only one can be given")
+        if resumed is not None:
+            config, run_options = resume.resumed(experiment, resumed, run_options, list(values))
+        else:
+            config = load_config(
+                experiment.Config, run_options.config_file, run_options.sets, values
+            )
+        for action in asked:
+            return act(action, given[action.parameter], config, as_json=run_options.json)
+        if run_options.print_config:
+            print(as_yaml(config), end="")
+            return FINISHED
+        return execute(experiment, config, run_options).exit_code
+
+    parameters = {parameter: options.key_parameter(leaf) for parameter, leaf in keys.items()}
+    for action in experiment.actions:
+        parameters[action.parameter] = (
+            Annotated[
+                str | None, typer.Option(action.option, metavar=action.metavar, help=action.help)
+            ],
+            None,
+        )
+    if experiment.resumable:
+        parameters["resume"] = (resume.Resume, None)
+    parameters |= options.run_parameters(without=without)
+    return typer_command(experiment.name, experiment.question, command, parameters)
+
+
+def act(action: Action, value: str, config: Any, *, as_json: bool) -> int:
+    """Do what an action's option asks for, and say what was done."""
+    sentence = action.function(value, config)
+    print(json.dumps({action.done: value}, ensure_ascii=False) if as_json else sentence)
+    return FINISHED
+
+
+def typer_command(
+    name: str,
+    help: str,
+    function: Callable[..., int],
+    parameters: dict[str, options.Parameter],
+) -> Any:
+    """A Typer command that calls ``function`` with ``parameters`` as keyword arguments."""
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+            )
+            for key, (annotation, default) in parameters.items()
+        ]
+    )
+    function.__annotations__ = {key: annotation for key, (annotation, _) in parameters.items()}
+    app = typer.Typer(**PLAIN)
+    app.command(name, help=help)(function)
+    return typer.main.get_command(app)

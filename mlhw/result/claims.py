@@ -1,0 +1,154 @@
+"""Claims: statements that a written answer would make, each checked against numbers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, TypeVar, get_args
+
+from mlhw.text.values import is_number, number_text, to_json
+from mlhw.text.words import printable
+
+Verdict = Literal["holds", "fails", "not applicable"]
+VERDICTS: tuple[str, ...] = get_args(Verdict)
+Evidence = TypeVar("Evidence")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that a written answer would make, checked against numbers.
+
+    ``measured``, ``expected`` and ``tolerance`` are JSON values: a number, a text, or a mapping of
+    named numbers. ``note`` says in words which case decided, or why the claim is not applicable.
+    A claim's own function leaves ``id`` and ``statement`` empty; ``Claims.judge`` fills them in.
+    """
+
+    id: str
+    statement: str
+    verdict: Verdict
+    measured: Any
+    expected: Any
+    tolerance: float | None = None
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "statement": self.statement,
+            "verdict": self.verdict,
+            "measured": to_json(self.measured),
+            "expected": to_json(self.expected),
+            "tolerance": to_json(self.tolerance),
+            "note": self.note,
+        }
+
+    @classmethod
+    def from_dict(cls, entry: Any) -> Claim | None:
+        """The claim that ``as_dict`` gave, read back from JSON; None for anything else."""
+        if not isinstance(entry, dict):
+            return None
+        id, statement, verdict = (entry.get(key) for key in ("id", "statement", "verdict"))
+        if not (isinstance(id, str) and isinstance(statement, str) and verdict in VERDICTS):
+            return None
+        tolerance, note = entry.get("tolerance"), entry.get("note")
+        return cls(
+            id,
+            statement,
+            verdict,
+            entry.get("measured"),
+            entry.get("expected"),
+            tolerance if is_number(tolerance) else None,
+            note if isinstance(note, str) else "",
+        )
+
+
+def check(
+    condition: bool, *, measured: Any, expected: Any, tolerance: float | None = None, note: str = ""
+) -> Claim:
+    """A claim that holds if ``condition`` does, and fails otherwise."""
+    verdict: Verdict = "holds" if condition else "fails"
+    return Claim("", "", verdict, measured, expected, tolerance, note)
+
+
+def not_applicable(reason: str, *, measured: Any = None) -> Claim:
+    """A claim that this configuration or data cannot decide, and why."""
+    return Claim("", "", "not applicable", measured, None, None, reason)
+
+
+def tally(claims: Iterable[Claim]) -> tuple[int, int]:
+    """How many claims hold, and of how many that are applicable."""
+    judged = [claim.verdict for claim in claims if claim.verdict != "not applicable"]
+    return judged.count("holds"), len(judged)
+
+
+class Claims(Generic[Evidence]):
+    """The claims of one experiment, in the order in which they are declared and reported.
+
+    ::
+
+        CLAIMS = Claims[Evidence]()
+
+        @CLAIMS.claim("above-optimum", "every run's NLL lies above the optimum")
+        def above_optimum(e: Evidence) -> Claim: ...
+
+    ``CLAIMS.judge(evidence)`` calls them all. A function takes the evidence and nothing else, so a
+    test can tamper with the evidence and see the claim fail.
+    """
+
+    def __init__(self) -> None:
+        self._claims: dict[str, tuple[str, Callable[[Evidence], Claim]]] = {}
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self._claims)
+
+    def claim(
+        self, id: str, statement: str
+    ) -> Callable[[Callable[[Evidence], Claim]], Callable[[Evidence], Claim]]:
+        def register(function: Callable[[Evidence], Claim]) -> Callable[[Evidence], Claim]:
+            if id in self._claims:
+                raise ValueError(f"two claims are called {id!r}")
+            self._claims[id] = (statement, function)
+            return function
+
+        return register
+
+    def judge(self, evidence: Evidence) -> list[Claim]:
+        """Every claim, decided on this evidence, in the order of declaration."""
+        return [
+            replace(function(evidence), id=id, statement=statement)
+            for id, (statement, function) in self._claims.items()
+        ]
+
+
+# ------------------------------------------------------------------------------------- as text
+
+
+def claim_lines(claim: Claim, *, note: bool = True) -> list[str]:
+    """``holds: no rate below 2/L ever rises``, and indented below it the numbers and the note."""
+    words = [
+        f"{label} {number_text(value)}"
+        for label, value in (
+            ("measured", claim.measured),
+            ("expected", claim.expected),
+            ("tolerance", claim.tolerance),
+        )
+        if value is not None
+    ]
+    if note and claim.note:
+        words.append(claim.note)
+    below = [printable(f"    {'; '.join(words)}")] if words else []
+    return [f"  {_coloured(claim.verdict)}: {printable(claim.statement)}", *below]
+
+
+# ANSI colours of the verdicts, on a terminal: green, bold red, grey.
+_COLOURS = {"holds": "32", "fails": "1;31", "not applicable": "90"}
+
+
+def _coloured(verdict: str) -> str:
+    plain = (
+        not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    )
+    return verdict if plain else f"\033[{_COLOURS[verdict]}m{verdict}\033[0m"

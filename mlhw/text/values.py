@@ -1,0 +1,69 @@
+"""Values as JSON has them, as dotted keys, and as text for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeGuard
+
+from mlhw.text.words import listing
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON values from NumPy scalars, arrays, tuples and mappings; NaN and infinity as null.
+
+    JSON has no NaN; strict readers reject files that hold one.
+    """
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return float(value) if value - value == 0 else None
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars
+        return to_json(value.tolist())
+    return str(value)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a finite number; whole ones in JSON may be too long for a float."""
+    try:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as dotted keys."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def numbers_text(values: Iterable[Any]) -> str:
+    """Numbers in a sentence: ``0.5, 0.3 and 0.1``."""
+    return listing([number_text(value) for value in values])
+
+
+def number_text(value: Any, *, digits: int = 6) -> str:
+    """A value for people: so many significant digits, mappings as ``name: value``, yes and no."""
+
+    def text(item: Any) -> str:
+        return number_text(item, digits=digits)
+
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(text, value)) + "]"
+    if hasattr(value, "tolist"):
+        return text(value.tolist())
+    return str(value)
