@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlhw.config.model import ExperimentConfig, InputFile, NoOption, Option, Section
+from mlhw.config.model import (
+    ExperimentConfig,
+    InputFile,
+    NoOption,
+    Option,
+    Section,
+    comma_list,
+)
 from mlhw.vision.names import (
     BUILT_IN_NETWORKS,
     DATA_SETS,
@@ -40,12 +47,12 @@ def network_names(typed: str) -> Sequence[str]:
 
 def _widths(value: Any) -> Any:
     """``"64,32"`` as [64, 32]; an empty text as no hidden layer."""
-    if isinstance(value, str):
-        items = [item.strip() for item in value.split(",") if item.strip()]
-        if not all(item.isdecimal() for item in items):
-            raise ValueError(f"must be whole numbers such as 64,32 (got {value})")
-        return [int(item) for item in items]
-    return value
+    if not isinstance(value, str):
+        return value
+    items = [item for item in comma_list(value, read=str) if item]
+    if not all(item.isdecimal() for item in items):
+        raise ValueError(f"must be whole numbers such as 64,32 (got {value})")
+    return [int(item) for item in items]
 
 
 class DataSettings(Section):

@@ -41,7 +41,7 @@ def best_epoch(o: Finetuned) -> str:
         f"Training and validation loss by epoch, {best_epoch(o)} with {o.progress.best_loss:.4f}."
     ),
 )
-def losses(o: Finetuned) -> Figure:
+def loss_course(o: Finetuned) -> Figure:
     return course_figure(o, "loss")
 
 
@@ -54,7 +54,7 @@ def losses(o: Finetuned) -> Figure:
         f"validation for the model that is kept ({best_epoch(o)})."
     ),
 )
-def accuracy(o: Finetuned) -> Figure:
+def accuracy_course(o: Finetuned) -> Figure:
     return course_figure(o, "acc")
 
 
