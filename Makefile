@@ -23,9 +23,10 @@ run: $(VENV)/.installed  ## the main job on built-in data; prints the answers an
 test: lint  ## lint, types and tests
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(WORKERS)
 
-lint: $(VENV)/.developing  ## ruff check, ruff format --check, mypy
+lint: $(VENV)/.developing  ## ruff check, ruff format --check, lint-imports, mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 bench: $(VENV)/.developing  ## speed and memory beside what one would use instead, as ratios

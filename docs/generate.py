@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from mlhw.commands.all import AllConfig
-from mlhw.config.model import InputFile, Leaf, leaves, section_of
+from mlhw.config.model import InputFile, Leaf, draw_seed, leaves, section_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
 from mlhw.text import yaml12
 
@@ -90,6 +90,8 @@ def kinds(leaf: Leaf) -> list[str]:
     found = list(dict.fromkeys(_kinds(leaf.annotation)))
     if leaf.marked(InputFile) is not None and "str" in found:
         found.insert(found.index("str") + 1, "os.PathLike[str]")
+    if any(getattr(mark, "func", None) is draw_seed for mark in leaf.metadata):
+        found.append('Literal["random"]')
     return [*(kind for kind in found if kind != "None"), *(["None"] if "None" in found else [])]
 
 

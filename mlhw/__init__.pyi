@@ -12,7 +12,7 @@ __version__: str
 def run(experiment: str, **keys: Any) -> Result: ...
 def softmax_regions(
     *,
-    seed: int = ...,
+    seed: int | Literal["random"] = ...,
     weights: Collection[Collection[float]] = ...,
     biases: Collection[float] = ...,
     names: Collection[str] | None = ...,
@@ -21,7 +21,7 @@ def softmax_regions(
 ) -> Result: ...
 def backprop_check(
     *,
-    seed: int = ...,
+    seed: int | Literal["random"] = ...,
     layers: Collection[int] = ...,
     hidden: str | Collection[str] = ...,
     output: Literal["logistic", "tanh", "relu", "leaky_relu", "softplus", "gelu", "identity", "softmax"] = ...,
@@ -35,7 +35,7 @@ def backprop_check(
 ) -> Result: ...
 def vanishing(
     *,
-    seed: int = ...,
+    seed: int | Literal["random"] = ...,
     activation: Literal["sigmoid", "relu", "tanh", "gelu", "leaky_relu", "softplus"] | None = ...,
     depth: int = ...,
     shallow_depth: int | None = ...,
@@ -49,7 +49,7 @@ def vanishing(
 ) -> Result: ...
 def lr_sweep(
     *,
-    seed: int = ...,
+    seed: int | Literal["random"] = ...,
     data: Mapping[str, Any] | str = ...,
     etas: Collection[float] = ...,
     w0: Collection[float] | None = ...,
@@ -60,7 +60,7 @@ def lr_sweep(
 ) -> Result: ...
 def sgd_sweep(
     *,
-    seed: int = ...,
+    seed: int | Literal["random"] = ...,
     data: Mapping[str, Any] | str = ...,
     etas: Collection[float] = ...,
     w0: Collection[float] | None = ...,
@@ -72,7 +72,7 @@ def sgd_sweep(
 ) -> Result: ...
 def finetune(
     *,
-    seed: int = ...,
+    seed: int | Literal["random"] = ...,
     model: str = ...,
     weights: str | os.PathLike[str] = ...,
     data: Mapping[str, Any] | str = ...,
