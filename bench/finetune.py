@@ -32,7 +32,7 @@ from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.training.device import Compute, device_name, torch_settings
 from mlhw.vision.training.loop import Progress, train_epoch
-from mlhw.vision.training.preparation import new_task
+from mlhw.vision.training.preparation import Prepared
 from mlhw.vision.training.session import finetune
 from mlhw.vision.training.task import Task
 
@@ -121,7 +121,8 @@ def task(c: Config, splits: ImageSplits, compute: Compute) -> Task:
     backbone = load_backbone(c.model, c.weights, image_size=32)
     network = TunedNetwork(backbone.module, new_head(backbone.features, len(splits.classes)))
     compute.prepare(network)
-    return new_task(c, network, backbone, splits, compute, Recorder())
+    prepared = Prepared(c, splits, backbone, network, compute, torch.get_num_threads())
+    return prepared.task(Recorder())
 
 
 def timed(function: Any) -> float:

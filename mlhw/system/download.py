@@ -14,19 +14,11 @@ from typing import Literal
 from mlhw.errors import DataError
 from mlhw.system.files import whole
 
-Progress = Callable[[float, float, str], None]
-Log = Callable[[str], None]
+ProgressBar = Callable[[float, float, str], None]
+"""Takes how much is done, of how much, and of what."""
 
 _TIMEOUT_S = 20.0
 _CHUNK = 1 << 20
-
-
-def silent(line: str) -> None:
-    """A log that keeps nothing."""
-
-
-def no_progress(done: float, total: float, what: str) -> None:
-    """A progress bar that shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ def fetch(
     target: Path,
     checksum: Checksum | None,
     *,
-    progress: Progress = no_progress,
+    progress: ProgressBar = lambda done, total, what: None,
 ) -> None:
     """Download ``url`` to ``target``, which appears only once it is whole and its checksum right.
 

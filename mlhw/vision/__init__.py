@@ -1,14 +1,15 @@
-"""What ``mlhw finetune`` is made of: networks, images, features, training, checkpoints.
+"""What ``mlhw finetune`` and ``mlhw predict`` are made of.
 
-Networks: ``backbones`` gives one by name, without its old classifier. It is built by ``networks``
-(``cifar_resnet``, ``efficientnet_lite``) or ``libraries`` (torchvision, timm), its weights are found
-by ``published`` and read by ``weights``, ``preprocessing`` is what it was trained to see, ``stages``
-divides it for unfreezing.
+=================  ==============================================================================
+``names``          the names of networks, data sets and methods, which all of the others read
+``schedules``      learning rates and frozen layers by step and epoch
+``networks/``      pre-trained networks by name, their weights, and the new head
+``images/``        data sets by name, their files read and checked, split, and changed at random
+``config``         the configuration of ``mlhw finetune``
+``training/``      ``session`` runs one fine-tuning; ``preparation`` reads and checks everything,
+                   ``loop`` trains, ``checkpoints`` keeps it on disk
+``predict``        a saved network on image files
+=================  ==============================================================================
 
-Images: ``datasets`` gives them by name, as ``image_sets``. They come from ``folders`` (CSV files too,
-read by ``file_images`` and ``images``) or ``archives`` (CIFAR, MNIST; ``download``), and are divided
-by ``splits``.
-
-Training: ``session`` runs one fine-tuning from its configuration to its numbers; ``training`` is the
-loop, ``features`` the stored outputs of a frozen backbone, ``checkpoints`` what is kept on disk.
+A module imports from its own row and from rows above it.
 """

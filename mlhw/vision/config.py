@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlhw.config.model import ExperimentConfig, InputFile, NoOption, Option, Section
+from mlhw.config.model import (
+    ExperimentConfig,
+    InputFile,
+    NoOption,
+    Option,
+    Section,
+    comma_list,
+)
 from mlhw.vision.names import (
     BUILT_IN_NETWORKS,
     DATA_SETS,
@@ -40,12 +47,12 @@ def network_names(typed: str) -> Sequence[str]:
 
 def _widths(value: Any) -> Any:
     """``"64,32"`` as [64, 32]; an empty text as no hidden layer."""
-    if isinstance(value, str):
-        items = [item.strip() for item in value.split(",") if item.strip()]
-        if not all(item.isdecimal() for item in items):
-            raise ValueError(f"must be whole numbers such as 64,32 (got {value})")
-        return [int(item) for item in items]
-    return value
+    if not isinstance(value, str):
+        return value
+    items = [item for item in comma_list(value, read=str) if item]
+    if not all(item.isdecimal() for item in items):
+        raise ValueError(f"must be whole numbers such as 64,32 (got {value})")
+    return [int(item) for item in items]
 
 
 class DataSettings(Section):
@@ -245,3 +252,8 @@ class Config(ExperimentConfig):
         if self.views and (self.augment == "none" or self.features == "off"):
             raise ValueError("views: needs augment and stored features")
         return self
+
+    @property
+    def trains_backbone(self) -> bool:
+        """Does any epoch train more than the head?"""
+        return self.unfreeze_at is not None and self.unfreeze_at < self.epochs

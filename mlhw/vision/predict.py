@@ -7,12 +7,13 @@ is listed and does not stop the others.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlhw.errors import ConfigError, DataError
+from mlhw.system.download import ProgressBar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,9 +109,7 @@ def image_paths(given: list[str]) -> Iterator[Path]:
 
 
 def predict(
-    model: SavedModel,
-    paths: list[Path],
-    progress: Callable[[float, float, str], None] = lambda done, total, what: None,
+    model: SavedModel, paths: list[Path], progress: ProgressBar
 ) -> tuple[list[Prediction], list[tuple[str, str]]]:
     """Predictions for the readable images among ``paths``, and (path, reason) of the others."""
     import numpy as np

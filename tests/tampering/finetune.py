@@ -42,12 +42,12 @@ def _nothing_is_frozen(patch: pytest.MonkeyPatch) -> None:
 
 
 def _stored_features_are_off(patch: pytest.MonkeyPatch) -> None:
-    real = FeatureStore._compute
+    real = FeatureStore.compute
 
     def wrong(self: FeatureStore, *arguments: Any) -> np.ndarray:
         return real(self, *arguments) + np.float32(0.01)
 
-    patch.setattr(FeatureStore, "_compute", wrong)
+    patch.setattr(FeatureStore, "compute", wrong)
 
 
 def _uphill(patch: pytest.MonkeyPatch) -> None:
@@ -64,8 +64,10 @@ def _first_is_kept(patch: pytest.MonkeyPatch) -> None:
 def _pretrained_weights_are_lost(patch: pytest.MonkeyPatch) -> None:
     real = preparation.load_backbone
 
-    def empty(*arguments: Any, **options: Any) -> Any:
-        backbone = real(*arguments, **options)
+    def empty(model: str, weights: str, **options: Any) -> Any:
+        backbone = real(model, weights, **options)
+        if weights == "none":
+            return backbone
         with torch.no_grad():
             for parameter in backbone.module.parameters():
                 parameter.zero_()

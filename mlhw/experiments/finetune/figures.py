@@ -9,7 +9,7 @@ import numpy as np
 
 from mlhw.result import plots
 from mlhw.result.plots import Figures
-from mlhw.vision.training.columns import METRICS
+from mlhw.vision.training.columns import EPOCH_COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ def best_epoch(o: Finetuned) -> str:
         f"Training and validation loss by epoch, {best_epoch(o)} with {o.progress.best_loss:.4f}."
     ),
 )
-def losses(o: Finetuned) -> Figure:
+def loss_course(o: Finetuned) -> Figure:
     return course_figure(o, "loss")
 
 
@@ -54,7 +54,7 @@ def losses(o: Finetuned) -> Figure:
         f"validation for the model that is kept ({best_epoch(o)})."
     ),
 )
-def accuracy(o: Finetuned) -> Figure:
+def accuracy_course(o: Finetuned) -> Figure:
     return course_figure(o, "acc")
 
 
@@ -73,7 +73,7 @@ def course_figure(o: Finetuned, what: str) -> Figure:
     axes.plot(epochs, train, label="training", linestyle=plots.dash(1), **kwargs[0])
     axes.plot(epochs[validated], val[validated], label="validation", **kwargs[1])
     if o.random is not None:
-        column = list(METRICS).index(f"val_{what}")
+        column = list(EPOCH_COLUMNS).index(f"val_{what}")
         shown = [(row[0], row[column]) for row in o.random.rows if row[column] is not None]
         axes.plot(
             *zip(*shown, strict=True),

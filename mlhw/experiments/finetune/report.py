@@ -21,7 +21,7 @@ FORMULAS = [
     ),
 ]
 """What holds of every configuration; ``formulas`` adds what this one minimises, and how."""
-COLUMNS = {"metrics": columns.METRICS, "predictions": columns.PREDICTIONS}
+COLUMNS = {"metrics": columns.EPOCH_COLUMNS, "predictions": columns.PREDICTION_COLUMNS}
 
 CURVES = Curves("metrics", "epoch", ("train_loss", "val_loss"), "loss")
 TIMING = frozenset({"images_per_s", "seconds"})

@@ -22,13 +22,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlhw.errors import DataError
-from mlhw.system.download import Checksum, Log, Progress, fetch
+from mlhw.result.recorder import Recorder
+from mlhw.system.download import Checksum, fetch
 from mlhw.system.files import whole
 from mlhw.vision.names import CIFAR, MNIST
 from mlhw.vision.networks.torchvision_import import torchvision
 
-_MOST_MEMBER_BYTES = 512 << 20
-_MOST_ARCHIVE_BYTES = 4 << 30
+MOST_MEMBER_BYTES = 512 << 20
+MOST_ARCHIVE_BYTES = 4 << 30
 _GZIP_ERRORS = (OSError, EOFError, zlib.error)  # BadGzipFile is an OSError
 
 
@@ -55,8 +56,7 @@ class Fetching:
 
     data_dir: Path
     download: bool
-    log: Log
-    progress: Progress
+    recorder: Recorder
 
 
 # --------------------------------------------------------------------------------- CIFAR
@@ -75,7 +75,7 @@ def cifar(name: str, fetching: Fetching) -> Arrays:
         _bring_cifar(name, table, folder, wanted, fetching)
     train, train_labels = _cifar_files(folder, table.train_list)
     test, test_labels = _cifar_files(folder, table.test_list)
-    classes = _unpickle(folder / meta[0], meta[1]).get(table.meta["key"])
+    classes = unpickle(folder / meta[0], meta[1]).get(table.meta["key"])
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise DataError(f"{folder / meta[0]}: holds no class names")
     return Arrays(train, train_labels, test, test_labels, classes)
@@ -92,9 +92,11 @@ def _bring_cifar(
                 f"{table.filename} (md5 {table.tgz_md5}) or of the folder {table.base_folder} into "
                 f"{fetching.data_dir}"
             )
-        fetching.log(f"downloading {name} from {table.url}")
-        fetch(table.url, archive, Checksum("md5", table.tgz_md5), progress=fetching.progress)
-    fetching.log(f"unpacking {archive}")
+        fetching.recorder.log(f"downloading {name} from {table.url}")
+        fetch(
+            table.url, archive, Checksum("md5", table.tgz_md5), progress=fetching.recorder.progress
+        )
+    fetching.recorder.log(f"unpacking {archive}")
     extract(archive, {f"{table.base_folder}/{f}": (folder / f, md5) for f, md5 in wanted.items()})
 
 
@@ -107,14 +109,14 @@ def extract(archive: Path, members: Mapping[str, tuple[Path, str]]) -> None:
     try:
         with tarfile.open(archive, "r|gz") as tar:
             for member in tar:
-                if member.offset > _MOST_ARCHIVE_BYTES:
+                if member.offset > MOST_ARCHIVE_BYTES:
                     raise DataError(
                         f"{archive}: unpacks to more than 4 GiB; this is not the archive"
                     )
                 target = missing.pop(member.name, None)
                 if target is None:
                     continue
-                if not member.isreg() or member.size > _MOST_MEMBER_BYTES:
+                if not member.isreg() or member.size > MOST_MEMBER_BYTES:
                     raise DataError(f"{archive}: {member.name} is no plain file of a fitting size")
                 content = tar.extractfile(member)
                 assert content is not None
@@ -137,8 +139,8 @@ def _write_checked(what: str, content: Readable, path: Path, md5: str | None) ->
     with whole(path) as file:
         while chunk := content.read(1 << 20):
             size += len(chunk)
-            if size > _MOST_MEMBER_BYTES:
-                raise DataError(f"{what}: unpacks to more than {_MOST_MEMBER_BYTES >> 20} MiB")
+            if size > MOST_MEMBER_BYTES:
+                raise DataError(f"{what}: unpacks to more than {MOST_MEMBER_BYTES >> 20} MiB")
             hasher.update(chunk)
             file.write(chunk)
         if md5 is not None and hasher.hexdigest() != md5:
@@ -150,7 +152,7 @@ def _write_checked(what: str, content: Readable, path: Path, md5: str | None) ->
 def _cifar_files(folder: Path, files: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     pixels, labels = [], []
     for name, md5 in files:
-        content = _unpickle(folder / name, md5)
+        content = unpickle(folder / name, md5)
         data = content.get("data")
         names = content.get("labels", content.get("fine_labels"))
         if (
@@ -167,7 +169,8 @@ def _cifar_files(folder: Path, files: list[Any]) -> tuple[np.ndarray, np.ndarray
     return np.concatenate(pixels), np.concatenate(labels)
 
 
-def _unpickle(path: Path, md5: str) -> dict[str, Any]:
+def unpickle(path: Path, md5: str) -> dict[str, Any]:
+    """What a pickle holds, read only if its MD5 is the published one; raises DataError if not."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -178,11 +181,11 @@ def _unpickle(path: Path, md5: str) -> dict[str, Any]:
             f"{path}: is not the published file (md5 {found}, expected {md5}); it was not read. "
             "Delete it, and get it again with --download"
         )
-    loaded = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+    loaded = ArraysOnly(io.BytesIO(content), encoding="latin1").load()
     return loaded if isinstance(loaded, dict) else {}
 
 
-class _ArraysOnly(pickle.Unpickler):
+class ArraysOnly(pickle.Unpickler):
     """Makes NumPy arrays and plain containers; the second wall behind the MD5."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -245,9 +248,11 @@ def _bring_mnist(
             )
         failures: list[str] = []
         for mirror in mirrors:
-            fetching.log(f"downloading {file} of {name} from {mirror}")
+            fetching.recorder.log(f"downloading {file} of {name} from {mirror}")
             try:
-                fetch(mirror + file, packed, Checksum("md5", md5), progress=fetching.progress)
+                fetch(
+                    mirror + file, packed, Checksum("md5", md5), progress=fetching.recorder.progress
+                )
                 break
             except DataError as error:
                 failures += error.lines

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlhw.errors import ConfigError, DataError
-from mlhw.system.download import Log, Progress, no_progress, silent
-from mlhw.vision.images import archives, file_images, splits
+from mlhw.result.recorder import Recorder
+from mlhw.vision.images import archives, file_images
 from mlhw.vision.images.folders import Listing, list_csv, list_folder, refuse
 from mlhw.vision.images.image_sets import ArraySource, ImageSet, ImageSource, ListSource, as_pixels
-from mlhw.vision.images.splits import DEFAULT_SHARE, Amount
-from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OnError
+from mlhw.vision.images.splits import DEFAULT_SHARE, Amount, Shares, stratified
+from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OWN_DATA, OnError
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -66,8 +66,7 @@ def load_images(
     on_error: OnError = "fail",
     download: bool = False,
     resident: bool | None = None,
-    log: Log = silent,
-    progress: Progress = no_progress,
+    recorder: Recorder | None = None,
 ) -> ImageSplits:
     """The data set that ``spec`` names, every image checked.
 
@@ -83,27 +82,29 @@ def load_images(
         on_error: ``fail`` on an unreadable image, or ``skip`` up to 1 % of them.
         download: fetch what is missing under ``data_dir``.
         resident: keep decoded files in memory; None does where they have one size and fit in 2 GiB.
-        log: takes a line on anything worth knowing.
-        progress: takes (done, total, what) while reading and downloading.
+        recorder: logs downloads and the files left out, and shows the progress of reading and
+            downloading; None for neither.
 
     Raises:
         ConfigError: no such data set, or splits that cannot be cut.
         DataError: what is missing, unreadable or contradictory, one line for each file.
     """
+    recorder = recorder or Recorder()
+    shares = Shares(val, test, seed)
     kind, colon, place = spec.partition(":")
-    if colon and kind in ("folder", "csv") and place:
+    if colon and f"{kind}:" in OWN_DATA and place:
         path = Path(place).expanduser()
-        listing = list_folder(path, log) if kind == "folder" else list_csv(path)
+        listing = list_folder(path, recorder.log) if kind == "folder" else list_csv(path)
         return _from_files(
-            spec, listing, val, test, seed, on_error, resident=resident, log=log, progress=progress
+            spec, listing, shares, on_error=on_error, resident=resident, recorder=recorder
         )
     if spec == "digits":
-        return _digits(val, test, seed)
-    fetching = archives.Fetching(Path(data_dir), download, log, progress)
+        return _digits(shares)
+    fetching = archives.Fetching(Path(data_dir), download, recorder)
     if spec in CIFAR:
-        return _from_arrays(spec, archives.cifar(spec, fetching), val, test, seed)
+        return _from_arrays(spec, archives.cifar(spec, fetching), shares)
     if spec in MNIST:
-        return _from_arrays(spec, archives.mnist(spec, fetching), val, test, seed)
+        return _from_arrays(spec, archives.mnist(spec, fetching), shares)
     raise _unknown(spec)
 
 
@@ -146,75 +147,78 @@ def from_dataset(
         known = [str(k) for k in range(int(labels.max()) + 1)] if count else []
     uniform = len({image.shape for image in pixels}) == 1
     source: ImageSource = ArraySource(np.stack(pixels)) if uniform else ListSource(pixels)
-    return _cut(name, source, labels, [str(c) for c in known], val, test, seed)
+    images = _Labelled(source, labels, _numbers(count), [str(c) for c in known])
+    return _cut(name, images, Shares(val, test, seed))
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """All images of a data set, before they are split: (n,) labels and names, K class names."""
+
+    source: ImageSource
+    labels: np.ndarray
+    names: list[str]
+    classes: list[str]
+
+    def subset(self, indices: np.ndarray) -> ImageSet:
+        names = [self.names[i] for i in indices]
+        return ImageSet(self.source, indices, self.labels[indices], names, self.classes)
 
 
 # --------------------------------------------------------------------------------- from where
 
 
-def _digits(val: Amount | None, test: Amount | None, seed: int) -> ImageSplits:
+def _digits(shares: Shares) -> ImageSplits:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # 17 grey levels, 0 … 16
     labels = digits.target.astype(np.int64)
-    return _cut("digits", ArraySource(pixels), labels, [str(k) for k in range(10)], val, test, seed)
+    images = _Labelled(ArraySource(pixels), labels, _numbers(len(labels)), _numbers(10))
+    return _cut("digits", images, shares)
 
 
-def _from_arrays(
-    spec: str, arrays: archives.Arrays, val: Amount | None, test: Amount | None, seed: int
-) -> ImageSplits:
-    if test:
+def _from_arrays(spec: str, arrays: archives.Arrays, shares: Shares) -> ImageSplits:
+    if shares.test:
         raise _own_split(spec, "test", len(arrays.test))
-    names = [str(i) for i in range(len(arrays.train))]
-    cut = splits.stratified(
-        arrays.train_labels,
-        names,
-        arrays.classes,
-        val=_some(DEFAULT_SHARE if val is None else val),
+    count, classes = len(arrays.train), arrays.classes
+    images = _Labelled(ArraySource(arrays.train), arrays.train_labels, _numbers(count), classes)
+    cut = stratified(
+        images.labels,
+        images.names,
+        classes,
+        val=_some(DEFAULT_SHARE if shares.val is None else shares.val),
         test=0,
-        seed=seed,
+        seed=shares.seed,
     )
-    source = ArraySource(arrays.train)
     own_test = None
-    if test is None:
-        every = np.arange(len(arrays.test))
-        names_of_test = [str(i) for i in every]
-        own_test = ImageSet(
-            ArraySource(arrays.test), every, arrays.test_labels, names_of_test, arrays.classes
-        )
-    return _splits(
-        spec,
-        arrays.classes,
-        _subset(source, cut.train, arrays.train_labels, names, arrays.classes),
-        _subset(source, cut.val, arrays.train_labels, names, arrays.classes),
-        own_test,
-    )
+    if shares.test is None:
+        names = _numbers(len(arrays.test))
+        testing = _Labelled(ArraySource(arrays.test), arrays.test_labels, names, classes)
+        own_test = testing.subset(np.arange(len(arrays.test)))
+    return _splits(spec, classes, images.subset(cut.train), images.subset(cut.val), own_test)
 
 
 def _from_files(
     spec: str,
     listing: Listing,
-    val: Amount | None,
-    test: Amount | None,
-    seed: int,
-    on_error: OnError,
+    shares: Shares,
     *,
+    on_error: OnError,
     resident: bool | None,
-    log: Log,
-    progress: Progress,
+    recorder: Recorder,
 ) -> ImageSplits:
-    for what, amount in (("val", val), ("test", test)):
+    for what, amount in (("val", shares.val), ("test", shares.test)):
         if what in listing.splits and amount:
             raise _own_split(spec, what, len(listing.splits[what]))
-    if val == 0 and "val" in listing.splits:
-        raise ConfigError(
-            "data.val: must be above 0; the best epoch is chosen by validation images"
-        )
+    if shares.val == 0 and "val" in listing.splits:
+        raise _no_validation()
     samples = [sample for part in listing.splits.values() for sample in part]
     paths = [sample.path for sample in samples]
     most = int(_MOST_SKIPPED * len(paths)) if on_error == "skip" else len(paths)
-    found = file_images.survey(paths, resident=resident, most_unreadable=most, progress=progress)
+    found = file_images.survey(
+        paths, resident=resident, most_unreadable=most, progress=recorder.progress
+    )
     lines = [f"{paths[i]}: {reason}" for i, reason in sorted(found.unreadable.items())]
     if on_error == "fail":
         refuse(lines)
@@ -226,33 +230,25 @@ def _from_files(
             ]
         )
     elif lines:
-        log(f"skipping {len(lines)} of {len(paths):,} images that cannot be read")
+        recorder.log(f"skipping {len(lines)} of {len(paths):,} images that cannot be read")
         for line in lines:
-            log(line)
-    source = file_images.file_source(paths, found, resident=resident)
-    labels = np.array([listing.classes.index(sample.label) for sample in samples], dtype=np.int64)
-    names = [sample.name for sample in samples]
+            recorder.log(line)
+    images = _Labelled(
+        file_images.file_source(paths, found, resident=resident),
+        np.array([listing.classes.index(sample.label) for sample in samples], dtype=np.int64),
+        [sample.name for sample in samples],
+        listing.classes,
+    )
     usable = np.array([i not in found.unreadable for i in range(len(paths))])
     ends = np.cumsum([0, *(len(part) for part in listing.splits.values())])
     own = {
         split: np.flatnonzero(usable[start:end]) + start
         for split, start, end in zip(listing.splits, ends[:-1], ends[1:], strict=True)
     }
-    missing = set(range(len(listing.classes))) - set(labels[own["train"]].tolist())
+    missing = set(range(len(listing.classes))) - set(images.labels[own["train"]].tolist())
     refuse([f"{spec}: no image of class {listing.classes[k]!r} is left" for k in sorted(missing)])
-    skipped = [(names[i], reason) for i, reason in sorted(found.unreadable.items())]
-    return _cut(
-        spec,
-        source,
-        labels,
-        listing.classes,
-        val,
-        test,
-        seed,
-        names=names,
-        own=own,
-        skipped=skipped,
-    )
+    skipped = [(images.names[i], reason) for i, reason in sorted(found.unreadable.items())]
+    return _cut(spec, images, shares, own=own, skipped=skipped)
 
 
 # --------------------------------------------------------------------------------- splits
@@ -260,52 +256,38 @@ def _from_files(
 
 def _cut(
     spec: str,
-    source: ImageSource,
-    labels: np.ndarray,
-    classes: list[str],
-    val: Amount | None,
-    test: Amount | None,
-    seed: int,
+    images: _Labelled,
+    shares: Shares,
     *,
-    names: list[str] | None = None,
     own: dict[str, np.ndarray] | None = None,
     skipped: list[tuple[str, str]] | None = None,
 ) -> ImageSplits:
-    """Cut what is missing out of ``own["train"]``; ``own`` are the splits that there are."""
+    """The splits in ``own`` (positions), and those that are not in it cut out of ``own["train"]``.
+
+    Without ``own`` every image may go anywhere.
+    """
+    labels, classes = images.labels, images.classes
     if len(classes) < 2:
         raise DataError(f"{spec}: at least two classes are needed, there are {len(classes)}")
-    names = [str(i) for i in range(len(labels))] if names is None else names
     own = {"train": np.arange(len(labels))} if own is None else own
     is_whole = "val" not in own and "test" not in own
+    val, test = shares.val, shares.test
     if val is None:
         val = 0 if "val" in own else DEFAULT_SHARE
     elif "val" not in own:
         val = _some(val)
     cut_test: Amount = (DEFAULT_SHARE if is_whole else 0) if test is None else test
     pool = own["train"]
-    cut = splits.stratified(
-        labels[pool], [names[i] for i in pool], classes, val=val, test=cut_test, seed=seed
-    )
+    names = [images.names[i] for i in pool]
+    cut = stratified(labels[pool], names, classes, val=val, test=cut_test, seed=shares.seed)
     parts = {"train": pool[cut.train], "val": pool[cut.val], "test": pool[cut.test]}
     parts |= {split: own[split] for split in ("val", "test") if split in own}
     if test == 0:
         parts["test"] = parts["test"][:0]
     if not len(parts["val"]):
         raise DataError(f"{spec}: there is no validation image")
-    train, val_set, test_set = (
-        _subset(source, parts[part], labels, names, classes) for part in ("train", "val", "test")
-    )
+    train, val_set, test_set = (images.subset(parts[part]) for part in ("train", "val", "test"))
     return _splits(spec, classes, train, val_set, test_set if len(test_set) else None, skipped)
-
-
-def _subset(
-    source: ImageSource,
-    indices: np.ndarray,
-    labels: np.ndarray,
-    names: list[str],
-    classes: list[str],
-) -> ImageSet:
-    return ImageSet(source, indices, labels[indices], [names[i] for i in indices], classes)
 
 
 def _splits(
@@ -321,12 +303,19 @@ def _splits(
     return ImageSplits(spec, classes, train, val, test, digest, skipped or [])
 
 
+def _numbers(count: int) -> list[str]:
+    """Names for images, or classes, that have none."""
+    return [str(i) for i in range(count)]
+
+
 def _some(val: Amount) -> Amount:
     if val == 0:
-        raise ConfigError(
-            "data.val: must be above 0; the best epoch is chosen by validation images"
-        )
+        raise _no_validation()
     return val
+
+
+def _no_validation() -> ConfigError:
+    return ConfigError("data.val: must be above 0; the best epoch is chosen by validation images")
 
 
 def _own_split(spec: str, what: str, count: int) -> ConfigError:

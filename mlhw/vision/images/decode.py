@@ -27,7 +27,7 @@ SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 _MAY_BE_TURNED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-_LARGEST_FILE = 1 << 30
+LARGEST_FILE = 1 << 30
 UNREAD = "cannot be read"
 
 
@@ -45,9 +45,10 @@ class _Quiet:
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """No warnings from Pillow inside the block; what matters in them is an error of ``decode``.
+    """No warnings from Pillow inside the block; ``decode`` raises an error for what matters in them.
 
-    The list of filters belongs to all threads: the first to come sets one, the last to go removes it.
+    All threads share one list of warning filters. So the first thread to enter adds a filter, and the
+    last to leave removes it.
     """
     with _Quiet.lock:
         if not _Quiet.inside:
@@ -68,13 +69,13 @@ def read(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
             # Asked for a size, Python sets that much aside; a gibibyte for each file is slow.
-            size = min(os.fstat(file.fileno()).st_size, _LARGEST_FILE)
+            size = min(os.fstat(file.fileno()).st_size, LARGEST_FILE)
             content = file.read(size + 1)
     except OSError as error:
         raise UnreadableImageError(f"{UNREAD}: {error.strerror}") from error
     if not content:
         raise UnreadableImageError("is empty")
-    if len(content) > _LARGEST_FILE:
+    if len(content) > LARGEST_FILE:
         raise UnreadableImageError("is larger than 1 GiB")
     return content
 

@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from mlhw.errors import ConfigError, RunError
-from mlhw.system.download import Progress
+from mlhw.system.download import ProgressBar
 from mlhw.system.files import cache_folder, whole
 from mlhw.system.provenance import usable_cpus
 from mlhw.vision.images.decode import UNREAD, UnreadableImageError, decode, quiet_pillow, read
@@ -31,7 +31,7 @@ from mlhw.vision.images.image_sets import Decoded, Shape
 RESIDENT_BYTES = 2 << 30
 # Below this a thread costs more than it brings: decoding is over before Python's lock has moved on.
 _SMALL_FILE = 16 << 10
-_FORMAT = "1"  # of what is remembered; also stands for the rules of decoding
+_FORMAT = "1"  # raised when what is remembered, or the way images are decoded, changes
 _REMEMBERED = 32
 
 _LOADING = threading.Lock()
@@ -103,9 +103,12 @@ def _decode_checked(path: Path) -> np.ndarray:
 class Survey:
     """What reading every file has shown.
 
-    ``contents`` (n, 32) are the files' sha256; ``unreadable`` are positions with the reason;
-    ``shape`` is that of all other images, None where sizes differ, then ``odd`` is the first that
-    differs; ``pixels`` (n, H, W, 3) are the images where they were worth keeping.
+    Attributes:
+        contents: (n, 32), the files' sha256.
+        shape: (H, W) of the images that can be read, None where sizes differ.
+        odd: position of the first image whose size differs from those before it.
+        unreadable: reasons by position.
+        pixels: (n, H, W, 3), the images themselves if they are to be kept in memory.
     """
 
     contents: np.ndarray
@@ -116,7 +119,7 @@ class Survey:
 
 
 def survey(
-    paths: list[Path], *, resident: bool | None, most_unreadable: int, progress: Progress
+    paths: list[Path], *, resident: bool | None, most_unreadable: int, progress: ProgressBar
 ) -> Survey:
     """Read and decode all files; stop once more than ``most_unreadable`` of them cannot be."""
     key = _key(paths)
@@ -221,7 +224,7 @@ def _size(path: Path) -> int:
 
 
 def _key(paths: list[Path]) -> str:
-    """Changes with any change to the files: a file's ctime cannot be set back."""
+    """A text that is another one after any change to the files, whose ctime nobody can set back."""
     hasher = hashlib.sha256(_FORMAT.encode())
     for path in paths:
         try:

@@ -22,8 +22,6 @@ _SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 _NOT_CLASSES = {"__MACOSX", "@eaDir"}
 MOST_LINES = 20
 
-Log = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class ListedImage:
@@ -36,7 +34,7 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class Listing:
-    """The samples of each split that the data set has of itself, sorted by name.
+    """The images of each split that the data set comes with, sorted by name.
 
     ``classes`` are those of train, in order.
     """
@@ -56,11 +54,11 @@ def refuse(problems: list[str]) -> None:
 # --------------------------------------------------------------------------------- folders
 
 
-def list_folder(root: Path, log: Log) -> Listing:
+def list_folder(root: Path, log: Callable[[str], None]) -> Listing:
     """``train/CLASS/*`` with ``val/`` and ``test/`` or without, or ``CLASS/*``.
 
-    Files may lie deeper in a class's folder. Hidden files and those that are no images by their
-    suffix are passed over.
+    Files may lie deeper in a class's folder. Hidden files and files without the suffix of an image
+    are left out; ``log`` is told how many of each kind.
 
     Raises DataError for an empty class, a class that train lacks, fewer than two classes, names that
     differ in case alone, and links that lead out of the folder.
@@ -73,7 +71,7 @@ def list_folder(root: Path, log: Log) -> Listing:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def _listing(root: Path, log: Log) -> Listing:
+def _listing(root: Path, log: Callable[[str], None]) -> Listing:
     folders = _split_folders(root)
     walk = _Walk(root)
     splits: dict[str, list[ListedImage]] = {}
@@ -93,18 +91,18 @@ def _listing(root: Path, log: Log) -> Listing:
         splits[split].sort(key=lambda sample: sample.name)
     walk.problems += _class_problems(str(root), classes)
     refuse(walk.problems)
-    if walk.passed_over:
-        kinds = ", ".join(f"{kind} ({count})" for kind, count in walk.passed_over.most_common(5))
+    if walk.left_out:
+        kinds = ", ".join(f"{kind} ({count})" for kind, count in walk.left_out.most_common(5))
         log(f"{root}: passed over files that are no images of a class: {kinds}")
     return Listing(splits, classes["train"])
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
     """The folders of the splits; the root itself as ``train`` where it holds the classes."""
-    inside = [entry.name for entry in _entries(root) if entry.is_dir() and _counts(entry.name)]
+    inside = [entry.name for entry in entries_of(root) if entry.is_dir() and _counts(entry.name)]
     named = [name for name in inside if name in _SPLITS]
     has_splits = "train" in named and (
-        set(inside) <= set(_SPLITS) or any(entry.is_dir() for entry in _entries(root / "train"))
+        set(inside) <= set(_SPLITS) or any(entry.is_dir() for entry in entries_of(root / "train"))
     )
     if not has_splits:
         if inside and set(inside) <= set(_SPLITS):
@@ -116,22 +114,22 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 class _Walk:
-    """Finds images below a folder; notes what is wrong and what is passed over."""
+    """Finds images below ``root``; collects problems, and counts the files that it leaves out."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.problems: list[str] = []
-        self.passed_over: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
 
     def class_folders(self, folder: Path) -> list[str]:
         names = []
-        for entry in _entries(folder):
+        for entry in entries_of(folder):
             if not _counts(entry.name):
                 continue
             if entry.is_dir():
                 names.append(entry.name)
             elif entry.is_file():
-                self.passed_over[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1
+                self.left_out[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1
         return sorted(names)
 
     def samples(self, folder: Path, label: str) -> Iterator[ListedImage]:
@@ -144,14 +142,14 @@ class _Walk:
             seen.add(real)
             if not self._stays_inside(current, real):
                 continue
-            for entry in _entries(current):
+            for entry in entries_of(current):
                 if not _counts(entry.name):
                     continue
                 path = Path(entry.path)
                 if entry.is_dir():
                     pending.append(path)
                 elif os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
-                    self.passed_over[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1
+                    self.left_out[os.path.splitext(entry.name)[1].lower() or "no suffix"] += 1
                 elif entry.is_symlink() and not self._stays_inside(path, path.resolve()):
                     continue
                 elif entry.is_file():
@@ -166,7 +164,7 @@ class _Walk:
         return False
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return list(entries)
 

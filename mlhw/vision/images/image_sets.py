@@ -34,7 +34,7 @@ class ImageSource(Protocol):
         """Decoded images at ``indices``: (n, H, W, 3), or a list where sizes differ."""
 
     def digests(self, indices: np.ndarray) -> Iterator[bytes]:
-        """What stands for the contents at ``indices`` in a digest."""
+        """Bytes that change with the contents of the images at ``indices``, for a digest."""
 
 
 class ImageSet:
@@ -43,8 +43,8 @@ class ImageSet:
     Attributes:
         labels: int64 (n,), positions in ``ImageSplits.classes``.
         names: a file's path relative to the data set's folder, or a sample's index as text.
-        digest: sha256 over names, classes and contents in this order, which files take from their
-            names: it is the same wherever the folder lies and however its files are listed.
+        digest: sha256 over the names, classes and contents in this order. Files are in the order of
+            their names, so it does not depend on where their folder lies or how it is listed.
         image_shape: (H, W) where all images of the data set have one size, else None.
         resident: the decoded images are all in memory, as bytes.
     """

@@ -21,6 +21,18 @@ DEFAULT_SHARE = 0.15
 
 
 @dataclass(frozen=True)
+class Shares:
+    """How many of the images ``val`` and ``test`` get, and the seed that decides which.
+
+    Each is a count or a fraction of the images; None leaves it to the data set.
+    """
+
+    val: Amount | None
+    test: Amount | None
+    seed: int
+
+
+@dataclass(frozen=True)
 class Cut:
     """Positions (ascending int64) of the images in each split."""
 

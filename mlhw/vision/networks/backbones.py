@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlhw.errors import ConfigError
-from mlhw.system.download import Log, Progress, no_progress, silent
+from mlhw.result.recorder import Recorder
 from mlhw.vision.names import BUILT_IN_NETWORKS
 from mlhw.vision.networks import weight_files
 from mlhw.vision.networks.built_in import BUILDERS, WholeNetwork, cannot_take
@@ -42,21 +41,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """The head that a network was trained with.
-
-    ``module`` maps features (N, features) to logits (N, classes).
-    """
-
-    module: nn.Module
-    _names: Callable[[], tuple[str, ...] | None]
-
-    def class_names(self) -> tuple[str, ...] | None:
-        """In the order of the logits; None where nobody tells them."""
-        return self._names()
-
-
-@dataclass(frozen=True)
 class Backbone:
     """A network without its classifier.
 
@@ -69,7 +53,6 @@ class Backbone:
         stages: from input to output, (name, prefixes). A parameter or buffer belongs to the stage
             one of whose prefixes is its whole name or its name up to a dot; each belongs to exactly
             one.
-        classifier: the old head; None where the weights have none or are random.
         weights: what was loaded, in words: ``none``, or where the tensors came from.
         weights_digest: sha256 over names, shapes and values of all tensors of ``module``: two
             backbones with the same digest and preprocessing give the same features.
@@ -80,7 +63,6 @@ class Backbone:
     features: int
     preprocessing: Preprocessing
     stages: Stages
-    classifier: Classifier | None
     weights: str
     weights_digest: str
 
@@ -99,8 +81,7 @@ def load_backbone(
     image_size: int | None = None,
     seed: int = 0,
     data_dir: Path | str = "data",
-    log: Log = silent,
-    progress: Progress = no_progress,
+    recorder: Recorder | None = None,
 ) -> Backbone:
     """The network called ``model`` with ``weights``, ready to give features.
 
@@ -112,8 +93,7 @@ def load_backbone(
         seed: of the random weights under ``none``; the global generators are left alone.
         data_dir: one's own copies of published weights are looked for in its folder ``weights``,
             then where torch keeps them (``TORCH_HOME``). What is downloaded goes to the latter.
-        log: takes a line on anything worth knowing, such as a download.
-        progress: takes (done, total, what) in bytes while downloading.
+        recorder: logs a download and shows its progress; None for neither.
 
     Raises:
         ConfigError: the model or the weights have no such name, or the network cannot take images
@@ -125,17 +105,16 @@ def load_backbone(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = _build(model, weights, image_size)
-    module, source, has_head = network.module, "none", False
+    module, source = network.module, "none"
     if weights != "none":
         if weights == "default" or _is_enum_name(model, weights):
-            tensors, source = network.load_published(Places(Path(data_dir), log, progress))
+            tensors, source = network.load_published(Places(Path(data_dir), recorder or Recorder()))
         else:
             path = _file(model, weights)
             tensors, source = network.adapt(weight_files.read_tensors(path)), str(path)
-        has_head = _has_head(module, network.heads, tensors)
         heads, ignored = network.heads, network.ignored
         weight_files.fill(module, tensors, source=source, head=heads, ignored=ignored)
-    head = network.take_off_head()
+    network.take_off_head()
     module.eval()
     features = _count_features(model, module, network.preprocessing)
     return Backbone(
@@ -144,7 +123,6 @@ def load_backbone(
         features=features,
         preprocessing=network.preprocessing,
         stages=find_stages(module),
-        classifier=Classifier(head, network.class_names) if head is not None and has_head else None,
         weights=source,
         weights_digest=weight_files.digest(module),
     )
@@ -192,15 +170,6 @@ def _file(model: str, weights: str) -> Path:
     raise ConfigError(
         f"weights: there is no file {weights}; give 'default', 'none', a file"
         + (f", or {' or '.join(names)}" if names else "")
-    )
-
-
-def _has_head(module: nn.Module, heads: tuple[str, ...], tensors: weight_files.Tensors) -> bool:
-    """Whether ``tensors`` hold the network's own head, in its shapes."""
-    wanted = module.state_dict()
-    names = [name for name in wanted if name.startswith(tuple(f"{head}." for head in heads))]
-    return bool(names) and all(
-        name in tensors and tensors[name].shape == wanted[name].shape for name in names
     )
 
 

@@ -1,8 +1,7 @@
-"""What a network brings with it, and the networks that are built in.
+"""The networks that are built in, as ``WholeNetwork``; ``libraries`` has those of torchvision and timm.
 
-A function for each builds the whole network, head included, with random weights, and says what
-belongs to it: preprocessing, published weights, class names, and where the head is.
-``libraries`` does the same for those of torchvision and timm.
+``BUILDERS`` has a function for each name. It builds the network with its head and random weights, and
+adds what belongs to it: the preprocessing, the published weights, and where the head is.
 """
 
 from __future__ import annotations
@@ -19,13 +18,10 @@ from mlhw.system.download import Checksum
 from mlhw.vision.names import CIFAR_RESNETS
 from mlhw.vision.networks.preprocessing import Preprocessing
 from mlhw.vision.networks.published import Places, Published
-from mlhw.vision.networks.torchvision_import import torchvision
 from mlhw.vision.networks.weight_files import Tensors, read_tensors
 
 if TYPE_CHECKING:
     from torch import nn
-
-ClassNames = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -37,9 +33,7 @@ class WholeNetwork:
         heads: the names of the head's modules.
         preprocessing: what the published weights were trained to see.
         load_published: gives the tensors, and where they came from.
-        class_names: of the published head, None where nobody tells them.
-        take_off_head: makes ``module`` end at the features; returns the old head where it maps
-            features to logits.
+        take_off_head: makes ``module`` end at the features.
         adapt: tensors of a file under the network's own names and shapes.
         ignored: parts that files have and the network has not.
     """
@@ -48,8 +42,7 @@ class WholeNetwork:
     heads: tuple[str, ...]
     preprocessing: Preprocessing
     load_published: Callable[[Places], tuple[Tensors, str]]
-    class_names: Callable[[], ClassNames | None]
-    take_off_head: Callable[[], nn.Module | None]
+    take_off_head: Callable[[], None]
     adapt: Callable[[Tensors], Tensors] = lambda tensors: tensors
     ignored: tuple[str, ...] = ()
 
@@ -94,7 +87,6 @@ def efficientnet_lite0(image_size: int | None) -> WholeNetwork:
         ("classifier",),
         Preprocessing(224, 256, "bicubic", half, half).with_size(image_size),
         load,
-        imagenet_classes,
         lambda: take_off(network, "classifier"),
         adapt,
     )
@@ -125,7 +117,7 @@ _CIFAR_URL = "https://github.com/chenyaofo/pytorch-cifar-models/releases/downloa
 _CIFAR_SHA256 = {20: "23dac2f1", 32: "84213ce6", 44: "ffe32858", 56: "f2eff4c8"}
 
 
-def cifar_resnet(layers: int, image_size: int | None) -> WholeNetwork:
+def cifar_resnet_network(layers: int, image_size: int | None) -> WholeNetwork:
     """A CIFAR-ResNet, trained on CIFAR-100."""
     from torch import nn
 
@@ -147,21 +139,14 @@ def cifar_resnet(layers: int, image_size: int | None) -> WholeNetwork:
             32, 32, "bilinear", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
         ).with_size(image_size),
         lambda places: published.read(f"cifar_resnet{layers}", places),
-        lambda: None,
         lambda: take_off(network, "fc"),
     )
 
 
 BUILDERS: Mapping[str, Callable[[int | None], WholeNetwork]] = {
     "efficientnet_lite0": efficientnet_lite0,
-    **{name: partial(cifar_resnet, layers) for name, layers in CIFAR_RESNETS.items()},
+    **{name: partial(cifar_resnet_network, layers) for name, layers in CIFAR_RESNETS.items()},
 }
-
-
-def imagenet_classes() -> ClassNames:
-    """The thousand classes of ImageNet (ILSVRC 2012), in the order of the logits."""
-    weights = torchvision().models.ResNet18_Weights.IMAGENET1K_V1
-    return tuple(weights.meta["categories"])
 
 
 # ----------------------------------------------------------------------------------- head
@@ -172,13 +157,9 @@ def cannot_take(model: str, size: int, error: Exception) -> ConfigError:
     return ConfigError(f"image_size: {model} cannot take {size} × {size} pixels: {reason}")
 
 
-def take_off(network: nn.Module, name: str) -> nn.Module | None:
-    """Replace the layer ``name`` by nothing; return it where it maps features to logits."""
+def take_off(network: nn.Module, name: str) -> None:
+    """Replace the layer ``name`` by one that changes nothing."""
     from torch import nn
 
     parent, _, last = name.rpartition(".")
-    owner = network.get_submodule(parent)
-    layer = owner.get_submodule(last)
-    setattr(owner, last, nn.Identity())
-    # SqueezeNet's is a convolution, with the mean over the pixels after it.
-    return layer if isinstance(layer, nn.Linear) else None
+    setattr(network.get_submodule(parent), last, nn.Identity())

@@ -83,7 +83,7 @@ def set_learning(
 
 
 def _stage(backbone: Backbone, module: str) -> int:
-    """The stage of a module; one that holds several stages has no say of its own and counts as 0."""
+    """The stage that a module is in; 0, the first to be frozen, for one that holds several stages."""
     try:
         return backbone.stage_of(module)
     except KeyError:
@@ -93,8 +93,9 @@ def _stage(backbone: Backbone, module: str) -> int:
 def parameter_groups(
     network: TunedNetwork, backbone: Backbone, plan: Plan, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """An optimizer's groups, all from the start: the head and every stage, with and without decay.
+    """An optimizer's groups: of the head and of each stage, one with weight decay and one without.
 
+    Stages that are still frozen have theirs too, so that unfreezing changes nothing in the optimizer.
     Weight decay is for weights; biases and the scales and shifts of norms, all of them vectors, are
     left out, as He et al. 2018 (arXiv:1812.01187, section 3.1) do. ``full_rate`` is the group's
     learning rate before the schedule.

@@ -1,4 +1,4 @@
-"""The classifiers of torchvision and timm, as ``networks.WholeNetwork``."""
+"""The classifiers of torchvision and timm, as ``built_in.WholeNetwork``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlhw.errors import ConfigError
-from mlhw.vision.networks.built_in import ClassNames, WholeNetwork, cannot_take, take_off
+from mlhw.vision.networks.built_in import WholeNetwork, cannot_take, take_off
 from mlhw.vision.networks.preprocessing import Preprocessing
 from mlhw.vision.networks.published import Places, Published, checksum_in_name
 from mlhw.vision.networks.torchvision_import import torchvision
@@ -36,7 +36,7 @@ def torchvision_network(name: str, weights: str, image_size: int | None) -> Whol
     models = torchvision().models
     enum = models.get_model_weights(name)
     entry = enum.__members__.get(weights) or _enum_of_file(enum, weights) or enum.DEFAULT
-    preprocessing = _of_preset(entry.transforms()).with_size(image_size)
+    preprocessing = preprocessing_of_preset(entry.transforms()).with_size(image_size)
     extra: dict[str, Any] = {}
     ignored = _WITH_AUXILIARY_HEADS.get(name, ())
     if ignored:
@@ -72,7 +72,6 @@ def torchvision_network(name: str, weights: str, image_size: int | None) -> Whol
         (head,),
         preprocessing,
         load,
-        lambda: tuple(entry.meta["categories"]),
         lambda: take_off(network, head),
         adapt,
         ignored,
@@ -85,12 +84,12 @@ def torchvision_weights(name: str) -> list[str]:
 
 
 def _enum_of_file(enum: Any, weights: str) -> Any:
-    """The entry whose published file is called as the file at path ``weights``."""
+    """The entry whose published file has the name of the file ``weights``; None if none has."""
     name = Path(weights).name
     return next((entry for entry in enum if entry.url.rsplit("/", 1)[1] == name), None)
 
 
-def _of_preset(preset: Any) -> Preprocessing:
+def preprocessing_of_preset(preset: Any) -> Preprocessing:
     return Preprocessing(
         size=preset.crop_size[0],
         resize=preset.resize_size[0],
@@ -159,27 +158,12 @@ def timm_network(name: str, image_size: int | None) -> WholeNetwork:
         tensors, path = _published_by_timm(name, config).read(f"timm:{name}", places)
         return adapt(tensors), path
 
-    def take_off_head() -> nn.Module | None:
-        from torch import nn
-
-        head = network.get_classifier()
-        network.reset_classifier(0)
-        return head if isinstance(head, nn.Linear) else None
-
-    def class_names() -> ClassNames | None:
-        subset = timm.data.infer_imagenet_subset(network)
-        if not subset:
-            return None
-        info = timm.data.ImageNetInfo(subset)
-        return tuple(info.index_to_description(i) for i in range(info.num_classes()))
-
     return WholeNetwork(
         network,
         (names,) if isinstance(names, str) else tuple(names),
         preprocessing,
         load,
-        class_names,
-        take_off_head,
+        lambda: network.reset_classifier(0),
         adapt,
     )
 

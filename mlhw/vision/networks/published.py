@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlhw.errors import DataError
-from mlhw.system.download import Checksum, Log, Progress, fetch
+from mlhw.result.recorder import Recorder
+from mlhw.system.download import Checksum, fetch
 from mlhw.vision.networks.weight_files import Tensors, read_tensors
 
 
@@ -15,8 +16,7 @@ class Places:
     """Where published weights are looked for and where they are fetched to."""
 
     data_dir: Path
-    log: Log
-    progress: Progress
+    recorder: Recorder
 
     def folders(self) -> list[Path]:
         import torch
@@ -28,8 +28,11 @@ class Places:
 class Published:
     """A file of weights that its makers have published.
 
-    ``files`` are the names that it is known by, the published one first; ``checksum`` is that one's.
-    ``elsewhere`` is a copy that another program keeps.
+    Attributes:
+        files: the published name, then the names of other copies that may be used.
+        url: where it is published.
+        checksum: of the file with the published name; None where nobody tells it.
+        elsewhere: a copy in another program's cache.
     """
 
     files: tuple[str, ...]
@@ -42,9 +45,9 @@ class Published:
         path = self.find(places)
         if path is None:
             path = places.folders()[-1] / self.files[0]
-            places.log(f"downloading the weights of {model} from {self.url}")
+            places.recorder.log(f"downloading the weights of {model} from {self.url}")
             try:
-                fetch(self.url, path, self.checksum, progress=places.progress)
+                fetch(self.url, path, self.checksum, progress=places.recorder.progress)
             except DataError as error:
                 raise DataError(*self._not_to_be_had(model, places, error)) from error
         return read_tensors(path), str(path)

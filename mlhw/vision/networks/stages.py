@@ -16,7 +16,7 @@ _DOMINANT = 0.9
 
 @dataclass(frozen=True)
 class _Piece:
-    """A module, or a tensor that belongs to none of the modules below its owner."""
+    """A module, or a parameter or buffer that a module holds beside its child modules."""
 
     name: str
     size: int

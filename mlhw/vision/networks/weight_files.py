@@ -62,10 +62,11 @@ def fill(
     head: Collection[str] = (),
     ignored: Collection[str] = (),
 ) -> None:
-    """Load ``tensors`` into ``network``; only what is under the names in ``head`` may differ.
+    """Load ``tensors`` into ``network``, which must have the same names and shapes.
 
-    The head's tensors are loaded where they have the network's shapes. ``ignored`` names parts that
-    the network no longer has. Counters of batches, which old files lack, may be missing.
+    Three things may differ. Tensors of the modules in ``head`` are loaded only where they have the
+    network's shapes; those of the modules in ``ignored``, which the network lacks, are left out; and
+    batch norm's counters may be missing, as in old files.
 
     Raises DataError that lists what is missing, unexpected or of another shape.
     """

@@ -107,7 +107,7 @@ def feature_batches(
     start: int = 0,
     least: int = 1,
 ) -> Iterator[Batch]:
-    """The same of stored features: rows (N, d) of ``features`` (n, d) and labels (N,)."""
+    """Batches of stored features in place of images: rows (N, d) of ``features``, and labels (N,)."""
     for part in pieces(indices, batch_size, start, least):
         rows, targets = torch.from_numpy(features[part]), torch.from_numpy(labels[part])
         yield rows.to(device), targets.to(device)
@@ -116,7 +116,7 @@ def feature_batches(
 def pieces(indices: np.ndarray, size: int, start: int = 0, least: int = 1) -> list[np.ndarray]:
     """``indices`` cut into pieces of ``size``, from piece ``start`` on.
 
-    The last piece may be smaller, but not than ``least``: the piece before it takes it in.
+    The last piece may be smaller; if it has fewer than ``least``, it is joined to the one before.
     """
     starts = list(range(0, len(indices), size))
     if len(starts) > 1 and len(indices) - starts[-1] < min(least, size):
@@ -131,12 +131,11 @@ def smallest_batch(config: Config) -> int:
     Batch norm takes mean and variance over the batch and the pixels of a feature map; where that has
     one pixel left, a single image has no variance.
     """
-    trained = config.unfreeze_at is not None and config.unfreeze_at < config.epochs
-    return 2 if trained and config.batch_norm == "train" else 1
+    return 2 if config.trains_backbone and config.batch_norm == "train" else 1
 
 
 def ahead(make: Callable[[Piece], Made], parts: Sequence[Piece], workers: int) -> Iterator[Made]:
-    """``make`` of each part in order, worked out by ``workers`` threads before it is asked for."""
+    """Yield ``make(part)`` for each part in order; ``workers`` threads compute some of them ahead."""
     if not workers:
         yield from map(make, parts)
         return

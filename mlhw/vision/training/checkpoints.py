@@ -7,9 +7,9 @@
 ``manifest.json``      sha256, size and epoch of each
 =====================  ==========================================================================
 
-A save is whole or did not happen. The manifest is written first, naming the files that are about to
-come beside those that are there, and again when they have come; so after a crash at any moment each
-file on disk is one that the manifest knows, and a file that it does not know is damaged.
+A save is whole or did not happen. ``Checkpoints.save`` writes the manifest twice: before the other
+files, with the checksums of the old and of the new ones, and after them. So at any moment, and after
+a crash, the manifest has the checksum of every whole file, and a file without one is damaged.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Checkpoints:
         return read_best(path, self._read(path))
 
     def _settle(self) -> None:
-        """After a crash within a save: the manifest as the files are, damaged ones left out."""
+        """Write the manifest for the whole files that a crash in the middle of a save has left."""
         assert self.folder is not None
         known = {entry.get("sha256"): entry for entry in _read_manifest(self.folder).values()}
         entries = {}
@@ -133,7 +133,7 @@ class Checkpoints:
             _write_manifest(self.folder, entries)
 
     def _read(self, path: Path) -> bytes:
-        """The bytes of a file that the manifest knows."""
+        """The bytes of a file. Raises DataError if the manifest does not have their checksum."""
         try:
             data = path.read_bytes()
         except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-METRICS = {
+EPOCH_COLUMNS = {
     "epoch": "passes over the training images, from 0",
     "train_loss": "mean loss over the epoch's training images, each before its update",
     "train_acc": "share of them that is classified right (0 to 1)",
@@ -13,7 +13,7 @@ METRICS = {
     "seconds": "how long the epoch took",
 }
 
-PREDICTIONS = {
+PREDICTION_COLUMNS = {
     "name": "the image",
     "label": "its class",
     "predicted": "the class with the largest probability",
@@ -22,7 +22,7 @@ PREDICTIONS = {
 
 
 def prediction_columns(classes: list[str]) -> dict[str, str]:
-    """``PREDICTIONS`` with a column of probabilities for each of ``classes``."""
-    each = PREDICTIONS["p_CLASS"]
-    fixed = {name: meaning for name, meaning in PREDICTIONS.items() if name != "p_CLASS"}
+    """``PREDICTION_COLUMNS`` with a column of probabilities for each of ``classes``."""
+    each = PREDICTION_COLUMNS["p_CLASS"]
+    fixed = {name: meaning for name, meaning in PREDICTION_COLUMNS.items() if name != "p_CLASS"}
     return fixed | {f"p_{name}": each for name in classes}

@@ -121,10 +121,10 @@ def choose_compute(
 ) -> Compute:
     """The fastest precision and layout for this network here, among those left open (None).
 
-    Times a few batches of ``images`` (N, 3, S, S), normalised, forward and, for ``training``,
-    backward too, all candidates in turn, so that other programs on the machine slow them alike; on a
-    CPU with one thread, for several on a busy machine wait for each other, at random. Works on
-    copies and draws no random numbers, so it leaves no trace in the run.
+    A few batches of ``images`` (N, 3, S, S), normalised, are timed, forward and, for ``training``,
+    backward too. The candidates take turns, so that other programs on the machine slow them alike,
+    and a CPU works with one thread: on a busy machine several wait for each other for random times.
+    The trials use copies and draw no random numbers, so they change nothing in the run.
     """
     base = Compute(device, precision or "fp32", layout or "channels-last")
     candidates = [base]
@@ -137,7 +137,7 @@ def choose_compute(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        seconds = _time_in_turn({c: _trial(network, images, c, training) for c in candidates})
+        seconds = _time_in_turn({c: trial_step(network, images, c, training) for c in candidates})
     finally:
         torch.set_num_threads(threads)
     chosen = min(candidates, key=lambda c: seconds[c])
@@ -164,7 +164,7 @@ def _time_in_turn(trials: dict[Compute, Callable[[], float]]) -> dict[Compute, f
     return seconds
 
 
-def _trial(
+def trial_step(
     network: TunedNetwork, images: torch.Tensor, compute: Compute, training: bool
 ) -> Callable[[], float]:
     """A function that does one step on a copy of the network and gives its seconds."""
@@ -188,10 +188,11 @@ def _trial(
 
 @contextmanager
 def torch_settings(threads: int, device: torch.device) -> Iterator[None]:
-    """``threads`` for torch's operators and random generators of the run's own, until the end.
+    """torch's settings for a run; at the end the caller, a notebook say, has its own back.
 
-    On a GPU only algorithms whose sums have a fixed order are used; a resumed run could not end the
-    same without. A caller in a notebook finds its own settings back.
+    Operators use ``threads`` threads, and random numbers drawn in the block change no generator
+    outside. On a GPU only algorithms that add in a fixed order are used: without them a resumed run
+    would end with other numbers than one that never stopped.
     """
     before, ordered = torch.get_num_threads(), torch.backends.cudnn.deterministic
     torch.set_num_threads(threads)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 
 from mlhw.errors import reason_of
+from mlhw.result.recorder import Recorder
 from mlhw.system.files import whole
 from mlhw.vision.images import augment
 
@@ -41,7 +41,7 @@ class FeatureStore:
         weights_digest: of the backbone as it is.
         folder: where files are kept; None keeps features in memory.
         threads: with which the network works; the last bit may depend on it.
-        log, warn, progress: as a Recorder has them.
+        recorder: is told where features come from and how far the work is.
     """
 
     network: TunedNetwork
@@ -49,9 +49,7 @@ class FeatureStore:
     weights_digest: str
     folder: Path | None
     threads: int = 1
-    log: Callable[[str], None] = lambda line: None
-    warn: Callable[[str], None] = lambda line: None
-    progress: Callable[[float, float, str], None] = lambda done, total, what: None
+    recorder: Recorder = field(default_factory=Recorder)
     _held: dict[str, np.ndarray] = field(default_factory=dict)
 
     def features(
@@ -65,12 +63,13 @@ class FeatureStore:
         """
         key = self.key(loader, change, seed, view)
         if key not in self._held:
-            self._held[key] = self._load(key, loader) if self.folder else self._missing()
-            if not len(self._held[key]):
-                uniform = (
-                    None if change == "none" else augment.random_numbers(seed, view, len(loader))
-                )
-                self._held[key] = self._keep(key, self._compute(loader, change, uniform))
+            found = self._load(key, len(loader)) if self.folder else None
+            if found is None:
+                uniform = None
+                if change != "none":
+                    uniform = augment.random_numbers(seed, view, len(loader))
+                found = self._keep(key, self.compute(loader, change, uniform))
+            self._held[key] = found
         return self._held[key]
 
     def key(self, loader: Loader, change: Augment, seed: int, view: int) -> str:
@@ -87,7 +86,7 @@ class FeatureStore:
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
-    def _compute(self, loader: Loader, change: Augment, uniform: np.ndarray | None) -> np.ndarray:
+    def compute(self, loader: Loader, change: Augment, uniform: np.ndarray | None) -> np.ndarray:
         self.network.eval()
         features = np.empty((len(loader), self.width), np.float32)
         done = 0
@@ -98,29 +97,26 @@ class FeatureStore:
             for images, _ in batches:
                 features[done : done + len(images)] = self.network.features(images).cpu().numpy()
                 done += len(images)
-                self.progress(done, len(loader), "features")
+                self.recorder.progress(done, len(loader), "features")
         return features
 
-    def _missing(self) -> np.ndarray:
-        return np.empty((0, self.width), np.float32)
-
-    def _load(self, key: str, loader: Loader) -> np.ndarray:
-        """The stored file, memory-mapped; empty if there is none that fits."""
+    def _load(self, key: str, count: int) -> np.ndarray | None:
+        """The stored file, memory-mapped; None if there is none or it does not fit."""
         assert self.folder is not None
         path = self.folder / f"{key}.npy"
         try:
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
             os.utime(path)
         except (FileNotFoundError, NotADirectoryError):
-            return self._missing()
+            return None
         except (OSError, ValueError, EOFError) as error:
-            self.warn(f"{path}: stored features cannot be used ({error}); computed again")
-            return self._missing()
-        if found.shape != (len(loader), self.width) or found.dtype != np.float32:
-            self.warn(f"{path}: stored features have another shape; computed again")
-            return self._missing()
-        self.log(f"features of {len(loader)} images are read from {path}")
-        return found  # type: ignore[no-any-return]
+            self.recorder.warn(f"{path}: stored features cannot be used ({error}); computed again")
+            return None
+        if found.shape != (count, self.width) or found.dtype != np.float32:
+            self.recorder.warn(f"{path}: stored features have another shape; computed again")
+            return None
+        self.recorder.log(f"features of {count} images are read from {path}")
+        return found
 
     def _keep(self, key: str, features: np.ndarray) -> np.ndarray:
         """Store the features if there is a folder, and give them as they are to be used."""
@@ -136,7 +132,7 @@ class FeatureStore:
         except OSError as error:
             # A missing or full cache costs the next run some time, and this one nothing.
             reason = reason_of(error)
-            self.warn(f"features are kept in memory only: {self.folder}: {reason}")
+            self.recorder.warn(f"features are kept in memory only: {self.folder}: {reason}")
             return features
 
 

@@ -232,7 +232,7 @@ def is_better(found: Evaluation, progress: Progress, metric: str) -> bool:
 
 
 def inspect_frozen(task: Task, progress: Progress) -> None:
-    """At the end of the frozen epochs: is the backbone what it was, and do stored features tell it?"""
+    """Note, after the last frozen epoch, how many tensors changed and what stored features give."""
     now = tensor_digests(task.network.backbone.state_dict())
     then = task.backbone_digests
     progress.changed_while_frozen = sum(now[name] != then[name] for name in then)

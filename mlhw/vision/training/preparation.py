@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ import torch
 from mlhw.errors import ConfigError, DataError
 from mlhw.result.recorder import Recorder
 from mlhw.system.files import cache_folder
+from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
@@ -23,13 +24,114 @@ from mlhw.vision.training.device import Compute, choose_compute
 from mlhw.vision.training.features import FeatureStore
 from mlhw.vision.training.task import Task
 
-if TYPE_CHECKING:
-    from mlhw.vision.config import Config
-
 # Digits of 8 × 8 pixels do not need a photograph's 224, and much larger ones show only blur.
 LARGEST_ENLARGEMENT = 8
 # Pixels in the batch that precision and layout are chosen with: 16 images of 64 × 64.
 TRIAL_PIXELS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a training needs, checked, before the run begins.
+
+    Attributes:
+        config: with everything that was ``auto`` written out.
+        splits: the images.
+        backbone: with the weights that ``config`` names.
+        network: the backbone with its new head, on the device.
+        compute: the device, the precision and the memory layout.
+        threads: CPU threads of the run.
+        saved: the state that the run goes on from; None starts at the beginning.
+    """
+
+    config: Config
+    splits: ImageSplits
+    backbone: Backbone
+    network: TunedNetwork
+    compute: Compute
+    threads: int
+    saved: dict[str, Any] | None = None
+
+    @property
+    def plan(self) -> Plan:
+        config, images = self.config, np.arange(len(self.splits.train))
+        return Plan(
+            epochs=config.epochs,
+            steps_per_epoch=len(pieces(images, config.batch_size, least=smallest_batch(config))),
+            unfreeze_at=config.unfreeze_at,
+            stages=len(self.backbone.stages),
+            unfreeze_stages=config.unfreeze_stages,
+            schedule=config.schedule.name,
+            warmup=config.schedule.warmup,
+            lr=config.optim.lr,
+            backbone_lr=config.optim.backbone_lr or config.optim.lr,
+            layer_decay=config.optim.layer_decay,
+        )
+
+    def task(self, recorder: Recorder, *, on_disk: bool = True) -> Task:
+        """What is trained, with a new optimizer; ``on_disk=False`` keeps features in memory only."""
+        config, backbone, plan = self.config, self.backbone, self.plan
+        assert isinstance(config.workers, int)
+        loader = Loader(self.splits.train, backbone.preprocessing, self.compute, config.workers)
+        store = None
+        if config.features != "off" and plan.frozen(0):
+            has_folder = config.features == "auto" and recorder.folder is not None
+            kept = on_disk and (config.features == "disk" or has_folder)
+            store = FeatureStore(
+                self.network,
+                backbone.features,
+                backbone.weights_digest,
+                cache_folder("features") if kept else None,
+                self.threads,
+                recorder,
+            )
+        metadata = {
+            "model": config.model,
+            "image_size": config.image_size,
+            "preprocessing": backbone.preprocessing.to_json(),
+            "head": config.head.model_dump(),
+            "classes": self.splits.classes,
+            "data": self.splits.digest,
+        }
+        validation = replace(loader, images=self.splits.val)
+        return Task(config, self.network, backbone, plan, loader, validation, store, metadata)
+
+    def with_random_weights(self) -> Prepared:
+        """The same network, data, epochs and rates, but random weights at the start.
+
+        Batch norm learns its statistics, whatever the configuration says: random weights come with
+        none.
+        """
+        config = self.config.model_copy(update={"weights": "none", "batch_norm": "train"})
+        size = self.backbone.preprocessing.size
+        backbone = load_backbone(config.model, "none", image_size=size, seed=config.seed)
+        network = with_new_head(config, backbone, self.splits)
+        self.compute.prepare(network)
+        return replace(self, config=config, backbone=backbone, network=network, saved=None)
+
+
+def prepare(
+    config: Config,
+    recorder: Recorder,
+    device: torch.device,
+    threads: int,
+    splits: ImageSplits | None = None,
+) -> Prepared:
+    """Read and check everything that ``config`` names; ``splits`` are used instead of its data.
+
+    Raises ConfigError or DataError for what cannot be used.
+    """
+    if splits is None:
+        splits = load_splits(config, recorder)
+    saved = load_saved(recorder, splits)
+    backbone = load_network(config, splits, recorder)
+    network = with_new_head(config, backbone, splits)
+    compute = measured_compute(config, network, backbone, splits, device, recorder)
+    compute.prepare(network)
+    prepared = Prepared(config, splits, backbone, network, compute, threads, saved)
+    prepared = replace(prepared, config=resolved(prepared))
+    require_statistics(prepared)
+    return prepared
 
 
 def data_dir(config: Config) -> str:
@@ -37,6 +139,7 @@ def data_dir(config: Config) -> str:
 
 
 def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
+    """The images that the configuration names, with a warning if a rerun finds others."""
     data = config.data
     splits = load_images(
         data.name,
@@ -47,8 +150,7 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
         on_error=data.on_error,
         download=data.download,
         resident=data.resident,
-        log=recorder.log,
-        progress=recorder.progress,
+        recorder=recorder,
     )
     if data.digest not in (None, splits.digest) and not recorder.resumes:
         recorder.warn(
@@ -84,8 +186,7 @@ def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Bac
         image_size=size,
         seed=config.seed,
         data_dir=data_dir(config),
-        log=recorder.log,
-        progress=recorder.progress,
+        recorder=recorder,
     )
     shape = splits.train.image_shape
     if size is None and shape is not None:
@@ -95,14 +196,16 @@ def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Bac
     return backbone
 
 
-def head_for(config: Config, backbone: Backbone, splits: ImageSplits) -> torch.nn.Module:
-    return new_head(
+def with_new_head(config: Config, backbone: Backbone, splits: ImageSplits) -> TunedNetwork:
+    """The network of the run: the backbone, and a head for the classes of the images."""
+    head = new_head(
         backbone.features,
         len(splits.classes),
         hidden=config.head.hidden,
         dropout=config.head.dropout,
         seed=config.seed,
     )
+    return TunedNetwork(backbone.module, head)
 
 
 def measured_compute(
@@ -114,7 +217,7 @@ def measured_compute(
     recorder: Recorder,
 ) -> Compute:
     """Precision and layout as configured; what is ``auto`` is measured on the first images."""
-    trains = config.unfreeze_at is not None and config.unfreeze_at < config.epochs
+    trains = config.trains_backbone
     size = backbone.preprocessing.size
     count = max(4, min(config.batch_size if trains else 64, TRIAL_PIXELS // size**2))
     first = splits.train.images(np.arange(min(count, len(splits.train))))
@@ -129,62 +232,44 @@ def measured_compute(
     )
 
 
-def resolved(
-    config: Config, backbone: Backbone, splits: ImageSplits, compute: Compute, threads: int
-) -> Config:
+def resolved(prepared: Prepared) -> Config:
     """The configuration with everything that was ``auto`` written out."""
+    config, splits, compute = prepared.config, prepared.splits, prepared.compute
     in_memory = splits.train.resident
     compare = "random" if splits.name == "digits" and config.weights != "none" else "none"
+    data = config.data.model_copy(update={"digest": splits.digest, "dir": data_dir(config)})
     return config.model_copy(
         update={
-            "image_size": backbone.preprocessing.size,
+            "image_size": prepared.backbone.preprocessing.size,
             "device": str(compute.device),
             "precision": compute.precision,
             "layout": compute.layout,
-            "threads": threads,
+            "threads": prepared.threads,
             "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
             "compare": compare if config.compare == "auto" else config.compare,
-            "data": config.data.model_copy(
-                update={"digest": splits.digest, "dir": data_dir(config)}
-            ),
+            "data": data,
         }
     )
 
 
-def plan_of(config: Config, backbone: Backbone, splits: ImageSplits) -> Plan:
-    batches = pieces(np.arange(len(splits.train)), config.batch_size, least=smallest_batch(config))
-    return Plan(
-        epochs=config.epochs,
-        steps_per_epoch=len(batches),
-        unfreeze_at=config.unfreeze_at,
-        stages=len(backbone.stages),
-        unfreeze_stages=config.unfreeze_stages,
-        schedule=config.schedule.name,
-        warmup=config.schedule.warmup,
-        lr=config.optim.lr,
-        backbone_lr=config.optim.backbone_lr or config.optim.lr,
-        layer_decay=config.optim.layer_decay,
-    )
+def require_statistics(prepared: Prepared) -> None:
+    """Raise ConfigError where batch norm would be trained on a single value for each channel.
 
-
-def require_statistics(
-    config: Config, network: TunedNetwork, backbone: Backbone, splits: ImageSplits
-) -> None:
-    """Raise ConfigError where batch norm would be trained on a single value a channel.
-
-    With batches of one image it is, wherever the feature maps have shrunk to one pixel; torch says so
-    in the first such step, which in the comparison with random weights comes after all training.
+    That happens with batches of one image, wherever the feature maps have shrunk to one pixel. torch
+    raises in the first such step, and the comparison with random weights would reach it only after
+    all training.
     """
-    plan = plan_of(config, backbone, splits)
+    config, plan = prepared.config, prepared.plan
     trains = config.batch_norm == "train" or config.compare == "random"
     if config.batch_size > 1 or not trains or not plan.ever_unfreezes:
         return
-    trial = copy.deepcopy(network)
-    set_learning(trial, backbone, plan.first_open_stage(plan.epochs), batch_norm="train")
-    size = backbone.preprocessing.size
+    trial = copy.deepcopy(prepared.network)
+    first = plan.first_open_stage(plan.epochs)
+    set_learning(trial, prepared.backbone, first, batch_norm="train")
+    size = prepared.backbone.preprocessing.size
     try:
         with torch.no_grad():
-            trial(torch.zeros(1, 3, size, size, device=next(trial.parameters()).device))
+            trial(torch.zeros(1, 3, size, size, device=prepared.compute.device))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
@@ -195,55 +280,13 @@ def require_statistics(
         ) from None
 
 
-def new_task(
-    config: Config,
-    network: TunedNetwork,
-    backbone: Backbone,
-    splits: ImageSplits,
-    compute: Compute,
-    recorder: Recorder,
-    *,
-    kept: bool = True,
-) -> Task:
-    """``kept=False`` stores features in memory only."""
-    assert isinstance(config.workers, int)
-    plan = plan_of(config, backbone, splits)
-    loader = Loader(splits.train, backbone.preprocessing, compute, config.workers)
-    store = None
-    if config.features != "off" and plan.frozen(0):
-        on_disk = kept and (
-            config.features == "disk" or (config.features == "auto" and recorder.folder is not None)
-        )
-        store = FeatureStore(
-            network,
-            backbone.features,
-            backbone.weights_digest,
-            cache_folder("features") if on_disk else None,
-            torch.get_num_threads(),
-            log=recorder.log,
-            warn=recorder.warn,
-            progress=recorder.progress,
-        )
-    metadata = {
-        "model": config.model,
-        "image_size": config.image_size,
-        "preprocessing": backbone.preprocessing.to_json(),
-        "head": config.head.model_dump(),
-        "classes": splits.classes,
-        "data": splits.digest,
-    }
-    return Task(
-        config, network, backbone, plan, loader, replace(loader, images=splits.val), store, metadata
-    )
-
-
-def describe(task: Task, splits: ImageSplits, recorder: Recorder) -> None:
+def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
     """What is going to happen, in the log."""
-    config, plan, backbone = task.config, task.plan, task.backbone
+    config, splits, backbone, plan = prepared.config, prepared.splits, prepared.backbone, task.plan
     test = len(splits.test) if splits.test else "no"
     recorder.log(
         f"{config.model} ({backbone.weights}), {backbone.features} features, "
-        f"{config.image_size} × {config.image_size} pixels, on {task.train.compute.describe()}"
+        f"{config.image_size} × {config.image_size} pixels, on {prepared.compute.describe()}"
     )
     recorder.log(
         f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "

@@ -1,9 +1,9 @@
-"""One fine-tuning from its configuration to its numbers: load, choose, train, reload, test, compare."""
+"""One fine-tuning from its configuration to its numbers: prepare, train, reload, test, compare."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,36 +12,16 @@ from mlhw.errors import RunError
 from mlhw.result.recorder import Recorder
 from mlhw.result.tables import Table
 from mlhw.system.provenance import usable_cpus
+from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.images.image_sets import ImageSet
-from mlhw.vision.networks.backbones import load_backbone
-from mlhw.vision.networks.head import TunedNetwork
 from mlhw.vision.training.allocator import keep_freed_memory
 from mlhw.vision.training.checkpoints import Best, Checkpoints, tensor_digests
-from mlhw.vision.training.columns import METRICS, prediction_columns
-from mlhw.vision.training.device import (
-    Compute,
-    device_name,
-    find_device,
-    memory_errors,
-    torch_settings,
-)
+from mlhw.vision.training.columns import EPOCH_COLUMNS, prediction_columns
+from mlhw.vision.training.device import device_name, find_device, memory_errors, torch_settings
 from mlhw.vision.training.loop import Progress, restore, train
-from mlhw.vision.training.preparation import (
-    describe,
-    head_for,
-    load_network,
-    load_saved,
-    load_splits,
-    measured_compute,
-    new_task,
-    require_statistics,
-    resolved,
-)
+from mlhw.vision.training.preparation import Prepared, describe, prepare
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
-
-if TYPE_CHECKING:
-    from mlhw.vision.config import Config
 
 
 @dataclass(frozen=True)
@@ -72,7 +52,7 @@ class Finetuned:
         best: the best model as loaded back; ``reloaded`` its validation.
         test: None without a test split.
         changed_buffers: batch-norm buffers of the backbone that differ from the loaded ones after
-            the last epoch; None where they are meant to.
+            the last epoch; None where batch norm is trained, which changes them.
         random: the comparison with random weights, None without.
     """
 
@@ -115,30 +95,24 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         Interrupted: a signal came; the state is saved.
     """
     device = find_device(config.device)
-    keep_freed_memory()
-    if splits is None:
-        splits = load_splits(config, recorder)
-    saved = load_saved(recorder, splits)
     threads = usable_cpus() if config.threads == "auto" else config.threads
+    keep_freed_memory()
     with torch_settings(threads, device), memory_errors(config.batch_size):
-        backbone = load_network(config, splits, recorder)
-        network = TunedNetwork(backbone.module, head_for(config, backbone, splits))
-        compute = measured_compute(config, network, backbone, splits, device, recorder)
-        config = resolved(config, backbone, splits, compute, threads)
-        compute.prepare(network)
-        require_statistics(config, network, backbone, splits)
+        prepared = prepare(config, recorder, device, threads, splits)
+        config, splits = prepared.config, prepared.splits
         recorder.begin(
             config, device=device_name(device), threads=threads, data_digest=splits.digest
         )
-        task = new_task(config, network, backbone, splits, compute, recorder)
-        describe(task, splits, recorder)
+        task = prepared.task(recorder)
+        describe(prepared, task, recorder)
         folder = recorder.folder
         checkpoints = Checkpoints(folder / "checkpoints" if folder else None)
         torch.manual_seed(config.seed % 2**63)
-        progress = restore(task, saved) if saved else Progress()
-        if saved:
+        progress = Progress()
+        if prepared.saved:
+            progress = restore(task, prepared.saved)
             recorder.log(f"going on at epoch {progress.epoch}, batch {progress.batch}")
-        table = recorder.table("metrics", METRICS, kept=progress.rows)
+        table = recorder.table("metrics", EPOCH_COLUMNS, kept=progress.rows)
         train(task, progress, checkpoints, recorder, table)
         changed = changed_buffers(task) if config.batch_norm == "eval" else None
         best, reloaded = reload_best(task, progress, checkpoints)
@@ -146,14 +120,12 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
             f"best validation loss {progress.best_loss:.4f} at epoch {progress.best_epoch}"
         )
         test = test_best(task, splits)
-        random = None
-        if config.compare == "random":
-            random = from_random_weights(config, splits, compute, recorder)
-        outcome = Finetuned(
+        random = from_random_weights(prepared, recorder) if config.compare == "random" else None
+        found = Finetuned(
             config, splits, task, progress, table, best, reloaded, test, changed, random
         )
-        write_predictions(outcome, recorder)
-        return outcome
+        write_predictions(found, recorder)
+        return found
 
 
 # ------------------------------------------------------------------------------------- after
@@ -184,32 +156,16 @@ def test_best(task: Task, splits: ImageSplits) -> Evaluation | None:
     return evaluate_network(task.network, replace(task.val, images=splits.test).all())
 
 
-def from_random_weights(
-    config: Config, splits: ImageSplits, compute: Compute, recorder: Recorder
-) -> RandomWeights:
-    """The same network, data, epochs and rates, but random weights at the start.
-
-    Batch norm learns its statistics here, whatever the configuration says: those that it has know
-    nothing yet.
-    """
+def from_random_weights(prepared: Prepared, recorder: Recorder) -> RandomWeights:
+    """Train the same from random weights, without records, and measure it."""
     recorder.log("for comparison, the same from random weights")
-    config = config.model_copy(update={"weights": "none", "batch_norm": "train"})
-    backbone = load_backbone(
-        config.model, "none", image_size=compute_size(config), seed=config.seed
-    )
-    network = TunedNetwork(backbone.module, head_for(config, backbone, splits))
-    compute.prepare(network)
-    task = new_task(config, network, backbone, splits, compute, recorder, kept=False)
+    task = prepared.with_random_weights().task(recorder, on_disk=False)
     progress, checkpoints = Progress(), Checkpoints(None)
-    train(task, progress, checkpoints, recorder, Table("random", METRICS), log=lambda line: None)
+    table = Table("random", EPOCH_COLUMNS)
+    train(task, progress, checkpoints, recorder, table, log=lambda line: None)
     _, reloaded = reload_best(task, progress, checkpoints)
-    test = test_best(task, splits)
+    test = test_best(task, prepared.splits)
     return RandomWeights(reloaded.accuracy, test.accuracy if test else None, progress.rows)
-
-
-def compute_size(config: Config) -> int:
-    assert isinstance(config.image_size, int)
-    return config.image_size
 
 
 def write_predictions(o: Finetuned, recorder: Recorder) -> None:

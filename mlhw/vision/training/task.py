@@ -79,7 +79,7 @@ class Task:
 
     @property
     def recomputes(self) -> bool:
-        """Random changes without stored views: every epoch needs features of its own."""
+        """Does every epoch need new features? It does where images change and no views are stored."""
         return self.config.augment != "none" and self.config.views == 0
 
     def training_batches(self, epoch: int, start: int) -> Iterator[Batch]:

@@ -18,10 +18,12 @@ import numpy as np
 import pytest
 
 from mlhw.errors import ConfigError, DataError
+from mlhw.result.recorder import Recorder
 from mlhw.system.download import fetch
 from mlhw.vision.images import archives
 from mlhw.vision.images.datasets import load_images
 from mlhw.vision.networks.torchvision_import import torchvision
+from tests.vision.watching import Watching
 
 PER_FILE = 20
 
@@ -100,10 +102,10 @@ def test_cifar_is_unpacked_from_a_copy_of_the_archive(
     table = publish("cifar10", members, monkeypatch)
     inside = {f"{table.base_folder}/{file}": content for file, content in members.items()}
     tar_of(tmp_path / table.filename, {**inside, "../escaped": b"x", "/tmp/escaped": b"x"})
-    lines: list[str] = []
-    splits = load_images("cifar10", data_dir=tmp_path, log=lines.append)
+    recorder = Recorder()
+    splits = load_images("cifar10", data_dir=tmp_path, recorder=recorder)
     assert len(splits.train) + len(splits.val) == 5 * PER_FILE
-    assert any("unpacking" in line for line in lines)
+    assert any("unpacking" in line for line in recorder.log_lines)
     assert sorted(os.listdir(tmp_path)) == sorted([table.base_folder, table.filename])
     assert sorted(os.listdir(tmp_path / table.base_folder)) == sorted(members)
     assert len(table(str(tmp_path), train=True)) == 5 * PER_FILE  # torchvision uses the same copy
@@ -129,16 +131,14 @@ def test_cifar_is_downloaded_only_when_asked_for(
         with pytest.raises(DataError) as caught:
             load_images("cifar10", data_dir=data)
         assert not data.exists()
-        steps: list[tuple[float, float, str]] = []
-        splits = load_images(
-            "cifar10", data_dir=data, download=True, progress=lambda *step: steps.append(step)
-        )
+        recorder = Watching()
+        splits = load_images("cifar10", data_dir=data, download=True, recorder=recorder)
         server.shutdown()
         thread.join()
     for word in ("--download", table.filename, table.tgz_md5, str(data)):
         assert word in str(caught.value)
     assert len(splits.train) + len(splits.val) == 5 * PER_FILE
-    assert steps[-1][0] == steps[-1][1] == archive.stat().st_size
+    assert recorder.steps[-1][0] == recorder.steps[-1][1] == archive.stat().st_size
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -166,7 +166,7 @@ def test_a_pickle_with_another_md5_is_never_read(
     (tmp_path / table.base_folder).mkdir()
     for file, content in members.items():
         (tmp_path / table.base_folder / file).write_bytes(content)
-    monkeypatch.setattr(archives._ArraysOnly, "find_class", pickle.Unpickler.find_class)
+    monkeypatch.setattr(archives.ArraysOnly, "find_class", pickle.Unpickler.find_class)
     with pytest.raises(DataError, match="data_batch_3: is not the published file"):
         load_images("cifar10", data_dir=tmp_path)
     assert not (tmp_path / "marker").exists()
@@ -176,7 +176,7 @@ def test_even_a_pickle_with_the_right_md5_makes_arrays_only(tmp_path: Path) -> N
     content = pickle.dumps(Hostile(tmp_path / "marker"))
     (tmp_path / "batch").write_bytes(content)
     with pytest.raises(pickle.UnpicklingError, match="has no place in a data set"):
-        archives._unpickle(tmp_path / "batch", md5(content))
+        archives.unpickle(tmp_path / "batch", md5(content))
     assert not (tmp_path / "marker").exists()
 
 
@@ -233,8 +233,8 @@ def test_a_damaged_archive_is_one_line(tmp_path: Path, share: float) -> None:
 def test_an_archive_that_unpacks_without_end_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "_MOST_ARCHIVE_BYTES", 10_000)
-    monkeypatch.setattr(archives, "_MOST_MEMBER_BYTES", 5_000)
+    monkeypatch.setattr(archives, "MOST_ARCHIVE_BYTES", 10_000)
+    monkeypatch.setattr(archives, "MOST_MEMBER_BYTES", 5_000)
     tar_of(tmp_path / "a.tar.gz", {"filler": bytes(20_000), "wanted": b"x"})
     with pytest.raises(DataError, match="this is not the archive"):
         archives.extract(tmp_path / "a.tar.gz", {"wanted": (tmp_path / "out", md5(b"x"))})

@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from mlhw.errors import ConfigError, DataError, RunError, UsageError
+from mlhw.result.recorder import Recorder
 from mlhw.vision.images import file_images, folders
 from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.images.image_sets import ImageSet
+from tests.vision.watching import Watching
 
 
 @pytest.fixture(autouse=True)
@@ -153,11 +155,11 @@ def test_hidden_files_and_what_is_no_image_are_passed_over_and_said(animals: Pat
     (animals / ".git").mkdir()
     (animals / "README.md").write_text("about cats")
     picture(animals / "dog" / "puppies" / "1.png", 99)
-    lines: list[str] = []
-    splits = load_images(f"folder:{animals}", log=lines.append)
+    recorder = Recorder()
+    splits = load_images(f"folder:{animals}", recorder=recorder)
     assert sum(len(part) for part in everything(splits)) == 25
     assert any("dog/puppies/1.png" in part.names for part in everything(splits))
-    assert any(".db (1)" in line and ".md (1)" in line for line in lines)
+    assert any(".db (1)" in line and ".md (1)" in line for line in recorder.log_lines)
 
 
 def test_the_place_of_a_folder_and_the_order_of_its_files_change_nothing(
@@ -166,9 +168,11 @@ def test_the_place_of_a_folder_and_the_order_of_its_files_change_nothing(
     first = load_images(f"folder:{animals}")
     moved = tmp_path / "elsewhere"
     shutil.copytree(animals, moved)
-    genuine = folders._entries
+    genuine = folders.entries_of
     monkeypatch.setattr(
-        folders, "_entries", lambda path: sorted(genuine(path), key=lambda e: e.name, reverse=True)
+        folders,
+        "entries_of",
+        lambda path: sorted(genuine(path), key=lambda e: e.name, reverse=True),
     )
     second = load_images(f"folder:{moved}")
     assert second.digest == first.digest
@@ -279,14 +283,14 @@ def test_up_to_one_percent_of_bad_images_can_be_skipped(tmp_path: Path) -> None:
     class_folders(tmp_path, {"a": 100, "b": 98})
     (tmp_path / "a" / "bad.png").write_bytes(b"no image")
     (tmp_path / "b" / "worse.png").write_bytes(b"")
-    lines: list[str] = []
+    recorder = Recorder()
     for _ in range(2):  # read, then remembered
-        splits = load_images(f"folder:{tmp_path}", on_error="skip", log=lines.append)
+        splits = load_images(f"folder:{tmp_path}", on_error="skip", recorder=recorder)
         assert sum(len(part) for part in everything(splits)) == 198
         assert [name for name, _ in splits.skipped] == ["a/bad.png", "b/worse.png"]
         assert splits.skipped[1][1] == "is empty"
-        assert "skipping 2 of 200 images that cannot be read" in lines
-        assert f"{tmp_path / 'b' / 'worse.png'}: is empty" in lines
+        assert "skipping 2 of 200 images that cannot be read" in recorder.log_lines
+        assert f"{tmp_path / 'b' / 'worse.png'}: is empty" in recorder.log_lines
         assert not any("bad.png" in name for part in everything(splits) for name in part.names)
     (tmp_path / "a" / "third.png").write_bytes(b"")
     errors = errors_of(f"folder:{tmp_path}", on_error="skip")
@@ -382,10 +386,10 @@ def test_many_threads_may_ask_at_once(animals: Path) -> None:
 
 
 def test_progress_ends_at_the_whole(animals: Path) -> None:
-    steps: list[tuple[float, float, str]] = []
-    load_images(f"folder:{animals}", progress=lambda *step: steps.append(step))
-    assert steps[0][:2] == (0, 24)
-    assert steps[-1][:2] == (24, 24)
+    recorder = Watching()
+    load_images(f"folder:{animals}", recorder=recorder)
+    assert recorder.steps[0][:2] == (0, 24)
+    assert recorder.steps[-1][:2] == (24, 24)
 
 
 # --------------------------------------------------------------------------------- csv

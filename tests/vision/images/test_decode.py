@@ -220,7 +220,7 @@ def test_reading_says_what_is_wrong_with_the_file(tmp_path, monkeypatch) -> None
         images.read(tmp_path / "empty.jpg")
     with pytest.raises(UnreadableImageError, match="No such file"):
         images.read(tmp_path / "nowhere.jpg")
-    monkeypatch.setattr(images, "_LARGEST_FILE", 3)
+    monkeypatch.setattr(images, "LARGEST_FILE", 3)
     (tmp_path / "large.jpg").write_bytes(b"1234")
     with pytest.raises(UnreadableImageError, match="larger"):
         images.read(tmp_path / "large.jpg")

@@ -118,7 +118,9 @@ def test_the_fastest_is_chosen_if_it_is_worth_it(
 ) -> None:
     times = TIMES | changes
     monkeypatch.setattr(module, "has_bf16", lambda device: True)
-    monkeypatch.setattr(module, "_trial", lambda n, i, c, t: lambda: times[c.precision, c.layout])
+    monkeypatch.setattr(
+        module, "trial_step", lambda n, i, c, t: lambda: times[c.precision, c.layout]
+    )
     chosen = choose_compute(
         network,
         torch.zeros(1, 3, 8, 8),
@@ -134,7 +136,7 @@ def test_the_fastest_is_chosen_if_it_is_worth_it(
 def test_what_is_given_is_not_measured(
     network: TunedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_trial", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(module, "trial_step", lambda *_: pytest.fail("measured"))
     chosen = choose_compute(
         network,
         torch.zeros(1, 3, 8, 8),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from mlhw.result.recorder import Recorder
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.networks.backbones import load_backbone
@@ -34,21 +35,23 @@ class Bench:
         self.network = TunedNetwork(self.backbone.module, new_head(self.backbone.features, 10))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loader = Loader(splits.val, self.backbone.preprocessing, CPU, 0)
-        self.lines: list[str] = []
-        self.warnings: list[str] = []
+        self.recorder = Recorder()
         self.computed = 0
-        self.network.backbone.register_forward_hook(self._count)
+        self.network.backbone.register_forward_hook(self.count)
         self.store = FeatureStore(
             self.network,
             self.backbone.features,
             self.backbone.weights_digest,
             folder,
-            log=self.lines.append,
-            warn=self.warnings.append,
+            recorder=self.recorder,
         )
 
-    def _count(self, *_: Any) -> None:
+    def count(self, *_: Any) -> None:
         self.computed += 1
+
+    @property
+    def warnings(self) -> list[str]:
+        return [line for line in self.recorder.log_lines if line.startswith("warning: ")]
 
 
 def test_features_are_the_backbones_outputs_in_the_order_of_the_images(
@@ -76,7 +79,7 @@ def test_features_are_computed_once_and_the_next_run_reads_the_same_bits(
     assert second.computed == 0
     assert isinstance(b, np.memmap)
     assert np.array_equal(a, b)
-    assert "are read from" in second.lines[0]
+    assert "are read from" in second.recorder.log_lines[0]
 
 
 @pytest.mark.parametrize("what", ["weights", "images", "precision", "layout", "size", "view"])

@@ -167,7 +167,7 @@ def once(function: Callable[..., Any], call: int) -> Callable[..., Any]:
 
 
 PHASES = {
-    "features": (FeatureStore, "_compute", 1),
+    "features": (FeatureStore, "compute", 1),
     "validation": (training.Task, "validate", 3),
     "saving": (checkpoints, "write_whole", 6),
     "testing": (training.Task, "validate", 6),
