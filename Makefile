@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clean
+.PHONY: help setup run test fuzz lint bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,14 @@ run: $(VENV)/.installed  ## the main job on built-in data; prints the answers an
 # unless told not to.
 test: lint  ## lint, types and tests
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(WORKERS)
+
+# SEED and TESTS repeat what was red: `make fuzz SEED=7 TESTS=tests/test_etas.py`.
+fuzz: $(VENV)/.developing  ## the hypothesis tests alone, ten times as long and with a new seed
+	@seed=$${SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(32))')}; \
+	again="the same examples again: make fuzz SEED=$$seed TESTS=FILE"; \
+	echo "$$again"; \
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis \
+		--hypothesis-profile=fuzz --hypothesis-seed=$$seed $(TESTS) || { echo "$$again"; exit 1; }
 
 lint: $(VENV)/.developing  ## ruff check, ruff format --check, lint-imports, mypy
 	$(BIN)/ruff check

@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
+from hypothesis.internal.conjecture import providers
 
-# A busy machine is no failing test; in CI the examples are the same every time.
-settings.register_profile("here", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "here")
+# A busy machine is no failing test. What a test draws depends on the test alone, so that a change is
+# red for what it did and not for what was drawn; ``make fuzz`` draws anew, and more.
+settings.register_profile(
+    "default", deadline=None, derandomize=True, database=None, print_blob=True
+)
+settings.register_profile("fuzz", deadline=None, derandomize=False, database=None, print_blob=True)
+settings.load_profile("default")
+FUZZ_TIMES = 10
+
+# Hypothesis also draws the constants of whichever modules of ours are loaded by then, and that depends
+# on the tests that the same process ran before.
+assert hasattr(providers, "_get_local_constants")
+providers._get_local_constants = providers.Constants
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under ``fuzz`` every hypothesis test runs longer, also one that says how many examples."""
+    if settings.get_current_profile_name() == "fuzz":
+        tests = {item.obj for item in items if isinstance(item, pytest.Function)}
+        for test in filter(is_hypothesis_test, tests):
+            lengthen(test)
+
+
+def lengthen(test: Callable[..., object]) -> None:
+    """Multiply the number of examples of a hypothesis test by ``FUZZ_TIMES``."""
+    # A second @settings is an error, hence where the first one is kept.
+    given = test._hypothesis_internal_use_settings  # type: ignore[attr-defined]
+    longer = settings(given, max_examples=FUZZ_TIMES * given.max_examples)
+    test._hypothesis_internal_use_settings = longer  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """The global generators begin every test alike, whichever tests the process ran before."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).parent / "mlhw"
