@@ -86,6 +86,21 @@ def mlhw(tmp_path: Path) -> Mlhw:
     return run
 
 
+DRAWN = 1_234_567_890
+
+
+@pytest.fixture
+def one_seed(tmp_path: Path) -> dict[str, str]:
+    """An environment for ``mlhw`` in which ``--seed random`` draws ``DRAWN``."""
+    folder = tmp_path / "one seed"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        f"import secrets\n\nsecrets.randbits = lambda count: {DRAWN}\n"
+    )
+    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(path)}
+
+
 def shared(path: str) -> Path:
     """A file of the course's material beside the checkout; the test is skipped without it."""
     found = ROOT.parent / "shared" / path

@@ -16,7 +16,7 @@ import pytest
 import mlhw as mlhw_api
 from mlhw.experiments.backprop_check import experiment as backprop_check
 from mlhw.result.recorder import Recorder
-from tests.conftest import PROGRAM, ROOT, Mlhw
+from tests.conftest import DRAWN, PROGRAM, ROOT, Mlhw
 
 RIGHT = ROOT / "tests" / "tampering" / "right_backprop.py"
 QUICK = ("backprop-check", "--trials", "3", "--no-plots")
@@ -104,9 +104,10 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
     assert first["quantities"] != other["quantities"]
 
 
-def test_a_saved_configuration_gives_the_same_numbers(mlhw: Mlhw) -> None:
-    first = found(mlhw(*QUICK, "--json", "--seed", "random", "--bias"))
+def test_a_saved_configuration_gives_the_same_numbers(mlhw: Mlhw, one_seed: dict[str, str]) -> None:
+    first = found(mlhw(*QUICK, "--json", "--seed", "random", "--bias", env=one_seed))
     config = str(Path(first["run"]) / "config.yaml")
+    assert f"seed: {DRAWN}\n" in Path(config).read_text()
     again = found(mlhw("backprop-check", "-c", config, "--no-plots", "--json"))
     assert first["summary"] == again["summary"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import PROGRAM, ROOT, Mlhw
+from tests.conftest import DRAWN, PROGRAM, ROOT, Mlhw
 
 FILES = {"config.yaml", "run.json", "log.txt", "metrics.csv", "result.json", "report.html", "plots"}
 
@@ -20,8 +20,14 @@ def rows(folder: Path, name: str = "metrics") -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def run(mlhw: Mlhw, tmp_path: Path, *arguments: str, code: int = 0) -> tuple[dict, Path]:  # type: ignore[type-arg]
-    found = mlhw(*arguments, "--json")
+def run(  # type: ignore[type-arg]
+    mlhw: Mlhw,
+    tmp_path: Path,
+    *arguments: str,
+    code: int = 0,
+    env: dict[str, str] | None = None,
+) -> tuple[dict, Path]:
+    found = mlhw(*arguments, "--json", env=env)
     assert found.returncode == code, found.stderr
     printed = json.loads(found.stdout)
     return printed, tmp_path / printed["run"]
@@ -67,10 +73,12 @@ def test_metrics_follow_the_summary_row_by_row(mlhw: Mlhw, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["lr-sweep", "sgd-sweep"])
 def test_a_rerun_from_the_saved_configuration_gives_the_same_bytes(
-    mlhw: Mlhw, tmp_path: Path, name: str
+    mlhw: Mlhw, tmp_path: Path, name: str, one_seed: dict[str, str]
 ) -> None:
     smoke = str(ROOT / "configs" / "smoke" / f"{name}.yaml")
-    _, first = run(mlhw, tmp_path, name, "-c", smoke, "--seed", "random", "--no-plots")
+    arguments = (name, "-c", smoke, "--seed", "random", "--no-plots")
+    _, first = run(mlhw, tmp_path, *arguments, env=one_seed)
+    assert f"seed: {DRAWN}\n" in (first / "config.yaml").read_text()
     _, second = run(mlhw, tmp_path, name, "-c", str(first / "config.yaml"), "--no-plots")
     assert (first / "metrics.csv").read_bytes() == (second / "metrics.csv").read_bytes()
     assert (first / "result.json").read_bytes() == (second / "result.json").read_bytes()

@@ -20,7 +20,7 @@ import yaml
 import mlhw as api
 from mlhw.commands.main import main
 from mlhw.errors import ConfigError
-from tests.conftest import PROGRAM, ROOT, Mlhw
+from tests.conftest import DRAWN, PROGRAM, ROOT, Mlhw
 
 COLUMNS = [
     *("network", "activation", "layer", "log10_median", "log10_q05", "log10_q95"),
@@ -196,13 +196,15 @@ def test_hitting_the_target_is_no_exception_to_the_rule_of_zeros() -> None:
 
 
 def test_a_rerun_from_the_saved_configuration_gives_the_same_bytes(
-    mlhw: Mlhw, tmp_path: Path
+    mlhw: Mlhw, tmp_path: Path, one_seed: dict[str, str]
 ) -> None:
     smoke = str(ROOT / "configs" / "smoke" / "vanishing.yaml")
-    first = json.loads(mlhw("vanishing", "-c", smoke, "--seed", "random", "--json").stdout)
+    arguments = ("vanishing", "-c", smoke, "--seed", "random", "--json")
+    first = json.loads(mlhw(*arguments, env=one_seed).stdout)
     assert set(verdicts(first).values()) == {"holds"}
     folder = tmp_path / first["run"]
     saved = str(folder / "config.yaml")
+    assert f"seed: {DRAWN}\n" in (folder / "config.yaml").read_text()
     second = json.loads(mlhw("vanishing", "-c", saved, "--no-plots", "--json").stdout)
     for name in ("gradients.csv", "survival.csv", "result.json", "config.yaml"):
         assert (folder / name).read_bytes() == (tmp_path / second["run"] / name).read_bytes()

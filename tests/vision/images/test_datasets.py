@@ -548,7 +548,8 @@ def test_grey_images_and_images_of_differing_sizes_are_taken() -> None:
 
     grey = from_list([image[..., 0] for image in NOISE], val=2, test=0)
     assert np.asarray(grey.train.images([0])).shape == (1, 5, 7, 3)
-    assert from_list([torch.rand(1, 4, 4) for _ in range(9)], val=2).train.image_shape == (4, 4)
+    drawn = torch.rand((9, 1, 4, 4), generator=torch.Generator().manual_seed(0))
+    assert from_list(list(drawn), val=2).train.image_shape == (4, 4)
     mixed = from_list([image[: 3 + i % 3] for i, image in enumerate(NOISE)], val=2, test=2)
     assert mixed.train.image_shape is None
     images = mixed.train.images([0, 1])
