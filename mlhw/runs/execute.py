@@ -187,10 +187,10 @@ def write_result(result: Result, recorder: FolderRecorder, question: str) -> Non
         for done, plot in enumerate(result.plots):
             recorder.progress(done, len(result.plots), "figures")
             pictures[plot.name] = plots.save(plot, folder / "plots")
-    origin = html.Origin(
+    facts = html.RunFacts(
         question, " ".join(options.command), recorder.config, folder.name, recorder.environment
     )
-    write_whole(folder / "report.html", html.page(result, origin, pictures))
+    write_whole(folder / "report.html", html.page(result, facts, pictures))
     if options.junit is not None:
         write_to(options.junit, junit_xml(result.parts or ()))
 

@@ -24,7 +24,7 @@ _FIRST_ROWS = 10
 
 
 @dataclass(frozen=True)
-class Origin:
+class RunFacts:
     """Where a report's numbers come from: shown at its end, and the question at its beginning."""
 
     question: str
@@ -34,18 +34,16 @@ class Origin:
     environment: Mapping[str, Any]
 
 
-def page(result: Result, origin: Origin, pictures: Mapping[str, bytes]) -> str:
+def page(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> str:
     """The report of a run, or the assignment's of several.
 
     ``pictures`` holds the PNG of each figure by its name; a figure without one is left out. Jinja2
     escapes every text, class and file names with markup in them included.
     """
-    return (
-        _report(result, origin, pictures) if result.parts is None else _assignment(result, origin)
-    )
+    return _report(result, facts, pictures) if result.parts is None else _assignment(result, facts)
 
 
-def _report(result: Result, origin: Origin, pictures: Mapping[str, bytes]) -> str:
+def _report(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> str:
     figures = [
         {"plot": plot, "data": base64.b64encode(pictures[plot.name]).decode()}
         for plot in result.plots
@@ -64,21 +62,21 @@ def _report(result: Result, origin: Origin, pictures: Mapping[str, bytes]) -> st
     text: str = _template("report.html").render(
         title=result.experiment,
         result=result,
-        question=origin.question,
-        command=origin.command,
-        config=_keys(origin.config),
-        run=origin.run,
+        question=facts.question,
+        command=facts.command,
+        config=_keys(facts.config),
+        run=facts.run,
         figures=figures,
         tables=tables,
         counted=counted(result.claims),
         formulas=[(formula.words, mathml(formula.latex)) for formula in result.formulas],
         number=number_text,
-        environment=_texts(origin.environment),
+        environment=_texts(facts.environment),
     )
     return text
 
 
-def _assignment(result: Result, origin: Origin) -> str:
+def _assignment(result: Result, facts: RunFacts) -> str:
     """Question by question, what the runs' own reports say."""
     questions = []
     for part in result.parts or ():
@@ -100,11 +98,11 @@ def _assignment(result: Result, origin: Origin) -> str:
         title="The assignment",
         questions=questions,
         counted=counted(result.claims),
-        run=origin.run,
+        run=facts.run,
         version=provenance.version_line(),
-        command=origin.command,
-        config=_keys(origin.config),
-        environment=_texts(origin.environment),
+        command=facts.command,
+        config=_keys(facts.config),
+        environment=_texts(facts.environment),
     )
     return text
 

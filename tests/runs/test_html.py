@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -46,16 +49,15 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def page(result: Result, **changes: object) -> str:
-    given: dict[str, object] = {
-        "question": "Q?",
-        "command": "mlhw x",
-        "config": ExperimentConfig(),
-        "run": "20261124-115632-x",
-        "pictures": {},
-        "environment": {"host": "here", "versions": {"numpy": "2"}},
-    }
-    return report.page(result, **(given | changes))  # type: ignore[arg-type]
+def page(result: Result, pictures: Mapping[str, bytes] | None = None, **changes: Any) -> str:
+    facts = report.RunFacts(
+        question="Q?",
+        command="mlhw x",
+        config=ExperimentConfig(),
+        run="20261124-115632-x",
+        environment={"host": "here", "versions": {"numpy": "2"}},
+    )
+    return report.page(result, dataclasses.replace(facts, **changes), pictures or {})
 
 
 def test_names_with_markup_in_them_stay_text() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from mlhw.commands.main import main
+from mlhw.experiments.curves import Curves
 from mlhw.result.tables import Table
 from mlhw.runs.trackers import Careful, scalars
 
@@ -24,8 +26,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rows_numbers_become_curves_by_rate_and_only_the_first_repeat_is_tracked() -> None:
     table = Table("metrics", ["eta", "repeat", "epoch", "nll", "note", "w1"])
     rows = [(0.5, 0, 3, 0.25, "x", None), (0.5, 1, 3, 0.3, "x", 1.0)]
-    assert scalars(table, rows) == [("nll/eta=0.5", 0.25, 3)]
-    assert scalars(Table("t", ["a"]), [(1.0,)]) == []
+    curves = Curves("metrics", "epoch", ("nll",), "NLL", {"eta": "η = "}, repeats="repeat")
+    assert scalars(table, rows, curves) == [("nll/eta=0.5", 0.25, 3)]
+    assert scalars(Table("t", ["a"]), [(1.0,)], curves) == []
+    assert scalars(table, rows, None) == []
+    assert scalars(table, rows, dataclasses.replace(curves, steps=False)) == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -60,6 +60,8 @@ def test_no_decoder_and_no_reader_of_weights_takes_a_signal_for_a_damaged_file(
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     checkpoints.save(lambda: {"format": 1}, 1, None)
 
+    torch.save({}, tmp_path / "w.pt")
+
     def signalled(*_: object, **__: object) -> None:
         raise Interrupted(signal.SIGTERM)
 
@@ -67,7 +69,7 @@ def test_no_decoder_and_no_reader_of_weights_takes_a_signal_for_a_damaged_file(
     monkeypatch.setattr(torch, "load", signalled)
     for read in (
         lambda: images.decode(picture.getvalue()),
-        lambda: weights._read_pickled(tmp_path / "w.pt"),
+        lambda: weights.read_tensors(tmp_path / "w.pt"),
         lambda: checkpoints.load_last(print),
     ):
         with pytest.raises(Interrupted):
