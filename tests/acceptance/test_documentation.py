@@ -167,18 +167,24 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-def test_an_experiment_is_added_by_one_module_one_configuration_and_one_test(
+def test_an_experiment_is_added_by_one_folder_one_configuration_and_one_test(
     tmp_path: Path,
 ) -> None:
-    """The page's three files, written into a copy of the checkout, are all it takes."""
+    """The page's files, written into a copy of the checkout, are all it takes."""
     page = ROOT / "docs" / "adding-an-experiment.md"
     files = dict(
         re.findall(r"^\*\*`(.+?)`\*\*\n\n```\w+\n(.*?)^```$", page.read_text(), re.S | re.M)
     )
-    assert [name.split("/")[0] for name in files] == ["mlhw", "configs", "tests"]
+    assert {str(Path(name).parent) for name in files} == {
+        "mlhw/experiments/perceptron",
+        "configs",
+        "tests/tampering",
+    }
+    assert sum(not name.startswith("mlhw/") for name in files) == 2
     clone = checkout(tmp_path / "clone")
     for name, text in files.items():
         assert not (clone / name).exists()
+        (clone / name).parent.mkdir(exist_ok=True)
         (clone / name).write_text(text)
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -186,7 +192,7 @@ def test_an_experiment_is_added_by_one_module_one_configuration_and_one_test(
     (programs / "mlhw").chmod(0o755)
     (script,) = blocks(page, "sh added")
     found = subprocess.run(
-        ["bash", "-ec", f"{script}\nruff check\nruff format --check\nmypy\nmlhw --help\n"],
+        ["bash", "-ec", f"{script}\nruff check\nruff format --check\nlint-imports --no-cache\nmypy\nmlhw --help\n"],
         cwd=clone,
         env={
             **os.environ,
