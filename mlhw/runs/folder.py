@@ -236,7 +236,7 @@ class FolderRecorder(Recorder):
         return {key: self._record[key] for key in kept if self._record.get(key) is not None}
 
     def log_traceback(self, text: str) -> None:
-        """Write a traceback into the log file, not on the screen; it is lost if the file cannot be written."""
+        """Write a traceback into the log file alone; it is lost if the file cannot be written."""
         with contextlib.suppress(OSError):
             self._write_log(text.rstrip("\n"))
 
