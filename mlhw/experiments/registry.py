@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from mlhw.experiments.curves import Curves
     from mlhw.result.claims import Claims
     from mlhw.result.plots import Figures
-    from mlhw.result.recorder import Recorder
     from mlhw.result.result import Result
 
 _POSITION = re.compile(r"^POSITION = (\d+)", re.M)
@@ -75,9 +74,9 @@ class Experiment:
         return model
 
     @property
-    def run(self) -> Callable[[Any, Recorder], Result]:
+    def run(self) -> Callable[..., Result]:
         """``run(config, recorder)`` does the work and returns what it found."""
-        function: Callable[[Any, Recorder], Result] = self.part("experiment").run
+        function: Callable[..., Result] = self.part("experiment").run
         return function
 
     @property
