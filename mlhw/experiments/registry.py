@@ -52,6 +52,10 @@ EXPERIMENTS: dict[str, str] = _questions()
 """Name on the command line and question, in the order of the course; those without a place in it last."""
 
 
+SECONDS = frozenset({"seconds"})
+"""The column or key that says in every experiment how long something took."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What an experiment offers, imported when it is asked for: its help needs no figures."""
@@ -120,7 +124,7 @@ class Experiment:
     @property
     def timing(self) -> frozenset[str]:
         """Columns and keys that say how fast a run was, which differ from run to run by nature."""
-        return getattr(self.part("report"), "TIMING", frozenset())
+        return SECONDS | getattr(self.part("report"), "TIMING", frozenset())
 
     def headlines(self, summary: dict[str, Any]) -> dict[str, Any]:
         """The numbers, or words, by which runs are listed and compared, the most important first."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.experiments.registry import EXPERIMENTS, SECONDS, experiment
 from mlhw.runs.history import Run
 from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
@@ -157,7 +157,8 @@ def as_json(comparison: Comparison) -> str:
 
 def differences(before: Run, after: Run) -> list[str]:
     """Where the numbers of two runs of one configuration are not identical, in sentences."""
-    timing = experiment(before.experiment).timing if before.experiment in EXPERIMENTS else ()
+    known = before.experiment in EXPERIMENTS
+    timing = experiment(before.experiment).timing if known else SECONDS
     lines = []
     for name in sorted({*before.tables, *after.tables}):
         first, second = before.table(name), after.table(name)
