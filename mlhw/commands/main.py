@@ -20,9 +20,7 @@ from typer.core import TyperGroup
 
 from mlhw.errors import FAILED, FINISHED, USAGE, Interrupted, MlhwError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.runs.options import TYPED
 from mlhw.system import streams
-from mlhw.text.words import printable
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
@@ -49,6 +47,10 @@ class _LazyGroup(TyperGroup):
             command = command_of(experiment(name), without=("junit",))
         elif name in TOOLS:
             command = importlib.import_module(TOOLS[name][0]).command()
+        if name is not None:
+            from mlhw.commands.options import with_values
+
+            rest = with_values(rest)
         return name, command, rest
 
 
@@ -94,7 +96,7 @@ def build_app() -> typer.Typer:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on ``argv`` (without its name) and return the exit code."""
-    arguments = _with_values(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = typer.main.get_command(build_app()).main(
             arguments, prog_name="mlhw", standalone_mode=False
@@ -108,16 +110,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(arguments, error.exit_code, error.lines)
     except KeyboardInterrupt:
         return _report(arguments, Interrupted().exit_code, Interrupted().lines)
-
-
-def _with_values(arguments: Sequence[str]) -> list[str]:
-    """An option that may stand without a value (``--mlflow``) gets an empty one for the parser."""
-    alone = {typed.names[0] for typed, _ in TYPED.values() if typed.may_be_alone}
-    following = [*arguments, "-"][1:]
-    return [
-        f"{word}=" if word in alone and after.startswith("-") else word
-        for word, after in zip(arguments, following, strict=True)
-    ]
 
 
 def script() -> None:
@@ -136,6 +128,8 @@ def script() -> None:
 
 
 def _report(arguments: Sequence[str], code: int, lines: Sequence[str]) -> int:
+    from mlhw.text.words import printable
+
     for line in lines:
         print(printable(f"error: {line}"), file=sys.stderr)
     if "--json" in arguments:

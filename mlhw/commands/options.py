@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -63,6 +64,16 @@ def run_values(given: dict[str, Any]) -> dict[str, Any]:
         if value is not None:
             values[name] = value != default if isinstance(default, bool) else value
     return values
+
+
+def with_values(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line, an empty value behind an option that may stand alone (``--mlflow``)."""
+    alone = {typed.names[0] for typed, _ in TYPED.values() if typed.may_be_alone}
+    following = [*arguments, "-"][1:]
+    return [
+        f"{word}=" if word in alone and after.startswith("-") else word
+        for word, after in zip(arguments, following, strict=True)
+    ]
 
 
 if TYPE_CHECKING:

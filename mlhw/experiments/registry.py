@@ -20,7 +20,6 @@ import importlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -56,11 +55,11 @@ SECONDS = frozenset({"seconds"})
 """The column or key that says in every experiment how long something took."""
 
 
-@dataclass(frozen=True)
 class Experiment:
     """What an experiment offers, imported when it is asked for: its help needs no figures."""
 
-    name: str
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def part(self, module: str) -> ModuleType:
         """A module of the experiment's folder: ``experiment``, ``claims``, ``report``, ``figures``."""

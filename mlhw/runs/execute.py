@@ -32,7 +32,6 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs import html, trackers
 from mlhw.runs.folder import FolderRecorder, check_name
-from mlhw.runs.junit import junit_xml
 from mlhw.runs.options import RunOptions
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
@@ -192,6 +191,8 @@ def write_result(result: Result, recorder: FolderRecorder, question: str) -> Non
     )
     write_whole(folder / "report.html", html.page(result, facts, pictures))
     if options.junit is not None:
+        from mlhw.runs.junit import junit_xml
+
         write_to(options.junit, junit_xml(result.parts or ()))
 
 
