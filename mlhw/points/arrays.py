@@ -153,7 +153,9 @@ def _table(
     y: np.ndarray,
     named: tuple[tuple[str, ...], str, str],
     said: list[str],
+    whose: str = "",
 ) -> ReadTable:
+    """``named``: the features, and what the arrays of features and classes are called in errors."""
     names, X_name, y_name = named
     if len(X) == 0:
         raise DataError(f"{path}: no rows")

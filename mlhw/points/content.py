@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import IO
+from typing import IO, cast
 
 from mlhw.errors import DataError
 from mlhw.text.words import listing, near_file
@@ -134,7 +134,7 @@ def content_of(path: str) -> Content:
             raise DataError(f"{path}: is a folder, not a file of points")
         if not os.path.exists(path):
             raise DataError(f"{path}: no such file{near_file(path)}")
-        content = Content(path, os.path.splitext(path)[1].lower(), partial(open, path, "rb"))
+        content = Content(path, os.path.splitext(path)[1].lower(), partial(_opened, path))
     for _ in range(3):  # a packed file may be packed again, but not without end
         unpacked = _unpacked(content)
         if unpacked is content:
@@ -142,6 +142,14 @@ def content_of(path: str) -> Content:
         content = unpacked
     _refuse(content)
     return content
+
+
+def _opened(path: str) -> IO[bytes]:
+    return open(path, "rb")
+
+
+def _ungzipped(packed: IO[bytes]) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=packed))
 
 
 def _standard_input() -> Content:
@@ -161,7 +169,7 @@ def _unpacked(content: Content) -> Content:
     inner = os.path.splitext(os.path.splitext(content.path)[0])[1].lower()
     outer = content.open
     if start.startswith(b"\x1f\x8b"):
-        return Content(content.path, inner, lambda: gzip.GzipFile(fileobj=outer()))  # type: ignore[return-value]
+        return Content(content.path, inner, lambda: _ungzipped(outer()))
     if start.startswith(b"BZh"):
         return Content(content.path, inner, lambda: bz2.BZ2File(outer()))
     if start.startswith(b"\xfd7zXZ\x00"):

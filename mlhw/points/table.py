@@ -41,10 +41,10 @@ class ReadTable:
 
     ``X`` (n, k) has the columns ``names`` but for the class's, NaN where there is no number; ``labels``
     (n,) has None where the class is missing. ``words`` are the texts of columns without any number,
-    None where one is missing; ``missing`` and ``wrong`` the cells of others that are no number. ``missing``
-    has the class under its own name. ``place`` gives the words for row and column in errors, ``lines`` (n,)
-    the numbers of the rows' lines.
-    ``said`` and ``class_said`` say what was recognised, for the log. ``row_numbers``: the first column counts the rows, and its name says so.
+    None where one is missing; ``missing`` and ``wrong`` the cells of others that are no number.
+    ``missing`` has the class under its own name. ``place`` gives the words for row and column in errors,
+    ``lines`` (n,) the numbers of the rows' lines. ``said`` and ``class_said`` say what was recognised.
+    ``row_numbers``: the first column counts the rows, and its name says so.
     """
 
     path: str
