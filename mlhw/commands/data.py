@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from mlhw.config.model import Section, leaves
 from mlhw.errors import FINISHED, USAGE, DataError
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
 from mlhw.text.words import printable, text_table
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SHOWN = 40  # columns in the table on the screen; --json has all
 
@@ -118,9 +121,8 @@ def described(config: PointsConfig) -> dict[str, Any]:
 
 def _columns(table: Any) -> list[dict[str, Any]]:
     """Each column but the class's: what it holds and how many of its cells are missing or wrong."""
-    import numpy as np
-
     found = []
+    numbers = _numbers_of(table.X)
     for place, name in enumerate(table.names):
         column: dict[str, Any] = {"name": name, "kind": "number", "missing": 0, "wrong": 0}
         if name in table.words:
@@ -131,12 +133,8 @@ def _columns(table: Any) -> list[dict[str, Any]]:
         else:
             for key, faults in (("missing", table.missing), ("wrong", table.wrong)):
                 column[key] = faults[name].count if name in faults else 0
-            values = table.X[:, place]
-            values = values[np.isfinite(values)]
-            if len(values):
-                with np.errstate(over="ignore"):
-                    column |= {"min": float(values.min()), "max": float(values.max())}
-                    column |= {"mean": float(values.mean()), "deviation": float(values.std())}
+            if numbers["min"][place] is not None:
+                column |= {key: values[place] for key, values in numbers.items()}
         if place == 0 and table.row_numbers:
             column["kind"] = "row numbers"
         elif column.get("min", 0) == column.get("max", 1):
@@ -153,6 +151,20 @@ def _columns(table: Any) -> list[dict[str, Any]]:
         }
     )
     return found
+
+
+def _numbers_of(X: np.ndarray) -> dict[str, list[float | None]]:
+    """The smallest, largest and mean number and the standard deviation of each column; None without any."""
+    import numpy as np
+
+    masked = np.ma.masked_invalid(X)
+    with np.errstate(all="ignore"):
+        return {
+            "min": masked.min(axis=0).tolist(),
+            "max": masked.max(axis=0).tolist(),
+            "mean": masked.mean(axis=0).tolist(),
+            "deviation": masked.std(axis=0).tolist(),
+        }
 
 
 def as_lines(found: dict[str, Any]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -66,11 +67,12 @@ def columns_of(table: ReadTable, features: Sequence[int | str] | None = None) ->
         notes.append(
             f"'{first}' counts the rows and is taken as a feature (--drop '{first}' if not)"
         )
-    ones = [name for name in names if name not in table.words and np.all(table.column(name) == 1.0)]
+    one = np.all(table.X == 1.0, axis=0)
+    ones = [name for name in names if one[table.places[name]]]
     if ones:
-        position = table.names.index(ones[0]) + 1
+        position = table.places[ones[0]] + 1
         notes.append(f"column {position} is one throughout: taken as the bias column")
-        names = [name for name in names if name not in ones]
+        names = [name for name in names if not one[table.places[name]]]
         left_out |= dict.fromkeys(ones, "it is one throughout, the bias column")
     if not names:
         raise DataError(f"{table.path}: no features beside the bias column")
@@ -98,7 +100,7 @@ def choose(table: ReadTable, choice: Choice) -> tuple[Points, np.ndarray | None]
     labels = [label for label, keep in zip(table.labels, rows, strict=True) if keep]
     if not labels:
         raise DataError(f"{table.path}: no rows without missing values")
-    everything = [table.names.index(name) for name in columns.names]
+    everything = [table.places[name] for name in columns.names]
     whole = None
     if not table.words and np.isfinite(table.X[:, everything]).all() and None not in table.labels:
         whole = np.ascontiguousarray(table.X[:, everything])
@@ -165,22 +167,20 @@ def _number_of(path: str, columns: Columns, feature: int | str, key: str) -> int
 
 def _refuse_faults(table: ReadTable, names: Sequence[str], choice: Choice) -> None:
     """Raise DataError for what is no number or missing in the chosen columns, a line for each fault."""
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, Callable[[], str]]] = []
     for name in names:
         if name in table.wrong:
-            found.append(_wrong_line(table, name, table.wrong[name]))
+            found.append((table.wrong[name].rows[0], partial(_wrong_line, table, name)))
         if name in table.missing and choice.missing == "fail":
-            found.append(_missing_line(table, name, table.missing[name]))
+            found.append((table.missing[name].rows[0], partial(_missing_line, table, name)))
         if name in table.words:
             found += _word_lines(table, name, choice)
     if table.target in table.missing and choice.missing == "fail":
-        fault = table.missing[table.target]
-        text = f"'{fault.text}' is missing" if fault.text else "is empty"
-        wrong = f"the class {text}; --missing drop leaves such rows out"
-        found.append((fault.rows[0], _placed(table, table.target, fault, wrong)))
-    lines = [line for _, line in sorted(found, key=lambda pair: pair[0])]
-    if lines:
-        raise DataError(*lines[:_MAX_ERRORS], *(["… and more"] if len(lines) > _MAX_ERRORS else []))
+        found.append((table.missing[table.target].rows[0], partial(_classless_line, table)))
+    if found:
+        found.sort(key=lambda pair: pair[0])
+        more = ["… and more"] if len(found) > _MAX_ERRORS else []
+        raise DataError(*(line() for _, line in found[:_MAX_ERRORS]), *more)
 
 
 def _placed(table: ReadTable, name: str, fault: Fault, wrong: str) -> str:
@@ -192,7 +192,14 @@ def _placed(table: ReadTable, name: str, fault: Fault, wrong: str) -> str:
     )
 
 
-def _wrong_line(table: ReadTable, name: str, fault: Fault) -> tuple[int, str]:
+def _classless_line(table: ReadTable) -> str:
+    fault = table.missing[table.target]
+    what = f"the class '{fault.text}' is missing" if fault.text else "the class is empty"
+    return _placed(table, table.target, fault, f"{what}; --missing drop leaves such rows out")
+
+
+def _wrong_line(table: ReadTable, name: str) -> str:
+    fault = table.wrong[name]
     infinite = fault.text.lower().strip("+-") in ("inf", "infinity") or fault.text[:1].isdigit()
     is_number = infinite and not np.isnan(table.column(name)[fault.rows[0]])
     if is_number or fault.text.lower().strip("+-") in ("inf", "infinity"):
@@ -200,21 +207,22 @@ def _wrong_line(table: ReadTable, name: str, fault: Fault) -> tuple[int, str]:
     else:
         hint = why_no_number(fault.text) or f"--drop {_quoted(name)} leaves the column out"
         wrong = f"'{fault.text[:40]}' is not a number; {hint}"
-    return fault.rows[0], _placed(table, name, fault, wrong)
+    return _placed(table, name, fault, wrong)
 
 
-def _missing_line(table: ReadTable, name: str, fault: Fault) -> tuple[int, str]:
+def _missing_line(table: ReadTable, name: str) -> str:
+    fault = table.missing[name]
     what = "is empty" if not fault.text else f"'{fault.text}' is not a number"
     if fault.text.lower().strip("-") == "nan":
         what = f"{fault.text} is not a finite number"
     wrong = f"{what}; --missing drop leaves such rows out, --drop {_quoted(name)} the column"
-    return fault.rows[0], _placed(table, name, fault, wrong)
+    return _placed(table, name, fault, wrong)
 
 
-def _word_lines(table: ReadTable, name: str, choice: Choice) -> list[tuple[int, str]]:
+def _word_lines(table: ReadTable, name: str, choice: Choice) -> list[tuple[int, Callable[[], str]]]:
     """The lines for a column of words that ``choice`` does not make numbers of."""
     texts = table.words[name]
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, Callable[[], str]]] = []
     kinds = {text for text in texts if text is not None}
     is_yes_no = _is_yes_no(kinds)
     if choice.encode == "none" or (choice.encode == "yes-no" and not is_yes_no):
@@ -226,17 +234,18 @@ def _word_lines(table: ReadTable, name: str, choice: Choice) -> list[tuple[int, 
         if table.named and len(kinds) <= 20 < len(set(table.labels)):
             hint += f", --label {_quoted(name)} makes it the class"
         wrong = f"'{fault.text[:40]}' is not a number; {hint}"
-        found.append((fault.rows[0], _placed(table, name, fault, wrong)))
+        found.append((fault.rows[0], partial(_placed, table, name, fault, wrong)))
     elif len(kinds) > _MOST_VALUES:
         row = next(i for i, text in enumerate(texts) if text is not None)
         said = f"{len(kinds):,} different words, at most {_MOST_VALUES} make columns"
-        found.append((row, f"{table.place(row, name)}: {said}; --drop {_quoted(name)}"))
+        line = f"{table.place(row, name)}: {said}; --drop {_quoted(name)} leaves the column out"
+        found.append((row, lambda: line))
     if None in texts and choice.encode != "none" and choice.missing == "fail":
         fault = _fault_of(texts, missing=True)
         wrong = (
             f"is missing; --missing drop leaves such rows out, --drop {_quoted(name)} the column"
         )
-        found.append((fault.rows[0], _placed(table, name, fault, wrong)))
+        found.append((fault.rows[0], partial(_placed, table, name, fault, wrong)))
     return found
 
 
@@ -265,7 +274,7 @@ def _numbers(
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """The numbers (n, d) of the columns that stay, their names, and notes on words made numbers."""
     if not any(columns.names[i] in table.words for i in kept):
-        places = [table.names.index(columns.names[i]) for i in kept]
+        places = [table.places[columns.names[i]] for i in kept]
         return table.X[:, places], [columns.shown[i] for i in kept], []
     parts: list[np.ndarray] = []
     names: list[str] = []

@@ -14,6 +14,7 @@ from mlhw.text.words import nearest
 LABEL = "label"
 _WAY_OUT = "say which: --header or --no-header"
 _ROW_NAMES = ("", "rownames", "Unnamed: 0")
+_MOST_TOLD = 1_000  # columns by which a header is told; more say nothing new
 _ORANGE_TYPES = {"continuous", "discrete", "string", "time", "c", "d", "s", "t"}
 _ORANGE_FLAGS = {"", "class", "meta", "ignore", "c", "m", "i"}
 
@@ -165,8 +166,9 @@ def _is_header(path: str, line: int, first: list[str], rest: list[list[str]]) ->
         )
     if not rest:
         return any(j < len(first) - 1 for j in words)
-    over_numbers = [j for j in words if _is_numeric([cells[j] for cells in rest])]
-    again = [j for j in words if any(cells[j] == first[j] for cells in rest)]
+    told = words if len(words) <= _MOST_TOLD else [*words[: _MOST_TOLD - 1], words[-1]]
+    over_numbers = [j for j in told if _is_numeric([cells[j] for cells in rest])]
+    again = [j for j in told if any(cells[j] == first[j] for cells in rest)]
     if over_numbers:
         run = [first[j] for j in numbers]
         if not again and (not run or (_is_count(run) and (len(run) > 2 or len(words) > len(run)))):

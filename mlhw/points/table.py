@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -66,13 +67,18 @@ class ReadTable:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The columns' numbers by name."""
+        return {name: place for place, name in enumerate(self.names)}
+
     def line(self, row: int) -> int:
         """The number of a row's line; arrays have none, and the row's number stands for it."""
         return self.lines[row]
 
     def column(self, name: str) -> np.ndarray:
         """The numbers of a column (n,)."""
-        values: np.ndarray = self.X[:, self.names.index(name)]
+        values: np.ndarray = self.X[:, self.places[name]]
         return values
 
 
@@ -93,19 +99,28 @@ class _Cells:
     def add(self, cells: list[str]) -> None:
         """One row, of as many cells as the table has columns."""
         here = [cells[i] for i in self.columns]
-        if not self.words and not self.comma:
-            try:
-                values = list(map(float, here))
-            except ValueError:
-                pass
-            else:
-                total = sum(values)
-                if total - total == 0.0 and not any("_" in cell for cell in here):
-                    self.numbers.extend(values)
-                    self.rows += 1
-                    return
-        self.numbers.extend([self._cell(place, cell) for place, cell in enumerate(here)])
+        values = self._all_numbers(here)
+        if values is None:
+            values = [self._cell(place, cell) for place, cell in enumerate(here)]
+        elif self.words:
+            for place in list(self.words):
+                self._is_numeric(place)
+        self.numbers.extend(values)
         self.rows += 1
+
+    def _all_numbers(self, here: list[str]) -> list[float] | None:
+        """The numbers of a row where all of it are numbers, the quick way."""
+        joined = "".join(here)
+        if "_" in joined or (self.comma and "." in joined):
+            return None
+        try:
+            values = (
+                [float(c.replace(",", ".")) for c in here] if self.comma else list(map(float, here))
+            )
+        except ValueError:
+            return None
+        total = sum(values)
+        return values if total - total == 0.0 else None
 
     def _cell(self, place: int, cell: str) -> float:
         """The number of a cell, NaN where it is none; notes what is missing or wrong."""
