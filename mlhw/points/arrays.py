@@ -9,7 +9,7 @@ import numpy as np
 
 from mlhw.errors import DataError
 from mlhw.points.cells import as_labels, is_missing, tidy
-from mlhw.points.content import Content
+from mlhw.points.content import Content, seekable
 from mlhw.points.heading import LABEL
 from mlhw.points.points import Label
 from mlhw.points.table import Fault, ReadTable
@@ -30,7 +30,7 @@ def read_arrays(content: Content, label: int | str | None) -> ReadTable:
         No arrays of this form; pickled content is refused.
     """
     path = content.path
-    with content.open() as stream:
+    with seekable(content.open()) as stream:
         arrays = _loaded(path, stream)
     if isinstance(arrays, np.ndarray) or (len(arrays) == 1 and "X" not in arrays):
         only = arrays if isinstance(arrays, np.ndarray) else next(iter(arrays.values()))

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from mlhw.errors import DataError
 from mlhw.text.words import listing, near_file
@@ -99,7 +99,7 @@ class Content:
         """
         name = _encoding(self, encoding)
         number = 0
-        with io.TextIOWrapper(io.BufferedReader(self.open()), name) as text:  # type: ignore[type-var]
+        with io.TextIOWrapper(cast("Any", self.open()), name) as text:
             while True:
                 try:
                     line = text.readline(_LONGEST_LINE)
@@ -148,8 +148,49 @@ def _opened(path: str) -> IO[bytes]:
     return open(path, "rb")
 
 
-def _ungzipped(packed: IO[bytes]) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=packed))
+def _gunzip(packed: IO[bytes]) -> gzip.GzipFile:
+    return gzip.GzipFile(fileobj=packed)
+
+
+class _Unpacked(io.RawIOBase):
+    """The content of a packed file; closing it closes what it was taken from too."""
+
+    def __init__(self, content: IO[bytes], *around: Any) -> None:
+        self._content = content
+        self._around = around
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._content.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        if not self.closed:
+            for stream in (self._content, *self._around):
+                stream.close()
+        super().close()
+
+
+def _unpacking(packer: Callable[[IO[bytes]], Any], outer: Callable[[], IO[bytes]]) -> IO[bytes]:
+    packed = outer()
+    return cast("IO[bytes]", io.BufferedReader(_Unpacked(packer(packed), packed)))
+
+
+def _member(outer: Callable[[], IO[bytes]], name: str) -> IO[bytes]:
+    packed = seekable(outer())
+    archive = zipfile.ZipFile(packed)
+    return cast("IO[bytes]", io.BufferedReader(_Unpacked(archive.open(name), archive, packed)))
+
+
+def seekable(stream: IO[bytes]) -> IO[bytes]:
+    """The stream, or what it holds in memory where one cannot go back in it."""
+    if stream.seekable():
+        return stream
+    with stream:
+        return io.BytesIO(stream.read())
 
 
 def _standard_input() -> Content:
@@ -169,11 +210,11 @@ def _unpacked(content: Content) -> Content:
     inner = os.path.splitext(os.path.splitext(content.path)[0])[1].lower()
     outer = content.open
     if start.startswith(b"\x1f\x8b"):
-        return Content(content.path, inner, lambda: _ungzipped(outer()))
+        return Content(content.path, inner, partial(_unpacking, _gunzip, outer))
     if start.startswith(b"BZh"):
-        return Content(content.path, inner, lambda: bz2.BZ2File(outer()))
+        return Content(content.path, inner, partial(_unpacking, bz2.BZ2File, outer))
     if start.startswith(b"\xfd7zXZ\x00"):
-        return Content(content.path, inner, lambda: lzma.LZMAFile(outer()))
+        return Content(content.path, inner, partial(_unpacking, lzma.LZMAFile, outer))
     if start.startswith(b"\x93NUMPY"):
         return Content(content.path, ".npy", outer, is_arrays=True)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -184,7 +225,7 @@ def _unpacked(content: Content) -> Content:
 def _of_archive(content: Content) -> Content:
     if content.is_arrays:
         return content
-    with content.open() as stream, zipfile.ZipFile(stream) as archive:
+    with seekable(content.open()) as stream, zipfile.ZipFile(stream) as archive:
         entries = archive.infolist()
     names = [
         entry.filename
@@ -208,7 +249,7 @@ def _of_archive(content: Content) -> Content:
     return Content(
         content.path,
         os.path.splitext(name)[1].lower(),
-        lambda: zipfile.ZipFile(content.open()).open(name),
+        partial(_member, content.open, name),
     )
 
 

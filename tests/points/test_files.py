@@ -82,7 +82,11 @@ def test_npz_with_numbers_or_texts_as_labels(tmp_path: Path) -> None:
         ("p.txt", "# nothing\n\n", ["p.txt: no rows"]),
         ("p.txt", "1\n2\n", ["p.txt:1: one column only"]),
         ("p.txt", "1 0\n1 1\n", ["p.txt: no features beside the bias column"]),
-        ("p.txt", b"1 2 0\n\xe9 2 1\n", ["p.txt:2: not UTF-8 text (byte 0xe9); say the file's encoding"]),
+        (
+            "p.txt",
+            b"1 2 0\n\xe9 2 1\n",
+            ["p.txt:2: not UTF-8 text (byte 0xe9); say the file's encoding"],
+        ),
         ("p.npz", b"PK\x03\x04 broken", ["p.npz: not a readable NPZ file"]),
         ("p.npz", "1 2 3", ["p.npz: is no NPZ file; save arrays X and y with numpy.savez"]),
         ("p.npz", bytes(range(200)), ["p.npz: is no NPZ file"]),
@@ -117,7 +121,9 @@ def test_the_same_fault_on_many_lines_is_one_error_that_names_the_first_of_them(
     with pytest.raises(DataError) as caught:
         read(words)
     (line,) = caught.value.lines
-    assert ":2: a: 'x' is not a number (also lines 3, 4, 5, 6 and 45 more); --encode one-hot" in line
+    assert (
+        ":2: a: 'x' is not a number (also lines 3, 4, 5, 6 and 45 more); --encode one-hot" in line
+    )
     ragged = written(tmp_path, "r.csv", "a,b,label\n" + "1,2,0\n3,4,5,1\n" * 9)
     with pytest.raises(DataError) as caught:
         read(ragged)
@@ -150,7 +156,9 @@ def test_pickled_content_is_refused_and_never_run(tmp_path: Path) -> None:
 def test_an_npz_file_that_holds_one_array_or_none_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "p.npy", np.zeros(3))
     single = (tmp_path / "p.npy").rename(tmp_path / "p.npz")
-    with pytest.raises(DataError, match=r"p\.npz: X must be numbers of shape .* save arrays X and y"):
+    with pytest.raises(
+        DataError, match=r"p\.npz: X must be numbers of shape .* save arrays X and y"
+    ):
         read(single)
     with zipfile.ZipFile(tmp_path / "q.npz", "w") as archive:
         archive.writestr("X", "no array")
@@ -165,7 +173,10 @@ def test_an_npz_file_that_holds_one_array_or_none_is_named(tmp_path: Path) -> No
         ({"X": np.zeros((2, 1))}, "no array 'y' (it holds X)"),
         ({"X": np.zeros(3), "y": np.zeros(3)}, "X must be numbers of shape (n, d)"),
         ({"X": np.zeros((3, 1)), "y": np.zeros(2)}, "y must hold 3 labels"),
-        ({"X": np.array([[1.0], [np.nan]]), "y": np.zeros(2)}, "X[1, 0]: nan is not a finite number"),
+        (
+            {"X": np.array([[1.0], [np.nan]]), "y": np.zeros(2)},
+            "X[1, 0]: nan is not a finite number",
+        ),
         ({"X": np.array([["a"]]), "y": np.zeros(1)}, "X must be numbers"),
         ({"X": np.zeros((0, 2)), "y": np.zeros(0)}, "no rows"),
     ],
@@ -188,7 +199,10 @@ def test_a_missing_file_names_its_neighbour_and_a_folder_is_no_file(tmp_path: Pa
         read(tmp_path)
 
 
-@given(st.binary(max_size=200), st.sampled_from([".txt", ".csv", ".tsv", ".npz", ".arff", ".gz", ".npy"]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([".txt", ".csv", ".tsv", ".npz", ".arff", ".gz", ".npy"]),
+)
 def test_any_bytes_are_points_or_plain_errors(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
 ) -> None:
