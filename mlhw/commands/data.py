@@ -184,7 +184,7 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         wrong = f"; {column['wrong']:,} are no numbers" if column["wrong"] else ""
         rows.append((column["name"][:40], column["kind"], f"{column['missing']:,}", holds + wrong))
     lines = [f"{found['data']}: {found['read']}" if found["read"] else found["data"]]
-    lines.append(f"{found['rows']:,} rows, {found['missing']:,} cells are missing")
+    lines.append(f"{found['rows']:,} rows, {found['missing']:,} missing cells")
     lines += ["", *text_table(("column", "kind", "missing", "holds"), rows)]
     if len(columns) > _SHOWN:
         lines.append(f"… and {len(columns) - _SHOWN:,} columns more (--json has all)")

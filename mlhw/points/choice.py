@@ -117,7 +117,7 @@ def choose(table: ReadTable, choice: Choice) -> tuple[Points, np.ndarray | None]
 
 def _said(table: ReadTable, names: Sequence[str]) -> str:
     """What was taken as header, as class and as features."""
-    some = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+    some = " ".join((", ".join(names[:6]) + (", …" if len(names) > 6 else "")).split())
     count = f"{len(names):,} feature{'s' * (len(names) != 1)}"
     return f"{table.said[0]}; {table.class_said}; {count}: {some}"
 
