@@ -10,7 +10,6 @@ import numpy as np
 from mlhw.errors import DataError
 from mlhw.points.choice import Choice, choose, choose_classes
 from mlhw.points.config import PointsConfig
-from mlhw.points.files import Layout, read_table
 from mlhw.points.points import Label, Points
 from mlhw.points.table import ReadTable
 
@@ -29,6 +28,11 @@ def load_points(config: PointsConfig) -> Points:
 def load_table(config: PointsConfig) -> ReadTable:
     """All that the file or built-in set of a configuration holds. DataError as ``load_points``."""
     if config.file is not None:
+        from mlhw.points.files import (
+            Layout,
+            read_table,
+        )  # archives and what else built-in points need not
+
         return read_table(config.file, Layout(config.label, config.header, config.encoding))
     if config.label is not None:
         raise DataError(
