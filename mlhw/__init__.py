@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """``run``, the experiments as functions and the result types, imported when first asked for."""
+    """``run``, the experiments as functions and what goes with them, imported when first asked for."""
     found: Any
     if name == "run":
         from mlhw.api import run
@@ -31,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from mlhw.result.claims import Claim
 
         found = Claim
+    elif name == "image_splits":
+        from mlhw.vision.images.datasets import from_dataset
+
+        found = from_dataset
     else:
         from mlhw.experiments.registry import EXPERIMENTS, module_name
 
@@ -47,4 +51,6 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from mlhw.experiments.registry import EXPERIMENTS, module_name
 
-    return sorted({*globals(), "Claim", "Result", "run", *map(module_name, EXPERIMENTS)})
+    return sorted(
+        {*globals(), "Claim", "Result", "image_splits", "run", *map(module_name, EXPERIMENTS)}
+    )
