@@ -31,6 +31,7 @@ _EPILOG = (
 # Commands that are no experiments: the module whose ``command()`` makes them, and their line of help.
 TOOLS: dict[str, tuple[str, str]] = {
     "all": ("mlhw.commands.all", "Every experiment, and one report that answers the assignment."),
+    "data": ("mlhw.commands.data", "What a file of points holds, before any run."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
     "runs": ("mlhw.commands.runs", "List, show, compare, run again and clean up runs."),
 }

@@ -75,17 +75,21 @@ class InputFile:
     ``prefixes``: the field holds a name, or one of these and a path (``folder:PATH``). ``or_name``: a
     word without a separator or a suffix is a name and stays as it is (``default``). ``or_shipped``: what
     is no file there may be the name of a configuration that comes with mlhw (``smoke/lr-sweep``).
+    ``or_stdin``: ``-`` is the standard input. What has ``://`` is a web address, and no path of a folder.
     """
 
     prefixes: tuple[str, ...] = ()
     or_name: bool = False
     or_shipped: bool = False
+    or_stdin: bool = False
 
     def parts(self, value: str) -> tuple[str, str]:
         """``value`` in two parts: what stays as it is, and the path behind it, empty if there is none."""
         for prefix in self.prefixes:
             if value.startswith(prefix):
                 return prefix, value[len(prefix) :]
+        if "://" in value or (self.or_stdin and value == "-"):
+            return value, ""
         if self.prefixes or (
             self.or_name and not ("/" in value or os.sep in value or "." in value)
         ):

@@ -1,4 +1,4 @@
-"""Labelled points by configuration: a built-in set or a file, then the chosen classes and features."""
+"""Labelled points by configuration: a built-in set or a file, then what is chosen of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from mlhw.errors import DataError
+from mlhw.points.choice import Choice, choose, choose_classes
 from mlhw.points.config import PointsConfig
-from mlhw.points.files import read_points
 from mlhw.points.points import Label, Points
-from mlhw.text.words import nearest
+from mlhw.points.table import ReadTable
 
 
 def load_points(config: PointsConfig) -> Points:
@@ -22,15 +22,33 @@ def load_points(config: PointsConfig) -> Points:
     DataError
         With ``FILE:LINE:`` before each line that is to blame.
     """
+    return points_of(load_table(config), config)
+
+
+def load_table(config: PointsConfig) -> ReadTable:
+    """All that the file or built-in set of a configuration holds. DataError as ``load_points``."""
     if config.file is not None:
-        points = read_points(config.file)
-    else:
-        points = _built_in(str(config.name))
-    points = replace(points, digest=_digest(points))
+        from mlhw.points.files import (
+            Layout,
+            read_table,
+        )  # archives and what else built-in points need not
+
+        return read_table(config.file, Layout(config.label, config.header, config.encoding))
+    if config.label is not None:
+        raise DataError(
+            f"{config.name}: data.label: the class of built-in points is known; leave it out"
+        )
+    return _built_in(str(config.name))
+
+
+def points_of(table: ReadTable, config: PointsConfig) -> Points:
+    """What a configuration keeps of a table. DataError as ``load_points``."""
+    choice = Choice(config.features, config.drop, config.missing, config.encode)
+    points, whole = choose(table, choice)
+    points = replace(points, digest=_digest(points.X if whole is None else whole, points.labels))
     if config.classes is not None:
-        points = _select_classes(points, config.classes)
-    if config.features is not None:
-        points = _select_features(points, config.features)
+        rows, labels = choose_classes(points, config.classes)
+        points = replace(points, X=points.X[rows], labels=labels)
     return points
 
 
@@ -44,7 +62,7 @@ def change_warning(config: PointsConfig, points: Points) -> str | None:
 # ------------------------------------------------------------------------------------- built in
 
 
-def _built_in(name: str) -> Points:
+def _built_in(name: str) -> ReadTable:
     if name == "gaussians":
         return _gaussians()
     from sklearn import datasets
@@ -55,12 +73,23 @@ def _built_in(name: str) -> Points:
         "breast-cancer": datasets.load_breast_cancer,
     }
     bunch = loaders[name]()
-    return Points(
+    return _table_of(
         name,
+        tuple(str(feature) for feature in bunch.feature_names),
         np.asarray(bunch.data, float),
         [int(label) for label in bunch.target],
-        tuple(str(feature) for feature in bunch.feature_names),
-        notes=("classes " + ", ".join(f"{i} {c}" for i, c in enumerate(bunch.target_names)),),
+        ("classes " + ", ".join(f"{i} {c}" for i, c in enumerate(bunch.target_names)),),
+    )
+
+
+def _table_of(
+    name: str, features: tuple[str, ...], X: np.ndarray, labels: list[int], said: tuple[str, ...]
+) -> ReadTable:
+    def place(row: int, column: str) -> str:
+        return f"{name}: {column}[{row}]"
+
+    return ReadTable(
+        name, features, X, list(labels), "class", said, place, range(len(X)), built_in=True
     )
 
 
@@ -71,7 +100,7 @@ _DATA_SEED = 28
 _PER_CLASS = 100
 
 
-def _gaussians() -> Points:
+def _gaussians() -> ReadTable:
     """Two correlated Gaussian classes, 100 points each.
 
     NumPy freezes the stream of RandomState (NEP 19), so these are the same points for ever.
@@ -84,51 +113,14 @@ def _gaussians() -> Points:
             for mean, covariance in zip(_MEANS, _COVARIANCES, strict=True)
         ]
     )
-    labels: list[Label] = [*[0] * _PER_CLASS, *[1] * _PER_CLASS]
-    return Points("gaussians", X, labels, ("x1", "x2"))
+    return _table_of("gaussians", ("x1", "x2"), X, [*[0] * _PER_CLASS, *[1] * _PER_CLASS], ())
 
 
-# ------------------------------------------------------------------------------------- selection
+# ------------------------------------------------------------------------------------- digest
 
 
-def _select_classes(points: Points, wanted: list[Label]) -> Points:
-    known = points.classes
-    by_text = {str(label): label for label in known}
-    chosen = []
-    for label in wanted:
-        if str(label) not in by_text:
-            raise DataError(
-                f"{points.name}: data.classes: no class '{label}' "
-                f"(there are {', '.join(map(str, known[:10]))})"
-            )
-        chosen.append(by_text[str(label)])
-    keep = [i for i, label in enumerate(points.labels) if label in chosen]
-    return replace(points, X=points.X[keep], labels=[points.labels[i] for i in keep])
-
-
-def _select_features(points: Points, wanted: list[int | str]) -> Points:
-    columns = []
-    for feature in wanted:
-        if isinstance(feature, int) and 0 <= feature < len(points.features):
-            columns.append(feature)
-        elif str(feature) in points.features:
-            columns.append(points.features.index(str(feature)))
-        else:
-            near = nearest(str(feature), points.features)
-            hint = f", did you mean '{near}'?" if near else ""
-            raise DataError(
-                f"{points.name}: data.features: no feature '{feature}'{hint} "
-                f"(there are {', '.join(points.features[:10])}, numbered from 0)"
-            )
-    if len(set(columns)) != len(columns):
-        raise DataError(f"{points.name}: data.features: a feature stands twice")
-    return replace(
-        points, X=points.X[:, columns], features=tuple(points.features[i] for i in columns)
-    )
-
-
-def _digest(points: Points) -> str:
+def _digest(X: np.ndarray, labels: list[Label]) -> str:
     """``sha256:…`` of the numbers and labels as they were read, before any selection."""
-    digest = hashlib.sha256(np.ascontiguousarray(points.X, "<f8").tobytes())
-    digest.update("\n".join(map(str, points.labels)).encode())
+    digest = hashlib.sha256(np.ascontiguousarray(X, "<f8").tobytes())
+    digest.update("\n".join(map(str, labels)).encode())
     return f"sha256:{digest.hexdigest()}"

@@ -50,7 +50,7 @@ def two_classes(points: Points) -> tuple[np.ndarray, np.ndarray, list[Label]]:
         some = ", ".join(map(str, classes[:5])) + (", …" if len(classes) > 5 else "")
         raise DataError(
             f"{points.name}: {len(classes)} classes, two needed ({some}); "
-            "choose two with data.classes or --classes A,B"
+            "choose two with data.classes or --classes A,B, or the class's column with --label"
         )
     t = np.array([float(label == classes[1]) for label in points.labels])
     return np.column_stack([points.X, np.ones(len(points.X))]), t, classes

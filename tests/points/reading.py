@@ -14,6 +14,14 @@ def read(path: Path, **keys: Any) -> Points:
     return load_points(PointsConfig(name=None, file=str(path), **keys))
 
 
+CASES = Path(__file__).with_name("cases")
+
+
+def case(name: str) -> Path:
+    """A small file that stands for a kind."""
+    return CASES / name
+
+
 def written(tmp_path: Path, name: str, content: str | bytes) -> Path:
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -23,7 +23,10 @@ def test_the_courses_text_format_has_its_bias_column_recognised(tmp_path: Path) 
     np.testing.assert_array_equal(points.X, [[4.5, 1.25], [6.0, 2.0]])
     assert points.labels == [0, 1]
     assert points.features == ("x1", "x2")
-    assert points.notes == ("column 3 is one throughout: taken as the bias column",)
+    assert points.notes == (
+        "there is no header; the class is the last column; 2 features: x1, x2",
+        "column 3 is one throughout: taken as the bias column",
+    )
 
 
 def test_the_courses_own_file_is_read(course_points: Path) -> None:
@@ -51,7 +54,7 @@ def test_tsv_takes_the_last_column_as_the_class(tmp_path: Path) -> None:
 def test_csv_without_a_header_is_read_and_said_so(tmp_path: Path) -> None:
     points = read(written(tmp_path, "p.csv", "1,2,A\n3,4,B\n"))
     assert points.features == ("x1", "x2")
-    assert "no header" in points.notes[0]
+    assert "there is no header" in points.notes[0]
 
 
 def test_npz_with_numbers_or_texts_as_labels(tmp_path: Path) -> None:
@@ -70,16 +73,20 @@ def test_npz_with_numbers_or_texts_as_labels(tmp_path: Path) -> None:
         ("p.csv", "a,b,label\n1,,0\n", ["p.csv:2: b: is empty"]),
         ("p.csv", "a,b,label\n1,nan,0\n", ["p.csv:2: b: nan is not a finite number"]),
         ("p.csv", "a,b,label\n1,1e999,0\n", ["p.csv:2: b: 1e999 is not a finite number"]),
-        ("p.csv", "a,b,label\n1,2,\n", ["p.csv:2: label: the class is empty"]),
+        ("p.csv", "a,b,label\n1,2,\n", ["p.csv:2: label: the class is empty; --missing drop"]),
         ("p.csv", "a,a,label\n1,2,0\n", ["p.csv:1: two columns are called 'a'"]),
         ("p.csv", "a,b,label\n1,1_0,0\n", ["p.csv:2: b: '1_0' is not a number"]),
-        ("p.csv", 'a,b,label\n1,"2,0\n', ["p.csv:2: unexpected end of data"]),
+        ("p.csv", 'a,b,label\n1,"2,0\n', ['p.csv:2: a quote (") is opened and not closed']),
         ("p.csv", "a,b,label\n", ["p.csv: no rows below the header"]),
         ("p.txt", "", ["p.txt: no rows"]),
         ("p.txt", "# nothing\n\n", ["p.txt: no rows"]),
         ("p.txt", "1\n2\n", ["p.txt:1: one column only"]),
         ("p.txt", "1 0\n1 1\n", ["p.txt: no features beside the bias column"]),
-        ("p.txt", b"\xff\xfe\x00\x01", ["p.txt: not a UTF-8 text file"]),
+        (
+            "p.txt",
+            b"1 2 0\n\xe9 2 1\n",
+            ["p.txt:2: not UTF-8 text (byte 0xe9); say the file's encoding"],
+        ),
         ("p.npz", b"PK\x03\x04 broken", ["p.npz: not a readable NPZ file"]),
         ("p.npz", "1 2 3", ["p.npz: is no NPZ file; save arrays X and y with numpy.savez"]),
         ("p.npz", bytes(range(200)), ["p.npz: is no NPZ file"]),
@@ -97,12 +104,31 @@ def test_a_bad_file_is_named_with_its_line(
 
 
 def test_several_bad_lines_are_named_at_once_and_many_are_cut_short(tmp_path: Path) -> None:
-    path = written(tmp_path, "p.csv", "a,label\n" + "x,0\n" * 50)
+    wrong = ["".join(f"{'x' if i == j else i}," for i in range(9)) + "0" for j in range(9)]
+    path = written(tmp_path, "p.csv", "a,b,c,d,e,f,g,h,i,label\n" + "\n".join(wrong))
     with pytest.raises(DataError) as caught:
         read(path)
     assert len(caught.value.lines) == 6
-    assert ":2: " in caught.value.lines[0]
-    assert ":6: " in caught.value.lines[4]
+    assert ":2: a: 'x' is not a number" in caught.value.lines[0]
+    assert ":6: e: " in caught.value.lines[4]
+    assert caught.value.lines[5] == "… and more"
+
+
+def test_the_same_fault_on_many_lines_is_one_error_that_names_the_first_of_them(
+    tmp_path: Path,
+) -> None:
+    words = written(tmp_path, "w.csv", "a,label\n" + "x,0\n" * 50)
+    with pytest.raises(DataError) as caught:
+        read(words)
+    (line,) = caught.value.lines
+    assert (
+        ":2: a: 'x' is not a number (also lines 3, 4, 5, 6 and 45 more); --encode one-hot" in line
+    )
+    ragged = written(tmp_path, "r.csv", "a,b,label\n" + "1,2,0\n3,4,5,1\n" * 9)
+    with pytest.raises(DataError) as caught:
+        read(ragged)
+    (line,) = caught.value.lines
+    assert ":3: 4 columns, 3 expected (also lines 5, 7, 9, 11 and 4 more)" in line
 
 
 class Marker:
@@ -128,9 +154,11 @@ def test_pickled_content_is_refused_and_never_run(tmp_path: Path) -> None:
 
 
 def test_an_npz_file_that_holds_one_array_or_none_is_named(tmp_path: Path) -> None:
-    np.save(tmp_path / "p.npy", np.zeros((3, 2)))
+    np.save(tmp_path / "p.npy", np.zeros(3))
     single = (tmp_path / "p.npy").rename(tmp_path / "p.npz")
-    with pytest.raises(DataError, match=r"p\.npz: is a single array \(NPY\); save arrays X and y"):
+    with pytest.raises(
+        DataError, match=r"p\.npz: X must be numbers of shape .* save arrays X and y"
+    ):
         read(single)
     with zipfile.ZipFile(tmp_path / "q.npz", "w") as archive:
         archive.writestr("X", "no array")
@@ -145,7 +173,10 @@ def test_an_npz_file_that_holds_one_array_or_none_is_named(tmp_path: Path) -> No
         ({"X": np.zeros((2, 1))}, "no array 'y' (it holds X)"),
         ({"X": np.zeros(3), "y": np.zeros(3)}, "X must be numbers of shape (n, d)"),
         ({"X": np.zeros((3, 1)), "y": np.zeros(2)}, "y must hold 3 labels"),
-        ({"X": np.array([[1.0], [np.nan]]), "y": np.zeros(2)}, "X[1, 0] is nan"),
+        (
+            {"X": np.array([[1.0], [np.nan]]), "y": np.zeros(2)},
+            "X[1, 0]: nan is not a finite number",
+        ),
         ({"X": np.array([["a"]]), "y": np.zeros(1)}, "X must be numbers"),
         ({"X": np.zeros((0, 2)), "y": np.zeros(0)}, "no rows"),
     ],
@@ -168,7 +199,10 @@ def test_a_missing_file_names_its_neighbour_and_a_folder_is_no_file(tmp_path: Pa
         read(tmp_path)
 
 
-@given(st.binary(max_size=200), st.sampled_from([".txt", ".csv", ".tsv", ".npz"]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([".txt", ".csv", ".tsv", ".npz", ".arff", ".gz", ".npy"]),
+)
 def test_any_bytes_are_points_or_plain_errors(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
 ) -> None:

@@ -60,7 +60,7 @@ class Config(ExperimentConfig):
         FitConfig,
         Option("--fit", metavar="NAME|FILE"),
         Field(
-            description="take the weights from data: iris, wine or a .txt, .csv, .tsv, .npz file"
+            description="take the weights from data: iris, wine or a file (text, CSV, ARFF, NPZ …)"
         ),
     ] = FitConfig()
     window: Annotated[

@@ -16,6 +16,7 @@ from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
 from mlhw.points.load import change_warning, load_points
 from mlhw.points.points import Label, Points
 from mlhw.result.recorder import Recorder
+from mlhw.text.words import listing
 
 # More labels than this are no classes but a column of numbers.
 MAX_CLASSES = 100
@@ -36,8 +37,12 @@ class FitConfig(PointsConfig):
     def _known_name(self) -> FitConfig:
         if self.given:
             super()._known_name()  # type: ignore[operator]  # a function to pydantic alone
-        elif self.features is not None or self.classes is not None:
-            raise ValueError("features and classes need a data set: --fit iris, wine or a file")
+            return self
+        defaults = type(self).model_fields
+        given = [key for key in defaults if getattr(self, key) != defaults[key].default]
+        if given:
+            verb = "needs" if len(given) == 1 else "need"
+            raise ValueError(f"{listing(given)} {verb} a data set: --fit iris, wine or a file")
         return self
 
 

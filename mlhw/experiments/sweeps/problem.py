@@ -17,6 +17,7 @@ from mlhw.maths.descent import start_weights
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
 from mlhw.points.load import change_warning, load_points
 from mlhw.points.points import Label, Points, two_classes
+from mlhw.points.spreads import spread_ratio, without_constants
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Formula
 
@@ -31,7 +32,7 @@ class SweepConfig(ExperimentConfig):
         PointsConfig,
         Option("--data", metavar="NAME|FILE", values=BUILT_IN_POINTS),
         Field(
-            description=f"points: {', '.join(BUILT_IN_POINTS)}, or a .txt, .csv, .tsv, .npz file"
+            description=f"points: {', '.join(BUILT_IN_POINTS)}, or a file (text, CSV, ARFF, NPZ …)"
         ),
     ] = PointsConfig()
     etas: Etas = [0.5, 0.3, 0.1, 0.05, 0.01]
@@ -135,6 +136,8 @@ def load_problem(config: SweepConfig) -> TwoClassProblem:
     Raises DataError or ConfigError for what cannot be used.
     """
     points = load_points(config.data)
+    if config.standardize:
+        points = without_constants(points)
     X, t, classes = two_classes(points)
     d = X.shape[1] - 1
     for column, name in enumerate(points.features):
@@ -153,9 +156,9 @@ def load_problem(config: SweepConfig) -> TwoClassProblem:
         mean, deviation = X[:, :-1].mean(axis=0), X[:, :-1].std(axis=0)
         if not (deviation > 0).all():
             column = int(np.argmin(deviation))
-            what = "constant" if np.ptp(X[:, column]) == 0 else "too small to be scaled"
             raise ConfigError(
-                f"standardize: the feature '{points.features[column]}' of {points.name} is {what}"
+                f"standardize: the feature '{points.features[column]}' of {points.name} is too small to "
+                "be scaled"
             )
         X[:, :-1] = (X[:, :-1] - mean) / deviation
         scaling = {"mean": mean.tolist(), "standard_deviation": deviation.tolist()}
@@ -177,6 +180,9 @@ def begin_sweep(config: SweepConfig, problem: TwoClassProblem, recorder: Recorde
         f"{points.name}: {len(problem.X)} points, {problem.d} features; "
         f"class {a} is t = 0, class {b} is t = 1"
     )
+    spread = None if config.standardize else spread_ratio(points)
+    if spread is not None and spread.advice:
+        recorder.log(f"{points.name}: {spread.advice}")
 
 
 FORMULAS = [

@@ -224,7 +224,7 @@ def test_classes_that_meet_only_in_decimals_are_pointed_out() -> None:
         (["--names", "a,b,a"], "error: --names: two classes are called 'a'"),
         (["--window", "0,1,2"], "error: --window: must be x1 min, x1 max, x2 min, x2 max (got 3"),
         (["--window", "1,0,0,1"], "error: --window: each minimum must be below its maximum"),
-        (["--features", "0,1"], "error: --features: features and classes need a data set: --fit"),
+        (["--features", "0,1"], "error: --features: features needs a data set: --fit"),
         (["--fit", "irs"], "error: --fit: unknown data set 'irs', did you mean 'iris'?"),
         (["--fit", "iris", "--features", "0,7"], "error: iris: fit.features: no feature '7'"),
         (
