@@ -14,6 +14,7 @@ from mlhw.commands.options import Json, NoPlots, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.config.load import load_config
 from mlhw.config.model import ExperimentConfig
+from mlhw.config.whole_numbers import whole_number
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import claim_lines, tally
@@ -30,6 +31,7 @@ from mlhw.runs.execute import execute
 from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
+from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
 
@@ -216,9 +218,19 @@ def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool
     return CLAIM_FAILS
 
 
+def _count(text: str) -> int:
+    """A whole number from 0 as typed; ``1e3`` is one."""
+    value = whole_number(yaml12.parse_scalar(text))
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise typer.BadParameter(f"must be a whole number, at least 0 (got {text})")
+    return value
+
+
 @app.command("clean", short_help="Delete all but the newest runs.")
 def clean(
-    keep: Annotated[int, typer.Option("--keep", metavar="N", min=0, help="How many to keep.")],
+    keep: Annotated[
+        int, typer.Option("--keep", metavar="N", parser=_count, help="How many to keep.")
+    ],
     runs_dir: RunsDir = "runs",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> int:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
+from mlhw.config.whole_numbers import with_whole_floats
 from mlhw.text import yaml12
 
 # ------------------------------------------------------------------------------------- models
@@ -23,11 +25,18 @@ from mlhw.text import yaml12
 class Section(BaseModel):
     """A group of keys. Unknown keys, NaN, infinities and booleans for numbers are errors.
 
-    A section that can be given as one text (``data: iris``, ``--data iris``) has a static method
+    Where a whole number is due, ``1e3`` is one. A section that can be given as one text (``data: iris``, ``--data iris``) has a static method
     ``from_text(text)`` that returns its keys.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema: CoreSchema = with_whole_floats(handler(source))
+        return schema
 
 
 def draw_seed(value: Any) -> Any:

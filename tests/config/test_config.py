@@ -20,7 +20,7 @@ from mlhw.errors import ConfigError
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.text import yaml12
 
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 
 def rows_of(value: Any) -> Any:
@@ -225,6 +225,51 @@ def test_every_key_misspelt_by_one_letter_is_named_with_the_right_one(name: str)
         assert f"unknown key '{misspelt}'" in caught.value.lines[0]
         if len(key) > 3:
             assert f"did you mean '{key}'?" in caught.value.lines[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_number_may_be_written_as_a_float_without_a_fraction(name: str) -> None:
+    model = experiment(name).Config
+    whole = [leaf for leaf in leaves(model) if int in leaf.types and float not in leaf.types]
+    assert whole
+    for leaf in whole:
+        key = leaf.key
+        default = leaf.default if isinstance(leaf.default, int) else 12
+        as_int, as_float = (
+            _lines_or_value(model, f"{key}={text}") for text in (str(default), f"{default}.0")
+        )
+        assert type(as_int) is type(as_float)
+        assert as_int == as_float
+        assert "must be a whole number" in str(_lines_or_value(model, f"{key}=1.5"))
+
+
+def _lines_or_value(model: Any, item: str) -> Any:
+    """The key's value, or what is wrong with it."""
+    try:
+        found = load_config(model, sets=[item])
+    except ConfigError as error:
+        return [line.replace(".0", "") for line in error.lines]
+    for key in item.partition("=")[0].split("."):
+        found = getattr(found, key)
+    return found
+
+
+@pytest.mark.parametrize("text", ["1e1", "10.0", "+1E+1"])
+def test_whole_floats_are_whole_in_files_lists_and_options(text: str, tmp_path: Path) -> None:
+    assert load_config(Config, written(tmp_path, f"max_iterations: {text}\n")).max_iterations == 10
+    options = {"--max-iterations": (("max_iterations",), yaml12.parse_scalar(text))}
+    assert load_config(Config, options=options).max_iterations == 10
+    assert load_config(Config, sets=[f"size={text}"]).size == 10
+    layers = experiment("backprop-check").Config
+    found = load_config(layers, options={"--layers": (("layers",), f"3,{text},1")})
+    assert found.layers == [3, 10, 1]
+    assert all(isinstance(size, int) for size in found.layers)
+
+
+def test_where_a_float_is_due_it_stays_one() -> None:
+    found = load_config(Config, sets=["optim.lr=1e1", "some=[1e1, 2]"])
+    assert (found.optim.lr, found.some) == (10.0, [10.0, 2])
+    assert [type(value) for value in found.some or ()] == [float, int]
 
 
 @pytest.mark.parametrize("name", NAMES)
