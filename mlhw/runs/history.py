@@ -223,11 +223,10 @@ def _named(name: str, runs_dir: Path) -> Run:
     if found:
         some = ", ".join(run.name for run in found[:4])
         raise ConfigError(f"'{name}' is the beginning of {len(found)} runs ({some} …)")
-    from mlhw.text.words import nearest
+    from mlhw.text.words import hint, nearest
 
     near = nearest(name, [run.name for run in runs])
-    hint = f", did you mean '{near}'?" if near else ""
-    raise ConfigError(f"no run '{name}' in {runs_dir}{hint}")
+    raise ConfigError(f"no run '{name}' in {runs_dir}{hint(near)}")
 
 
 def locate(name: str, runs_dir: Path) -> Path:
