@@ -10,6 +10,7 @@ from mlhw.experiments.vanishing.evidence import Evidence
 from mlhw.experiments.vanishing.sample import SURVIVAL_WIDTHS
 from mlhw.maths import survival
 from mlhw.result.result import Formula
+from mlhw.text.values import number_text
 from mlhw.text.words import text_table
 
 FORMULAS = [
@@ -106,7 +107,7 @@ def answers(e: Evidence) -> list[str]:
         ends = [
             "all zero" if math.isnan(q) else f"10^{q:.5g}" for q in p.quantiles[0, [0, -1]].tolist()
         ]
-        law = "" if p.zero_theory is None else f"{p.zero_theory:.6g}"
+        law = number_text(p.zero_theory)
         name = f"{p.network.activation} {p.network.name}"
         rows.append([name, str(p.network.depth), fall, *ends, f"{p.shares[0]:.6g}", law])
     lines = [
