@@ -28,7 +28,7 @@ def ours(activation: str) -> int:
     """All draws in the blocks of the experiment; the number of gradients."""
     network = NetworkKind(activation, 1, WEIGHTS + 1)
     setting = Setting("normal", 1.0, DRAWS, 1.0, 0.0, 0)
-    return sum(block_gradients(network, w, 1.0, 0.0).log.size for w in blocks(network, setting))
+    return sum(block_gradients(network, w, 1.0, setting).log.size for w in blocks(network, setting))
 
 
 def draw_by_draw(activation: Callable[[torch.Tensor], torch.Tensor]) -> list[torch.Tensor | None]:
@@ -107,8 +107,9 @@ def digits() -> None:
         NetworkKind("gelu", 2, 153),
         NetworkKind("relu", 8, 153),
     ):
-        (w,) = blocks(network, Setting("normal", 1.0, WORST, 1.0, 0.0, 0))
-        g = block_gradients(network, w, 1.0, 0.0)
+        setting = Setting("normal", 1.0, WORST, 1.0, 0.0, 0)
+        (w,) = blocks(network, setting)
+        g = block_gradients(network, w, 1.0, setting)
         worst = 0.0
         with mpmath.workdps(60):
             for draw in range(WORST):

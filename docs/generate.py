@@ -23,14 +23,16 @@ HEAD = """# Configuration
 
 <!-- Written by docs/generate.py from the models; a test compares the two. -->
 
-Defaults, then a YAML file (`--config FILE`), then `--set key.sub=value` (repeatable, the value is
-YAML), then named options: the later wins. `--print-config` prints what comes out, as YAML that can be
-read back, and every run keeps it as `config.yaml`.
+Defaults, then YAML files in their order (`-c base.yaml -c mine.yaml`), then `--set key.sub=value`
+(repeatable, the value is YAML), then named options: the later wins, key by key; a list is replaced as a
+whole. `--print-config` prints what comes out, as YAML that can be read back, and every run keeps it as
+`config.yaml`.
 
-The YAML is that of version 1.2: `1e-3` is a number, `on` and `no` are words, `012` is twelve. A key
-stands once. Unknown keys are errors that name the nearest neighbour; all errors are reported at once,
-each with its place: `error: my.yaml:12: optim.lr: must be greater than 0 (got -0.1)`. Paths in a file
-start from the file's folder, paths on the command line from the working directory.
+The YAML is that of version 1.2: `1e-3` is a number, `on` and `no` are words, `012` is twelve; where a
+whole number is due, `1e3` is one. A key stands once. Unknown keys are errors that name the nearest
+neighbour, also of what others call a key (`lr` for `etas`); all errors are reported at once, each with
+its place: `error: my.yaml:12: optim.lr: must be greater than 0 (got -0.1)`. Paths in a file start from
+the file's folder, paths on the command line from the working directory.
 
 Every command also has `--runs-dir DIR` (or `MLHW_RUNS_DIR`), `--name TEXT`, `--json`, `--quiet`,
 `--verbose`, `--tensorboard`, `--mlflow [URI]`, `--no-plots`, and `--no-check`, with which a failing

@@ -44,6 +44,8 @@ def vanishing(
     residual: bool = ...,
     weights: Literal["normal", "uniform", "constant", "xavier", "he"] = ...,
     scale: float = ...,
+    bias_scale: float = ...,
+    output: Literal["identity", "sigmoid"] = ...,
     draws: int = ...,
     input: float = ...,
     target: float = ...,

@@ -12,7 +12,7 @@ from mlhw.errors import ConfigError
 from mlhw.experiments import registry
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
-from mlhw.text.words import nearest
+from mlhw.text.words import hint, nearest
 
 
 def run(experiment: str, **keys: Any) -> Result:
@@ -39,7 +39,7 @@ def run(experiment: str, **keys: Any) -> Result:
         near = nearest(experiment, list(registry.EXPERIMENTS))
         raise ConfigError(
             f"no experiment '{experiment}'"
-            + (f", did you mean '{near}'?" if near else f" ({', '.join(registry.EXPERIMENTS)})")
+            + (hint(near) or f" ({', '.join(registry.EXPERIMENTS)})")
         )
     found = registry.experiment(experiment)
     brought = {key: keys.pop(key) for key in objects_of(experiment) if key in keys}

@@ -22,7 +22,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Part, Result
 from mlhw.runs.folder import FolderRecorder, point_latest
 from mlhw.runs.isolated import run_one
-from mlhw.text.words import nearest
+from mlhw.text.words import hint, nearest
 
 
 def _existing(path: str | None) -> str | None:
@@ -60,10 +60,8 @@ class AllConfig(ExperimentConfig):
         for name in experiments:
             if name not in EXPERIMENTS:
                 near = nearest(name, list(EXPERIMENTS))
-                hint = (
-                    f", did you mean '{near}'?" if near else f" (known: {', '.join(EXPERIMENTS)})"
-                )
-                raise ValueError(f"unknown experiment '{name}'{hint}")
+                known = f" (known: {', '.join(EXPERIMENTS)})"
+                raise ValueError(f"unknown experiment '{name}'{hint(near) or known}")
         # The order of the course, whatever the order of the file.
         return {name: experiments[name] for name in EXPERIMENTS if name in experiments}
 
@@ -119,7 +117,12 @@ def words(config: AllConfig, file: str | None, recorder: FolderRecorder) -> list
     """The options of an experiment's own command line."""
     asked = recorder.options
     options = replace(
-        asked, config_file=file, sets=(), json=True, quiet=not asked.verbose, junit=None
+        asked,
+        config_files=() if file is None else (file,),
+        sets=(),
+        json=True,
+        quiet=not asked.verbose,
+        junit=None,
     )
     seed = [] if config.seed is None else ["--seed", str(config.seed)]
     return [*options.words(), *seed]

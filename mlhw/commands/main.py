@@ -6,11 +6,9 @@ when that command is called (``run.py``).
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -104,7 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return int(code or FINISHED)
     except typer.TyperException as error:
-        return _report(arguments, USAGE, [_usage_line(error)])
+        from mlhw.commands.usage import usage_line
+
+        return _report(arguments, USAGE, [usage_line(error, arguments)])
     except typer.Abort:
         return Interrupted().exit_code
     except (MlhwError, Interrupted) as error:
@@ -136,20 +136,3 @@ def _report(arguments: Sequence[str], code: int, lines: Sequence[str]) -> int:
     if "--json" in arguments:
         print(json.dumps({"error": list(lines)}, ensure_ascii=False))
     return code
-
-
-def _usage_line(error: Any) -> str:
-    """Typer's usage errors as one plain line with the nearest neighbour."""
-    option = getattr(error, "option_name", None)
-    if option is not None and getattr(error, "possibilities", None) is not None:
-        near = difflib.get_close_matches(option, error.possibilities, n=1, cutoff=0.0)
-        return f"no such option: {option}" + (f", did you mean {near[0]}?" if near else "")
-    message = re.sub(r"\s+", " ", error.format_message()).strip().rstrip(".")
-    message = re.sub(
-        r"No such command ('[^']*')\. Did you mean (.*)\?$",
-        r"no such command \1, did you mean \2?",
-        message,
-    )
-    if message.startswith("No such command"):
-        message += f" (commands: {', '.join([*EXPERIMENTS, *TOOLS])})"
-    return message[:1].lower() + message[1:]

@@ -38,7 +38,7 @@ def resumed(
     """
     from mlhw.runs.history import locate, unfinished
 
-    given = [*keys, *(["--config"] if options.config_file else [])]
+    given = [*keys, *(["--config"] if options.config_files else [])]
     given += ["--set"] if options.sets else []
     if given:
         raise ConfigError(

@@ -52,7 +52,7 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
             config, run_options = resume.resumed(experiment, resumed, run_options, list(values))
         else:
             config = load_config(
-                experiment.Config, run_options.config_file, run_options.sets, values
+                experiment.Config, run_options.config_files, run_options.sets, values
             )
         for action in asked:
             return act(action, given[action.parameter], config, as_json=run_options.json)

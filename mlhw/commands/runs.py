@@ -14,6 +14,7 @@ from mlhw.commands.options import Json, NoPlots, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.config.load import load_config
 from mlhw.config.model import ExperimentConfig
+from mlhw.config.whole_numbers import whole_number
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import claim_lines, tally
@@ -30,6 +31,7 @@ from mlhw.runs.execute import execute
 from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
+from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
 
@@ -103,10 +105,11 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
             )
         )
         return FINISHED
+    reason = run.text("reason") or run.damage
     rows = [
         ["run", str(run.folder)],
         ["experiment", run.experiment],
-        ["status", run.status + (f": {run.text('reason')}" if run.text("reason") else "")],
+        ["status", run.status + (f": {reason}" if reason else "")],
         ["command", run.text("command") or "-"],
         ["started", run.text("started") or "-"],
         ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
@@ -185,8 +188,10 @@ def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) 
 
 def _repeatable(before: Run) -> ExperimentConfig:
     """The configuration of a run; raises ConfigError if it cannot be repeated and compared."""
-    if not before.record:
+    if not before.folder.is_dir():
         raise ConfigError(f"{before.folder}: the run is not there to be repeated")
+    if before.damage:
+        raise ConfigError(f"{before.folder}: the run is damaged ({before.damage})")
     if before.experiment not in EXPERIMENTS:
         raise ConfigError(
             f"{before.folder}: '{before.experiment}' is no experiment of this version"
@@ -216,14 +221,27 @@ def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool
     return CLAIM_FAILS
 
 
+def _count(text: str) -> int:
+    """A whole number from 0 as typed; ``1e3`` is one."""
+    value = whole_number(yaml12.parse_scalar(text))
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise typer.BadParameter(f"must be a whole number, at least 0 (got {text})")
+    return value
+
+
 @app.command("clean", short_help="Delete all but the newest runs.")
 def clean(
-    keep: Annotated[int, typer.Option("--keep", metavar="N", min=0, help="How many to keep.")],
+    keep: Annotated[
+        int, typer.Option("--keep", metavar="N", parser=_count, help="How many to keep.")
+    ],
     runs_dir: RunsDir = "runs",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> int:
-    """Delete all but the newest N runs; those still running stay."""
-    old = [run for run in all_runs(Path(runs_dir))[keep:] if run.status != "running"]
+    """Delete all but the newest N runs; those still running stay.
+
+    A damaged run does not count as one of N; it goes if it is older than all that stay.
+    """
+    old = [run for run in _beyond(all_runs(Path(runs_dir)), keep) if run.status != "running"]
     # What a clean that was interrupted has left.
     rests = [path for path in Path(runs_dir).glob(f"{_DELETED}*") if path.is_dir()]
     for folder in (*rests, *(run.folder for run in old)):
@@ -234,6 +252,14 @@ def clean(
     if not old and not rests:
         print("nothing to delete")
     return FINISHED
+
+
+def _beyond(runs: list[Run], keep: int) -> list[Run]:
+    """The runs, newest first, that are older than the newest ``keep`` whole ones."""
+    whole = [place for place, run in enumerate(runs) if not run.damage]
+    if len(whole) <= keep and keep:
+        return []
+    return runs[whole[keep - 1] + 1 :] if keep else runs
 
 
 _DELETED = ".deleted-"
@@ -261,6 +287,7 @@ def _entry(run: Run) -> dict[str, Any]:
         "run": run.name,
         "experiment": run.experiment,
         "status": run.status,
+        "reason": run.text("reason") or run.damage or None,
         "exit_code": run.record.get("exit_code"),
         "claims": {"holds": held, "judged": judged},
         "started": run.text("started") or None,

@@ -38,7 +38,7 @@ def merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
 
 
 class Layers:
-    """Raw values gathered from file, ``--set`` and options, each with its source."""
+    """Raw values gathered from files, ``--set`` and options, each with its source."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         self.model = model
@@ -54,10 +54,18 @@ class Layers:
         path = shipped(path) or path
         values, lines = read_file(path)
         folder = os.path.dirname(os.path.abspath(path))
-        merge(self.values, values)
-        for where, line in lines.items():
-            if where:
-                self.sources[where] = Origin(f"{path}:{line}", folder)
+        sources = {
+            where: Origin(f"{path}:{line}", folder) for where, line in lines.items() if where
+        }
+        # A section that is written as a text, here or in a file before, has keys like any other.
+        self.expand_texts()
+        layer = Layers(self.model)
+        layer.values, layer.sources = values, sources
+        layer.expand_texts()
+        for where in [where for where in layer.sources if not layer.holds_keys(where)]:
+            self._forget(where)
+        merge(self.values, layer.values)
+        self.sources |= layer.sources
 
     def add_set(self, item: str) -> None:
         """``key.sub=value``; the value is YAML."""
@@ -86,7 +94,23 @@ class Layers:
         holder, value = self.held(leaf.path)
         section = section_of(leaf.annotation)
         if isinstance(value, str) and hasattr(section, "from_text"):
-            holder[leaf.path[-1]] = section.from_text(value)  # type: ignore[union-attr]
+            keys = section.from_text(value)  # type: ignore[union-attr]
+            holder[leaf.path[-1]] = keys
+            source = self.sources.get(leaf.path)
+            if source is not None:
+                self.sources |= {(*leaf.path, key): source for key in keys}
+
+    def holds_keys(self, path: KeyPath) -> bool:
+        """Whether the value at ``path`` is a mapping."""
+        value: Any = self.values
+        for key in path:
+            value = value[key]
+        return isinstance(value, dict)
+
+    def _forget(self, path: KeyPath) -> None:
+        """Forget where the value at ``path``, and all below it, was written: another takes its place."""
+        for known in [p for p in self.sources if p[: len(path)] == path]:
+            del self.sources[known]
 
     def _put(self, path: tuple[str, ...], value: Any, source: Origin) -> None:
         leaf = next((leaf for leaf in leaves(self.model) if leaf.path == path), None)
@@ -95,13 +119,16 @@ class Layers:
             # A text for a section replaces what it names and leaves the other keys as they were.
             value = section.from_text(value)  # type: ignore[union-attr]
             self.expand_texts()
+            replaced: list[KeyPath] = [(*path, key) for key in value]
+        else:
+            replaced = [path]
         layer: dict[str, Any] = {path[-1]: value}
         for key in reversed(path[:-1]):
             layer = {key: layer}
         merge(self.values, layer)
-        for known in [p for p in self.sources if p[: len(path)] == path]:
-            del self.sources[known]
-        self.sources[path] = source
+        for where in replaced:
+            self._forget(where)
+        self.sources |= dict.fromkeys((path, *replaced), source)
 
     def held(self, path: tuple[str, ...]) -> tuple[Any, Any]:
         """The mapping that holds the last key of ``path``, and the key's value; None where there is none."""

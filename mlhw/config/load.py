@@ -1,4 +1,4 @@
-"""One validated configuration: defaults < YAML file < ``--set key=value`` < named options.
+"""One validated configuration: defaults < YAML files in their order < ``--set key=value`` < named options.
 
 Every value remembers where it came from, so that an error names the place:
 ``configs/x.yaml:12: optim.lr: must be greater than 0 (got -0.1)``. All errors are reported at once.
@@ -91,16 +91,17 @@ def _absolute(value: str, mark: InputFile, folder: str) -> str:
 
 def load_config(
     model: type[Model],
-    file: str | None = None,
+    files: str | Sequence[str] | None = None,
     sets: Sequence[str] = (),
     options: Mapping[str, tuple[tuple[str, ...], Any]] | None = None,
 ) -> Model:
-    """One validated configuration from a YAML file, ``--set`` items and named options.
+    """One validated configuration from YAML files, ``--set`` items and named options.
 
-    ``options`` maps an option's name to the path of its key and its value.
+    Of several files the later wins, key by key. ``options`` maps an option's name to the path of its key
+    and its value.
     """
     layers = Layers(model)
-    if file is not None:
+    for file in (files,) if isinstance(files, str) else files or ():
         layers.add_file(file)
     for item in sets:
         layers.add_set(item)

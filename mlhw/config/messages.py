@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from mlhw.config.layers import Layers, Origin
-from mlhw.config.model import section_of
-from mlhw.text.words import nearest
+from mlhw.config.model import Synonyms, key_synonyms, leaves, section_of
+from mlhw.text.words import hint, nearest
 from mlhw.text.yaml12 import KeyPath, parse_scalar
 
 
@@ -33,14 +33,11 @@ def _place(layers: Layers, error: Any) -> KeyPath:
 
 def _line(layers: Layers, path: KeyPath, errors: Sequence[Any]) -> str:
     if errors[0]["type"] != "extra_forbidden":
-        return placed(layers, path, _problem(errors))
+        return placed(layers, path, _problem(errors, _value_synonyms(layers.model, path)))
     key = str(path[-1])
     known = _known_keys(layers.model, path[:-1])
-    near = nearest(key, known)
-    if near:
-        sentence = f"unknown key '{key}', did you mean '{near}'?"
-    else:
-        sentence = f"unknown key '{key}' (known: {', '.join(known)})"
+    near = hint(nearest(key, known, key_synonyms(layers.model, path[:-1])))
+    sentence = f"unknown key '{key}'" + (near or f" (known: {', '.join(known)})")
     return placed(layers, path[:-1], sentence, layers.source(path))
 
 
@@ -111,14 +108,21 @@ _BOUNDS: dict[str, tuple[str, str]] = {
 }
 
 
-def _problem(errors: Sequence[Any]) -> str:
+def _value_synonyms(model: type[BaseModel], path: KeyPath) -> dict[str, str]:
+    """What values of this key are called elsewhere, each with the word for it here."""
+    keys = tuple(key for key in path if isinstance(key, str))
+    marks = (leaf.marked(Synonyms) for leaf in leaves(model) if leaf.path == keys)
+    return next((dict(mark.values) for mark in marks if mark is not None), {})
+
+
+def _problem(errors: Sequence[Any], synonyms: dict[str, str]) -> str:
     """What is wrong with one value.
 
     pydantic gives an error for each branch of a union; the branch that takes the value's type knows best.
     """
     of_types = [e for e in errors if e["type"] in _WHAT or e["type"] == "literal_error"]
     if len(errors) == 1 or len(of_types) < len(errors):
-        return _sentence(next((e for e in errors if e not in of_types), errors[0]))
+        return _sentence(next((e for e in errors if e not in of_types), errors[0]), synonyms)
     words = list(dict.fromkeys(w for e in of_types for w in _choices(e) or [_WHAT[e["type"]]]))
     if "a number" in words and "a whole number" in words:
         words.remove("a whole number")
@@ -134,7 +138,7 @@ def _choices(error: Any) -> list[str]:
     return words.replace("'", "").replace(" or ", ", ").split(", ")
 
 
-def _sentence(error: Any) -> str:
+def _sentence(error: Any, synonyms: dict[str, str]) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     got = _got(value)
     if kind in _WHAT:
@@ -146,9 +150,8 @@ def _sentence(error: Any) -> str:
         return f"must be {words.format(f'{context[key]:g}')}{got}"
     if kind == "literal_error":
         choices = _choices(error)
-        near = nearest(str(value), choices)
-        hint = f", did you mean '{near}'?" if near else ""
-        return f"must be one of {', '.join(choices)}{got}{hint}"
+        near = nearest(str(value), choices, synonyms)
+        return f"must be one of {', '.join(choices)}{got}{hint(near)}"
     if kind == "missing":
         return "is missing"
     if kind in ("too_short", "too_long"):

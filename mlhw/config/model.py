@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
+from mlhw.config.whole_numbers import with_whole_floats
 from mlhw.text import yaml12
 
 # ------------------------------------------------------------------------------------- models
@@ -23,11 +25,18 @@ from mlhw.text import yaml12
 class Section(BaseModel):
     """A group of keys. Unknown keys, NaN, infinities and booleans for numbers are errors.
 
-    A section that can be given as one text (``data: iris``, ``--data iris``) has a static method
-    ``from_text(text)`` that returns its keys.
+    Where a whole number is due, ``1e3`` is one. A section that can be given as one text (``data: iris``,
+    ``--data iris``) has a static method ``from_text(text)`` that returns its keys.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema: CoreSchema = with_whole_floats(handler(source))
+        return schema
 
 
 def draw_seed(value: Any) -> Any:
@@ -62,6 +71,18 @@ class Option:
     metavar: str | None = None
     repeatable: bool = False
     values: tuple[str, ...] | Callable[[str], Sequence[str]] = ()
+
+
+@dataclass(frozen=True)
+class Synonyms:
+    """Marks a key that others call by another name, for the errors that say what was meant.
+
+    ``names`` are what the key is called elsewhere, ``values`` what some of its values are called there,
+    each with the word for it here. Neither is taken; the error points to the right one.
+    """
+
+    names: tuple[str, ...] = ()
+    values: tuple[tuple[str, str], ...] = ()
 
 
 class NoOption:
@@ -191,6 +212,39 @@ def _leaves(model: type[BaseModel], prefix: tuple[str, ...]) -> Iterator[Leaf]:
         )
         if section is not None:
             yield from _leaves(section, (*prefix, name))
+
+
+def key_synonyms(model: type[BaseModel], section: Sequence[Any]) -> dict[str, str]:
+    """What keys that could stand in ``section`` of ``model`` are called elsewhere, each with the right key.
+
+    That is their declared synonyms, and the options' names of keys that stand in other sections, which
+    are given in full: ``lr`` is ``optim.lr``.
+    """
+    found: dict[str, str] = {}
+    for leaf in leaves(model):
+        here = leaf.path[:-1] == tuple(section)
+        mark = leaf.marked(Synonyms)
+        names = list(mark.names) if mark is not None else []
+        if leaf.has_option and not here:
+            names.append(leaf.option)
+        found |= dict.fromkeys(names, leaf.path[-1] if here else leaf.key)
+    return found
+
+
+def option_synonyms(model: type[BaseModel]) -> dict[str, str]:
+    """The keys in full and what else they are called, each with its option: ``optim.lr`` is ``--lr``.
+
+    A key without an option has that of its section, where there is one: ``data.name`` is ``--data``.
+    """
+    options = {leaf.path: leaf.option for leaf in leaves(model) if leaf.has_option}
+    found: dict[str, str] = {}
+    for leaf in leaves(model):
+        option = options.get(leaf.path) or options.get(leaf.path[:-1])
+        if option is not None:
+            mark = leaf.marked(Synonyms)
+            names = mark.names if mark is not None else ()
+            found |= dict.fromkeys((leaf.key, leaf.key.replace(".", "-"), *names), option)
+    return found
 
 
 def comma_list(value: Any, *, read: Callable[[str], Any] = yaml12.parse_scalar) -> Any:

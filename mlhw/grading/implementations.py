@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlhw.errors import DataError, reason_of
-from mlhw.text.words import nearest
+from mlhw.text.words import hint, nearest
 
 DEFAULT_FUNCTION = "backprop"
 
@@ -42,8 +42,7 @@ def find_implementations(items: list[str]) -> list[Implementation]:
         path, function = _split(item)
         if not os.path.exists(path):  # Path.exists raises for a name that is too long
             near = nearest(path.name, _python_files(path.parent))
-            hint = f", did you mean '{near}'?" if near else ""
-            errors.append(f"--implementation {path}: no such file{hint}")
+            errors.append(f"--implementation {path}: no such file{hint(near)}")
         elif path.is_dir():
             files = [path / name for name in _python_files(path)]
             if not files:
@@ -88,8 +87,7 @@ def _missing(path: Path, function: str) -> str | None:
     if function in names or names & _DYNAMIC:
         return None
     near = nearest(function, sorted(names))
-    hint = f", did you mean '{path.name}:{near}'?" if near else ""
-    return f"no function {function} in this file{hint}"
+    return f"no function {function} in this file{hint(f'{path.name}:{near}' if near else None)}"
 
 
 # With these a name may come into being that is nowhere written down.

@@ -2,7 +2,8 @@
 
 a^(l+1) = W^(l) z^(l), z^(1) = x for each of the m inputs, z = h(a) in the hidden layers 2 … L−1 (with
 residual connections z^(n) = z^(n−1) + h(a^(n))), identity at the single output a^(L), and
-E = ½(a^(L) − t)². With D^(l) = ∂E/∂z^(l), the sum over all paths from layer l to the output,
+E = ½(a^(L) − t)²; biases and a sigmoid output as in ``chain``. With D^(l) = ∂E/∂z^(l), the sum over all
+paths from layer l to the output,
 
     D^(L−1) = (a^(L) − t) W^(L−1)ᵀ,   D^(n−1) = W^(n−1)ᵀ (h'(a^(n)) ∘ D^(n))  [+ D^(n)],
     ∂E/∂w_11^(l) = h'(a_1^(l+1)) D_1^(l+1) z_1^(l),   for the last weight (a^(L) − t) z_1^(L−1).
@@ -24,7 +25,7 @@ import math
 import numpy as np
 
 from mlhw.maths.arrays import Array
-from mlhw.maths.chain import LogGradients, Signed, add, keep_range, signed
+from mlhw.maths.chain import LogGradients, Signed, add, keep_range, output_error, signed
 from mlhw.maths.log_activations import KINK_SLOPE, LOG_2, LOG_ACTIVATIONS
 
 
@@ -35,6 +36,9 @@ def bipartite_gradients(
     t: float,
     activation: str,
     residual: bool = False,
+    *,
+    biases: tuple[Array, Array] | None = None,
+    output: str = "identity",
 ) -> LogGradients:
     """∂E/∂w_11^(l) for every layer l and every draw.
 
@@ -46,8 +50,10 @@ def bipartite_gradients(
         (m, n): W^(L−1), to the output.
     x, t
         Every input has the value ``x``, a number or one for each draw (n,); t is the target.
-    activation, residual
+    activation, residual, output
         As in ``chain.chain_gradients``.
+    biases
+        (L−2, m, n) of the hidden units and (n,) of the output; None for none.
     """
     layers, m, _, n = hidden.shape
     layer = _kinked if activation in KINK_SLOPE else _smooth
@@ -59,10 +65,12 @@ def bipartite_gradients(
     unit_alive = np.empty((layers, n), dtype=bool)
     layer_alive = np.empty((layers, n), dtype=bool)
     for row in range(layers):
+        before = Signed(z, power)
         a = np.einsum("ijn,jn->in", hidden[row], z)
+        if biases is not None:
+            a, power = _sum(a, power, biases[0][row], np.zeros(n))
         alive = a > 0
         unit_alive[row], layer_alive[row] = alive[0], alive.any(axis=0)
-        before = Signed(z, power)
         h, power_h, first, slope = layer(activation, a, power)
         slope_sign[row], slope_log[row] = slope
         if residual:
@@ -71,18 +79,20 @@ def bipartite_gradients(
         else:
             z, power = h, power_h
         z_first.sign[row + 1], z_first.log[row + 1] = first
-    output = _sized(np.einsum("jn,jn->n", last, z), power)
-    residue = add(output, signed(-t))
+    a_last = _sized(np.einsum("jn,jn->n", last, z), power)
+    if biases is not None:
+        a_last = add(a_last, signed(biases[1]))
+    residue, first_delta = output_error(a_last, t, output)
 
     sign, log = np.empty((layers + 1, n)), np.empty((layers + 1, n))
-    sign[-1] = residue.sign * z_first.sign[-1]
-    log[-1] = residue.log + z_first.log[-1]
-    # D = d · 2^power · |residue|: the residue, which may be tiny, joins at the end as a logarithm.
-    d, power = _scaled(residue.sign * last)
+    sign[-1] = first_delta.sign * z_first.sign[-1]
+    log[-1] = first_delta.log + z_first.log[-1]
+    # D = d · 2^power · |∂E/∂a^(L)|: this one, which may be tiny, joins at the end as a logarithm.
+    d, power = _scaled(first_delta.sign * last)
     for row in range(layers - 1, -1, -1):
         behind = _sized(d[0], power)
         sign[row] = behind.sign * slope_sign[row, 0] * z_first.sign[row]
-        log[row] = behind.log + slope_log[row, 0] + z_first.log[row] + residue.log
+        log[row] = behind.log + slope_log[row, 0] + z_first.log[row] + first_delta.log
         if not row:
             break
         delta, power_delta = _through(d, power, slope_sign[row], slope_log[row])

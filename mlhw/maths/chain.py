@@ -1,7 +1,8 @@
 """Gradients along a chain of single units, in sign and log magnitude, so that nothing underflows.
 
 z^(1) = x, a^(l+1) = w^(l) z^(l), z = h(a) in the hidden layers 2 … L−1, identity at layer L, and
-E = ½(a^(L) − t)². By the chain rule
+E = ½(a^(L) − t)². With biases a^(l+1) = w^(l) z^(l) + b^(l+1); with a sigmoid output y = h(a^(L)) stands
+for a^(L), and (y − t) h'(a^(L)) for (a^(L) − t) below. By the chain rule
 
     ∂E/∂w^(l) = (a^(L) − t) · Π_{n=l+1}^{L−1} h'(a^(n)) w^(n) · z^(l),        l = 1 … L−1,
 
@@ -11,7 +12,8 @@ h'(a^(l+1)) z^(l) times the factors behind it.
 
 Accuracy: sums are compensated (Knuth's TwoSum), so that a plain chain's log|∂E/∂w^(l)| is right to
 some ulps of its largest term and of itself, whatever the depth: 1e-11 at 10^-9000. What cancels is
-a^(L) − t where both are close, GELU's h' beside its zero, and the sums of residual connections.
+a^(L) − t where both are close, GELU's h' beside its zero, and the sums of residual connections and of
+biases.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class LogGradients:
     and log −inf, and a log of −BEYOND means that or less. ``z_log`` (L−1, n): log|z_1^(l)|, −inf for
     zero. ``slope_sign``, ``slope_log`` (H, n): h'(a_1) of the hidden layers, in the same way.
     ``unit_alive``, ``layer_alive`` (H, n): a > 0 at unit 1, at some unit of the hidden layer.
-    ``residue`` (n,): the sign of a^(L) − t.
+    ``residue`` (n,): the sign of a^(L) − t, or y − t.
     """
 
     sign: Array
@@ -85,7 +87,14 @@ def two_sum(p: Array, q: Array) -> tuple[Array, Array]:
 
 
 def chain_gradients(
-    weights: Array, x: Array | float, t: float, activation: str, residual: bool = False
+    weights: Array,
+    x: Array | float,
+    t: float,
+    activation: str,
+    residual: bool = False,
+    *,
+    biases: Array | None = None,
+    output: str = "identity",
 ) -> LogGradients:
     """∂E/∂w^(l) for every layer l and every draw.
 
@@ -99,12 +108,16 @@ def chain_gradients(
         One of ``log_activations.LOG_ACTIVATIONS``.
     residual
         z^(n) = z^(n−1) + h(a^(n)) in the hidden layers.
+    biases
+        (L−1, n): b^(l+1) in row l−1, the last one the output's; None for none.
+    output
+        The output unit's activation, "identity" or "sigmoid".
     """
     steps, n = weights.shape
     w = signed(weights)
     forms = LOG_ACTIVATIONS[activation]
     # Where h passes a factor through, log z grows by one term a layer, and its rounding is carried.
-    carries = activation in KINK_SLOPE and not residual
+    carries = activation in KINK_SLOPE and not residual and biases is None
 
     z_sign, z_log = np.empty((steps, n)), np.empty((steps, n))
     slope_sign, slope_log = np.empty((steps - 1, n)), np.empty((steps - 1, n))
@@ -117,6 +130,8 @@ def chain_gradients(
         log, error = two_sum(z.log, w.log[row])
         low += error
         a = Signed(z.sign * w.sign[row], log if carries else log + low)
+        if biases is not None:
+            a = add(a, signed(biases[row]))
         alive[row] = a.sign > 0
         h = forms(*a)
         slope_sign[row], slope_log[row] = h.slope_sign, h.slope_log
@@ -126,12 +141,12 @@ def chain_gradients(
         if not carries:
             low = np.zeros(n)
         z_sign[row + 1], z_log[row + 1] = z.sign, z.log + low
-    output = Signed(z.sign * w.sign[-1], z.log + w.log[-1] + low)
-    residue = add(output, signed(-t))
+    last = Signed(z.sign * w.sign[-1], z.log + w.log[-1] + low)
+    if biases is not None:
+        last = add(last, signed(biases[-1]))
+    residue, delta = output_error(last, t, output)
 
-    sign, log = _backward(
-        residue, Signed(z_sign, z_log), Signed(slope_sign, slope_log), w, residual
-    )
+    sign, log = _backward(delta, Signed(z_sign, z_log), Signed(slope_sign, slope_log), w, residual)
     for signs, logs in ((sign, log), (z_sign, z_log), (slope_sign, slope_log)):
         keep_range(signs, logs)
     return LogGradients(
@@ -146,10 +161,31 @@ def chain_gradients(
     )
 
 
+def output_error(a: Signed, t: float, output: str) -> tuple[Signed, Signed]:
+    """y − t and ∂E/∂a = (y − t) h'(a) of an output unit y = h(a), h the identity or the sigmoid.
+
+    Right of 0, σ(a) − t is (1 − t) − σ(−a), so that nothing cancels where t = 1 and a is large.
+    """
+    if output == "identity":
+        residue = add(a, signed(-t))
+        return residue, residue
+    forms = LOG_ACTIVATIONS[output]
+    h, mirrored = forms(*a), forms(-a.sign, a.log)
+    left = add(Signed(h.sign, h.log), signed(-t))
+    right = add(signed(1.0 - t), Signed(-mirrored.sign, mirrored.log))
+    residue = Signed(
+        np.where(a.sign > 0, right.sign, left.sign), np.where(a.sign > 0, right.log, left.log)
+    )
+    return residue, Signed(residue.sign * h.slope_sign, residue.log + h.slope_log)
+
+
 def _backward(
     residue: Signed, z: Signed, slope: Signed, w: Signed, residual: bool
 ) -> tuple[Array, Array]:
-    """Sign and log of every gradient, from the last layer to the first; see the module's formula."""
+    """Sign and log of every gradient, from the last layer to the first; see the module's formula.
+
+    ``residue`` is what the product begins with, ∂E/∂a^(L).
+    """
     sign, log = np.empty_like(z.log), np.empty_like(z.log)
     sign[-1], log[-1] = residue.sign * z.sign[-1], residue.log + z.log[-1]
     product_sign, product_log, low = residue.sign, residue.log, np.zeros_like(residue.log)

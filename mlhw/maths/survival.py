@@ -10,6 +10,11 @@ where they are hidden: with s of the two hidden it is not zero with probability
 
 Given that no layer is all dead, only those s layers matter: (½ / (1 − 2^−m))^s. With residual
 connections no layer can stop the gradient but l+1, whose unit 1 is alive with probability ½.
+
+With symmetric, continuous biases beside the weights every a = Σ w_j z_j + b is symmetric too, also
+where z = 0: a dead layer stops the gradients of the layers before it, and after it units live again
+with probability ½. So only the L − 2 − l layers behind l+1 must not be all dead, and the probability is
+(1 − 2^−m)^(L−2−l) · 2^−s.
 """
 
 from __future__ import annotations
@@ -39,17 +44,26 @@ def log_alive(width: int, depth: int) -> float:
 
 
 def log_nonzero(
-    width: int, depth: int, layer: int, *, alive: bool = False, residual: bool = False
+    width: int,
+    depth: int,
+    layer: int,
+    *,
+    alive: bool = False,
+    residual: bool = False,
+    biased: bool = False,
 ) -> float:
     """The log probability that ∂E/∂w_11^(layer) of a ReLU network is not zero.
 
-    ``alive`` is given that no layer is all dead. A logarithm, since 2^−2000 has no float64.
+    ``alive`` is given that no layer is all dead, ``biased`` with symmetric biases. A
+    logarithm, since 2^−2000 has no float64.
     """
     if residual:
         return -math.log(2.0) if layer + 1 < depth else 0.0
     s = hidden_beside(layer, depth)
     layer_alive = math.log1p(-(2.0**-width))
     near = -s * math.log(2.0)
+    if biased:
+        return near + max(0, depth - 2 - layer) * layer_alive
     return near - s * layer_alive if alive else near + (depth - 2 - s) * layer_alive
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from mlhw.text.values import is_number, number_text, to_json
+from mlhw.text.values import is_nothing, is_number, number_text, to_json
 from mlhw.text.words import printable
 
 Verdict = Literal["holds", "fails", "not applicable"]
@@ -135,7 +135,7 @@ def claim_lines(claim: Claim, *, note: bool = True) -> list[str]:
             ("expected", claim.expected),
             ("tolerance", claim.tolerance),
         )
-        if value is not None
+        if not is_nothing(value)
     ]
     if note and claim.note:
         words.append(claim.note)

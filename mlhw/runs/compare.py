@@ -14,7 +14,7 @@ from typing import Any
 from mlhw.experiments.registry import EXPERIMENTS, SECONDS, experiment
 from mlhw.runs.history import Run
 from mlhw.text import yaml12
-from mlhw.text.values import flat, number_text, to_json
+from mlhw.text.values import flat, is_nothing, number_text, to_json
 from mlhw.text.words import printable, text_table
 
 
@@ -96,10 +96,10 @@ def _differs(values: Sequence[Any]) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value in one line: numbers with eight digits, lists and texts as YAML has them."""
-    if value is None:
-        return "-"
-    return number_text(value, digits=8) if isinstance(value, float | str) else yaml12.inline(value)
+    """A value in one line: numbers with eight digits, lists and truth values as YAML has them."""
+    if value is None or isinstance(value, float | str):
+        return number_text(value, digits=8)
+    return yaml12.inline(value)
 
 
 def as_text(comparison: Comparison) -> str:
@@ -137,7 +137,8 @@ def as_csv(comparison: Comparison) -> str:
     for title, rows in comparison.sections():
         for key, values in rows:
             cells = [
-                "" if v is None else repr(v) if isinstance(v, float) else shown(v) for v in values
+                "" if is_nothing(v) else repr(v) if isinstance(v, float) else shown(v)
+                for v in values
             ]
             write([title, key, *cells])
     return text.getvalue().rstrip("\n")

@@ -7,10 +7,12 @@ import csv
 import io
 import json
 import os
+import re
 import socket
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeGuard
 
 from mlhw.errors import ConfigError, MlhwError, reason_of
@@ -22,7 +24,10 @@ from mlhw.text.values import is_number
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder. ``record`` is its ``run.json``; a file that cannot be read counts as empty."""
+    """One run folder. ``record`` is its ``run.json``; a file that cannot be read counts as empty.
+
+    A run whose record cannot be read is damaged. Its other files may be whole.
+    """
 
     folder: Path
     record: dict[str, Any]
@@ -33,7 +38,7 @@ class Run:
 
     @property
     def experiment(self) -> str:
-        return self.text("experiment") or "?"
+        return self.text("experiment") or _experiment_in(self.name) or "?"
 
     def text(self, key: str) -> str:
         """A text of the record; empty where there is none."""
@@ -48,11 +53,26 @@ class Run:
 
     @cached_property
     def status(self) -> str:
-        """As recorded; ``crashed`` for a run recorded as running whose process is gone."""
+        """As recorded; ``crashed`` for a run recorded as running whose process is gone.
+
+        ``damaged`` without a record that can be read, unless the run has only just begun.
+        """
         status = self.text("status") or "?"
+        if self.damage:
+            # It has its folder and its log a moment before its record.
+            return "running" if not self.has_record_file and self._alive() else "damaged"
         if status == "running" and self.record.get("host") == socket.gethostname():
             return "running" if self._alive() else "crashed"
         return status
+
+    @property
+    def has_record_file(self) -> bool:
+        return (self.folder / "run.json").exists()
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with the record, for the end of a sentence; empty if nothing is."""
+        return "" if self.record else _damage(self.folder / "run.json")
 
     def _alive(self) -> bool:
         """Whether a process still works on the run: it holds a lock on the log until it ends.
@@ -137,7 +157,8 @@ class Run:
         except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             # A folder may come from another version, or from somebody's hand.
             return {}
-        return {key: value for key, value in found.items() if isinstance(value, (str, int, float))}
+        shown = (str, int, float, NoneType)
+        return {key: value for key, value in found.items() if isinstance(value, shown)}
 
     def _headlines(self, summary: dict[str, Any]) -> dict[str, Any]:
         if summary and self.experiment == "all":
@@ -157,8 +178,9 @@ def _is_text(value: Any) -> TypeGuard[str]:
 
 
 def all_runs(runs_dir: Path) -> list[Run]:
-    """The runs below ``runs_dir``, newest first; a folder without a run is left out, a hidden one too.
+    """The runs below ``runs_dir``, newest first, damaged ones included.
 
+    A folder that neither holds a record nor is named like a run is left out, a hidden one too.
     Raises ConfigError if the folder cannot be read.
     """
     try:
@@ -170,7 +192,8 @@ def all_runs(runs_dir: Path) -> list[Run]:
     runs = [
         Run(path, record)
         for path in folders
-        if not path.name.startswith(".") and (record := _read_json(path / "run.json"))
+        if not path.name.startswith(".")
+        and ((record := _read_json(path / "run.json")) or _NAME.match(path.name))
     ]
     return sorted(runs, key=_order, reverse=True)
 
@@ -192,13 +215,15 @@ def find(name: str, runs_dir: Path) -> Run:
     folders = [path for path in (Path(name), runs_dir / name) if name and os.path.isdir(path)]
     for path in folders:
         record = _read_json(path / "run.json")
-        if record:
+        # A link such as latest that leads to a damaged run means the newest whole one.
+        if record or (_NAME.match(path.name) and not path.is_symlink()):
             return Run(path.resolve() if path.is_symlink() else path, record)
     try:
         return _named(name, runs_dir)
     except ConfigError:
         if folders:
-            raise ConfigError(f"{folders[0]}: is no run folder (it has no run.json)") from None
+            damage = _damage(folders[0] / "run.json")
+            raise ConfigError(f"{folders[0]}: is no run folder ({damage})") from None
         raise
 
 
@@ -207,7 +232,8 @@ def _named(name: str, runs_dir: Path) -> Run:
     runs = all_runs(runs_dir)
     word, _, back = name.partition("~")
     if word in ("latest", "all", *EXPERIMENTS) and (not back or back.isdecimal()):
-        these = [run for run in runs if word in ("latest", run.experiment)]
+        # Of damaged ones nothing is known; who means one names it.
+        these = [run for run in runs if run.record and word in ("latest", run.experiment)]
         steps = int(back or 0)
         if word == "latest":
             # mlhw all points it to a run that began before those it holds.
@@ -223,11 +249,10 @@ def _named(name: str, runs_dir: Path) -> Run:
     if found:
         some = ", ".join(run.name for run in found[:4])
         raise ConfigError(f"'{name}' is the beginning of {len(found)} runs ({some} …)")
-    from mlhw.text.words import nearest
+    from mlhw.text.words import hint, nearest
 
     near = nearest(name, [run.name for run in runs])
-    hint = f", did you mean '{near}'?" if near else ""
-    raise ConfigError(f"no run '{name}' in {runs_dir}{hint}")
+    raise ConfigError(f"no run '{name}' in {runs_dir}{hint(near)}")
 
 
 def locate(name: str, runs_dir: Path) -> Path:
@@ -245,11 +270,11 @@ def unfinished(folder: Path, experiment: str) -> Path:
 
     Raises ConfigError otherwise.
     """
-    try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        found, status = record["experiment"], record["status"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"--resume {folder}: is no run folder (it has no run.json)") from None
+    record = _read_json(folder / "run.json")
+    if not record:
+        kind = "a damaged run" if _NAME.match(folder.name) else "no run folder"
+        raise ConfigError(f"--resume {folder}: is {kind} ({_damage(folder / 'run.json')})")
+    found, status = (record.get(key, "?") for key in ("experiment", "status"))
     if found != experiment:
         raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")
     if status == "finished":
@@ -269,6 +294,29 @@ def _process_exists(pid: Any) -> bool:
     except OSError:
         return True
     return True
+
+
+# 20261124-115632-lr-sweep, as ``folder.create_folder`` names them.
+_NAME = re.compile(r"\d{8}-\d{6}-")
+
+
+def _experiment_in(name: str) -> str | None:
+    """The experiment in a run folder's name."""
+    rest = name[len(found[0]) :] if (found := _NAME.match(name)) else ""
+    return next((word for word in ("all", *EXPERIMENTS) if f"{rest}-".startswith(f"{word}-")), None)
+
+
+def _damage(record: Path) -> str:
+    """Why a ``run.json`` gives no record."""
+    try:
+        value = json.loads(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return "it has no run.json"
+    except OSError as error:
+        return f"its run.json cannot be read: {reason_of(error)}"
+    except (ValueError, RecursionError):
+        return "its run.json is torn"
+    return "its run.json is empty" if value == {} else "its run.json is no record"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

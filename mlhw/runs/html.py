@@ -18,7 +18,7 @@ from mlhw.result.result import Result
 from mlhw.result.tables import Table
 from mlhw.system import provenance
 from mlhw.text import yaml12
-from mlhw.text.values import flat, number_text
+from mlhw.text.values import NOTHING, flat, is_nothing, number_text
 
 _FIRST_ROWS = 10
 
@@ -71,6 +71,7 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> s
         counted=counted(result.claims),
         formulas=[(formula.words, mathml(formula.latex)) for formula in result.formulas],
         number=number_text,
+        nothing=is_nothing,
         environment=_texts(facts.environment),
     )
     return text
@@ -163,7 +164,9 @@ def _keys(config: ExperimentConfig) -> list[dict[str, Any]]:
         # A mapping that is a value, not a section, has keys of its own.
         value = values.get(leaf.key, getattr(config, leaf.path[0]) if len(leaf.path) == 1 else None)
         if not leaf.is_section:
-            shown, default = map(yaml12.inline, (value, leaf.default))
+            shown, default = (
+                NOTHING if each is None else yaml12.inline(each) for each in (value, leaf.default)
+            )
             found.append(
                 {
                     "name": leaf.key,
@@ -195,4 +198,4 @@ def _template(name: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    return "" if value is None else number_text(value, digits=8)
+    return number_text(value, digits=8)

@@ -42,12 +42,13 @@ class RunOptions:
     """
 
     command: tuple[str, ...] = ()
-    config_file: str | None = _typed(
-        None,
+    config_files: Sequence[str] = _typed(
+        (),
         "--config",
         "-c",
         metavar="FILE",
-        help="YAML file to start from, or the name of one that comes with mlhw.",
+        help="YAML file to start from, or the name of one that comes with mlhw (repeatable: the later "
+        "wins).",
     )
     sets: Sequence[str] = _typed(
         (), "--set", "-s", metavar="KEY=VALUE", help="Set any key (repeatable)."

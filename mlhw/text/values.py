@@ -50,14 +50,28 @@ def numbers_text(values: Iterable[Any]) -> str:
     return listing([number_text(value) for value in values])
 
 
+NOTHING = "-"
+"""How a value that there is not is shown: None, and NaN, which files of JSON hold as null."""
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether there is no value: None or NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def number_text(value: Any, *, digits: int = 6) -> str:
-    """A value for people: so many significant digits, mappings as ``name: value``, yes and no."""
+    """A value for people: so many significant digits, mappings as ``name: value``, yes and no.
+
+    None and NaN are ``NOTHING``.
+    """
 
     def text(item: Any) -> str:
         return number_text(item, digits=digits)
 
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
+    if is_nothing(value):
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.{digits}g}"
     if isinstance(value, dict):

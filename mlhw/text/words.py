@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # Control characters but for tab and newline, and what turns the direction of writing.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -38,10 +38,36 @@ def listing(words: Sequence[str]) -> str:
 # ------------------------------------------------------------------------------------- meant
 
 
-def nearest(word: str, known: Sequence[str]) -> str | None:
-    """The known word that ``word`` was most likely meant to be, or None."""
-    found = difflib.get_close_matches(word.lower(), [k.lower() for k in known], n=1)
-    return next((k for k in known if found and k.lower() == found[0]), None)
+def nearest(
+    word: str, known: Sequence[str], synonyms: Mapping[str, str] | None = None
+) -> str | None:
+    """The known word that ``word`` was most likely meant to be, or None.
+
+    ``synonyms`` are other words, each with the known one that it stands for.
+    """
+    return next(iter(nearest_words(word, known, synonyms, most=1)), None)
+
+
+def nearest_words(
+    word: str, known: Sequence[str], synonyms: Mapping[str, str] | None = None, *, most: int = 3
+) -> list[str]:
+    """As ``nearest``, the likeliest few first; empty where none is near.
+
+    The dashes before an option, which all options share, make no two words alike.
+    """
+    meanings = {_bare(other): meant for other, meant in (synonyms or {}).items()}
+    meanings |= {_bare(k): k for k in reversed(known)}
+    found = difflib.get_close_matches(_bare(word), list(meanings), n=most)
+    return list(dict.fromkeys(meanings[bare] for bare in found))
+
+
+def hint(near: str | None) -> str:
+    """``, did you mean 'x'?`` for the end of an error; empty without a neighbour."""
+    return f", did you mean '{near}'?" if near else ""
+
+
+def _bare(word: str) -> str:
+    return word.lower().lstrip("-").replace("-", "_")
 
 
 def near_file(path: str) -> str:
@@ -51,4 +77,4 @@ def near_file(path: str) -> str:
         near = nearest(name, os.listdir(folder or "."))
     except OSError:
         near = None
-    return f", did you mean '{os.path.join(folder, near)}'?" if near else ""
+    return hint(os.path.join(folder, near) if near else None)

@@ -129,6 +129,25 @@ def test_the_printed_configuration_runs_again_the_same(mlhw: Mlhw, tmp_path: Pat
     assert "tolerance: 1.0e-07" in printed.stdout
 
 
+def test_the_later_of_two_configuration_files_wins_key_by_key(mlhw: Mlhw, tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("max_iterations: 7\netas: [0.5, 0.1]\n")
+    (tmp_path / "second.yaml").write_text("tolerance: 1e-3\netas: [0.3]\n")
+    files = ["-c", "first.yaml", "--config", "second.yaml"]
+    printed = mlhw("lr-sweep", *files, "--print-config")
+    for line in ("max_iterations: 7", "tolerance: 0.001", "etas: [0.3]"):
+        assert line in printed.stdout.splitlines()
+    found = mlhw("lr-sweep", *files, "--no-plots", "-q")
+    assert found.returncode == 0, found.stderr
+    kept = (tmp_path / "runs" / "latest" / "config.yaml").read_text()
+    assert "max_iterations: 7" in kept.splitlines()
+    (tmp_path / "some.yaml").write_text("seed: 3\nexperiments: {lr-sweep: first.yaml}\n")
+    (tmp_path / "more.yaml").write_text("experiments: {sgd-sweep: null}\n")
+    printed = mlhw("all", "-c", "some.yaml", "-c", "more.yaml", "--print-config")
+    assert "seed: 3" in printed.stdout
+    assert f"lr-sweep: {tmp_path / 'first.yaml'}" in printed.stdout
+    assert "sgd-sweep: null" in printed.stdout
+
+
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     program = Path(sys.executable).parent / "mlhw"
     found = subprocess.run(

@@ -19,8 +19,7 @@ from mlhw.config.model import ExperimentConfig, InputFile, Section, comma_list, 
 from mlhw.errors import ConfigError
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.text import yaml12
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 
 def rows_of(value: Any) -> Any:
@@ -66,12 +65,12 @@ def test_defaults_yield_to_the_file_the_file_to_set_and_set_to_options(tmp_path:
 
 def test_an_error_names_file_line_key_and_value(tmp_path: Path) -> None:
     file = written(tmp_path, "seed: 3\n\noptim:\n  name: x\n  lr: -0.1\n")
-    assert errors(file=file) == [f"{file}:5: optim.lr: must be greater than 0 (got -0.1)"]
+    assert errors(files=file) == [f"{file}:5: optim.lr: must be greater than 0 (got -0.1)"]
 
 
 def test_all_errors_come_at_once_each_in_one_line(tmp_path: Path) -> None:
     file = written(tmp_path, "max_iters: 3\nflag: 1\noptim: {lr: on}\nseed: -1\n")
-    assert sorted(errors(file=file, sets=["optim.nam=x"])) == sorted(
+    assert sorted(errors(files=file, sets=["optim.nam=x"])) == sorted(
         [
             f"{file}:1: unknown key 'max_iters', did you mean 'max_iterations'?",
             f"{file}:2: flag: must be true or false (got 1)",
@@ -134,11 +133,68 @@ def test_an_item_of_a_list_given_as_a_text_is_named_by_its_place() -> None:
     ]
 
 
+# ---------------------------------------------------------------- several files
+
+
+def test_several_files_are_laid_over_each_other_in_their_order(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("max_iterations: 7\nrows: [[1, 2], [3, 4]]\noptim: {lr: 2, name: a}\n")
+    second.write_text("seed: 3\nrows: [[5]]\noptim: {name: b}\n")
+    found = load_config(Config, [str(first), str(second)], ["seed=4"])
+    assert (found.max_iterations, found.seed, found.rows) == (7, 4, [[5.0]])
+    assert (found.optim.lr, found.optim.name) == (2, "b")
+    again = load_config(Config, [str(second), str(first)])
+    assert (again.seed, again.rows, again.optim.name) == (3, [[1, 2], [3, 4]], "a")
+    assert load_config(Config, []) == load_config(Config) == Config()
+
+
+def test_an_error_names_the_file_of_several_that_it_stands_in(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("max_iterations: 0\nrows: [[1], [x]]\nsize: 0\nzzz: 1\noptim: {lr: -1}\n")
+    second.write_text("\nsize: 3\nrows:\n- [y]\noptim:\n  nam: x\n")
+    assert sorted(errors(files=[str(first), str(second)])) == sorted(
+        [
+            f"{first}:1: max_iterations: must be at least 1 (got 0)",
+            f"{second}:4: rows[0][0]: must be a number (got y)",
+            f"{first}:4: unknown key 'zzz' (known: {', '.join(Config.model_fields)})",
+            f"{first}:5: optim.lr: must be greater than 0 (got -1)",
+            f"{second}:6: optim: unknown key 'nam', did you mean 'name'?",
+        ]
+    )
+    assert "missing.yaml: no such file" in errors(files=[str(first), "missing.yaml"])[0]
+
+
+def test_each_of_several_files_has_paths_of_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, second = tmp_path / "a" / "x.yaml", tmp_path / "b" / "y.yaml"
+    sweep = experiment("lr-sweep").Config
+    for text in ("data: p.csv\n", "data: {file: p.csv}\n"):
+        first.write_text(text)
+        second.write_text("data: {classes: [0, 1]}\n")
+        found = load_config(sweep, [str(first), str(second)])
+        assert found.data.file == str(tmp_path / "a" / "p.csv")
+        assert found.data.classes == [0, 1]
+    second.write_text("data: q.csv\n")
+    first.write_text("data: {file: p.csv, classes: [0, [1]]}\n")
+    assert errors_of(sweep, [str(first), str(second)])[0].startswith(f"{first}:1: data.classes[1]")
+    first.write_text("data: {name: iris, classes: [0, 1]}\n")
+    found = load_config(sweep, [str(first), str(second)])
+    assert (found.data.name, found.data.file) == (None, str(tmp_path / "b" / "q.csv"))
+    assert found.data.classes == [0, 1]
+
+
+def errors_of(model: Any, files: list[str]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(model, files)
+    return list(caught.value.lines)
+
+
 def test_a_configuration_file_without_a_name_is_said_in_words() -> None:
-    assert errors(file="") == [
+    assert errors(files="") == [
         "--config: is empty; give a file, or the name of one that comes with mlhw"
     ]
-    assert errors(file="a\0b.yaml") == ["a\0b.yaml: a path cannot hold a NUL character"]
+    assert errors(files="a\0b.yaml") == ["a\0b.yaml: a path cannot hold a NUL character"]
 
 
 def test_pythons_own_values_are_taken_at_any_depth(tmp_path: Path) -> None:
@@ -158,12 +214,12 @@ def test_pythons_own_values_are_taken_at_any_depth(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     written(tmp_path, "")
-    assert "no such file, did you mean" in errors(file=str(tmp_path / "y.yaml"))[0]
-    assert "is a directory" in errors(file=str(tmp_path))[0]
+    assert "no such file, did you mean" in errors(files=str(tmp_path / "y.yaml"))[0]
+    assert "is a directory" in errors(files=str(tmp_path))[0]
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
-    assert "not a UTF-8 text file" in errors(file=str(tmp_path / "b.yaml"))[0]
+    assert "not a UTF-8 text file" in errors(files=str(tmp_path / "b.yaml"))[0]
     list_file = written(tmp_path, "- 1\n- 2\n")
-    assert errors(file=list_file) == [f"{list_file}:1: must be keys and values, not a list"]
+    assert errors(files=list_file) == [f"{list_file}:1: must be keys and values, not a list"]
 
 
 def test_paths_start_from_where_they_are_written(
@@ -225,6 +281,51 @@ def test_every_key_misspelt_by_one_letter_is_named_with_the_right_one(name: str)
         assert f"unknown key '{misspelt}'" in caught.value.lines[0]
         if len(key) > 3:
             assert f"did you mean '{key}'?" in caught.value.lines[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_number_may_be_written_as_a_float_without_a_fraction(name: str) -> None:
+    model = experiment(name).Config
+    whole = [leaf for leaf in leaves(model) if int in leaf.types and float not in leaf.types]
+    assert whole
+    for leaf in whole:
+        key = leaf.key
+        default = leaf.default if isinstance(leaf.default, int) else 12
+        as_int, as_float = (
+            _lines_or_value(model, f"{key}={text}") for text in (str(default), f"{default}.0")
+        )
+        assert type(as_int) is type(as_float)
+        assert as_int == as_float
+        assert "must be a whole number" in str(_lines_or_value(model, f"{key}=1.5"))
+
+
+def _lines_or_value(model: Any, item: str) -> Any:
+    """The key's value, or what is wrong with it."""
+    try:
+        found = load_config(model, sets=[item])
+    except ConfigError as error:
+        return [line.replace(".0", "") for line in error.lines]
+    for key in item.partition("=")[0].split("."):
+        found = getattr(found, key)
+    return found
+
+
+@pytest.mark.parametrize("text", ["1e1", "10.0", "+1E+1"])
+def test_whole_floats_are_whole_in_files_lists_and_options(text: str, tmp_path: Path) -> None:
+    assert load_config(Config, written(tmp_path, f"max_iterations: {text}\n")).max_iterations == 10
+    options = {"--max-iterations": (("max_iterations",), yaml12.parse_scalar(text))}
+    assert load_config(Config, options=options).max_iterations == 10
+    assert load_config(Config, sets=[f"size={text}"]).size == 10
+    layers = experiment("backprop-check").Config
+    found = load_config(layers, options={"--layers": (("layers",), f"3,{text},1")})
+    assert found.layers == [3, 10, 1]
+    assert all(isinstance(size, int) for size in found.layers)
+
+
+def test_where_a_float_is_due_it_stays_one() -> None:
+    found = load_config(Config, sets=["optim.lr=1e1", "some=[1e1, 2]"])
+    assert (found.optim.lr, found.some) == (10.0, [10.0, 2])
+    assert [type(value) for value in found.some or ()] == [float, int]
 
 
 @pytest.mark.parametrize("name", NAMES)

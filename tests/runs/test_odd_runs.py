@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
+import re
 import shutil
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,10 @@ import pytest
 from mlhw.commands import runs as runs_command
 from mlhw.commands.main import main
 from mlhw.errors import ConfigError
+from mlhw.result.claims import Claim, check, claim_lines
+from mlhw.runs.compare import shown
 from mlhw.runs.history import Run, all_runs, find, locate
+from mlhw.text.values import number_text
 
 RUNS = Path("runs")
 
@@ -84,6 +90,149 @@ def test_a_folder_of_its_name_hides_no_run() -> None:
 def test_a_name_too_long_for_a_file_is_no_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "show", "x" * 300]) == 2
     assert capsys.readouterr().err.startswith("error: no run 'xxx")
+
+
+# ---------------------------------------------------------------- damaged runs
+
+DAMAGES = {
+    None: "it has no run.json",
+    "": "its run.json is torn",
+    '{"status": "fini': "its run.json is torn",
+    "\0" * 300: "its run.json is torn",
+    "[1]": "its run.json is no record",
+    "{}": "its run.json is empty",
+}
+
+
+def damaged(name: str, text: str | None = None) -> Path:
+    """A folder of a run whose record is this text, or missing."""
+    run = made(name)
+    (run.folder / "run.json").unlink()
+    if text is not None:
+        (run.folder / "run.json").write_text(text)
+    (run.folder / "log.txt").write_text("")
+    (run.folder / "config.yaml").write_text("etas: [0.5]\n")
+    return run.folder
+
+
+@pytest.mark.parametrize("text", DAMAGES)
+def test_a_damaged_run_is_listed_as_damaged_and_shown_with_the_reason(
+    text: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = made("20261124-115632-vanishing", experiment="vanishing")
+    folder = damaged("20261124-115633-lr-sweep-2", text)
+    (RUNS / "20261124").mkdir()  # no run's name
+    assert main(["runs", "list"]) == 0
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == [folder.name, "lr-sweep", "damaged", "-", "-", "-"]
+    assert second.split()[:3] == [whole.name, "vanishing", "finished"]
+    assert main(["runs", "list", "--json"]) == 0
+    entry = json.loads(capsys.readouterr().out)[0]
+    assert (entry["run"], entry["status"], entry["reason"]) == (
+        folder.name,
+        "damaged",
+        DAMAGES[text],
+    )
+    for name in (folder.name, str(folder), folder.name[:15]):
+        assert main(["runs", "show", name]) == 0
+        out = capsys.readouterr().out
+        assert f"damaged: {DAMAGES[text]}" in out
+        assert "config.yaml" in out
+        assert "[0.5]" in out
+    assert main(["runs", "show", folder.name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "damaged"
+
+
+def test_a_record_that_is_a_folder_is_damage_too(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = damaged("20261124-115633-lr-sweep")
+    (folder / "run.json").mkdir()
+    assert main(["runs", "show", folder.name]) == 0
+    assert "damaged: its run.json cannot be read: is a directory" in capsys.readouterr().out
+
+
+def test_latest_and_an_experiments_name_mean_whole_runs() -> None:
+    whole = made("20261124-115632-lr-sweep")
+    damaged("20261124-115633-lr-sweep")
+    (RUNS / "latest").symlink_to("20261124-115633-lr-sweep")
+    assert find("lr-sweep", RUNS).name == whole.name
+    assert find("latest", RUNS).name == whole.name
+
+
+def test_a_damaged_run_is_compared_by_what_is_left_and_not_repeated_or_resumed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = damaged("20261124-115633-finetune")
+    made("20261124-115634-lr-sweep")
+    assert main(["runs", "compare", folder.name, "latest", "--csv", "--no-plots"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert "configuration,etas,[0.5]," in rows
+    assert "numbers,status,damaged,finished" in rows
+    assert main(["runs", "rerun", folder.name]) == 2
+    assert "the run is damaged (it has no run.json)" in capsys.readouterr().err
+    assert main(["finetune", "--resume", str(folder)]) == 2
+    assert "is a damaged run (it has no run.json)" in capsys.readouterr().err
+
+
+def test_a_clean_counts_whole_runs_and_takes_damaged_ones_that_are_older(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = [f"20261124-11563{second}-lr-sweep" for second in range(5)]
+    for second, name in enumerate(names):
+        damaged(name) if second in (0, 2, 4) else made(name)
+    assert main(["runs", "clean", "--keep", "3"]) == 0
+    assert capsys.readouterr().out == "nothing to delete\n"
+    assert main(["runs", "clean", "--keep", "1"]) == 0
+    assert sorted(path.name for path in RUNS.iterdir()) == names[3:]
+    assert main(["runs", "clean", "--keep", "0"]) == 0
+    assert list(RUNS.iterdir()) == []
+
+
+def test_a_run_that_has_a_folder_and_no_record_yet_is_running_and_stays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = damaged("20261124-115633-lr-sweep")
+    with open(folder / "log.txt", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert Run(folder, {}).status == "running"
+        assert main(["runs", "clean", "--keep", "0"]) == 0
+        assert folder.exists()
+    assert Run(folder, {}).status == "damaged"
+
+
+# ---------------------------------------------------------------- no number
+
+
+def test_a_value_that_there_is_not_is_shown_alike_everywhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    none, nan = (
+        [number_text(value), shown(value), *_claim_line(value)] for value in (None, math.nan)
+    )
+    assert none == nan == ["-", "-", "    expected 1"]
+    # An optimum that was not found is null in result.json, whether it was None or NaN.
+    run = made("20261124-115633-sgd-sweep", experiment="sgd-sweep")
+    summary = {
+        "runs": [{"eta": 0.5, "nll": 0.5, "repeat": 0}, {"eta": 1, "nll": None, "repeat": 0}],
+        "against_gd": [],
+    }
+    (run.folder / "result.json").write_text(json.dumps({"summary": summary}))
+    assert main(["runs", "show", run.name]) == 0
+    assert ["NLL at eta 1", "-"] in [
+        re.split("  +", line) for line in capsys.readouterr().out.splitlines()
+    ]
+    assert main(["runs", "compare", run.name, run.name, "--no-plots"]) == 0
+    assert re.search(r"NLL at eta 1 +- +-\n", capsys.readouterr().out + "\n")
+    assert main(["runs", "compare", run.name, run.name, "--no-plots", "--csv"]) == 0
+    assert "numbers,NLL at eta 1,,\n" in capsys.readouterr().out
+
+
+def _claim_line(value: float | None) -> list[str]:
+    claim = check(True, measured=value, expected=1)
+    read = Claim.from_dict(replace(claim, id="a", statement="b").as_dict())
+    assert read is not None
+    below = claim_lines(claim)[1:]
+    assert below == claim_lines(read)[1:]
+    return below
 
 
 # ---------------------------------------------------------------- repeating runs

@@ -7,12 +7,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mlhw.config.model import ExperimentConfig, Option, comma_list
+from mlhw.config.model import ExperimentConfig, Option, Synonyms, comma_list
 from mlhw.errors import ConfigError
 from mlhw.maths.activations import ACTIVATIONS
 from mlhw.maths.network import LINKS, Network
-from mlhw.text.words import nearest
+from mlhw.text.words import hint, nearest
 
+# What PyTorch, Keras and textbooks call activations and losses.
+OTHER_NAMES = (
+    ("sigmoid", "logistic"),
+    ("linear", "identity"),
+    ("none", "identity"),
+    ("mse", "half_squared_error"),
+    ("squared_error", "half_squared_error"),
+    ("bce", "binary_cross_entropy"),
+    ("nll", "cross_entropy"),
+)
 MOST_WEIGHTS = 10_000_000
 
 
@@ -23,9 +33,8 @@ def _activations(value: Any) -> Any:
         raise ValueError(f"must be an activation or a list of them (got {value})")
     for name in names:
         if name not in ACTIVATIONS:
-            near = "logistic" if name == "sigmoid" else nearest(str(name), list(ACTIVATIONS))
-            hint = f", did you mean '{near}'?" if near else ""
-            raise ValueError(f"must be of {', '.join(ACTIVATIONS)} (got {name}){hint}")
+            near = nearest(str(name), list(ACTIVATIONS), dict(OTHER_NAMES))
+            raise ValueError(f"must be of {', '.join(ACTIVATIONS)} (got {name}){hint(near)}")
     return names[0] if isinstance(value, str) and len(names) == 1 else names
 
 
@@ -48,10 +57,12 @@ class NetworkConfig(ExperimentConfig):
         Literal[
             "logistic", "tanh", "relu", "leaky_relu", "softplus", "gelu", "identity", "softmax"
         ],
+        Synonyms(values=OTHER_NAMES),
         Field(description="activation of the output layer"),
     ] = "identity"
     loss: Annotated[
         Literal["half_squared_error", "binary_cross_entropy", "cross_entropy"],
+        Synonyms(values=OTHER_NAMES),
         Field(description="loss; the cross-entropies need logistic and softmax outputs"),
     ] = "half_squared_error"
     bias: Annotated[bool, Field(description="biases, the last column of every weight matrix")] = (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlhw.experiments.curves import Curves
 from mlhw.result.result import Formula
+from mlhw.text.values import NOTHING, is_nothing
 from mlhw.text.words import text_table
 from mlhw.vision.training import columns
 
@@ -105,7 +106,7 @@ def answers(o: Finetuned) -> list[str]:
     rows = [
         [
             str(epoch),
-            *(f"{v:.4f}" if v is not None else "" for v in values[:4]),
+            *(NOTHING if is_nothing(v) else f"{v:.4f}" for v in values[:4]),
             f"{values[4]:.2e}",
             f"{values[6]:.2f}",
         ]

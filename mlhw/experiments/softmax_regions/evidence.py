@@ -9,6 +9,7 @@ import numpy as np
 
 from mlhw.experiments.softmax_regions.fit import FittedPlanes
 from mlhw.experiments.softmax_regions.grid import Grid
+from mlhw.experiments.softmax_regions.signs import Sign
 from mlhw.maths.rational import Vector, to_float
 from mlhw.maths.rays import Way
 from mlhw.maths.regions import Envelope, activations_at
@@ -21,7 +22,8 @@ class Evidence:
     """The regions of K classes called ``names``, and p along ways and on a grid.
 
     ``boundaries`` are the ways along all boundaries, ``middles`` those out through the unbounded
-    regions, in class order. ``fitted`` is None where the planes were written down.
+    regions, in class order. ``fitted`` is None where the planes were written down. ``signs`` is how each
+    class is shown.
     """
 
     envelope: Envelope
@@ -30,6 +32,7 @@ class Evidence:
     middles: list[Way]
     grid: Grid
     fitted: FittedPlanes | None
+    signs: list[Sign]
 
     @property
     def scale(self) -> float:

@@ -24,9 +24,11 @@ from mlhw.experiments.softmax_regions.claims import CLAIMS
 from mlhw.experiments.softmax_regions.evidence import Evidence, floats
 from mlhw.experiments.softmax_regions.figures import FIGURES
 from mlhw.experiments.softmax_regions.fit import FitConfig, FittedPlanes, fit_planes
-from mlhw.experiments.softmax_regions.grid import figure_window, grid_over
+from mlhw.experiments.softmax_regions.grid import grid_over
 from mlhw.experiments.softmax_regions.planes import Names, Numbers, Rows, check_range
 from mlhw.experiments.softmax_regions.report import COLUMNS, FORMULAS, answers, summary
+from mlhw.experiments.softmax_regions.signs import class_signs
+from mlhw.experiments.softmax_regions.window import figure_window
 from mlhw.maths.rational import unit
 from mlhw.maths.rays import Way, boundary_ways, distances, middle_way
 from mlhw.maths.regions import upper_envelope
@@ -122,6 +124,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         middles=[way for way in found if way is not None],
         grid=grid_over(envelope, window),
         fitted=fitted,
+        signs=class_signs(envelope),
     )
     _record(evidence, recorder)
     return Result(

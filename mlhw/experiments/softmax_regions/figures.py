@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw.experiments.softmax_regions.evidence import Evidence, floats
-from mlhw.experiments.softmax_regions.grid import MAX_PANELS, Window
+from mlhw.experiments.softmax_regions.grid import MAX_PANELS
+from mlhw.experiments.softmax_regions.window import around, clipped, unseen
 from mlhw.maths.rational import unit
 from mlhw.maths.rays import Way, distances
 from mlhw.result import plots
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 
 # Levels of p at which lines are drawn; between them the colour says enough.
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
-# Wide gaps, so that of two lines that coincide the lower one shows.
-WIDE_DASHES: tuple[Any, ...] = ("-", (0, (5, 4)), (0, (1.5, 2.5)), (0, (7, 3, 1, 3)), (0, (1, 5)))
+MOST_NAMES = 24  # in a legend
 
 FIGURES = Figures[Evidence]()
 
@@ -42,12 +42,28 @@ def _regions_alt(e: Evidence) -> str:
     )
 
 
+def _regions_caption(e: Evidence) -> str:
+    words = (
+        "In each region its class has the largest probability. On a red boundary two classes are "
+        "equal; at a green point three or more meet; a dotted line is the middle ray, along "
+        "which the margin to the runner-up grows fastest."
+    )
+    if any(sign.hatch for sign in e.signs):
+        words += " Neighbours differ in colour; of classes with one colour all but one are hatched."
+    small = unseen(e.envelope, e.grid.window)
+    if small:
+        bounds = ",".join(f"{bound:.6g}" for bound in around(e.envelope, small[0]).bounds)
+        words += (
+            f" Bounded, but too small or too far away to be seen here: {e.listed(small)}; "
+            f"--window {bounds} shows {e.names[small[0]]}."
+        )
+    return words
+
+
 @FIGURES.figure(
     "regions",
     "The regions and their boundaries",
-    "In each region its class has the largest probability. On a red boundary two classes are "
-    "equal; at a green point three or more meet; a dotted line is the middle ray, along "
-    "which the margin to the runner-up grows fastest.",
+    _regions_caption,
     alt=_regions_alt,
 )
 def _regions(e: Evidence) -> Figure:
@@ -55,11 +71,12 @@ def _regions(e: Evidence) -> Figure:
 
     figure = plots.new_figure(7.4, 5.4)
     axes = figure.add_subplot()
-    tints = np.array([to_rgb(plots.colour(k)) for k in range(len(e.names))])
+    tints = np.array([to_rgb(sign.colour) for sign in e.signs])
     picture = 1 - 0.28 * (1 - tints[e.grid.region])
     axes.imshow(picture, origin="lower", extent=_extent(e), interpolation="nearest")
+    _hatches(e, axes)
     for way in e.middles:
-        part = _clip(way.points(np.zeros(1))[0], unit(way.direction), 0, np.inf, e.grid.window)
+        part = clipped(way.points(np.zeros(1))[0], unit(way.direction), 0, np.inf, e.grid.window)
         if part is not None:
             axes.plot(*part.T, color="black", linewidth=1.1, linestyle=":")
     _points(e, axes)
@@ -72,6 +89,19 @@ def _regions(e: Evidence) -> Figure:
     return figure
 
 
+def _hatches(e: Evidence, axes: Any) -> None:
+    """Lines over the regions whose colour another class has too."""
+    for region in e.envelope.with_area:
+        sign = e.signs[region.index]
+        here = (e.grid.region == region.index).astype(float)
+        if sign.hatch and here.any():
+            drawn = axes.contourf(
+                *e.grid.axes, here, levels=[0.5, 1.5], colors="none", hatches=[sign.hatch]
+            )
+            drawn.set_edgecolor(sign.colour)
+            drawn.set_linewidth(0.0)
+
+
 def _points(e: Evidence, axes: Any) -> None:
     if e.fitted is None:
         return
@@ -81,8 +111,8 @@ def _points(e: Evidence, axes: Any) -> None:
             part[:, 0],
             part[:, 1],
             s=20,
-            marker=plots.MARKERS[k % len(plots.MARKERS)],
-            facecolor=plots.colour(k),
+            marker=e.signs[k].marker,
+            facecolor=e.signs[k].colour,
             edgecolor="white",
             linewidth=0.5,
             zorder=3,
@@ -115,22 +145,15 @@ def _legend(e: Evidence, axes: Any) -> None:
 
     with_area = {region.index for region in e.envelope.with_area}
     handles: list[Any] = []
-    for k in range(min(12, len(e.names))):
+    for k in range(min(MOST_NAMES, len(e.names))):
+        sign = e.signs[k]
         name = _short(_label(e, k))
         if e.fitted is not None:
-            marker = plots.MARKERS[k % len(plots.MARKERS)]
             handles.append(
-                Line2D(
-                    [],
-                    [],
-                    marker=marker,
-                    color=plots.colour(k),
-                    linestyle="",
-                    label=name,
-                )
+                Line2D([], [], marker=sign.marker, color=sign.colour, linestyle="", label=name)
             )
         elif k in with_area:
-            handles.append(Patch(color=plots.colour(k), alpha=0.28, label=name))
+            handles.append(Patch(color=sign.colour, alpha=0.28, label=name, hatch=sign.hatch))
     if e.envelope.boundaries:
         handles.append(Line2D([], [], color=plots.RED, linewidth=2.2, label="boundary"))
     points = [np.array(floats(vertex.point)) for vertex in e.envelope.vertices]
@@ -204,8 +227,8 @@ def _rays(e: Evidence) -> Figure:
             axes.plot(
                 r,
                 p,
-                color=plots.colour(k),
-                linestyle=WIDE_DASHES[k % len(WIDE_DASHES)],
+                color=e.signs[k].colour,
+                linestyle=e.signs[k].dash,
                 linewidth=width,
                 label=_short(_label(e, k)),
             )
@@ -222,7 +245,7 @@ def _rays(e: Evidence) -> Figure:
     for row in panels:
         row[0].set_ylabel("p")
     handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles[:12], labels[:12], loc="outside right upper")
+    figure.legend(handles[:MOST_NAMES], labels[:MOST_NAMES], loc="outside right upper")
     return figure
 
 
@@ -346,7 +369,7 @@ def _boundaries(e: Evidence, axes: Any, width: float) -> None:
         high = np.inf
         if boundary.end is not None:
             high = float(np.linalg.norm(np.array(floats(boundary.end)) - start))
-        part = _clip(start, u, low, high, e.grid.window)
+        part = clipped(start, u, low, high, e.grid.window)
         if part is not None:
             # A white seam keeps the red apart from dark and from orange alike.
             axes.plot(*part.T, color="white", linewidth=width + 1.2, alpha=0.8, zorder=2)
@@ -360,21 +383,6 @@ def _vertices(e: Evidence, axes: Any) -> None:
             marker="o",
             color=plots.GREEN,
             markeredgecolor="white",
-            markersize=8,
+            markersize=8 if len(e.envelope.vertices) <= 12 else 5,
             zorder=4,
         )
-
-
-def _clip(
-    start: np.ndarray, u: np.ndarray, low: float, high: float, window: Window
-) -> np.ndarray | None:
-    """The part of start + t u, low ≤ t ≤ high, inside the window, (2, 2), or None (Liang–Barsky)."""
-    for axis in (0, 1):
-        near, far = window.low[axis] - start[axis], window.high[axis] - start[axis]
-        if u[axis] == 0:
-            if near > 0 or far < 0:
-                return None
-            continue
-        entry, leave = sorted((near / u[axis], far / u[axis]))
-        low, high = max(low, entry), min(high, leave)
-    return start + np.outer([low, high], u) if low < high else None

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from mlhw.config.model import Option, comma_list
+from mlhw.config.model import Option, Synonyms, comma_list
 from mlhw.text.yaml12 import parse_scalar
 
 MAX_ETAS = 1000
@@ -97,5 +97,8 @@ Etas = Annotated[
     list[float],
     BeforeValidator(parse_etas),
     Option(metavar="LIST"),
+    Synonyms(
+        ("lr", "lrs", "learning_rate", "learning_rates", "rate", "rates", "step_size", "alpha")
+    ),
     Field(description="learning rates: 0.5,0.3,0.1 or a range 0.01:1:log9, 0.1:0.5:lin5"),
 ]

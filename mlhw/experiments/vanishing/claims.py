@@ -73,13 +73,15 @@ def sigmoid_vanishes(e: Evidence) -> Claim:
     "relu-chain-zeros", "a ReLU chain's gradient is zero exactly when some unit has a <= 0"
 )
 def relu_chain_zeros(e: Evidence) -> Claim:
-    return _exceptions(e.plain_relu(chains=True), "no plain ReLU chain was drawn")
+    return _exceptions(e, e.plain_relu(chains=True), "no plain ReLU chain was drawn")
 
 
 @CLAIMS.claim(
     "relu-chain-product", "otherwise every h' is 1 and the gradient is the plain product of weights"
 )
 def relu_chain_product(e: Evidence) -> Claim:
+    if e.setting.biased:
+        return not_applicable("with biases z is no product of weights")
     chains = [p for p in e.plain_relu(chains=True) if p.drawn.product_error is not None]
     if not chains:
         return not_applicable("no plain ReLU chain without a dead unit was drawn")
@@ -103,11 +105,11 @@ def relu_chain_product(e: Evidence) -> Claim:
 )
 def bipartite_zeros(e: Evidence) -> Claim:
     return _exceptions(
-        e.plain_relu(chains=False), "no plain ReLU network of several units was drawn"
+        e, e.plain_relu(chains=False), "no plain ReLU network of several units was drawn"
     )
 
 
-def _exceptions(profiles: list[Profile], missing: str) -> Claim:
+def _exceptions(e: Evidence, profiles: list[Profile], missing: str) -> Claim:
     if not profiles:
         return not_applicable(missing)
     settled = sum(p.drawn.settled for p in profiles)
@@ -119,7 +121,8 @@ def _exceptions(profiles: list[Profile], missing: str) -> Claim:
         measured={p.network.title: p.drawn.exceptions for p in profiles},
         expected=0,
         note=f"exceptions among {judged} gradients"
-        + (f"; {settled} draws that hit the target exactly are left out" if settled else ""),
+        + (f"; {settled} draws that hit the target exactly are left out" if settled else "")
+        + ("; with biases of the units in the layers from l on" if e.setting.biased else ""),
     )
 
 

@@ -28,5 +28,6 @@ class Evidence:
 
     @property
     def relu_drawn(self) -> bool:
-        """Whether the law of dead ReLUs speaks of networks that were drawn."""
-        return self.setting.random and any(p.network.plain_relu for p in self.profiles)
+        """Whether the law of dead ReLUs without biases speaks of networks that were drawn."""
+        plain = self.setting.random and not self.setting.biased
+        return plain and any(p.network.plain_relu for p in self.profiles)

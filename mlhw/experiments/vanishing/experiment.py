@@ -25,12 +25,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from mlhw.config.model import ExperimentConfig
+from mlhw.config.model import ExperimentConfig, Synonyms
 from mlhw.experiments.vanishing.claims import CLAIMS
 from mlhw.experiments.vanishing.evidence import Evidence
 from mlhw.experiments.vanishing.figures import FIGURES
 from mlhw.experiments.vanishing.kinds import NetworkKind, Setting
-from mlhw.experiments.vanishing.report import COLUMNS, FORMULAS, answers, summary
+from mlhw.experiments.vanishing.report import COLUMNS, FORMULAS, answers, more_formulas, summary
 from mlhw.experiments.vanishing.sample import (
     SURVIVAL_WIDTHS,
     Profile,
@@ -43,6 +43,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 
 POSITION = 3
+OTHER_NAMES = (("logistic", "sigmoid"), ("linear", "identity"), ("none", "identity"))
 QUESTION = (
     "What is left of a gradient after 153 layers? Chains and networks of a few units a layer, sigmoid "
     "and ReLU: where gradients vanish, where they are exactly zero, and how likely that is."
@@ -52,6 +53,7 @@ QUESTION = (
 class Config(ExperimentConfig):
     activation: Annotated[
         Literal["sigmoid", "relu", "tanh", "gelu", "leaky_relu", "softplus"] | None,
+        Synonyms(values=OTHER_NAMES),
         Field(description="one network alone; without it sigmoid and ReLU networks are compared"),
     ] = None
     depth: Annotated[
@@ -88,6 +90,15 @@ class Config(ExperimentConfig):
             "(constant), a factor on the usual deviation (xavier, he)",
         ),
     ] = 1.0
+    bias_scale: Annotated[
+        float,
+        Field(ge=0, le=1e6, description="standard deviation of the normal biases; 0 for none"),
+    ] = 0.0
+    output: Annotated[
+        Literal["identity", "sigmoid"],
+        Synonyms(values=OTHER_NAMES),
+        Field(description="activation of the output unit"),
+    ] = "identity"
     draws: Annotated[int, Field(ge=1, le=10_000_000, description="networks drawn of each kind")] = (
         10_000
     )
@@ -110,7 +121,14 @@ def run(config: Config, recorder: Recorder) -> Result:
     """Draw every network, tabulate its gradients by layer, and judge what they show."""
     recorder.begin(config)
     setting = Setting(
-        config.weights, config.scale, config.draws, config.input, config.target, config.seed
+        config.weights,
+        config.scale,
+        config.draws,
+        config.input,
+        config.target,
+        config.seed,
+        config.output,
+        config.bias_scale,
     )
     table = recorder.table("gradients", COLUMNS["gradients"])
     profiles = []
@@ -134,7 +152,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         answers(evidence),
         recorder.tables,
         FIGURES.plots(evidence),
-        FORMULAS,
+        [*FORMULAS, *more_formulas(setting)],
     )
 
 
@@ -159,8 +177,10 @@ def kinds(config: Config) -> list[NetworkKind]:
         ]
         compared += plain
         # Given survival only where networks die by chance: constant weights leave no chance, residual
-        # connections let no layer stop the gradient, and an input of 0 leaves every unit at 0.
-        if not second and config.weights != "constant" and not config.residual and config.input:
+        # connections let no layer stop the gradient, an input of 0 leaves every unit at 0, and with
+        # biases units live again behind a dead layer.
+        dies = config.weights != "constant" and not config.residual and config.input
+        if not second and dies and not config.bias_scale:
             compared += [
                 NetworkKind(n.activation, n.width, n.depth, alive=True)
                 for n in plain

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +60,11 @@ class NetworkKind:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all networks of a run share."""
+    """What all networks of a run share.
+
+    ``bias_scale`` is the standard deviation of the biases, 0 for none; ``output`` the output unit's
+    activation.
+    """
 
     weights: str
     scale: float
@@ -68,6 +72,12 @@ class Setting:
     x: float
     t: float
     seed: int
+    output: str = "identity"
+    bias_scale: float = 0.0
+
+    @property
+    def biased(self) -> bool:
+        return self.bias_scale > 0
 
     @property
     def random(self) -> bool:
@@ -80,11 +90,15 @@ class Setting:
 def blocks(network: NetworkKind, setting: Setting) -> Iterator[tuple[Array, ...]]:
     """Weights of all draws: (w (L−1, n),) of chains, (hidden (L−2, m, m, n), last (m, n)) of others.
 
+    With biases those of the hidden units follow, (L−2, m, n), and the output's, (n,). They are drawn by
+    themselves, so that the weights are the same with and without.
+
     The same seed, depth and width give the same weights whatever the activation, so networks are
     compared on equal draws, alone or in a comparison.
     """
     m, layers = network.width, network.depth - 2
     rng = np.random.default_rng([setting.seed, network.depth, m])
+    bias_rng = np.random.default_rng([setting.seed, network.depth, m, 3])
     size = block_size(network)
     for start in range(0, setting.draws, size):
         n = min(size, setting.draws - start)
@@ -99,11 +113,17 @@ def blocks(network: NetworkKind, setting: Setting) -> Iterator[tuple[Array, ...]
             for layer in range(layers):
                 hidden[layer] = draws(n)
         last = draw_weights(rng, setting.weights, setting.scale, (m, n), m, 1)
+        biases: tuple[Array, ...] = ()
+        if setting.biased:
+            biases = (
+                setting.bias_scale * bias_rng.standard_normal((layers, m, n)),
+                setting.bias_scale * bias_rng.standard_normal(n),
+            )
         if m > 1:
-            yield hidden, last
+            yield hidden, last, *biases
         else:
             w = np.concatenate([hidden[:, 0, 0], last])
-            yield (survival.alive_chain(w, setting.x) if network.alive else w,)
+            yield (survival.alive_chain(w, setting.x) if network.alive else w), *biases
 
 
 def block_size(network: NetworkKind) -> int:
@@ -114,10 +134,17 @@ def block_size(network: NetworkKind) -> int:
 
 
 def block_gradients(
-    network: NetworkKind, w: tuple[Array, ...], x: Array | float, t: float
+    network: NetworkKind, w: tuple[Array, ...], x: Array | float, setting: Setting
 ) -> LogGradients:
-    """∂E/∂w_11^(l) of every draw in a block ``w`` of weights, as ``blocks`` gives it."""
+    """∂E/∂w_11^(l) of every draw in a block ``w`` of weights, as ``blocks`` gives it, for the input x."""
+    t, name, residual, output = setting.t, network.activation, network.residual, setting.output
+    weights: Sequence[Array] = w
+    both: tuple[Array, Array] | None = None
+    if setting.biased:
+        *weights, hidden_biases, last_bias = w
+        both = hidden_biases, last_bias
     if network.width == 1:
-        return chain_gradients(w[0], x, t, network.activation, network.residual)
-    hidden, last = w
-    return bipartite_gradients(hidden, last, x, t, network.activation, network.residual)
+        b = None if both is None else np.concatenate([both[0][:, 0], both[1][None]])
+        return chain_gradients(weights[0], x, t, name, residual, biases=b, output=output)
+    hidden, last = weights
+    return bipartite_gradients(hidden, last, x, t, name, residual, biases=both, output=output)

@@ -7,9 +7,11 @@ from typing import Any
 
 from mlhw.experiments.curves import Curves
 from mlhw.experiments.vanishing.evidence import Evidence
+from mlhw.experiments.vanishing.kinds import Setting
 from mlhw.experiments.vanishing.sample import SURVIVAL_WIDTHS
 from mlhw.maths import survival
 from mlhw.result.result import Formula
+from mlhw.text.values import number_text
 from mlhw.text.words import text_table
 
 FORMULAS = [
@@ -30,6 +32,16 @@ FORMULAS = [
         r"P(\text{gradient is zero}) = 1 - (1 - 2^{-m})^{H - s} \, 2^{-s}",
     ),
 ]
+BIASES = Formula(
+    "With biases b, drawn at random too, a dead layer stops the gradients of the layers before it; behind "
+    "it units live again. The law of dead ReLUs then counts the L - 2 - l layers behind l + 1 alone.",
+    r"a^{(l+1)} = W^{(l)} z^{(l)} + b^{(l+1)}, \quad "
+    r"P(\text{gradient is zero}) = 1 - (1 - 2^{-m})^{L - 2 - l} \, 2^{-s}",
+)
+SIGMOID_OUTPUT = Formula(
+    "The output unit is a sigmoid: y stands for a of layer L in E, and its slope is one factor more.",
+    r"y = h(a^{(L)}), \quad \frac{\partial E}{\partial a^{(L)}} = (y - t) \, y (1 - y)",
+)
 COLUMNS = {
     "gradients": {
         "network": "how wide, and which draws: '|alive' only those where a ReLU lets something through",
@@ -59,6 +71,12 @@ CURVES = Curves(
 )
 
 PROBABILITIES = (0.5, 0.9, 0.99)
+
+
+def more_formulas(setting: Setting) -> list[Formula]:
+    """What biases and a sigmoid output change; empty without them."""
+    sigmoid = [SIGMOID_OUTPUT] if setting.output == "sigmoid" else []
+    return [*([BIASES] if setting.biased else []), *sigmoid]
 
 
 def summary(e: Evidence) -> dict[str, Any]:
@@ -106,7 +124,7 @@ def answers(e: Evidence) -> list[str]:
         ends = [
             "all zero" if math.isnan(q) else f"10^{q:.5g}" for q in p.quantiles[0, [0, -1]].tolist()
         ]
-        law = "" if p.zero_theory is None else f"{p.zero_theory:.6g}"
+        law = number_text(p.zero_theory)
         name = f"{p.network.activation} {p.network.name}"
         rows.append([name, str(p.network.depth), fall, *ends, f"{p.shares[0]:.6g}", law])
     lines = [
@@ -120,10 +138,21 @@ def answers(e: Evidence) -> list[str]:
         needed = ", ".join(f"{p:g} with {survival.width_alive(p, e.depth)}" for p in PROBABILITIES)
         lines += [
             f"A ReLU network {m} wide is alive at depth {e.depth} with probability "
-            f"(1 - 1/{2**m})^{e.depth - 2} = {math.exp(survival.log_alive(m, e.depth)):.2g};",
+            f"(1 - {_dead_layer(m)})^{e.depth - 2} = {_probability(survival.log_alive(m, e.depth))};",
             f"probability and the units a layer it takes: {needed}.",
         ]
     return lines
+
+
+def _dead_layer(width: int) -> str:
+    """2^-m as people write it: 1/4, but 2^-64."""
+    return f"1/{2**width}" if width <= 10 else f"2^-{width}"
+
+
+def _probability(log: float) -> str:
+    """exp(``log``) with two digits, also of its distance from 1 where it rounds to 1."""
+    text = f"{math.exp(log):.2g}"
+    return f"1 - {survival.share_zero(log):.2g}" if text == "1" and log < 0 else text
 
 
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:

@@ -48,9 +48,7 @@ def rounding_of(
     copies = max(1, min(COPIES, block_size(network) // n))
     rng = np.random.default_rng([setting.seed, network.depth, network.width, 1])
     shifted = tuple(_shift(rng, np.tile(part[..., :n], copies)) for part in w)
-    other = block_gradients(
-        network, shifted, _shift(rng, np.full(n * copies, setting.x)), setting.t
-    )
+    other = block_gradients(network, shifted, _shift(rng, np.full(n * copies, setting.x)), setting)
     sign, log = np.tile(g.sign[:, :n], copies), np.tile(g.log[:, :n], copies)
     with np.errstate(invalid="ignore"):
         moved = np.where((sign == 0) & (other.sign == 0), 0.0, np.abs(other.log - log))
@@ -99,12 +97,14 @@ def _held(g: LogGradients, k: int) -> Array:
 
 
 def torch_gradients(network: NetworkKind, w: tuple[Array, ...], setting: Setting) -> Array:
-    """∂E/∂w_11^(l) (L−1, n) by torch autograd in float64."""
+    """∂E/∂w_11^(l) (L−1, n) by torch autograd in float64; ``w`` as ``kinds.blocks`` gives it."""
     import torch
 
     h = torch_activation(network.activation)
     m, n = network.width, w[-1].shape[-1]
     z = torch.full((m, n), setting.x, dtype=torch.float64)
+    zeros = torch.zeros((len(w[0]), m, n), dtype=torch.float64)
+    biases, last_bias = map(torch.tensor, w[-2:]) if setting.biased else (zeros, zeros[0, 0])
     if m == 1:
         layers = [torch.tensor(row.reshape(1, 1, n)) for row in w[0]]
     else:
@@ -115,12 +115,18 @@ def torch_gradients(network: NetworkKind, w: tuple[Array, ...], setting: Setting
     pieces = []
     for first in range(0, len(layers) - 1, PIECE):
         start = z = z.detach().requires_grad_()
-        for weight in layers[first : min(first + PIECE, len(layers) - 1)]:
-            value = h(torch.einsum("ijn,jn->in", weight, z))
+        for row in range(first, min(first + PIECE, len(layers) - 1)):
+            value = h(torch.einsum("ijn,jn->in", layers[row], z) + biases[row])
             z = z + value if network.residual else value
         pieces.append((start, z))
-    output = torch.einsum("ijn,jn->in", layers[-1], z)
-    torch.autograd.backward((0.5 * (output - setting.t) ** 2).sum())
+    output = torch.einsum("ijn,jn->in", layers[-1], z) + last_bias
+    residue = output - setting.t
+    if setting.output == "sigmoid":
+        # Right of 0 as (1 − t) − σ(−a): σ(a) − 1 would cancel.
+        sigmoid = torch_activation("sigmoid")
+        mirrored = (1.0 - setting.t) - sigmoid(-output)
+        residue = torch.where(output > 0, mirrored, sigmoid(output) - setting.t)
+    torch.autograd.backward((0.5 * residue**2).sum())
     for (start, _), (_, end) in zip(pieces[:0:-1], pieces[-2::-1], strict=True):
         torch.autograd.backward(end, start.grad)
     rows: list[Any] = [weight.grad for weight in layers]

@@ -68,7 +68,7 @@ def draw_networks(
     slopes, rounding = np.empty(0), Rounding(0.0, None, 0, 0, 0)
     done = 0
     for w in blocks(network, setting):
-        g = block_gradients(network, w, setting.x, setting.t)
+        g = block_gradients(network, w, setting.x, setting)
         n = g.log.shape[1]
         if done == 0:
             slopes = np.exp(g.slope_log[:, 0]) * g.slope_sign[:, 0]
@@ -77,15 +77,17 @@ def draw_networks(
         log10[:, done : done + part] = decades(g.log[:, :part])
         zeros += g.zero.sum(axis=1)
         survives = g.layer_alive.all(axis=0)
-        hit = survives & (g.residue == 0)
+        # With biases a dead layer is no end: what comes out behind it depends on what is there.
+        hit = (survives | setting.biased) & (g.residue == 0)
         alive += int(survives.sum())
         settled += int(np.sum(hit))
         beyond += int(np.sum(g.log == -BEYOND))
         living = survives & ~hit
         if network.plain_relu:
-            exceptions += int(np.sum((g.zero != dead_gradients(g)) & ~hit))
-        if network.plain_relu and network.width == 1 and living.any():
-            product = plain_product(w[0][:, living], setting.x, setting.t)
+            dead = dead_gradients(g, biased=setting.biased)
+            exceptions += int(np.sum((g.zero != dead) & ~hit))
+        if network.plain_relu and network.width == 1 and living.any() and not setting.biased:
+            product = plain_product(w[0][:, living], setting)
             errors.append(float(np.max(np.abs(decades(g.log[:, living]) - product))))
             products += int(living.sum())
         done += n
@@ -106,21 +108,28 @@ def draw_networks(
     )
 
 
-def dead_gradients(g: LogGradients) -> Array:
-    """(L−1, n): by the rule, ∂E/∂w_11^(l) is zero where a layer is all dead or unit 1 of l or l+1 is."""
-    dead = np.tile(~g.layer_alive.all(axis=0), (len(g.log), 1))
+def dead_gradients(g: LogGradients, *, biased: bool) -> Array:
+    """(L−1, n): by the rule, ∂E/∂w_11^(l) is zero where a layer is all dead or unit 1 of l or l+1 is.
+
+    With biases a dead layer before l does not matter, since units behind it live again.
+    """
+    if biased:
+        dead = np.zeros(g.log.shape, dtype=bool)
+        dead[:-2] = np.logical_or.accumulate(~g.layer_alive[:0:-1], axis=0)[::-1]
+    else:
+        dead = np.tile(~g.layer_alive.all(axis=0), (len(g.log), 1))
     dead[1:] |= ~g.unit_alive
     dead[:-1] |= ~g.unit_alive
     return dead
 
 
-def plain_product(w: Array, x: float, t: float) -> Array:
-    """log10 |(a^(L) − t) · x · Π_{n≠l} w^(n)| with a^(L) = x Π w, from the weights (L−1, n) alone."""
+def plain_product(w: Array, setting: Setting) -> Array:
+    """log10 |∂E/∂a^(L) · x · Π_{n≠l} w^(n)| with a^(L) = x Π w, from the weights (L−1, n) alone."""
     logs = np.log(np.abs(w))
-    product = logs.sum(axis=0) + np.log(abs(x))
-    sign = np.sign(w).prod(axis=0) * np.sign(x)
-    residue = chain.add(chain.Signed(sign, product), chain.signed(-t))
-    return decades(product - logs + residue.log)
+    product = logs.sum(axis=0) + np.log(abs(setting.x))
+    sign = np.sign(w).prod(axis=0) * np.sign(setting.x)
+    _, delta = chain.output_error(chain.Signed(sign, product), setting.t, setting.output)
+    return decades(product - logs + delta.log)
 
 
 # ------------------------------------------------------------------------------------- profile
@@ -180,7 +189,12 @@ def theory(network: NetworkKind, setting: Setting) -> list[float] | None:
         return None if network.residual else [0.0 for _ in layers]
     return [
         survival.log_nonzero(
-            network.width, network.depth, layer, alive=network.alive, residual=network.residual
+            network.width,
+            network.depth,
+            layer,
+            alive=network.alive,
+            residual=network.residual,
+            biased=setting.biased,
         )
         for layer in layers
     ]

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from mlhw.errors import ConfigError, DataError
 from mlhw.result.recorder import Recorder
+from mlhw.text.words import hint, nearest
 from mlhw.vision.images import archives, file_images
 from mlhw.vision.images.folders import Listing, list_csv, list_folder, refuse
 from mlhw.vision.images.image_sets import ArraySource, ImageSet, ImageSource, ListSource, as_pixels
@@ -326,13 +326,13 @@ def _own_split(spec: str, what: str, count: int) -> ConfigError:
 
 
 def _unknown(spec: str) -> ConfigError:
-    near = difflib.get_close_matches(spec, DATA_SETS, n=1)
+    near = nearest(spec, DATA_SETS)
     path = Path(spec)
     if path.is_dir():
-        near = [f"folder:{spec}"]
+        near = f"folder:{spec}"
     elif path.suffix.lower() == ".csv":
-        near = [f"csv:{spec}"]
-    hint = f", did you mean {near[0]!r}?" if near else ""
+        near = f"csv:{spec}"
     return ConfigError(
-        f"data.name: unknown data set {spec!r}{hint} (known: {', '.join(DATA_SETS)}, folder:PATH, csv:PATH)"
+        f"data.name: unknown data set {spec!r}{hint(near)} (known: {', '.join(DATA_SETS)}, folder:PATH, "
+        "csv:PATH)"
     )

@@ -14,7 +14,6 @@ torchvision a name of the model's weights enum such as ``IMAGENET1K_V1``.
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from mlhw.errors import ConfigError
 from mlhw.result.recorder import Recorder
+from mlhw.text.words import nearest_words
 from mlhw.vision.names import BUILT_IN_NETWORKS
 from mlhw.vision.networks import weight_files
 from mlhw.vision.networks.built_in import BUILDERS, WholeNetwork, cannot_take
@@ -148,7 +148,7 @@ def _build(model: str, weights: str, image_size: int | None) -> WholeNetwork:
 
 def _unknown(model: str, known: list[str]) -> ConfigError:
     by_bare_name = [name for name in known if name.partition(":")[2] == model]
-    near = by_bare_name or difflib.get_close_matches(model, known, n=3)
+    near = by_bare_name or nearest_words(model, known)
     hint = f", did you mean {' or '.join(map(repr, near))}?" if near else ""
     return ConfigError(
         f"model: unknown network {model!r}{hint} (known: {', '.join(BUILT_IN_NETWORKS)}, torchvision:NAME, "

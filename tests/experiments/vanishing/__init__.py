@@ -1,0 +1,1 @@
+"""Tests of vanishing by itself."""
