@@ -1,4 +1,4 @@
-"""Two-class logistic regression: loss, gradient, Hessian, the optimum, and the rates that matter.
+"""Two-class logistic regression: loss, gradient, Hessian, and the rates that matter.
 
 p(C1|x) = σ(a), a = wᵀx; X is (n, d+1) with a last column of ones, t (n,) is 0 or 1, and W is
 (d+1, r): r weight vectors side by side, so that one matrix product serves them all. Equations are
@@ -10,13 +10,9 @@ residual −σ(−m) up to sign. So nothing overflows, and nothing is lost where
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from mlhw.maths.activations import logistic, softplus
-
-GRADIENT_TOLERANCE = 1e-12
 
 
 def _margins(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,6 +97,15 @@ def local_limit(X: np.ndarray, w: np.ndarray) -> float:
     return float(local_limits(X, w[:, None])[0])
 
 
+def limit_at_activations(X: np.ndarray, a: np.ndarray) -> float:
+    """2/λmax(H) where the activations are a (n,), for weights whose X w is rounded too much."""
+    e = np.exp(-0.5 * np.abs(a))
+    rows = X * (e / (1.0 + e**2))[:, None]  # their Gram matrix is n H, as σ(1 − σ) is the square
+    gram = rows @ rows.T if len(X) < X.shape[1] else rows.T @ rows
+    largest = float(np.linalg.eigvalsh(gram)[-1])
+    return 2.0 * len(X) / largest if largest > 0 else np.inf
+
+
 def overshoot(limits: np.ndarray, eta: float) -> float:
     """The most by which an error along the steepest curvature has grown on a path, in e-folds.
 
@@ -176,87 +181,17 @@ def monotone_eta(X: np.ndarray) -> float:
     return float(2.0 / (np.linalg.eigvalsh(gram)[-1] / (4 * len(X))))
 
 
-@dataclass(frozen=True)
-class Optimum:
-    """The minimum of the NLL: its value and the weights (d+1,)."""
+def rounding_of_nll(X: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """By how much rounding can move the NLL at the columns of W (d+1, r); (r,).
 
-    nll: float
-    w: np.ndarray
-
-
-def optimum(X: np.ndarray, t: np.ndarray) -> Optimum | None:
-    """The minimum by Newton's method (IRLS, PRML eq. 4.99); None where the classes are separable.
-
-    Steps are halved while they do not lower the NLL, since the full Newton step can overshoot. Done
-    when no component of the gradient exceeds 1e-12, or where rounding allows no less.
-    Linearly dependent columns have many minima; this returns the one that Newton's least-norm steps
-    reach.
+    A sum of k products is right to γ_k Σ|x_j w_j|, γ_k = k u / (1 − k u), u = 2⁻⁵³, in any order
+    (Higham, *Accuracy and Stability of Numerical Algorithms*, section 3.1), and the loss of a sample
+    moves by no more than its activation. The mean over the samples is at most Σ_j |w_j| times the
+    root mean square of column j. Where a feature is far from 0 beside its spread this is much, as
+    large terms of xᵀw cancel.
     """
-    scale = np.max(np.abs(X), axis=0)
-    scale[scale == 0] = 1.0
-    Z = X / scale
-    if len(X) <= X.shape[1] and np.linalg.matrix_rank(Z) == len(X):
-        return None  # independent points: some weights give any margins at all
-    v = np.zeros(X.shape[1])
-    value = float(nll(Z, t, v))
-    for _ in range(100):
-        slope = gradient(Z, t, v)
-        if np.max(np.abs(slope) * np.maximum(scale, 1.0)) < GRADIENT_TOLERANCE:
-            break
-        step = np.linalg.lstsq(hessian(Z, v), slope, rcond=None)[0]
-        for halving in range(40):
-            trial = v - step * 0.5**halving
-            trial_value = float(nll(Z, t, trial))
-            if trial_value < value:
-                break
-        else:
-            # No step lowers it: the rounding of the NLL is reached. One plain step more can still
-            # take the gradient, which is accurate to more digits than the NLL, below its bound.
-            trial = v - step
-            if np.max(np.abs(gradient(Z, t, trial))) >= np.max(np.abs(slope)):
-                break
-            trial_value = float(nll(Z, t, trial))
-        v, value = trial, trial_value
-    if not _overlap_is_certain(Z, t, v) and separable(Z, t):
-        return None
-    w = v / scale
-    return Optimum(float(nll(X, t, w)), w)
-
-
-def _overlap_is_certain(Z: np.ndarray, t: np.ndarray, v: np.ndarray) -> bool:
-    """Whether weights ``v`` of almost no gradient already prove that the classes overlap.
-
-    By Stiemke's lemma the classes are not separable, not even weakly, if Σ λᵢ sᵢ zᵢ = 0 for some
-    λ > 0. At the minimum λᵢ = σ(−mᵢ) is such a λ. Near it the sum is a small r; the least-norm
-    correction of λ that removes r is at most |r| / smallest singular value, so if every λᵢ is larger
-    than that, an exact λ > 0 exists and no linear programme is needed.
-    """
-    s, m = _margins(Z, t, v)
-    multipliers = logistic(-m)
-    residual = float(np.linalg.norm(Z.T @ (s * multipliers)))
-    smallest = float(np.linalg.svd(Z, compute_uv=False)[-1])
-    # The residual's own rounding error, with a margin.
-    rounding = 8 * len(Z) * np.finfo(float).eps * float(np.linalg.norm(Z))
-    return bool(smallest > 0 and multipliers.min() > 2 * (residual + rounding) / smallest)
-
-
-def separable(X: np.ndarray, t: np.ndarray) -> bool:
-    """Whether some hyperplane has no point on its wrong side and not all points on it.
-
-    Then the likelihood has no maximum: the weights grow without end (Albert and Anderson 1984,
-    "On the existence of maximum likelihood estimates in logistic regression models"). Decided by a
-    linear programme: maximise Σ mᵢ over weights in a box with every margin mᵢ ≥ 0; it is zero
-    exactly when there is no such hyperplane.
-    """
-    from scipy.optimize import linprog
-
-    signed = (2.0 * t - 1.0)[:, None] * X / np.maximum(np.max(np.abs(X), axis=0), 1e-300)
-    found = linprog(
-        -signed.sum(axis=0),
-        A_ub=-signed,
-        b_ub=np.zeros(len(X)),
-        bounds=[(-1.0, 1.0)] * X.shape[1],
-        method="highs",
-    )
-    # The solver's margins are right to about 1e-7; a margin beyond that is a real one.
-    return bool(found.status == 0 and np.max(signed @ found.x) > 1e-6)
+    terms = X.shape[1] * 0.5 * np.finfo(float).eps
+    size = np.sqrt(np.mean(X**2, axis=0))
+    with np.errstate(over="ignore"):
+        result: np.ndarray = terms / (1.0 - terms) * (size @ np.abs(W))
+    return result

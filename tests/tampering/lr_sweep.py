@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlhw.maths import descent, logistic
+from mlhw.maths import descent, logistic, optimum
 
 COMMAND: list[str] = []
 COMMANDS = {
@@ -50,14 +50,14 @@ def rates_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def newton_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = logistic.optimum
+    true = optimum.solve
 
     def early(*arguments: Any) -> Any:
         found = true(*arguments)
-        assert found is not None
-        return dataclasses.replace(found, nll=found.nll + 0.1)
+        assert found.infimum is not None
+        return dataclasses.replace(found, infimum=found.infimum + 0.1)
 
-    monkeypatch.setattr(logistic, "optimum", early)
+    monkeypatch.setattr(optimum, "solve", early)
 
 
 TAMPERINGS = {

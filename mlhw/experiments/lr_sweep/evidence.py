@@ -13,21 +13,36 @@ from mlhw.text.values import numbers_text
 
 # A rise of the NLL by less than this is rounding: the mean of n terms, each right to some ulps.
 ROUNDING = 1e-12
+# The rounding of Xw moves the NLL before an update, the NLL after it, and through the gradient the
+# update: below 2/L by no more than twice the root mean square of the activations' errors, as
+# η |g| |error of g| ≤ (8n / |X|²) (|X| |residual| / n) (|X| |error of Xw| / 4n).
+ROUNDINGS = 4
 
 
 @dataclass
 class Trajectory:
-    """The descent at one rate: ``nll`` (K,) and ``W`` (K, d+1), row k before the k-th update."""
+    """The descent at one rate: ``nll`` (K,) and ``W`` (K, d+1), row k before the k-th update.
+
+    ``cancelled`` (K,) is what the rounding of X w can add to the NLL or take from it.
+    """
 
     eta: float
     nll: np.ndarray
     W: np.ndarray
     stopped: str
+    cancelled: np.ndarray
+
+    @cached_property
+    def rounding(self) -> np.ndarray:
+        """By how much an NLL may be off from where exact arithmetic would have it, (K,)."""
+        return np.asarray(ROUNDING * np.maximum(1.0, self.nll) + ROUNDINGS * self.cancelled)
 
     @cached_property
     def rises(self) -> np.ndarray:
         """The k with E(k+1) > E(k), beyond rounding."""
-        return np.flatnonzero(np.diff(self.nll) > ROUNDING * np.maximum(1.0, self.nll[:-1]))
+        larger = np.maximum(self.cancelled[1:], self.cancelled[:-1])
+        rounding = ROUNDING * np.maximum(1.0, self.nll[:-1]) + ROUNDINGS * larger
+        return np.flatnonzero(np.diff(self.nll) > rounding)
 
     @property
     def oscillates(self) -> bool:

@@ -99,8 +99,10 @@ def _descend(config: Config, problem: TwoClassProblem, recorder: Recorder) -> li
         stopped.update(step.stopped)
         recorder.progress(step.iteration + 1, config.max_iterations, "iterations")
     found = [
-        Trajectory(eta, np.array(losses[i]), np.array(weights[i]), stopped[i])
-        for i, eta in enumerate(etas)
+        Trajectory(
+            eta, np.array(losses[i]), W, stopped[i], logistic.rounding_of_nll(problem.X, W.T)
+        )
+        for i, (eta, W) in enumerate(zip(etas, map(np.array, weights), strict=True))
     ]
     for one in found:
         recorder.log(

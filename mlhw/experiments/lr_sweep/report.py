@@ -77,5 +77,7 @@ def headlines(summary: dict[str, Any]) -> dict[str, Any]:
     numbers = {"lowest NLL": min(run["nll"] for run in runs)}
     if summary["optimum"] is not None:
         numbers["optimum"] = summary["optimum"]["nll"]
+    elif summary.get("separation"):
+        numbers["infimum"] = summary["separation"]["infimum"]
     numbers |= {f"NLL at eta {run['eta']:g}": run["nll"] for run in runs}
     return numbers | {f"rises at eta {run['eta']:g}": run["increases"] for run in runs}

@@ -24,6 +24,10 @@ CLAIMS = Claims[Evidence]()
 
 ONE_BATCH = "one batch is all the data: it is gradient descent, without noise"
 NO_NOISE = "the classes are separable: every sample's gradient vanishes, and with it the noise"
+BOUNDARY_NOISE = (
+    "the classes are separable but for the points on the boundary: only theirs stays of the noise, and "
+    "it need not show beside the gain along the separating direction"
+)
 
 
 @CLAIMS.claim(
@@ -35,7 +39,7 @@ def not_always_faster(e: Evidence) -> Claim:
         return not_applicable(ONE_BATCH)
     slower = [row for row in e.against if _lead(row) < 0]
     if not slower and e.problem.optimum is None:
-        return not_applicable(NO_NOISE)
+        return not_applicable(_little_noise(e))
     if not slower and e.etas[0] <= e.problem.monotone_eta:
         return not_applicable(
             f"only a large rate can show it, and none exceeds 2/L = {e.problem.monotone_eta:.4g}"
@@ -69,6 +73,19 @@ def not_always_faster(e: Evidence) -> Claim:
     )
 
 
+def _boundary_stays(e: Evidence) -> bool:
+    """Whether the classes are separated quasi-completely: points on the boundary overlap."""
+    found = e.problem.separation
+    return found is not None and found.kind == "quasi-complete"
+
+
+def _little_noise(e: Evidence) -> str:
+    """Why the noise of single samples need not stay, where there is no optimum."""
+    if e.problem.separation is None:
+        return str(e.problem.no_optimum)
+    return BOUNDARY_NOISE if _boundary_stays(e) else NO_NOISE
+
+
 def _arriving(e: Evidence) -> float | None:
     """The largest rate above 2/L at which gradient descent is half-way to the optimum or nearer."""
     assert e.problem.optimum is not None
@@ -87,8 +104,8 @@ def _arriving(e: Evidence) -> float | None:
 def keeps_fluctuating(e: Evidence) -> Claim:
     if len(e.etas) < 2 or e.etas[0] < 2 * e.etas[-1]:
         return not_applicable("two rates are needed, one at least twice the other")
-    if e.problem.optimum is None:
-        return not_applicable(NO_NOISE)
+    if e.problem.optimum is None and not _boundary_stays(e):
+        return not_applicable(_little_noise(e))
     if e.batch_size == len(e.problem.X):
         return not_applicable(ONE_BATCH)
     if e.etas[0] <= e.sample_eta:
@@ -106,7 +123,11 @@ def keeps_fluctuating(e: Evidence) -> Claim:
         return not_applicable(
             f"the mean of {e.batch_size} samples is too little noisy at this rate"
         )
+    if largest == 0 and (np.diff(last[:, :, 0], axis=1) < 0).all():
+        return not_applicable("the NLL at the largest rate still falls in every epoch")
     shown = largest > 2 * smallest
+    if not shown and e.problem.optimum is None:
+        return not_applicable(BOUNDARY_NOISE)
     if not shown and e.etas[0] < 10 * e.etas[-1]:
         return not_applicable(
             "the spread grows about like the rate, and the largest is less than ten times the smallest"
@@ -170,10 +191,15 @@ def _excuse(e: Evidence, row: dict[str, Any]) -> str | None:
     """Why stochastic descent need not be ahead in this comparison; None where it has to be."""
     if _lead(row) == 0:
         return "the two NLLs are equal but for rounding"
-    lowest = e.problem.optimum.nll if e.problem.optimum is not None else 0.0
+    lowest = e.problem.infimum or 0.0
     near = max(0.25 * (e.gd[0, 0] - lowest), NEAR)
     if row["gd_nll"] is not None and row["gd_nll"] - lowest <= near:
         return "gradient descent is near the optimum, where the noise of single samples decides"
+    if _on_a_plateau(e, row):
+        return (
+            "gradient descent has next to nothing to gain but along directions that are flat beside the "
+            "steepest, and the noise of single samples decides"
+        )
     if row["eta"] > SMALL * e.sample_eta:
         return (
             f"it is the slower, and only rates below {SMALL * e.sample_eta:.4g}, "
@@ -184,3 +210,20 @@ def _excuse(e: Evidence, row: dict[str, Any]) -> str | None:
     if ahead > 1:
         return f"an unlucky order is the slower: of {len(orders)} others {ahead} are faster"
     return None
+
+
+def _on_a_plateau(e: Evidence, row: dict[str, Any]) -> bool:
+    """Whether gradient descent hardly moves although it is far from the optimum, and SGD is level.
+
+    So it is where features lie far from 0: the steepest direction, nearly that of the bias, is soon
+    done, and the others take as many times longer as the offset is of the spread, squared. Gradient
+    descent gained less than ``NEAR``, or a tenth or less of its gain in the second half of its
+    passes while SGD has three quarters of that gain too.
+    """
+    if row["gd_nll"] is None or row["sgd_nll"] is None:
+        return False
+    path = e.gd[:, e.etas.index(row["eta"])]
+    gained = path[0] - row["gd_nll"]
+    lately = path[row["passes"] // 2] - row["gd_nll"]
+    level = path[0] - row["sgd_nll"] >= 0.75 * gained
+    return bool(0 < gained <= NEAR or (lately <= 0.1 * gained and level))
