@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mlhw.maths import logistic
+from mlhw.experiments.sweeps.separated import separation_answers
+from mlhw.maths.centring import Centred
+from mlhw.maths.optimum import solve
 from mlhw.points.points import Points, two_classes
 
 _MOST_WORK = 1e11  # multiplications of one Newton step, of a minute
@@ -17,6 +19,9 @@ def separability(points: Points) -> tuple[bool | None, str]:
     if n > d and float(n) * d * d > _MOST_WORK:
         return None, "separability is not judged: there are too many numbers for a quick look"
     X, t, _ = two_classes(points)
-    if logistic.optimum(X, t) is None:
-        return True, "the classes are separable: the NLL has no minimum"
+    found = solve(Centred.of(X[:, :-1].copy()), t)
+    if found.separation is not None:
+        return True, separation_answers(found.separation, found.infimum, points.features)[0]
+    if found.optimum is None:
+        return None, "whether the classes are separable was not found out"
     return False, "the classes overlap: the NLL has a minimum"
