@@ -130,17 +130,21 @@ def largest_mean_curvature(
     (d+1, r); the search for a segment ends once ``enough`` is exceeded. Returns (r,).
     """
     a, change = X @ W0, X @ (W1 - W0)
-    squared = np.sum((W1 - W0) ** 2, axis=0) * len(X)
+    # |Δw|² and Δa in units of the largest component, since the square of a diverged run's overflows.
+    largest = np.max(np.abs(W1 - W0), axis=0)
+    unit = (W1 - W0) / np.where(largest > 0, largest, 1.0)
+    squared = np.sum(unit**2, axis=0) * len(X) * largest
+    along = X @ unit
     low, high = np.zeros(W0.shape[1]), np.ones(W0.shape[1])
     left, right = logistic(a), logistic(a + change)
-    best = np.sum((right - left) * change, axis=0) / squared
+    best = np.sum((right - left) * along, axis=0) / squared
     for _ in range(halvings):
         if (best > enough).all():
             break
         middle = 0.5 * (low + high)
         centre = logistic(a + middle * change)
         means = [
-            np.sum(difference * change, axis=0) / (squared * 0.5 * (high - low))
+            np.sum(difference * along, axis=0) / (squared * 0.5 * (high - low))
             for difference in (centre - left, right - centre)
         ]
         upper = means[1] > means[0]

@@ -121,6 +121,13 @@ def test_a_peak_of_the_curvature_that_no_grid_meets_is_found_by_halving() -> Non
     assert found[0] <= 0.25  # the largest there is, σ(1 − σ) at 0
 
 
+def test_the_curvature_along_a_diverged_step_is_found_although_its_square_overflows() -> None:
+    X = np.array([[1.0, 0.0]])
+    before, after = np.array([[-1e200], [0.0]]), np.array([[3e200], [0.0]])
+    found = logistic.largest_mean_curvature(X, before, after, enough=1e-160, halvings=2000)
+    assert 1e-160 < found[0] <= 0.25
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.1, 1e4))
 def test_a_step_that_raises_the_nll_meets_a_curvature_above_two_over_eta(

@@ -226,4 +226,4 @@ def _on_a_plateau(e: Evidence, row: dict[str, Any]) -> bool:
     gained = path[0] - row["gd_nll"]
     lately = path[row["passes"] // 2] - row["gd_nll"]
     level = path[0] - row["sgd_nll"] >= 0.75 * gained
-    return bool(0 < gained <= NEAR or (lately <= 0.1 * gained and level))
+    return bool(-SAME_NLL <= gained <= NEAR or (lately <= 0.1 * gained and level))

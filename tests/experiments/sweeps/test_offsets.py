@@ -100,6 +100,16 @@ def test_neither_sweep_raises_an_alarm_far_from_zero(name: str, w0: list[float] 
     assert "fails" not in verdicts(mlhw.sgd_sweep(epochs=250, **keys)).values()
 
 
+def test_classes_in_balance_far_from_zero_give_gradient_descent_nothing_to_gain(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(2)
+    X = rng.integers(-3, 4, size=(28, 3)) + 2.0 ** np.array([14, 28, 18])
+    np.savez(tmp_path / "p.npz", X=X, y=np.arange(28) % 2)
+    keys = {"data": str(tmp_path / "p.npz"), "w0": [0.0] * 4, "etas": [1e-16, 2e-17]}
+    assert "fails" not in verdicts(mlhw.sgd_sweep(epochs=10, **keys)).values()
+
+
 @pytest.mark.parametrize("name", ["lr-sweep", "sgd-sweep"])
 def test_too_small_features_are_refused_with_the_way_out(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
