@@ -31,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from mlhw.result.claims import Claim
 
         found = Claim
+    elif name == "Observation":
+        from mlhw.result.observations import Observation
+
+        found = Observation
     else:
         from mlhw.experiments.registry import EXPERIMENTS, module_name
 
@@ -47,4 +51,6 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from mlhw.experiments.registry import EXPERIMENTS, module_name
 
-    return sorted({*globals(), "Claim", "Result", "run", *map(module_name, EXPERIMENTS)})
+    return sorted(
+        {*globals(), "Claim", "Observation", "Result", "run", *map(module_name, EXPERIMENTS)}
+    )

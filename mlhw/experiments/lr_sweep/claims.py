@@ -6,8 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from mlhw.experiments.lr_sweep import audit
 from mlhw.experiments.lr_sweep.evidence import ROUNDING, Evidence, Trajectory
+from mlhw.experiments.sweeps.textbook import limits_at, steepest_limit
 from mlhw.maths import logistic
+from mlhw.maths.descent import DIVERGED_FACTOR
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 from mlhw.text.values import numbers_text
 
@@ -19,7 +22,91 @@ LAST_LIMITS = 2000
 # An NLL this little above the optimum has settled there.
 SETTLED = 1e-6
 
+# An eigenvalue, and the square of a singular value, right to some ulps of the largest; where the
+# curvature itself is that of a few samples among many that vanish, relative to its own size.
+SAME_LIMIT = 1e-9
+
 CLAIMS = Claims[Evidence]()
+
+
+@CLAIMS.claim(
+    "as-the-formula",
+    "worked out again by the textbook's formula, NLLs and updates are the recorded ones",
+)
+def as_the_formula(e: Evidence) -> Claim:
+    """Measured in what rounding may part the two by; the first weights are those asked for."""
+    nlls = [audit.nll_apart(e.problem, one) for one in e.trajectories]
+    steps = [audit.steps_apart(e.problem, one) for one in e.trajectories]
+    starts = [np.abs(one.W[0] - e.asked.w0).max() for one in e.trajectories]
+    worst = {
+        "NLL": max(float(np.max(apart)) for apart in nlls),
+        "update": max(float(np.max(apart, initial=0.0)) for apart in steps),
+        "start": float(max(starts)),
+    }
+    return check(
+        worst["NLL"] <= 1.0 and worst["update"] <= 1.0 and worst["start"] == 0.0,
+        measured=worst,
+        expected={"NLL": "at most 1", "update": "at most 1", "start": 0},
+        note="distances over what rounding allows; "
+        f"{sum(map(len, nlls))} NLLs and {sum(map(len, steps))} updates",
+    )
+
+
+@CLAIMS.claim(
+    "stops-as-asked",
+    "a rate stops at its first change below the tolerance, at divergence, or after the last iteration",
+)
+def stops_as_asked(e: Evidence) -> Claim:
+    wrong = []
+    for one in e.trajectories:
+        small = np.abs(np.diff(one.nll)) < e.asked.tolerance
+        high = one.nll > DIVERGED_FACTOR * one.nll[0]
+        count, most = len(one.nll), e.asked.max_iterations
+        last_small, last_high = bool(small[-1:].any()), bool(high[-1:].any())
+        right = {
+            "tolerance": last_small and not last_high,
+            # One that is recorded no more was not finite.
+            "diverged": last_high or (count < most and not last_small),
+            "max_iterations": count == most and not last_small and not last_high,
+        }
+        if small[:-1].any() or high[:-1].any() or count > most or not right[one.stopped]:
+            wrong.append(f"eta {one.eta:g}: {one.stopped} after {count}")
+    return check(
+        not wrong,
+        measured=len(wrong),
+        expected=0,
+        note=f"of {len(e.trajectories)} ends" + (f"; wrong: {', '.join(wrong)}" if wrong else ""),
+    )
+
+
+@CLAIMS.claim(
+    "limits-are-curvatures",
+    "2/L, critical_eta and the local limits are 2 over the largest curvature, by singular values too",
+)
+def limits_are_curvatures(e: Evidence) -> Claim:
+    X = e.problem.X
+    pairs = {
+        "2/L": (e.problem.monotone_eta, steepest_limit(X)),
+        "at the start": (e.problem.start_limit, float(limits_at(X, e.asked.w0[:, None])[0])),
+    }
+    if e.problem.optimum is not None and e.problem.critical_eta is not None:
+        at = float(limits_at(X, e.problem.optimum.w[:, None])[0])
+        pairs["at the optimum"] = (e.problem.critical_eta, at)
+    off = {
+        name: 0.0 if known == found else abs(known / found - 1.0)
+        for name, (known, found) in pairs.items()
+    }
+    off["along the paths"] = max(
+        float(np.max(audit.limits_apart(e.problem, one, limits)))
+        for one, limits in zip(e.trajectories, e.limits, strict=True)
+    )
+    return check(
+        max(off.values()) <= SAME_LIMIT,
+        measured=off,
+        expected=0,
+        tolerance=SAME_LIMIT,
+        note="relative differences",
+    )
 
 
 @CLAIMS.claim("monotone-below-2L", "no rate below 2/L ever rises")
