@@ -192,7 +192,11 @@ def test_an_experiment_is_added_by_one_folder_one_configuration_and_one_test(
     (programs / "mlhw").chmod(0o755)
     (script,) = blocks(page, "sh added")
     found = subprocess.run(
-        ["bash", "-ec", f"{script}\nruff check\nruff format --check\nlint-imports --no-cache\nmypy\nmlhw --help\n"],
+        [
+            "bash",
+            "-ec",
+            f"{script}\nruff check\nruff format --check\nlint-imports --no-cache\nmypy\nmlhw --help\n",
+        ],
         cwd=clone,
         env={
             **os.environ,

@@ -1,4 +1,7 @@
-"""Steps, NLLs and limits of a run, worked out again by the textbook's formulas."""
+"""Steps, NLLs and limits of a run, worked out again by the textbook's formulas.
+
+Left out is only what float64 cannot hold: activations of weights that have gone beyond 1e308.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,9 @@ def nll_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
     """Recorded NLLs off those at the recorded weights, over what rounding allows."""
     k = chosen(len(one.nll), max(2, min(STEPS, NUMBERS // len(problem.X))))
     nll, off = nll_at(problem.X, problem.t, one.W[k].T)
-    apart: np.ndarray = np.abs(one.nll[k] - nll) / off
-    return apart
+    with np.errstate(invalid="ignore"):
+        apart: np.ndarray = np.abs(one.nll[k] - nll) / off
+    return apart[np.isfinite(off)]
 
 
 def steps_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
@@ -37,7 +41,7 @@ def steps_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(after - (before - one.eta * slope)) / allowed
     worst: np.ndarray = apart.max(axis=0)
-    return worst
+    return worst[np.isfinite(allowed).all(axis=0)]
 
 
 def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits) -> np.ndarray:
@@ -46,6 +50,7 @@ def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits)
     part = chosen(len(limits.iterations), count)
     found = limits_at(problem.X, one.W[limits.iterations[part]].T)
     known = limits.eta[part]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         apart: np.ndarray = np.where(known == found, 0.0, np.abs(known / found - 1.0))
-    return apart
+        held = np.isfinite(problem.X @ one.W[limits.iterations[part]].T).all(axis=0)
+    return apart[held]

@@ -39,7 +39,7 @@ def as_the_formula(e: Evidence) -> Claim:
     steps = [audit.steps_apart(e.problem, one) for one in e.trajectories]
     starts = [np.abs(one.W[0] - e.asked.w0).max() for one in e.trajectories]
     worst = {
-        "NLL": max(float(np.max(apart)) for apart in nlls),
+        "NLL": max(float(np.max(apart, initial=0.0)) for apart in nlls),
         "update": max(float(np.max(apart, initial=0.0)) for apart in steps),
         "start": float(max(starts)),
     }
@@ -97,7 +97,7 @@ def limits_are_curvatures(e: Evidence) -> Claim:
         for name, (known, found) in pairs.items()
     }
     off["along the paths"] = max(
-        float(np.max(audit.limits_apart(e.problem, one, limits)))
+        float(np.max(audit.limits_apart(e.problem, one, limits), initial=0.0))
         for one, limits in zip(e.trajectories, e.limits, strict=True)
     )
     return check(

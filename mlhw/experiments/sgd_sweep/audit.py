@@ -23,7 +23,7 @@ from mlhw.experiments.sweeps.textbook import (
     nll_at,
 )
 
-SAMPLES = 4_000  # worked out again in one run, at least one pass
+SAMPLES = 1_500  # worked out again in one run, at least one pass
 DRAWN = 2_000_000  # samples in the orders drawn to get to a later pass
 LOST = 1e-6  # of the weights' size: where rounding alone may move them by more, nothing is compared
 

@@ -30,7 +30,8 @@ def logistic_of(a: np.ndarray) -> np.ndarray:
 
 def losses_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> np.ndarray:
     """−ln p of each sample's class, (n, r): ln(1 + exp(∓a)), PRML eq. 4.90 for one sample."""
-    a = X @ W
+    with np.errstate(over="ignore", invalid="ignore"):
+        a = X @ W
     values: np.ndarray = np.logaddexp(0.0, np.where(t[:, None] > 0.5, -a, a))
     return values
 
@@ -38,24 +39,27 @@ def losses_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> np.ndarray:
 def nll_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean NLL (r,), and how far rounding may move it."""
     value = losses_at(X, t, W).mean(axis=0)
-    reach = np.mean(np.abs(X), axis=0) @ np.abs(W)  # of a, in the mean
+    with np.errstate(over="ignore", invalid="ignore"):
+        reach = np.mean(np.abs(X), axis=0) @ np.abs(W)  # of a, in the mean
     return value, EPS * (16 + np.log2(len(X)) + 4 * value + 2 * len(W) * reach)
 
 
 def gradient_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Xᵀ(σ(XW) − t)/n (d+1, r), PRML eq. 4.91 over n, and how far rounding may move each entry."""
-    y = logistic_of(X @ W)
-    size = np.abs(X)
-    bend = 2 * len(W) * y * logistic_of(-(X @ W)) * (size @ np.abs(W)) + 16
-    moved = EPS * (size.T @ bend) / len(X) * np.sqrt(len(X))
+    with np.errstate(over="ignore", invalid="ignore"):
+        a, size = X @ W, np.abs(X)
+        y = logistic_of(a)
+        bend = 2 * len(W) * y * logistic_of(-a) * (size @ np.abs(W)) + 16
+        moved = EPS * (size.T @ bend) / len(X) * np.sqrt(len(X))
     return X.T @ (y - t[:, None]) / len(X), moved
 
 
 def limits_at(X: np.ndarray, W: np.ndarray) -> np.ndarray:
     """2/λmax of the Hessian Xᵀ diag(σ(1 − σ)) X/n at each column of W, (r,), from singular values."""
-    y = logistic_of(X @ W)
-    z = logistic_of(-(X @ W))
-    roots = np.sqrt(y * z / len(X))
+    with np.errstate(over="ignore", invalid="ignore"):
+        a = X @ W
+    # The root of each before their product: e^−|a| itself may be below what float64 holds.
+    roots = np.sqrt(logistic_of(a)) * np.sqrt(logistic_of(-a)) / np.sqrt(len(X))
     sizes = np.array([np.linalg.norm(root[:, None] * X, 2) for root in roots.T])
     with np.errstate(divide="ignore", over="ignore"):
         limits: np.ndarray = 2.0 / sizes**2
