@@ -26,8 +26,9 @@ def nll_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
     k = chosen(len(one.nll), max(2, min(STEPS, NUMBERS // len(problem.X))))
     nll, off = nll_at(problem.X, problem.t, one.W[k].T)
     with np.errstate(invalid="ignore"):
-        apart: np.ndarray = np.abs(one.nll[k] - nll) / off
-    return apart[np.isfinite(off)]
+        apart = np.abs(one.nll[k] - nll) / off
+    kept: np.ndarray = apart[np.isfinite(off)]
+    return kept
 
 
 def steps_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
@@ -40,8 +41,8 @@ def steps_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
     allowed = one.eta * off + 4 * EPS * (np.abs(before) + np.abs(after) + one.eta * np.abs(slope))
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(after - (before - one.eta * slope)) / allowed
-    worst: np.ndarray = apart.max(axis=0)
-    return worst[np.isfinite(allowed).all(axis=0)]
+    worst: np.ndarray = apart.max(axis=0)[np.isfinite(allowed).all(axis=0)]
+    return worst
 
 
 def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits) -> np.ndarray:
@@ -51,6 +52,7 @@ def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits)
     found = limits_at(problem.X, one.W[limits.iterations[part]].T)
     known = limits.eta[part]
     with np.errstate(invalid="ignore", over="ignore"):
-        apart: np.ndarray = np.where(known == found, 0.0, np.abs(known / found - 1.0))
+        apart = np.where(known == found, 0.0, np.abs(known / found - 1.0))
         held = np.isfinite(problem.X @ one.W[limits.iterations[part]].T).all(axis=0)
-    return apart[held]
+    kept: np.ndarray = apart[held]
+    return kept
