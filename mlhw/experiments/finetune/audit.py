@@ -216,3 +216,9 @@ def _optimizer(config: Config, w: list[torch.Tensor]) -> Callable[[Any, float], 
                 p -= rate * m_hat / (v_hat.sqrt() + 1e-8)
 
     return update
+
+
+def validated(o: Finetuned, epoch: int) -> bool:
+    """Whether there is a validation after this epoch: every so many, and after the last one."""
+    due = o.config.val_every
+    return epoch % due == due - 1 or epoch == o.config.epochs - 1

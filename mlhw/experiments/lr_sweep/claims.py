@@ -8,7 +8,7 @@ import numpy as np
 
 from mlhw.experiments.lr_sweep import audit
 from mlhw.experiments.lr_sweep.evidence import ROUNDING, Evidence, Trajectory
-from mlhw.experiments.sweeps.textbook import limits_at, steepest_limit
+from mlhw.experiments.sweeps.textbook import limits_at, standardized_off, steepest_limit
 from mlhw.maths import logistic
 from mlhw.maths.descent import DIVERGED_FACTOR
 from mlhw.result.claims import Claim, Claims, check, not_applicable
@@ -49,6 +49,28 @@ def as_the_formula(e: Evidence) -> Claim:
         expected={"NLL": "at most 1", "update": "at most 1", "start": 0},
         note="distances over what rounding allows; "
         f"{sum(map(len, nlls))} NLLs and {sum(map(len, steps))} updates",
+    )
+
+
+@CLAIMS.claim(
+    "columns-as-asked",
+    "a column for each feature, with mean 0 and deviation 1 where they are standardized, and one of ones",
+)
+def columns_as_asked(e: Evidence) -> Claim:
+    problem = e.problem
+    shape = problem.X.shape == (len(problem.points.X), len(problem.features) + 1)
+    if not shape or not np.all(problem.X[:, -1] == 1.0):
+        return check(False, measured=list(problem.X.shape), expected="features and ones")
+    if problem.scaling is None:
+        off = float(np.max(np.abs(problem.X[:, :-1] - problem.points.X), initial=0.0))
+    else:
+        off = standardized_off(problem.X, problem.points.X, problem.scaling)
+    return check(
+        off <= 1.0 if problem.scaling else off == 0.0,
+        measured=off,
+        expected="at most 1" if problem.scaling else 0,
+        note="differences from the points as read"
+        + (", scaled back, over what rounding allows" if problem.scaling else ""),
     )
 
 

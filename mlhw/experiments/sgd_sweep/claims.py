@@ -13,6 +13,7 @@ import numpy as np
 
 from mlhw.experiments.sgd_sweep.audit import audit_gd
 from mlhw.experiments.sgd_sweep.evidence import Evidence
+from mlhw.experiments.sweeps.textbook import standardized_off
 from mlhw.maths.descent import DIVERGED_FACTOR
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 
@@ -85,6 +86,28 @@ def distance_law(e: Evidence) -> Claim:
         tolerance=EXCESS,
         note=f"squared distance to {to} at the end of a pass, above the bound, relative; the most of "
         f"{int(known.sum())} passes is at eta {e.etas[rate]:g}, repeat {repeat}, epoch {epoch}",
+    )
+
+
+@CLAIMS.claim(
+    "columns-as-asked",
+    "a column for each feature, with mean 0 and deviation 1 where they are standardized, and one of ones",
+)
+def columns_as_asked(e: Evidence) -> Claim:
+    problem = e.problem
+    shape = problem.X.shape == (len(problem.points.X), len(problem.features) + 1)
+    if not shape or not np.all(problem.X[:, -1] == 1.0):
+        return check(False, measured=list(problem.X.shape), expected="features and ones")
+    if problem.scaling is None:
+        off = float(np.max(np.abs(problem.X[:, :-1] - problem.points.X), initial=0.0))
+    else:
+        off = standardized_off(problem.X, problem.points.X, problem.scaling)
+    return check(
+        off <= 1.0 if problem.scaling else off == 0.0,
+        measured=off,
+        expected="at most 1" if problem.scaling else 0,
+        note="differences from the points as read"
+        + (", scaled back, over what rounding allows" if problem.scaling else ""),
     )
 
 

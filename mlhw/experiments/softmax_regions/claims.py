@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from mlhw.experiments.softmax_regions.audit import mistakes
 from mlhw.experiments.softmax_regions.evidence import Evidence, floats
 from mlhw.experiments.softmax_regions.grid import SIDE
 from mlhw.maths.rational import ZERO, along, dot, over_root, to_float
@@ -68,6 +69,23 @@ def vertices(e: Evidence) -> Claim:
         tolerance=P_TOLERANCE,
         note=f"largest difference between the p that meet; vertices: {len(e.envelope.vertices)}, "
         f"classes meeting in each: {fewest} or more{next_one}",
+    )
+
+
+@CLAIMS.claim(
+    "whole-envelope",
+    "vertices, boundaries and regions are all there are: by Cramer's rule, by Euler's, and by the largest "
+    "activation in each",
+)
+def whole_envelope(e: Evidence) -> Claim:
+    wrong = list(mistakes(e))
+    counts = (len(e.envelope.vertices), len(e.envelope.boundaries), len(e.envelope.with_area))
+    return check(
+        not wrong,
+        measured=len(wrong),
+        expected=0,
+        note="vertices {}, boundaries {}, regions with area {}".format(*counts)
+        + (f"; wrong: {'; '.join(wrong[:4])}" if wrong else ""),
     )
 
 

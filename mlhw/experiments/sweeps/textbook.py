@@ -69,3 +69,13 @@ def limits_at(X: np.ndarray, W: np.ndarray) -> np.ndarray:
 def steepest_limit(X: np.ndarray) -> float:
     """2/L, L = |X|²/(4n) in the spectral norm, since σ(1 − σ) is 1/4 at most."""
     return float(8.0 * len(X) / np.linalg.norm(X, 2) ** 2)
+
+
+def standardized_off(X: np.ndarray, raw: np.ndarray, scaling: dict[str, list[float]]) -> float:
+    """How far columns are from mean 0, deviation 1, and scaled back from the raw ones, over rounding."""
+    mean, deviation = np.array(scaling["mean"]), np.array(scaling["standard_deviation"])
+    Z = X[:, :-1]
+    allowed = 1e-9 + 64 * EPS * len(X) * (1.0 + np.abs(mean) / deviation)
+    apart = np.maximum(np.abs(Z.mean(axis=0)), np.abs(np.sqrt(np.mean(Z**2, axis=0)) - 1.0))
+    back = np.abs(Z * deviation + mean - raw).max(axis=0) / deviation
+    return float(np.max(np.maximum(apart, back) / allowed))
