@@ -8,7 +8,13 @@ import numpy as np
 
 from mlhw.experiments.lr_sweep import audit
 from mlhw.experiments.lr_sweep.evidence import ROUNDING, Evidence, Trajectory
-from mlhw.experiments.sweeps.textbook import limits_at, standardized_off, steepest_limit
+from mlhw.experiments.sweeps.textbook import (
+    gradient_at,
+    limits_at,
+    nll_at,
+    standardized_off,
+    steepest_limit,
+)
 from mlhw.maths import logistic
 from mlhw.maths.descent import DIVERGED_FACTOR
 from mlhw.result.claims import Claim, Claims, check, not_applicable
@@ -25,6 +31,8 @@ SETTLED = 1e-6
 # An eigenvalue, and the square of a singular value, right to some ulps of the largest; where the
 # curvature itself is that of a few samples among many that vanish, relative to its own size.
 SAME_LIMIT = 1e-9
+# A gradient, over its features' size: below it Newton's steps change nothing.
+FLAT = 1e-10
 
 CLAIMS = Claims[Evidence]()
 
@@ -293,6 +301,36 @@ def smaller_is_higher(e: Evidence) -> Claim:
         expected="above 0",
         tolerance=ROUNDING,
         note=f"the smallest lead over all common iterations, {where}; {e.steady_note}",
+    )
+
+
+@CLAIMS.claim(
+    "optimum-is-lowest",
+    "at the optimum the gradient vanishes, and on either side of it the NLL is no lower",
+)
+def optimum_is_lowest(e: Evidence) -> Claim:
+    """The NLL is convex: a point with no slope and no lower neighbour is its minimum.
+
+    Where the classes are separable there is none, and it goes on falling along growing weights.
+    """
+    if e.problem.optimum is None:
+        return not_applicable("the classes are separable: there is no optimum")
+    problem, optimum = e.problem, e.problem.optimum
+    w = optimum.w
+    slope, slope_off = gradient_at(problem.X, problem.t, w[:, None])
+    steep = np.abs(slope) / (FLAT * np.max(np.abs(problem.X), axis=0)[:, None] + 16 * slope_off)
+    spread = np.maximum(np.ptp(problem.X, axis=0), np.abs(problem.X).max(axis=0))
+    steps = np.diag(0.1 / np.where(spread > 0, spread, 1.0))
+    there = np.concatenate([[w, 0.5 * w, 1.5 * w], w + steps, w - steps]).T
+    nlls, off = nll_at(problem.X, problem.t, there)
+    lower = float(np.max((nlls[0] - nlls[1:]) / (1e-9 * nlls[0] + off[1:] + off[0])))
+    told = float(abs(nlls[0] - optimum.nll) / (1e-9 * nlls[0] + 4 * off[0]))
+    measured = {"gradient": float(steep.max()), "lower": max(lower, 0.0), "NLL": told}
+    return check(
+        max(measured.values()) <= 1.0,
+        measured=measured,
+        expected="at most 1",
+        note="over what rounding allows: the gradient, how much lower a neighbour is, the NLL told",
     )
 
 

@@ -149,7 +149,7 @@ def stops_as_asked(e: Evidence) -> Claim:
     "the two are compared after equal passes: k updates of gradient descent, k epochs of the other",
 )
 def equal_passes(e: Evidence) -> Claim:
-    wrong = 0
+    wrong = sum(not _may_be_gone(e, i) for i in range(len(e.etas)))
     for row in e.against:
         rate, k = e.etas.index(row["eta"]), row["passes"]
         nlls = np.where(np.isnan(e.nll[:, :, rate]), np.inf, e.nll[:, :, rate])[:, k - 1]
@@ -171,6 +171,19 @@ def equal_passes(e: Evidence) -> Claim:
         if e.against
         else not_applicable("there is no comparison: both diverged at every rate")
     )
+
+
+def _may_be_gone(e: Evidence, rate: int) -> bool:
+    """Whether gradient descent has its NLLs to the last update, or they can have ended by diverging.
+
+    One update raises the NLL by ηR² at most, so it cannot leave float64 from a low one unless that does.
+    """
+    known = np.isfinite(e.gd[:, rate])
+    count = int(np.argmin(known)) if not known.all() else len(known)
+    if known[count:].any() or count == 0:
+        return False
+    last, step = e.gd[count - 1, rate], 8.0 * e.etas[rate] / e.sample_eta
+    return bool(count == len(known) or last > DIVERGED_FACTOR * e.gd[0, rate] or step > 1e290)
 
 
 @CLAIMS.claim(
@@ -236,14 +249,17 @@ def _need_not_be_slower(e: Evidence) -> str | None:
 
 
 def _arriving(e: Evidence) -> float | None:
-    """The largest rate above 2/L at which gradient descent is half-way to the optimum or nearer."""
+    """The largest rate above 2/L at which gradient descent is half-way to the optimum or nearer.
+
+    From a start far off, half-way counts from ln 2, the NLL of knowing nothing.
+    """
     assert e.problem.optimum is not None
     start, end = e.gd[[0, -1]] - e.problem.optimum.nll
     return next(
         (
             eta
             for eta, before, after in zip(e.etas, start, end, strict=True)
-            if eta > e.problem.monotone_eta and after < 0.5 * before
+            if eta > e.problem.monotone_eta and after < 0.5 * min(before, np.log(2.0))
         ),
         None,
     )

@@ -8,12 +8,14 @@ import numpy as np
 
 from mlhw.experiments.vanishing.evidence import Evidence
 from mlhw.experiments.vanishing.rounding import CHECKED
-from mlhw.experiments.vanishing.sample import Profile, least_slope, slope
+from mlhw.experiments.vanishing.sample import SURVIVAL_WIDTHS, Profile, least_slope, slope
 from mlhw.maths import survival
 from mlhw.maths.random_weights import draw_weights, mean_log
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 
 ENOUGH_DRAWS = 100  # for a median that is smooth enough to be judged
+
+SATURATING = 20.0  # sigma' of it is 2e-9, where sigma' of the other layers is near 1/4
 
 LAW_DRAWS = 20_000  # weights drawn anew
 DEVIATIONS = 6.5  # beyond it a mean of so many lies once in 10^10 times
@@ -37,6 +39,10 @@ def sigmoid_vanishes(e: Evidence) -> Claim:
     if not chains:
         return not_applicable("no plain sigmoid chain was drawn")
     p = chains[0]
+    if abs(e.setting.x * e.setting.scale) > SATURATING:
+        return not_applicable(
+            f"the input {e.setting.x:g} saturates the first unit, and one layer takes most of the decades"
+        )
     medians = p.quantiles[0]
     if p.slope is None or p.network.depth < 10 or np.isnan(medians).any():
         return not_applicable("fewer than 10 layers, or gradients that are zero in every draw")
@@ -225,11 +231,59 @@ def told_as_drawn(e: Evidence) -> Claim:
             told = p.slope[0] if p.slope else np.nan
             if not abs(told - fall) <= 1e-6 * max(1.0, abs(fall)):
                 wrong.append(f"{p.network.title}: {told:.6g} decades, not {fall:.6g}")
+    widths = [curve.width for curve in e.curves]
+    if widths != ([1, 2, 4, 8, 16] if e.relu_drawn else []):
+        wrong.append(f"survival of widths {widths}")
+    for curve in e.curves:
+        ends = (curve.depths[0], curve.depths[-1]) == (3, e.depth)
+        if not ends or (np.diff(curve.zeros) < 0).any() or not 0 < curve.draws:
+            wrong.append(f"survival of width {curve.width}")
     return check(
         not wrong,
         measured=len(wrong),
         expected=0,
         note=f"of {len(e.profiles)} networks" + (f"; wrong: {'; '.join(wrong)}" if wrong else ""),
+    )
+
+
+@CLAIMS.claim(
+    "law-by-counting",
+    "the law of dead ReLUs is what counting signs gives, and the widths are the fewest",
+)
+def law_by_counting(e: Evidence) -> Claim:
+    """Of the 2^m patterns of signs one is all dead, and half of them have unit 1 dead."""
+
+    def layer(m: int) -> float:
+        return math.log(2**m - 1) - m * math.log(2.0)
+
+    off = [0.0]
+    for p in e.profiles:
+        kind = p.network
+        if not p.theory or not kind.plain_relu:
+            continue
+        for at, told in enumerate(p.theory, 1):
+            s = (2 <= at < kind.depth) + (at + 1 < kind.depth)
+            others = -s if kind.alive else kind.depth - 2 - s
+            off.append(abs(told - (others * layer(kind.width) - s * math.log(2.0))) / kind.depth)
+    wrong = []
+    for m in SURVIVAL_WIDTHS:
+        told = survival.log_alive(m, e.depth)
+        off.append(abs(told - (e.depth - 2) * layer(m)) / e.depth)
+    for share in (0.5, 0.9, 0.99):
+        m = survival.width_alive(share, e.depth)
+        fewer = (e.depth - 2) * layer(m - 1) if m > 1 else -math.inf
+        if (
+            not fewer < math.log(share) + 1e-9
+            or not (e.depth - 2) * layer(m) > math.log(share) - 1e-9
+        ):
+            wrong.append(f"{share:g} with {m}")
+    return check(
+        max(off) <= 1e-12 and not wrong,
+        measured=max(off),
+        expected=0,
+        tolerance=1e-12,
+        note="logarithms of probabilities, for each layer of a network"
+        + (f"; wrong widths: {', '.join(wrong)}" if wrong else ""),
     )
 
 
