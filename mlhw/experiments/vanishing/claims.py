@@ -236,7 +236,7 @@ def told_as_drawn(e: Evidence) -> Claim:
         wrong.append(f"survival of widths {widths}")
     for curve in e.curves:
         ends = (curve.depths[0], curve.depths[-1]) == (3, e.depth)
-        if not ends or (np.diff(curve.zeros) < 0).any() or not 0 < curve.draws:
+        if not ends or (np.diff(curve.zeros) < 0).any() or not curve.draws > 0:
             wrong.append(f"survival of width {curve.width}")
     return check(
         not wrong,
