@@ -8,11 +8,11 @@ import numpy as np
 
 from mlhw.experiments.lr_sweep import audit
 from mlhw.experiments.lr_sweep.evidence import ROUNDING, Evidence, Trajectory
+from mlhw.experiments.sweeps.columns import COLUMNS_STATEMENT, columns_of
 from mlhw.experiments.sweeps.textbook import (
     gradient_at,
     limits_at,
     nll_at,
-    standardized_off,
     steepest_limit,
 )
 from mlhw.maths import logistic
@@ -41,7 +41,7 @@ CLAIMS = Claims[Evidence]()
     "as-the-formula",
     "worked out again by the textbook's formula, NLLs and updates are the recorded ones",
 )
-def as_the_formula(e: Evidence) -> Claim:
+def steps_as_the_formula(e: Evidence) -> Claim:
     """Measured in what rounding may part the two by; the first weights are those asked for."""
     nlls = [audit.nll_apart(e.problem, one) for one in e.trajectories]
     steps = [audit.steps_apart(e.problem, one) for one in e.trajectories]
@@ -60,33 +60,16 @@ def as_the_formula(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim(
-    "columns-as-asked",
-    "a column for each feature, with mean 0 and deviation 1 where they are standardized, and one of ones",
-)
-def columns_as_asked(e: Evidence) -> Claim:
-    problem = e.problem
-    shape = problem.X.shape == (len(problem.points.X), len(problem.features) + 1)
-    if not shape or not np.all(problem.X[:, -1] == 1.0):
-        return check(False, measured=list(problem.X.shape), expected="features and ones")
-    if problem.scaling is None:
-        off = float(np.max(np.abs(problem.X[:, :-1] - problem.points.X), initial=0.0))
-    else:
-        off = standardized_off(problem.X, problem.points.X, problem.scaling)
-    return check(
-        off <= 1.0 if problem.scaling else off == 0.0,
-        measured=off,
-        expected="at most 1" if problem.scaling else 0,
-        note="differences from the points as read"
-        + (", scaled back, over what rounding allows" if problem.scaling else ""),
-    )
+@CLAIMS.claim("columns-as-asked", COLUMNS_STATEMENT)
+def columns_for_gd(e: Evidence) -> Claim:
+    return columns_of(e.problem)
 
 
 @CLAIMS.claim(
     "stops-as-asked",
     "a rate stops at its first change below the tolerance, at divergence, or after the last iteration",
 )
-def stops_as_asked(e: Evidence) -> Claim:
+def iterations_end_as_asked(e: Evidence) -> Claim:
     wrong = []
     for one in e.trajectories:
         small = np.abs(np.diff(one.nll)) < e.asked.tolerance

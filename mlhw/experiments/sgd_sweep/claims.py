@@ -7,28 +7,29 @@ applicable, and its note says why. What excuses one comparison excuses no other.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mlhw.experiments.sgd_sweep.audit import audit_gd
 from mlhw.experiments.sgd_sweep.evidence import Evidence
-from mlhw.experiments.sweeps.textbook import standardized_off
+from mlhw.experiments.sgd_sweep.excuses import (
+    NO_NOISE,
+    excuse_of,
+    lead_of,
+    need_not_be_slower,
+    noise_explains,
+    noise_range,
+)
+from mlhw.experiments.sweeps.columns import COLUMNS_STATEMENT, columns_of
 from mlhw.maths.descent import DIVERGED_FACTOR
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 
 LAST_EPOCHS = 100  # over which the fluctuation is judged
-SAME_NLL = 1e-12  # relative; NLLs that differ by no more are equal
-NEAR = 1e-3  # an NLL above the optimum's by less than this has next to nothing to gain
-SMALL = 0.25  # of 2/max L_i: up to here the noise of one sample is small beside its gradient
-ENOUGH_PASSES = 100  # with fewer, a lucky order can keep stochastic descent ahead at any rate
 EXCESS = 1e-9  # of the squared distances: they are sums of d+1 squares, each right to some ulps
 GD_UPDATES = 20  # of gradient descent, worked out again
 
 CLAIMS = Claims[Evidence]()
 
 ONE_BATCH = "one batch is all the data: it is gradient descent, without noise"
-NO_NOISE = "the classes are separable: every sample's gradient vanishes, and with it the noise"
 
 
 @CLAIMS.claim(
@@ -36,7 +37,7 @@ NO_NOISE = "the classes are separable: every sample's gradient vanishes, and wit
     "worked out again, update by update by the textbook's formula, passes end at the recorded weights "
     "and NLLs",
 )
-def as_the_formula(e: Evidence) -> Claim:
+def passes_as_the_formula(e: Evidence) -> Claim:
     """Everything that is compared is measured in what rounding may part the two by."""
     worst = {"weights": 0.0, "online NLL": 0.0, "NLL": 0.0, "NLL by GD": 0.0}
     lost = compared = 0
@@ -89,33 +90,16 @@ def distance_law(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim(
-    "columns-as-asked",
-    "a column for each feature, with mean 0 and deviation 1 where they are standardized, and one of ones",
-)
-def columns_as_asked(e: Evidence) -> Claim:
-    problem = e.problem
-    shape = problem.X.shape == (len(problem.points.X), len(problem.features) + 1)
-    if not shape or not np.all(problem.X[:, -1] == 1.0):
-        return check(False, measured=list(problem.X.shape), expected="features and ones")
-    if problem.scaling is None:
-        off = float(np.max(np.abs(problem.X[:, :-1] - problem.points.X), initial=0.0))
-    else:
-        off = standardized_off(problem.X, problem.points.X, problem.scaling)
-    return check(
-        off <= 1.0 if problem.scaling else off == 0.0,
-        measured=off,
-        expected="at most 1" if problem.scaling else 0,
-        note="differences from the points as read"
-        + (", scaled back, over what rounding allows" if problem.scaling else ""),
-    )
+@CLAIMS.claim("columns-as-asked", COLUMNS_STATEMENT)
+def columns_for_sgd(e: Evidence) -> Claim:
+    return columns_of(e.problem)
 
 
 @CLAIMS.claim(
     "stops-as-asked",
     "a rate stops at its first change below the tolerance, at divergence, or after the last epoch",
 )
-def stops_as_asked(e: Evidence) -> Claim:
+def epochs_end_as_asked(e: Evidence) -> Claim:
     """Each row of ``runs`` against the recorded NLLs."""
     wrong = []
     start = e.gd[0, 0]
@@ -194,8 +178,8 @@ def not_always_faster(e: Evidence) -> Claim:
     """A comparison counts only where stochastic descent works: it lost by noise, not by being ruined."""
     if e.batch_size == len(e.problem.X):
         return not_applicable(ONE_BATCH)
-    slower = [row for row in e.against if _lead(row) < 0]
-    ruined = [row for row in slower if not _noise_explains(e, row)]
+    slower = [row for row in e.against if lead_of(row) < 0]
+    ruined = [row for row in slower if not noise_explains(e, row)]
     if ruined:
         return check(
             False,
@@ -210,7 +194,7 @@ def not_always_faster(e: Evidence) -> Claim:
             "is the slower because it does not descend",
         )
     if not slower:
-        reason = _need_not_be_slower(e)
+        reason = need_not_be_slower(e)
         if reason:
             return not_applicable(reason)
     some = ", ".join(f"eta {row['eta']:g} after {row['passes']}" for row in slower[:4])
@@ -221,56 +205,6 @@ def not_always_faster(e: Evidence) -> Claim:
         note=f"of {len(e.against)} comparisons gradient descent wins {len(slower)}"
         + (f": {some} passes" if some else ""),
     )
-
-
-def _need_not_be_slower(e: Evidence) -> str | None:
-    """Why stochastic descent may be ahead in every comparison; None where it cannot be."""
-    if e.problem.optimum is None:
-        return NO_NOISE
-    if e.etas[0] <= e.problem.monotone_eta:
-        return f"only a large rate can show it, and none exceeds 2/L = {e.problem.monotone_eta:.4g}"
-    if e.batch_size > 1:
-        return f"the mean of {e.batch_size} samples is less noisy than one"
-    if e.nll.shape[1] < ENOUGH_PASSES:
-        return f"the noise may not show in so few passes: {ENOUGH_PASSES} are enough to tell"
-    eta = _arriving(e)
-    if eta is None:
-        return (
-            "at the rates above 2/L gradient descent itself is still far from the optimum after "
-            "the last of the compared passes"
-        )
-    row = [row for row in e.against if row["eta"] == eta][-1]
-    behind = sum(nll > row["gd_nll"] for nll in e.other_orders(eta, row["passes"]))
-    if behind > 1:
-        return (
-            f"a lucky order: {behind} others are slower at eta {eta:g} after {row['passes']} passes"
-        )
-    return None
-
-
-def _arriving(e: Evidence) -> float | None:
-    """The largest rate above 2/L at which gradient descent is half-way to the optimum or nearer.
-
-    From a start far off, half-way counts from ln 2, the NLL of knowing nothing.
-    """
-    assert e.problem.optimum is not None
-    start, end = e.gd[[0, -1]] - e.problem.optimum.nll
-    return next(
-        (
-            eta
-            for eta, before, after in zip(e.etas, start, end, strict=True)
-            if eta > e.problem.monotone_eta and after < 0.5 * min(before, np.log(2.0))
-        ),
-        None,
-    )
-
-
-def _noise_explains(e: Evidence, row: dict[str, Any]) -> bool:
-    """Whether the NLL of stochastic descent is one that noise can bring a working descent to."""
-    if row["sgd_nll"] is None:
-        # It diverged: an NLL so high has to be within reach of the noise at all.
-        return bool(e.ceiling(row["eta"]) > DIVERGED_FACTOR * e.gd[0, 0])
-    return bool(row["sgd_nll"] <= e.ceiling(row["eta"]))
 
 
 @CLAIMS.claim("keeps-fluctuating", "at the largest rate its NLL keeps fluctuating")
@@ -291,7 +225,7 @@ def keeps_fluctuating(e: Evidence) -> Claim:
     last = e.nll[:, -LAST_EPOCHS:, :]
     if not np.isfinite(last[:, :, [0, -1]]).all():
         return not_applicable("the largest or the smallest rate stopped before the last epochs")
-    largest, smallest = (float(np.median(_spread(last[:, :, i]))) for i in (0, -1))
+    largest, smallest = (float(np.median(noise_range(last[:, :, i]))) for i in (0, -1))
     if e.batch_size > 1 and largest == 0:
         return not_applicable(
             f"the mean of {e.batch_size} samples is too little noisy at this rate"
@@ -318,19 +252,6 @@ def keeps_fluctuating(e: Evidence) -> Claim:
     )
 
 
-def _spread(nll: np.ndarray) -> np.ndarray:
-    """The 5-95 % range of curves (repeats, epochs) above their running minima; (repeats,).
-
-    The range is taken above the lowest NLL so far, since a small rate may still be on its way down,
-    and that is no fluctuation; and below the highest so far, since a steady climb is none either. The
-    smaller of both counts.
-    """
-    ways = (nll - np.minimum.accumulate(nll, axis=1), np.maximum.accumulate(nll, axis=1) - nll)
-    ranges = [np.subtract(*np.quantile(way, [0.95, 0.05], axis=1)) for way in ways]
-    spread: np.ndarray = np.minimum(*ranges)
-    return spread
-
-
 @CLAIMS.claim("faster-at-smallest", "at the smallest rate it is faster")
 def faster_at_smallest(e: Evidence) -> Claim:
     """Each number of passes by itself: one that is excused leaves the others to be judged."""
@@ -342,58 +263,17 @@ def faster_at_smallest(e: Evidence) -> Claim:
     if e.batch_size == len(e.problem.X):
         return not_applicable(ONE_BATCH)
     rows = [row for row in e.against if row["eta"] == eta]
-    leads = {f"after {row['passes']}": _lead(row) for row in rows}
-    excuses = {row["passes"]: _excuse(e, row) for row in rows if _lead(row) <= 0}
+    leads = {f"after {row['passes']}": lead_of(row) for row in rows}
+    excuses = {row["passes"]: excuse_of(e, row) for row in rows if lead_of(row) <= 0}
     excused = {passes: reason for passes, reason in excuses.items() if reason}
     judged = [row for row in rows if row["passes"] not in excused]
     words = "; ".join(f"after {passes} passes {reason}" for passes, reason in excused.items())
     if not judged:
         return not_applicable(words or "both diverged", measured=leads)
     return check(
-        all(_lead(row) > 0 for row in judged),
+        all(lead_of(row) > 0 for row in judged),
         measured=leads,
         expected="above 0",
         note=f"NLL of gradient descent less that of stochastic descent at eta {eta:g}, by passes"
         + (f"; left out: {words}" if words else ""),
     )
-
-
-def _lead(row: dict[str, Any]) -> float:
-    """By how much stochastic descent has the lower NLL; 0 where rounding alone tells them apart.
-
-    Infinite where one of them diverged.
-    """
-    batch, sgd = (np.inf if row[key] is None else row[key] for key in ("gd_nll", "sgd_nll"))
-    lead = float(batch - sgd)
-    return 0.0 if abs(lead) <= SAME_NLL * max(1.0, min(batch, sgd)) else lead
-
-
-def _excuse(e: Evidence, row: dict[str, Any]) -> str | None:
-    """Why stochastic descent need not be ahead in this comparison; None where it has to be.
-
-    No excuse covers a lag beyond the noise: near the optimum the lag is at most what noise holds the
-    NLL above it, and elsewhere the NLL is below the ceiling of a working descent.
-    """
-    if _lead(row) == 0:
-        return "the two NLLs are equal but for rounding"
-    if not _noise_explains(e, row):
-        return None
-    lowest = e.problem.optimum.nll if e.problem.optimum is not None else 0.0
-    near = max(0.25 * (e.gd[0, 0] - lowest), NEAR)
-    above = row["sgd_nll"] - lowest if row["sgd_nll"] is not None else np.inf
-    if (
-        row["gd_nll"] is not None
-        and row["gd_nll"] - lowest <= near
-        and above <= near + 4.0 * e.noise(row["eta"])
-    ):
-        return "gradient descent is near the optimum, where the noise of single samples decides"
-    if row["eta"] > SMALL * e.sample_eta:
-        return (
-            f"it is the slower, and only rates below {SMALL * e.sample_eta:.4g}, "
-            f"{SMALL:g} of 2/max L_i, are small enough to have to be faster"
-        )
-    orders = e.other_orders(row["eta"], row["passes"])
-    ahead = sum(nll < row["gd_nll"] for nll in orders)
-    if ahead > 1:
-        return f"an unlucky order is the slower: of {len(orders)} others {ahead} are faster"
-    return None
