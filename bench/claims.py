@@ -88,35 +88,43 @@ CONFIGURATIONS = [
     shlex.split(line.replace("SMALL", SMALL))
     for line in """
 lr-sweep --etas 0.5,0.15,0.1,0.05 --max-iterations 120
-lr-sweep --data iris --classes 0,1 --standardize --etas 5,0.9,0.3 --max-iterations 80 --tolerance 1e-4 --w0 0.1,0.2,-0.3,0.1,0.05
+lr-sweep --data iris --classes 0,1 --standardize --etas 5,0.9,0.3 --max-iterations 80 --tolerance 1e-4 \
+--w0 0.1,0.2,-0.3,0.1,0.05
 lr-sweep --data wide.csv --etas 1e308,60,0.05,0.01 --max-iterations 40 --tolerance 0
 lr-sweep --standardize --etas 60,5,1,0.5 --tolerance 0 --max-iterations 150
 sgd-sweep --etas 0.3,0.03,0.01 --epochs 200
-sgd-sweep --data iris --classes 0,1 --standardize --batch-size 7 --repeats 2 --epochs 30 --tolerance 1e-3 --etas 0.5,0.1,0.01
-sgd-sweep --data wine --classes 0,1 --features 0,1 --etas 1e300,0.05,0.005 --epochs 12 --batch-size 4 --w0 1,-1,0.5
+sgd-sweep --data iris --classes 0,1 --standardize --batch-size 7 --repeats 2 --epochs 30 --tolerance 1e-3 \
+--etas 0.5,0.1,0.01
+sgd-sweep --data wine --classes 0,1 --features 0,1 --etas 1e300,0.05,0.005 --epochs 12 --batch-size 4 \
+--w0 1,-1,0.5
 vanishing --depth 14 --draws 300
 vanishing --activation tanh --width 3 --residual --weights xavier --depth 8 --draws 60
 vanishing --activation gelu --weights uniform --scale 2 --depth 12 --draws 60
 vanishing --activation leaky_relu --width 2 --weights he --depth 8 --draws 60
 vanishing --activation softplus --weights constant --scale 0.7 --depth 9 --draws 1
 backprop-check --trials 12 --max-width 5
-backprop-check --layers 3,4,3 --hidden tanh --output softmax --loss cross_entropy --bias --batch 3 --trials 2 --max-width 4
+backprop-check --layers 3,4,3 --hidden tanh --output softmax --loss cross_entropy --bias --batch 3 \
+--trials 2 --max-width 4
 backprop-check --layers 4,60,64,1 --hidden gelu --trials 0
 softmax-regions
 softmax-regions --config five.yaml
 softmax-regions --fit iris --features 2,3
 softmax-regions --weights "1,0;-1,0;3,0;3,0" --biases 0,1,-5,-6
 finetune SMALL --epochs 4 --unfreeze-at 2 --lr 0.01 --features memory
-finetune SMALL --optim sgd --lr 0.05 --clip 0.5 --schedule cosine --warmup 0.3 --best accuracy --epochs 3 --unfreeze-at 1 --unfreeze-stages 1 --augment flip-crop --views 2 --val-every 2 --features memory --hidden 16 --label-smoothing 0
-finetune SMALL --schedule step --warmup 0.2 --lr 0.01 --layer-decay 0.8 --epochs 3 --unfreeze-at 0 --batch-norm train --features off --augment flip --patience 1
+finetune SMALL --optim sgd --lr 0.05 --clip 0.5 --schedule cosine --warmup 0.3 --best accuracy \
+--epochs 3 --unfreeze-at 1 --unfreeze-stages 1 --augment flip-crop --views 2 --val-every 2 \
+--features memory --hidden 16 --label-smoothing 0
+finetune SMALL --schedule step --warmup 0.2 --lr 0.01 --layer-decay 0.8 --epochs 3 --unfreeze-at 0 \
+--batch-norm train --features off --augment flip --patience 1
 """.strip().splitlines()
 ]
 
 SECONDS = 30  # of processor time, and three times that by the clock
 MEMORY = 8 << 30  # of addresses; torch alone takes half
-# These are sizes of rounding themselves, and which entry has the largest: a claim's tolerance judges them.
+# These are sizes of rounding, which entry has the largest and how many it hides: a claim's tolerance and
+# bounds judge them.
 ROUNDING = re.compile(
-    r"summary\.(max_relative_error|worst)\.|networks\.csv\.\d+\.(autograd|complex_step|finite_diff)"
+    r"summary\.(max_relative_error|worst|unresolved|derivatives\.finite)|\.unresolved$|networks\.csv\.\d+\.(autograd|complex_step|finite_diff)"
     r"|\.log10_accuracy$"
 )
 RELATIVE, ABSOLUTE = 1e-9, 1e-13  # a number that moved by less has moved by rounding
@@ -470,21 +478,17 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measure(
-    modules: Sequence[str], count: int, seed: int, log: Callable[[str], None] = print
+def judge(
+    mutants: Sequence[Mutant],
+    log: Callable[[str], None] = print,
+    numbers: Sequence[int] = range(len(CONFIGURATIONS)),
 ) -> list[dict[str, Any]]:
-    """The outcome of ``count`` mutants of these modules, each with what decided it."""
-    return judge(sample(ROOT, modules, count, seed), log)
-
-
-def judge(mutants: Sequence[Mutant], log: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """The outcome of each of these mutants."""
+    """The outcome of each of these mutants under the configurations of these numbers."""
     modules = sorted({mutant.module for mutant in mutants})
     preload()
     with tempfile.TemporaryDirectory(prefix="mlhw-claims-") as folder:
         os.environ["NUMBA_CACHE_DIR"] = str(Path(folder) / "numba")
         place = Workplace.made(Path(folder))
-        numbers = range(len(CONFIGURATIONS))
         place.run(numbers, trace=modules)
         reached = {}
         for number in numbers:
@@ -512,27 +516,35 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500, help="mutants to draw")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--module", action="append", help="only this module or group; repeatable")
+    parser.add_argument(
+        "--again", type=Path, help="of the mutants in this .json run those anew that survived"
+    )
     parser.add_argument("--out", type=Path, help="write this .json, and a .md beside it")
     asked = parser.parse_args()
     modules: list[str] = []
     for name in asked.module or GROUPS:
         modules += GROUPS.get(name, [name])
     started = time.monotonic()
-    found = measure(modules, asked.count, asked.seed, lambda line: print(line, flush=True))
+    mutants = sample(ROOT, modules, asked.count, asked.seed)
+    before = json.loads(asked.again.read_text())["mutants"] if asked.again else []
+    known = {entry["mutant"]: entry for entry in before if entry["outcome"] != "survived"}
+    new = judge([m for m in mutants if m.name not in known], lambda line: print(line, flush=True))
+    whole = known | {entry["mutant"]: entry for entry in new}
+    found = [whole[mutant.name] for mutant in mutants]
     rows = table_of(found)
     print(markdown(rows))
     if asked.out:
         from timing import machine
 
-        whole = {
+        results = {
             "command": f"python bench/claims.py --count {asked.count} --seed {asked.seed}",
             "machine": machine(),
             "minutes": round((time.monotonic() - started) / 60, 1),
             "scores": rows,
             "mutants": found,
         }
-        asked.out.write_text(json.dumps(whole, indent=1) + "\n")
-        head = f"`{whole['command']}` on {whole['machine']}, {whole['minutes']} minutes.\n\n"
+        asked.out.write_text(json.dumps(results, indent=1) + "\n")
+        head = f"`{results['command']}` on {results['machine']}, {results['minutes']} minutes.\n\n"
         asked.out.with_suffix(".md").write_text(head + markdown(rows))
 
 

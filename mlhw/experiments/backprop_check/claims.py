@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlhw.experiments.backprop_check.evidence import Evidence
+from mlhw.experiments.backprop_check.evidence import Evidence, names_are_right
 from mlhw.maths.four_ways import TOLERANCES
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 
@@ -52,7 +52,8 @@ def agrees_with_finite_differences(e: Evidence) -> Claim:
 
 @CLAIMS.claim(
     "nothing-left-out",
-    "every way gives every derivative that it can: of more than 4,000 weights that many",
+    "every way gives every derivative that it can, each under its own name: of more than 4,000 weights "
+    "that many",
 )
 def nothing_left_out(e: Evidence) -> Claim:
     """Left out of the differences are only those at a kink, of kinked networks, and those unresolved."""
@@ -62,7 +63,10 @@ def nothing_left_out(e: Evidence) -> Claim:
     # weight may be at a kink for several inputs.
     right = e.unresolved - 3 * e.sampled <= missing.pop("finite_difference") <= excused
     return check(
-        right and not any(missing.values()) and not (e.kinks and not e.kinked),
+        right
+        and not any(missing.values())
+        and not (e.kinks and not e.kinked)
+        and names_are_right(e.configured),
         measured=e.compared,
         expected=e.due | {"finite_difference": e.due["finite_difference"] - excused},
         note=f"derivatives compared; {e.kinks} at a kink and {e.unresolved} unresolved are left out",

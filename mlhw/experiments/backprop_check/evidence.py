@@ -107,6 +107,24 @@ def derivatives_due(c: FourWays) -> dict[str, int]:
     }
 
 
+def names_are_right(c: FourWays) -> bool:
+    """Whether every derivative of a network is called by its layer and its units, counted from 1."""
+    network, batch = c.trial.network, len(c.trial.X)
+    layers = network.layers
+    comma = "," if max(layers) + network.bias > 9 else ""
+    expected, told = [], []
+    for k, (inputs, units) in enumerate(pairwise(layers)):
+        for j in range(units):
+            for i in range(inputs + network.bias):
+                expected.append(f"dE/dw_{1 + j}{comma}{1 + i}^({1 + k})")
+                told.append(c.name_of(k, (j, i)))
+            for n in range(batch):
+                which = f"[{1 + n}]" if batch > 1 else ""
+                expected.append(f"delta_{1 + j}^({2 + k}){which}")
+                told.append(c.name_of(k + len(layers) - 1, (n, j)))
+    return told == expected
+
+
 def course_values(c: FourWays) -> list[CourseValue]:
     """The course's six; none where the network is another or has several inputs."""
     p = c.trial
