@@ -8,7 +8,7 @@ from mlhw.experiments.sweeps.problem import TwoClassProblem
 from mlhw.experiments.sweeps.textbook import standardized_off
 from mlhw.result.claims import Claim, check
 
-COLUMNS_STATEMENT = "a column for each feature, with mean 0 and deviation 1 where they are standardized, and one of ones"
+COLUMNS_STATEMENT = "the columns are the features, standardized where that was asked, and one of ones"
 
 
 def columns_of(problem: TwoClassProblem) -> Claim:
