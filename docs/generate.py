@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from mlhw.api import objects_of
 from mlhw.commands.all import AllConfig
 from mlhw.config.model import InputFile, Leaf, draw_seed, leaves, section_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
@@ -66,6 +67,7 @@ from typing import Any, Literal
 from mlhw.result.claims import Claim as Claim
 from mlhw.result.observations import Observation as Observation
 from mlhw.result.result import Result as Result
+from mlhw.vision.images.datasets import from_dataset as image_splits
 
 __version__: str
 
@@ -79,6 +81,7 @@ def stub() -> str:
     for name in EXPERIMENTS:
         found = [leaf for leaf in leaves(experiment(name).Config) if len(leaf.path) == 1]
         keys = [f"    {leaf.key}: {' | '.join(kinds(leaf))} = ...,\n" for leaf in found]
+        keys += [f"    {key}: Any = ...,\n" for key in objects_of(name)]
         parts.append(f"def {module_name(name)}(\n    *,\n{''.join(keys)}) -> Result: ...\n")
     return "".join(parts)
 

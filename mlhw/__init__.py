@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """``run``, the experiments as functions and the result types, imported when first asked for."""
+    """``run``, the experiments as functions and what goes with them, imported when first asked for."""
     found: Any
     if name == "run":
         from mlhw.api import run
@@ -35,6 +35,10 @@ def __getattr__(name: str) -> Any:
         from mlhw.result.observations import Observation
 
         found = Observation
+    elif name == "image_splits":
+        from mlhw.vision.images.datasets import from_dataset
+
+        found = from_dataset
     else:
         from mlhw.experiments.registry import EXPERIMENTS, module_name
 
@@ -52,5 +56,13 @@ def __dir__() -> list[str]:
     from mlhw.experiments.registry import EXPERIMENTS, module_name
 
     return sorted(
-        {*globals(), "Claim", "Observation", "Result", "run", *map(module_name, EXPERIMENTS)}
+        {
+            *globals(),
+            "Claim",
+            "Observation",
+            "Result",
+            "image_splits",
+            "run",
+            *map(module_name, EXPERIMENTS),
+        }
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from mlhw.result.claims import Claim as Claim
 from mlhw.result.observations import Observation as Observation
 from mlhw.result.result import Result as Result
+from mlhw.vision.images.datasets import from_dataset as image_splits
 
 __version__: str
 
@@ -98,4 +99,5 @@ def finetune(
     layout: Literal["auto", "contiguous", "channels-last"] = ...,
     threads: int | Literal["auto"] = ...,
     workers: int | Literal["auto"] = ...,
+    splits: Any = ...,
 ) -> Result: ...

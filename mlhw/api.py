@@ -23,7 +23,8 @@ def run(experiment: str, **keys: Any) -> Result:
     experiment
         Its name on the command line.
     **keys
-        The keys of its configuration; what is left out has its default.
+        The keys of its configuration, and objects that no file can hold, such as ``splits`` for
+        ``finetune``; what is left out has its default.
 
     Raises
     ------
@@ -41,7 +42,13 @@ def run(experiment: str, **keys: Any) -> Result:
             + (f", did you mean '{near}'?" if near else f" ({', '.join(registry.EXPERIMENTS)})")
         )
     found = registry.experiment(experiment)
-    return found.run(from_keywords(found.Config, keys), Recorder())
+    brought = {key: keys.pop(key) for key in objects_of(experiment) if key in keys}
+    return found.run(from_keywords(found.Config, keys), Recorder(), **brought)
+
+
+def objects_of(experiment: str) -> list[str]:
+    """What an experiment takes beside its configuration, from Python alone: finetune's ``splits``."""
+    return list(inspect.signature(registry.experiment(experiment).run).parameters)[2:]
 
 
 def function_of(experiment: str) -> Callable[..., Result]:
@@ -59,10 +66,12 @@ def function_of(experiment: str) -> Callable[..., Result]:
 
 def _signature(name: str) -> inspect.Signature:
     """The keys and their defaults, for ``help`` and the completion of notebooks."""
+    fields = registry.experiment(name).Config.model_fields
+    defaults = {key: field.default for key, field in fields.items()}
     return inspect.Signature(
         [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=field.default)
-            for key, field in registry.experiment(name).Config.model_fields.items()
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default)
+            for key, default in (defaults | dict.fromkeys(objects_of(name))).items()
         ],
         return_annotation="Result",
     )
@@ -78,6 +87,7 @@ def _docstring(name: str, question: str) -> str:
             lines += [f"    {leaf.description}"] if leaf.description else []
         else:
             lines += [f"    ``{leaf.key}`` (default {leaf.default!r}): {leaf.description}"]
+    lines += [f"{key} : object, from Python alone" for key in objects_of(name)]
     lines += [
         "",
         "Returns",

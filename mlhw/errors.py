@@ -57,7 +57,8 @@ class RunError(MlhwError):
 class Interrupted(BaseException):
     """A signal asked the run to stop; what was finished is kept.
 
-    Like KeyboardInterrupt it is no Exception: who expects anything of a damaged file expects no Ctrl-C.
+    Like KeyboardInterrupt it is no Exception, so that code which catches every error of a damaged file
+    does not take a Ctrl-C for one.
     """
 
     def __init__(self, signum: int = signal.SIGINT) -> None:

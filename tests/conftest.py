@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +115,24 @@ def shared(path: str) -> Path:
 def course_points() -> Path:
     """The course's 200 points, ``x1 x2 1 t``."""
     return shared("data/logistic/data.txt")
+
+
+def runs_of_mlhw() -> set[int]:
+    """The processes of the installed command that this one has started and that still run (on Linux)."""
+    found = set()
+    for listed in Path("/proc/self/task").glob("*/children"):
+        for pid in listed.read_text().split():
+            with contextlib.suppress(OSError):
+                if str(PROGRAM).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.add(int(pid))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_run_goes_on() -> Iterator[None]:
+    """A run that a failing test did not get to stop would go on for hours and slow all the others."""
+    before = runs_of_mlhw()
+    yield
+    for pid in runs_of_mlhw() - before:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import mlhw
+from mlhw.api import objects_of
 from mlhw.config.model import leaves
 from mlhw.errors import ConfigError, DataError
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
@@ -107,7 +108,12 @@ def test_a_functions_signature_has_every_key_with_its_default(name: str) -> None
     function = getattr(mlhw, module_name(name))
     fields = experiment(name).Config.model_fields
     found = inspect.signature(function).parameters
-    assert {key: p.default for key, p in found.items()} == {k: f.default for k, f in fields.items()}
+    objects = dict.fromkeys(objects_of(name))
+    assert {key: p.default for key, p in found.items()} == {
+        **{k: f.default for k, f in fields.items()},
+        **objects,
+    }
+    assert objects == ({"splits": None} if name == "finetune" else {})
 
 
 def test_a_result_says_in_short_what_it_has() -> None:

@@ -81,9 +81,9 @@ class Assignment:
     tracked = False  # each of the experiments is, by itself
 
     def run(self, config: AllConfig, recorder: Recorder) -> Result:
-        """Every experiment in turn; what it finds is printed as soon as it has ended.
+        """Run every experiment in turn and print what each has found as soon as it ends.
 
-        Raises Interrupted once the experiment that a signal has stopped has ended.
+        Raises Interrupted after a signal, when the experiment that it stopped has ended.
         """
         assert isinstance(recorder, FolderRecorder)
         parts: list[Part] = []
@@ -155,7 +155,7 @@ def result_of(parts: Sequence[Part], config: AllConfig) -> Result:
 
 
 def print_part(number: int, part: Part) -> None:
-    """What holds of one question and what was seen, with the numbers, and where its run is."""
+    """Print an experiment's claims and observations with their numbers, and its run folder."""
     print(f"{number}. {part.line()}")
     for claim in part.claims:
         print("\n".join(claim_lines(claim, note=claim.verdict != "holds")))

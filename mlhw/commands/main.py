@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _with_values(arguments: Sequence[str]) -> list[str]:
     """An option that may stand without a value (``--mlflow``) gets an empty one for the parser."""
     alone = {typed.names[0] for typed, _ in TYPED.values() if typed.may_be_alone}
-    following = [*arguments[1:], "-"]
+    following = [*arguments, "-"][1:]
     return [
         f"{word}=" if word in alone and after.startswith("-") else word
         for word, after in zip(arguments, following, strict=True)

@@ -47,7 +47,7 @@ def _of_run(name: str) -> Any:
 
 
 def run_parameters(*, without: tuple[str, ...] = ()) -> dict[str, Parameter]:
-    """The options of ``RunOptions`` by field, but for those ``without``."""
+    """Typer's parameters for the fields of ``RunOptions``, except those in ``without``."""
     return {
         name: (_of_run(name), False if isinstance(default, bool) else default or None)
         for name, (_, default) in TYPED.items()
@@ -56,7 +56,7 @@ def run_parameters(*, without: tuple[str, ...] = ()) -> dict[str, Parameter]:
 
 
 def run_values(given: dict[str, Any]) -> dict[str, Any]:
-    """What was given of them, as ``RunOptions`` takes it: a flag turns its default over."""
+    """The values for ``RunOptions`` that the command line gave; a flag that was set inverts its default."""
     values = {}
     for name, (_, default) in TYPED.items():
         value = given.get(name)

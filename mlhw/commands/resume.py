@@ -33,8 +33,8 @@ def resumed(
 ) -> tuple[ExperimentConfig, RunOptions]:
     """The configuration of the run that goes on, and the options with its folder.
 
-    ``keys`` are the options of keys that were given. Raises ConfigError where there are any, or another
-    source of a configuration, and where the run is none that can go on.
+    ``keys`` are the options of configuration keys that were given. Raises ConfigError if there are any,
+    if ``--config`` or ``--set`` was given, or if ``run`` is no unfinished run of this experiment.
     """
     from mlhw.runs.history import locate, unfinished
 

@@ -245,7 +245,7 @@ _DELETED = ".deleted-"
 
 
 def _delete(folder: Path) -> None:
-    """Renamed first: what is half deleted is no run any more."""
+    """Delete a run folder. It is renamed first, so that a half deleted one is not taken for a run."""
     try:
         if not folder.name.startswith(_DELETED):
             folder = folder.rename(folder.with_name(f"{_DELETED}{folder.name}"))

@@ -68,7 +68,7 @@ def _dotted(path: KeyPath) -> str:
 
 
 def _known(values: Any, path: KeyPath) -> KeyPath:
-    """``path`` up to the last part that is a key or an item of what was given."""
+    """``path`` without the parts behind the last one that is a key or an item of the given values."""
     for length, key in enumerate(path):
         if isinstance(values, str):  # a list written as a text: its items are numbered all the same
             if not isinstance(key, int):
@@ -112,7 +112,10 @@ _BOUNDS: dict[str, tuple[str, str]] = {
 
 
 def _problem(errors: Sequence[Any]) -> str:
-    """What is wrong with one value: of a union's branches the one that takes its type says so best."""
+    """What is wrong with one value.
+
+    pydantic gives an error for each branch of a union; the branch that takes the value's type knows best.
+    """
     of_types = [e for e in errors if e["type"] in _WHAT or e["type"] == "literal_error"]
     if len(errors) == 1 or len(of_types) < len(errors):
         return _sentence(next((e for e in errors if e not in of_types), errors[0]))

@@ -31,7 +31,7 @@ class Section(BaseModel):
 
 
 def draw_seed(value: Any) -> Any:
-    """``random`` as a seed that is drawn, anything else as it is."""
+    """Draw a seed for ``random``; return any other value as it is."""
     return secrets.randbits(32) if value == "random" else value
 
 
@@ -82,7 +82,7 @@ class InputFile:
     or_shipped: bool = False
 
     def parts(self, value: str) -> tuple[str, str]:
-        """``value`` as what stays as it is and the path, empty where there is none."""
+        """``value`` in two parts: what stays as it is, and the path behind it, empty if there is none."""
         for prefix in self.prefixes:
             if value.startswith(prefix):
                 return prefix, value[len(prefix) :]

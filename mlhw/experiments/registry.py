@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from mlhw.result.claims import Claims
     from mlhw.result.observations import Observations
     from mlhw.result.plots import Figures
-    from mlhw.result.recorder import Recorder
     from mlhw.result.result import Result
 
 _POSITION = re.compile(r"^POSITION = (\d+)", re.M)
@@ -53,6 +52,10 @@ def _questions() -> dict[str, str]:
 
 EXPERIMENTS: dict[str, str] = _questions()
 """Name on the command line and question, in the order of the course; those without a place in it last."""
+
+
+SECONDS = frozenset({"seconds"})
+"""The column or key that says in every experiment how long something took."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,9 @@ class Experiment:
         return model
 
     @property
-    def run(self) -> Callable[[Any, Recorder], Result]:
+    def run(self) -> Callable[..., Result]:
         """``run(config, recorder)`` does the work and returns what it found."""
-        function: Callable[[Any, Recorder], Result] = self.part("experiment").run
+        function: Callable[..., Result] = self.part("experiment").run
         return function
 
     @property
@@ -132,7 +135,7 @@ class Experiment:
     @property
     def timing(self) -> frozenset[str]:
         """Columns and keys that say how fast a run was, which differ from run to run by nature."""
-        return getattr(self.part("report"), "TIMING", frozenset())
+        return SECONDS | getattr(self.part("report"), "TIMING", frozenset())
 
     def headlines(self, summary: dict[str, Any]) -> dict[str, Any]:
         """The numbers, or words, by which runs are listed and compared, the most important first."""

@@ -57,7 +57,7 @@ class Recorder:
         """A new table, written to ``NAME.csv`` where there is a run folder.
 
         ``columns`` are names, or a mapping of names to what they mean, which the report explains.
-        ``kept`` are the rows of a run that goes on; whatever else the file held is dropped.
+        ``kept`` are the rows of a run that goes on; any other row of the file is dropped.
         """
         table = Table(name, columns)
         table.extend(kept)
@@ -80,7 +80,7 @@ class Recorder:
 
     @contextmanager
     def holding_interrupts(self) -> Iterator[None]:
-        """Signals wait until the end of the block, so that what is inside is done whole or not."""
+        """Signals wait until the end of the block, so that it is never left half done."""
         yield
 
     # For subclasses.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.experiments.registry import EXPERIMENTS, SECONDS, experiment
 from mlhw.runs.history import Run
 from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
@@ -20,7 +20,7 @@ from mlhw.text.words import printable, text_table
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row for each thing that is compared, a column for each run; None where a run lacks it."""
+    """Tables with a row for each thing compared and a value for each run, None where a run lacks it."""
 
     runs: list[str]
     configuration: list[tuple[str, list[Any]]]
@@ -38,7 +38,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
-    """Configuration keys, claims and observations that are not the same in all; every headline number."""
+    """Compare runs: the keys, claims and observations in which they differ, and all headline numbers."""
     configurations = [_configuration(run) | _of_parts(run, _configuration) for run in runs]
     verdicts = [{claim.id: claim.verdict for claim in run.claims} for run in runs]
     sights = [{seen.id: seen.verdict for seen in run.observations} for run in runs]
@@ -77,7 +77,7 @@ def _configuration(run: Run) -> dict[str, Any]:
 
 
 def _of_parts(run: Run, read: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
-    """What the parts of a run of all experiments have, each key after the experiment's name."""
+    """What ``read`` gives of each part of a run of all experiments, its keys behind the experiment's name."""
     return {
         f"{part.experiment}: {key}": value
         for part in run.parts
@@ -161,7 +161,8 @@ def as_json(comparison: Comparison) -> str:
 
 def differences(before: Run, after: Run) -> list[str]:
     """Where the numbers of two runs of one configuration are not identical, in sentences."""
-    timing = experiment(before.experiment).timing if before.experiment in EXPERIMENTS else ()
+    known = before.experiment in EXPERIMENTS
+    timing = experiment(before.experiment).timing if known else SECONDS
     lines = []
     for name in sorted({*before.tables, *after.tables}):
         first, second = before.table(name), after.table(name)

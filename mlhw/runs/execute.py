@@ -63,7 +63,7 @@ class Runnable(Protocol):
 
 
 class Ended(NamedTuple):
-    """The exit code of a run and its folder; None if it came to none."""
+    """The exit code of a run, and its folder; None if it ended before it had one."""
 
     exit_code: int
     folder: Path | None
@@ -71,14 +71,14 @@ class Ended(NamedTuple):
 
 @dataclass
 class _End:
-    """How a run ends, as far as it is known: errors are gathered until the record is written."""
+    """How a run ends: gathers the errors that come up until the end is recorded."""
 
     status: str = "finished"
     codes: tuple[int, ...] = (FINISHED,)
     lines: tuple[str, ...] = ()
 
     def add(self, error: Exception | Interrupted, recorder: FolderRecorder) -> None:
-        """One more error; of several that have one reason, such as a full disk, the first is said."""
+        """Take in one more error. Of several with one reason, such as a full disk, the first is reported."""
         status, code, lines = failure(error, recorder)
         self.status = status if self.status == "finished" else self.status
         self.codes += (code,)
@@ -87,7 +87,7 @@ class _End:
 
 
 def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions) -> Ended:
-    """Run an experiment: everything that it computes, writes, prints, and how it ended.
+    """Run an experiment, write its folder, print its answers, and record how it ended.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
 
 
 def _trackers(recorder: FolderRecorder, experiment: Runnable) -> list[trackers.Careful]:
-    """The trackers that were asked for, each behind its guard."""
+    """The trackers that were asked for; an error of theirs stops no run."""
     folder, config, options = recorder.folder, recorder.config, recorder.options
     assert folder is not None
     assert config is not None
@@ -166,7 +166,7 @@ def _trackers(recorder: FolderRecorder, experiment: Runnable) -> list[trackers.C
 
 
 def _so_far(recorder: FolderRecorder, question: str, end: _End) -> Result | None:
-    """What a run that was stopped has, written like a finished one's; None where it has nothing."""
+    """Write what a stopped run has so far as if it had finished, and return it; None if it has nothing."""
     if recorder.so_far is None:
         return None
     result = recorder.so_far()
@@ -178,7 +178,7 @@ def _so_far(recorder: FolderRecorder, question: str, end: _End) -> Result | None
 
 
 def write_result(result: Result, recorder: FolderRecorder, question: str) -> None:
-    """``result.json`` first, so that a failing figure cannot cost the numbers; then plots, reports."""
+    """Write ``result.json``, figures and report, in this order: a failing figure costs no numbers."""
     folder, options = recorder.folder, recorder.options
     assert folder is not None
     assert recorder.config is not None
@@ -221,7 +221,10 @@ def failure(
 
 
 def _finish(recorder: FolderRecorder, screen: Screen, end: _End) -> int:
-    """Say and record how the run ended; the exit code, another one if it cannot be recorded."""
+    """Report and record how the run ended, and return the exit code.
+
+    That is 1 or worse where the end cannot be recorded.
+    """
     exit_code = worst(end.codes)
     for line in end.lines:
         screen.error(line)
@@ -239,7 +242,7 @@ def _finish(recorder: FolderRecorder, screen: Screen, end: _End) -> int:
 
 
 def _is_said(error: BaseException, lines: Sequence[str]) -> bool:
-    """Whether a line gives this reason already: a full disk keeps more than one file from being written."""
+    """Whether a line gives this error's reason already, as several files on a full disk have the same."""
     return isinstance(error, OSError) and any(line.endswith(reason_of(error)) for line in lines)
 
 

@@ -69,7 +69,7 @@ def create_folder(runs_dir: Path, experiment: str, name: str | None) -> Path:
 
 
 def point_latest(folder: Path) -> None:
-    """``runs/latest`` as a relative link to ``folder``; where links cannot be made, nothing."""
+    """Make ``runs/latest`` a relative link to ``folder``; nothing happens where links cannot be made."""
     with contextlib.suppress(OSError):
         point(folder.parent / "latest", folder.name)
 
@@ -236,21 +236,21 @@ class FolderRecorder(Recorder):
         return {key: self._record[key] for key in kept if self._record.get(key) is not None}
 
     def log_traceback(self, text: str) -> None:
-        """A traceback goes to the log file alone; if that cannot be written, nowhere."""
+        """Write a traceback into the log file alone; it is lost if the file cannot be written."""
         with contextlib.suppress(OSError):
             self._write_log(text.rstrip("\n"))
 
     def close_tables(self) -> None:
-        """The last moment at which a table can turn out not to be on the disk: an OSError says so."""
+        """Close the tables' files. Raises OSError if the last rows of one cannot be written."""
         for file in self._files:
             if file is not self._log_file:
                 with naming(file.name):
                     file.close()
 
     def finish(self, status: str, exit_code: int, reason: str | None) -> None:
-        """Record how the run ended and close the files, also where the record cannot be written.
+        """Record how the run ended, then close the files, also if the record cannot be written.
 
-        The lock goes last: nobody finds a run that is recorded as running and that nobody works on.
+        The lock is given up last, so that nobody finds an unlocked run whose record says "running".
         """
         try:
             self._record_end(status, exit_code, reason)
@@ -275,7 +275,7 @@ class FolderRecorder(Recorder):
                 raise
 
     def close(self) -> None:
-        """Close the files, and with them give up the lock on the folder."""
+        """Close the files; the lock on the folder goes with them."""
         for file in self._files:
             # One whose last rows could not be written tries again and fails again.
             with contextlib.suppress(OSError):

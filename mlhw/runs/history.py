@@ -23,7 +23,7 @@ from mlhw.text.values import is_number
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder. ``record`` is its ``run.json``; what cannot be read is empty."""
+    """One run folder. ``record`` is its ``run.json``; a file that cannot be read counts as empty."""
 
     folder: Path
     record: dict[str, Any]
@@ -56,10 +56,10 @@ class Run:
         return status
 
     def _alive(self) -> bool:
-        """A process that works on a run holds a lock on its log; the lock goes with the process.
+        """Whether a process still works on the run: it holds a lock on the log until it ends.
 
-        A number of a process may belong to another one by now, so it counts only where there are no
-        locks.
+        Where the system has no locks, whether a process with the recorded number exists; the number may
+        belong to another process by now.
         """
         try:
             import fcntl
@@ -111,7 +111,7 @@ class Run:
     def parts(self) -> list[Run]:
         """The runs that a run of all experiments is made of; the record of a missing one is empty.
 
-        Looked for beside it by their folders' names, so that runs that were moved together are found.
+        They are looked for beside this folder by name, so that folders moved together find each other.
         """
         listed = self.summary.get("runs") if self.experiment == "all" else None
         named = [part.get("run") for part in _list(listed) if isinstance(part, dict)]
@@ -121,8 +121,7 @@ class Run:
     def table(self, name: str) -> list[dict[str, str]]:
         """The rows of ``NAME.csv``, cells as text; none if there is no such table.
 
-        The last row of a run that died while writing may be torn, in the middle of a letter too; without
-        its line's end it is left out.
+        A run that died while writing may leave half a row, which ends in no line break; it is left out.
         """
         try:
             data = (self.folder / f"{name}.csv").read_bytes()
@@ -184,7 +183,7 @@ def all_runs(runs_dir: Path) -> list[Run]:
 
 
 def _order(run: Run) -> tuple[str, int, str]:
-    """By the time in the name, then by the number that tells runs of one second apart."""
+    """A key that sorts runs by the time in their names, then by the number behind equal times."""
     stem, _, last = run.name.rpartition("-")
     numbered = stem.endswith(run.experiment) and last.isdigit()
     return run.name[:15], int(last) if numbered else 1, run.name

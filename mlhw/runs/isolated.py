@@ -31,10 +31,11 @@ def run_one(
     interrupts: Interrupts,
     title: str | None = None,
 ) -> tuple[Part, Interrupted | None]:
-    """Run one experiment; a signal is passed on to it, waited for, and returned.
+    """Run one experiment in a process of its own.
 
-    Called inside ``interrupts.hold()``: a signal comes through only while the process works, so none is
-    lost sight of and no answer is. ``title`` stands before each of its progress bars.
+    A signal is passed on to the process; when that has ended, the signal is returned beside what the
+    process found. Must be called inside ``interrupts.hold()``: signals are let through only while the
+    process works, so neither a signal nor an answer is lost. ``title`` stands before each progress bar.
     """
     command = [sys.executable, "-m", "mlhw", name, "--json", *arguments]
     title = title or name
@@ -95,7 +96,7 @@ def _death(code: int) -> str:
 def _relay(
     process: subprocess.Popen[bytes], pipe: int, output: list[bytes], screen: Screen, title: str
 ) -> None:
-    """Gather what the process prints, show what it says and how far it is."""
+    """Collect the process's stdout, and show its stderr and its progress on the screen."""
     assert process.stdout is not None
     assert process.stderr is not None
     stdout, stderr = process.stdout.fileno(), process.stderr.fileno()

@@ -14,8 +14,11 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 def junit_xml(parts: Sequence[Part]) -> bytes:
-    """A ``testsuites`` document: failing claims are failures, claims that do not apply are skipped,
-    an experiment that did not finish is an error."""
+    """A ``testsuites`` document, a suite for each part.
+
+    A failing claim is a failure, one that does not apply is skipped, a part that did not finish has an
+    error.
+    """
     root = ElementTree.Element("testsuites", name="mlhw")
     for part in parts:
         claims = part.claims

@@ -32,7 +32,7 @@ class Line:
 
 
 def overlays(runs: Sequence[Run]) -> list[Plot]:
-    """One figure; for runs of all experiments one for each experiment that more than one of them has."""
+    """The figures of a comparison: one, or for runs of all experiments one for each that they share."""
     together: dict[str, list[Run]] = {}
     for part in (part for run in runs for part in run.parts if part.record):
         together.setdefault(part.experiment, []).append(part)
@@ -41,7 +41,7 @@ def overlays(runs: Sequence[Run]) -> list[Plot]:
 
 
 def overlay(runs: Sequence[Run], name: str = "compare") -> Plot:
-    """Curves of the same quantity over each other; headline numbers side by side where there are none."""
+    """The runs' curves of one quantity over each other, or else bars of their headline numbers."""
     curves = [curves_of(run) for run in runs]
     unique = unique_names(runs)
     names = ", ".join(unique)
@@ -92,10 +92,9 @@ def _short(cell: str) -> str:
 
 
 def _curve_figure(runs: Sequence[str], curves: Sequence[list[Line]]) -> Figure:
-    """A panel for each curve (a rate, a loss, a network), in it that curve of every run.
+    """A panel for each curve (a rate, a loss, a network) with that curve of every run.
 
-    Runs that differ in little have curves that hide each other, so the first is drawn broad and each
-    later one narrower.
+    Curves of similar runs hide each other, so the first is drawn broad and each later one narrower.
     """
     from mlhw.result import plots
 

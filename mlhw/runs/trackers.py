@@ -1,6 +1,7 @@
 """TensorBoard and MLflow, where they are asked for: rows as they come, the rest at the end.
 
-A tracker that fails warns once and is let go; it never stops a run. Neither package is a dependency.
+A tracker that fails gives one warning and is not used again; it never stops a run. Neither package is a
+dependency.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def check_installed(tensorboard: bool, mlflow: str | None) -> None:
 
 
 class Careful:
-    """A tracker behind a guard: its first error is a warning, and it is asked no more."""
+    """A tracker whose first error becomes a warning; after it the tracker is not called again."""
 
     def __init__(self, name: str, make: Callable[[], Tracker], warn: Callable[[str], None]) -> None:
         self._name = name

@@ -62,7 +62,7 @@ class Interrupts:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Let a signal wait until the block is done; nested blocks wait for the outermost."""
+        """Keep signals waiting until the block is done; of nested blocks, until the outermost is."""
         self._held += 1
         try:
             yield
@@ -73,7 +73,7 @@ class Interrupts:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Inside ``hold``, a block that a signal ends at once, one that has been waiting too."""
+        """A block inside ``hold`` in which signals act at once again, also one that has been waiting."""
         held, self._held = self._held, 0
         try:
             self.raise_pending()

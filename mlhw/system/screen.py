@@ -44,7 +44,7 @@ class Screen:
         self.line(f"error: {message}")
 
     def line(self, line: str) -> None:
-        """A line on stderr, above the bar if there is one. One that nobody reads stops no run."""
+        """Print a line on stderr, above the bar if there is one; an error of stderr is ignored."""
         line = printable(line)
         with contextlib.suppress(OSError):
             if self._bar is not None:
@@ -93,7 +93,7 @@ def on_terminal() -> bool:
 
 
 def _progress_pipe() -> int | None:
-    """The pipe that the parent process reads; not for this process's own children."""
+    """The pipe that ``mlhw all`` reads, taken from the environment so that no child of ours gets it."""
     text = os.environ.pop(PROGRESS_PIPE, "")
     try:
         pipe = int(text)

@@ -1,7 +1,7 @@
 """stdin, stdout and stderr that end no command: a reader who leaves, a full disk, a closed stream.
 
-What a command finds does not depend on who listens. So a stream that fails takes what else is printed
-to nowhere, and whether that is an error is decided once, at the end.
+A stream that fails must not stop a run whose results land in files anyway. So after its first error a
+stream swallows everything else, and ``lost`` tells at the end of the program whether that was an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Output(io.RawIOBase):
-    """Bytes for another stream; after its first ``error`` they go nowhere."""
+    """Passes bytes on to another stream, and swallows them after that stream's first ``error``."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
@@ -40,7 +40,7 @@ class Output(io.RawIOBase):
 
 
 def guard() -> None:
-    """Put such streams in the place of the program's own."""
+    """Replace stdin, stdout and stderr by streams that do not fail."""
     for descriptor in range(3):
         # A closed one (``mlhw … >&-``) would be given to the next file that is opened.
         try:
@@ -54,7 +54,7 @@ def guard() -> None:
 
 
 def guarded(stream: Any) -> Any:
-    """``stream`` as one that does not fail, neither for an encoding that lacks a character."""
+    """A text stream over ``stream`` that fails neither when it is written nor for want of a character."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     if not isinstance(stream, io.TextIOWrapper):
@@ -68,7 +68,7 @@ def guarded(stream: Any) -> Any:
 
 
 def lost() -> OSError | None:
-    """What kept something on stdout from being printed; a reader who has left wanted no more."""
+    """The error that kept text from stdout, None if all was printed or the reader had closed the pipe."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     error = raw.error if isinstance(raw, Output) else None

@@ -28,7 +28,7 @@ def to_json(value: Any) -> Any:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a finite number; whole ones in JSON may be too long for a float."""
+    """Whether ``value`` is a finite number and no bool; False for a whole number too long for a float."""
     try:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return number and math.isfinite(value)

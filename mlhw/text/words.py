@@ -12,7 +12,7 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: control characters, which could command it, as ``\\x1b``.
+    """Text that cannot command a terminal: control characters are written out, ``\\x1b``.
 
     File and class names, and what a run folder holds, may come from anybody.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction as F
 
-import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
@@ -12,8 +11,8 @@ import scipy.spatial
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from mlhw.maths.rational import ZERO, over_root, unit
-from mlhw.maths.rays import gaps_along, middle_ray, nearest_in_hull
+from mlhw.maths.rational import ZERO
+from mlhw.maths.rays import middle_ray
 from mlhw.maths.regions import (
     Envelope,
     activations_at,
@@ -21,45 +20,17 @@ from mlhw.maths.regions import (
     region_of,
     upper_envelope,
 )
-
-Planes = list[tuple[float, float, float]]
-
-# Small integers meet in one point, run parallel, coincide and disappear all the time.
-integers = st.lists(st.tuples(*[st.integers(-3, 3)] * 3), min_size=2, max_size=7)
-floats = st.lists(st.tuples(*[st.floats(-1e6, 1e6)] * 3), min_size=2, max_size=6)
-planes_of_both_kinds = integers | floats
-# Tiny and huge numbers beside ordinary ones, and those that float64 holds with few digits.
-any_size = (
-    st.integers(-3, 3).map(float)
-    | st.builds(lambda digits, power: digits * 10.0**power, st.floats(-9, 9), st.integers(-99, 99))
-    | st.floats(-1e-300, 1e-300)
+from tests.maths.planes import (
+    FAR_VERTEX,
+    VERTEX_BEYOND_FLOATS,
+    WEDGE,
+    Planes,
+    envelope_of,
+    integers,
+    planes_of_any_size,
+    planes_of_both_kinds,
+    points_on,
 )
-planes_of_any_size = st.lists(st.tuples(any_size, any_size, any_size), min_size=2, max_size=6)
-
-# Two boundaries that begin 1e145 away, so that a point counted from there has no digits left.
-FAR_VERTEX = [(0, 0, 0), (0, 2.49e-145, 1), (1, 1, 0)]
-# The same with a vertex that float64 cannot hold at all.
-VERTEX_BEYOND_FLOATS = [(0, 0, 0), (0, 5e-324, 1), (1, 1, 0)]
-# Where the last two meet, beyond the tip of the first one's wedge, the wedge's sides are so nearly
-# parallel that rounding cannot tell the point from one inside.
-WEDGE = [(-1e-20, 0, 0), (1, 1, 0), (-1, -1, 0), (3, 1, 0), (-1, -3, 0)]
-
-
-def envelope_of(planes: Planes) -> Envelope:
-    return upper_envelope([p[:2] for p in planes], [p[2] for p in planes])
-
-
-def points_on(e: Envelope, n: int) -> list[tuple[F, F]]:
-    """Exact points inside boundary ``n``, far along it too."""
-    boundary = e.boundaries[n]
-    places = [F(1, 1000), F(1, 2), F(999, 1000)]
-    if boundary.kind != "segment":
-        places += [F(1), F(10**9)]
-    if boundary.kind == "line":
-        places += [F(0), F(-(10**9))]
-    s, d = boundary.start, boundary.direction
-    return [(s[0] + t * d[0], s[1] + t * d[1]) for t in places]
-
 
 # ------------------------------------------------------------------------------------- laws
 
@@ -263,101 +234,6 @@ def test_the_unbounded_regions_are_the_corners_of_the_hull_of_the_weights(
     e = upper_envelope(W.tolist(), b.tolist())
     unbounded = {r.index for r in e.regions if not r.bounded}
     assert unbounded == set(scipy.spatial.ConvexHull(W).vertices.tolist())
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
-def test_no_direction_lets_the_margin_grow_faster_than_the_middle_ray(
-    seed: int, classes: int
-) -> None:
-    draw = np.random.default_rng(seed)
-    W, b = draw.normal(size=(classes, 2)), draw.normal(size=classes)
-    e = upper_envelope(W.tolist(), b.tolist())
-    angles = np.linspace(0, 2 * np.pi, 20_001)
-    directions = np.column_stack([np.cos(angles), np.sin(angles)])
-    for region in e.regions:
-        ray = middle_ray(e, region)
-        if ray is None:
-            continue
-        assert ray.grows
-        others = np.delete(W, region.index, axis=0)
-        best = (directions @ (W[region.index] - others).T).min(axis=1).max()
-        gaps = gaps_along(e.planes, region.index, ray.start, ray.direction)
-        rate = np.delete(gaps.slope, region.index).min()
-        assert best <= rate + 1e-12
-        # The best of the 20,000 directions is off by half their step at most.
-        assert (
-            best >= rate - np.pi / 20_000 * np.linalg.norm(others - W[region.index], axis=1).max()
-        )
-        assert np.delete(gaps.start, region.index).min() >= 0
-
-
-@settings(deadline=None)
-@given(planes_of_both_kinds)
-def test_the_margin_along_a_middle_ray_never_falls_and_grows_unless_in_a_strip(
-    planes: Planes,
-) -> None:
-    e = envelope_of(planes)
-    for region in e.regions:
-        ray = middle_ray(e, region)
-        assert (ray is not None) == (not region.bounded and bool(region.boundaries))
-        if ray is None:
-            continue
-        w = e.planes[region.index]
-        same = {k for k, p in enumerate(e.planes) if p[:2] == w[:2]}
-        a = activations_at(e.planes, ray.start)
-        assert a[region.index] == max(a)
-        slopes = [
-            (w[0] - p[0]) * ray.direction[0] + (w[1] - p[1]) * ray.direction[1]
-            for k, p in enumerate(e.planes)
-            if k not in same
-        ]
-        assert (min(slopes) > 0) == ray.grows
-        assert min(slopes) >= 0
-        # In a strip the start is midway, so that no class ties there that will not fall back.
-        behind = [a[region.index] - a[k] for k in range(len(a)) if k not in same]
-        assert all(gap > 0 for gap, slope in zip(behind, slopes, strict=True) if slope == 0)
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(*[st.integers(-9, 9).map(F)] * 2), min_size=1, max_size=9))
-def test_the_nearest_point_of_a_hull_separates_it_from_the_origin(
-    points: list[tuple[F, F]],
-) -> None:
-    z = nearest_in_hull(points)
-    square = z[0] ** 2 + z[1] ** 2
-    assert all(p[0] * z[0] + p[1] * z[1] >= square for p in points)
-    # z is in the hull: a mean of the points with weights that linprog finds.
-    found = scipy.optimize.linprog(
-        np.zeros(len(points)),
-        A_eq=np.vstack([np.array(points, float).T, np.ones(len(points))]),
-        b_eq=[float(z[0]), float(z[1]), 1.0],
-    )
-    assert found.success
-
-
-@settings(deadline=None)
-@given(
-    st.fractions().filter(bool),
-    st.fractions(min_value=F(1, 10**12)).filter(lambda s: s > 0),
-)
-def test_over_root_is_right_to_the_last_bit(value: F, square: F) -> None:
-    with mpmath.workdps(60):
-        expected = (
-            mpmath.mpf(value.numerator)
-            / value.denominator
-            / mpmath.sqrt(mpmath.mpf(square.numerator) / square.denominator)
-        )
-    assert over_root(value, square) == float(expected)
-    assert over_root(F(0), square) == 0.0
-
-
-def test_over_root_survives_numbers_beyond_float64() -> None:
-    huge = F(10) ** 400
-    assert over_root(huge, huge**2) == 1.0
-    assert over_root(-1 / huge, 1 / huge**2) == -1.0
-    assert over_root(huge, F(1)) == np.inf
-    np.testing.assert_array_equal(unit((huge, F(0))), [1.0, 0.0])
 
 
 # ------------------------------------------------------------------------------------- cases

@@ -84,7 +84,7 @@ def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path, arguments: str) -
 
 def test_a_stream_that_failed_once_takes_what_else_is_printed() -> None:
     program = (
-        "from mlhw import streams; import os, sys\n"
+        "from mlhw.system import streams; import os, sys\n"
         "ours, theirs = os.pipe(); os.close(ours); os.dup2(theirs, 1); streams.guard()\n"
         "for i in range(3): print('x' * 100_000, flush=True)\n"
         "assert sys.stdout.fileno() == 1 and not sys.stdout.isatty()\n"

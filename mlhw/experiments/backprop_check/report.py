@@ -58,7 +58,6 @@ COLUMNS = {
         "seconds": "how long the file took",
     },
 }
-TIMING = frozenset({"seconds"})
 
 
 def formulas(e: Evidence) -> list[Formula]:

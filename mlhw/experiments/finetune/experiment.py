@@ -42,7 +42,7 @@ QUESTION = (
 def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -> Result:
     """Fine-tune on ``config.data``, or on ``splits`` that a caller brings.
 
-    ``mlhw.vision.images.datasets.from_dataset`` makes splits of any ``torch.utils.data.Dataset``.
+    ``mlhw.image_splits`` makes splits of any ``torch.utils.data.Dataset``.
     """
     from mlhw.experiments.finetune.figures import FIGURES
     from mlhw.vision.training.session import finetune

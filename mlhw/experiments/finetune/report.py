@@ -24,7 +24,7 @@ FORMULAS = [
 COLUMNS = {"metrics": columns.EPOCH_COLUMNS, "predictions": columns.PREDICTION_COLUMNS}
 
 CURVES = Curves("metrics", "epoch", ("train_loss", "val_loss"), "loss")
-TIMING = frozenset({"images_per_s", "seconds"})
+TIMING = frozenset({"images_per_s"})
 
 
 def formulas(config: Config) -> list[Formula]:

@@ -8,7 +8,9 @@ from mlhw.experiments.sweeps.problem import TwoClassProblem
 from mlhw.experiments.sweeps.textbook import standardized_off
 from mlhw.result.claims import Claim, check
 
-COLUMNS_STATEMENT = "the columns are the features, standardized where that was asked, and one of ones"
+COLUMNS_STATEMENT = (
+    "the columns are the features, standardized where that was asked, and one of ones"
+)
 
 
 def columns_of(problem: TwoClassProblem) -> Claim:
