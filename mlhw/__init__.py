@@ -31,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from mlhw.result.claims import Claim
 
         found = Claim
+    elif name == "Observation":
+        from mlhw.result.observations import Observation
+
+        found = Observation
     elif name == "image_splits":
         from mlhw.vision.images.datasets import from_dataset
 
@@ -52,5 +56,13 @@ def __dir__() -> list[str]:
     from mlhw.experiments.registry import EXPERIMENTS, module_name
 
     return sorted(
-        {*globals(), "Claim", "Result", "image_splits", "run", *map(module_name, EXPERIMENTS)}
+        {
+            *globals(),
+            "Claim",
+            "Observation",
+            "Result",
+            "image_splits",
+            "run",
+            *map(module_name, EXPERIMENTS),
+        }
     )

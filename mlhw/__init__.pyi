@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from mlhw.result.claims import Claim as Claim
+from mlhw.result.observations import Observation as Observation
 from mlhw.result.result import Result as Result
 from mlhw.vision.images.datasets import from_dataset as image_splits
 

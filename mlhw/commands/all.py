@@ -18,6 +18,7 @@ from mlhw.config.model import ExperimentConfig, InputFile, draw_seed
 from mlhw.experiments.actions import Action
 from mlhw.experiments.registry import EXPERIMENTS
 from mlhw.result.claims import claim_lines, tally
+from mlhw.result.observations import observation_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Part, Result
 from mlhw.runs.folder import FolderRecorder, point_latest
@@ -129,7 +130,7 @@ def words(config: AllConfig, file: str | None, recorder: FolderRecorder) -> list
 
 
 def result_of(parts: Sequence[Part], config: AllConfig) -> Result:
-    """All claims in one result, their ids behind the experiment's name."""
+    """All claims and observations in one result, their ids behind the experiment's name."""
     runs = [
         {
             "experiment": part.name,
@@ -144,20 +145,25 @@ def result_of(parts: Sequence[Part], config: AllConfig) -> Result:
     claims = [
         replace(claim, id=f"{part.name}/{claim.id}") for part in parts for claim in part.claims
     ]
+    sights = [
+        replace(seen, id=f"{part.name}/{seen.id}") for part in parts for seen in part.observations
+    ]
     held, judged = tally(claims)
     finished = sum(part.status == "finished" for part in parts)
     line = (
         f"{finished} of {len(config.experiments)} experiments finished, "
         f"{held} of {judged} claims hold"
     )
-    return Result("all", {"runs": runs}, claims, [line], parts=list(parts))
+    return Result("all", {"runs": runs}, claims, [line], parts=list(parts), observations=sights)
 
 
 def print_part(number: int, part: Part) -> None:
-    """Print an experiment's claims with their numbers, and its run folder."""
+    """Print an experiment's claims and observations with their numbers, and its run folder."""
     print(f"{number}. {part.line()}")
     for claim in part.claims:
         print("\n".join(claim_lines(claim, note=claim.verdict != "holds")))
+    for seen in part.observations:
+        print("\n".join(observation_lines(seen)))
     if part.folder is not None:
         print(f"  run folder: {part.folder}")
     print(flush=True)

@@ -18,6 +18,7 @@ from mlhw.config.whole_numbers import whole_number
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import claim_lines, tally
+from mlhw.result.observations import observation_lines
 from mlhw.runs.compare import (
     as_csv,
     as_json,
@@ -120,6 +121,10 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
         print("\nclaims")
         for claim in run.claims:
             print("\n".join(claim_lines(claim)))
+    if run.observations:
+        print("\nobservations")
+        for seen in run.observations:
+            print("\n".join(observation_lines(seen)))
     if run.config:
         print("\nconfiguration")
         rows = [[f"  {key}", shown(value)] for key, value in flat(run.config)]

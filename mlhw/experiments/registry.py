@@ -7,6 +7,7 @@ experiment; its modules are the same in all of them:
   to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``ACTIONS``
   and ``RESUMABLE``
 - ``claims.py``: ``CLAIMS``
+- ``observations.py``, where it has some: ``OBSERVATIONS``
 - ``report.py``: ``FORMULAS``, ``COLUMNS`` of every table, ``headlines``, summary and answers; where they
   apply ``CURVES`` and ``TIMING``
 - ``figures.py``: ``FIGURES``
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mlhw.experiments.actions import Action
     from mlhw.experiments.curves import Curves
     from mlhw.result.claims import Claims
+    from mlhw.result.observations import Observations
     from mlhw.result.plots import Figures
     from mlhw.result.result import Result
 
@@ -96,6 +98,15 @@ class Experiment:
     def claims(self) -> Claims[Any]:
         """The claims that it makes."""
         found: Claims[Any] = self.part("claims").CLAIMS
+        return found
+
+    @property
+    def observations(self) -> Observations[Any] | None:
+        """The observations that it makes; None without any."""
+        try:
+            found: Observations[Any] = self.part("observations").OBSERVATIONS
+        except ModuleNotFoundError:
+            return None
         return found
 
     @property

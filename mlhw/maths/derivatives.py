@@ -56,11 +56,11 @@ def _autograd(network: Network, weights: Sequence[Array], X: Array, T: Array) ->
     import torch
     from torch.nn import functional
 
-    # logistic and GELU by forms whose derivatives keep their digits far out: torch differentiates
-    # sigmoid as y(1 − y) and GELU through 1 + erf, and both cancel.
+    # logistic, tanh and GELU by forms whose derivatives keep their digits far out: torch differentiates
+    # sigmoid as y(1 − y), tanh as 1 − y² and GELU through 1 + erf, and all of them cancel.
     activations: dict[str, Any] = {
         "logistic": lambda a: torch.exp(functional.logsigmoid(a)),
-        "tanh": torch.tanh,
+        "tanh": _torch_tanh,
         "relu": torch.relu,
         "leaky_relu": lambda a: functional.leaky_relu(a, LEAK),
         "softplus": lambda a: -functional.logsigmoid(-a),
@@ -85,6 +85,15 @@ def _autograd(network: Network, weights: Sequence[Array], X: Array, T: Array) ->
     found = [g.numpy() for g in torch.autograd.grad(loss, [*W, *a])]
     # The sum's derivative by a_n is δ_n; the mean's derivative by W is the sum's over N.
     return Gradients([g / len(X) for g in found[: len(W)]], found[len(W) :])
+
+
+def _torch_tanh(a: Any) -> Any:
+    """tanh a as ±(1 − 2/(1 + exp 2|a|)) beyond ±2, where 1 − tanh² loses more than a digit."""
+    import torch
+    from torch.nn import functional
+
+    far = torch.sign(a) * (1.0 - 2.0 * torch.exp(functional.logsigmoid(-2.0 * a.abs())))
+    return torch.where(a.abs() < 2.0, torch.tanh(a), far)
 
 
 # ------------------------------------------------------------------------------------- directions

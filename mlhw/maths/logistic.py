@@ -111,10 +111,11 @@ def overshoot(limits: np.ndarray, eta: float) -> float:
 
     ``limits`` (K,) are the local limits 2/λ of consecutive iterations. One update multiplies the
     error by 1 − ηλ, which grows it where η exceeds the limit and shrinks it elsewhere; the largest
-    sum of log|1 − ηλ| over consecutive iterations is returned, 0 where it never grows.
+    sum of log|1 − ηλ| over consecutive iterations is returned, 0 where it never grows. One iteration
+    counts for 3 at most: a longer jump leaves the place whose curvature was λ.
     """
     with np.errstate(divide="ignore"):
-        growth = np.cumsum(np.maximum(np.log(np.abs(1.0 - 2.0 * eta / limits)), -1e3))
+        growth = np.cumsum(np.clip(np.log(np.abs(1.0 - 2.0 * (eta / limits))), -1e3, 3.0))
     lowest = np.minimum.accumulate(np.concatenate([[0.0], growth]))
     return float(np.max(growth - lowest[:-1], initial=0.0))
 

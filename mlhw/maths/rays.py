@@ -107,20 +107,23 @@ class Way:
         return log_mean_exp(shares, -Gaps(0 * shares, self.gaps.slope[moving]).at(r))
 
     def fitted_rate(self, at_least: float) -> float:
-        """The slope of −log(1 − Σ_tied p) against r, by least squares beyond ``at_least``.
+        """The slope of −log(1 − Σ_tied p) from a distance beyond ``at_least`` to twice that distance.
 
-        Another class, whose gap grows faster by more than a thousandth, may be nearer at first; the
-        fit begins where it has fallen back by 40 more, so that its share is below rounding. All
-        gaps have to grow.
+        It is measured where nothing else shows in it. Another class may be nearer at first: where it has
+        fallen back by 40 more, its share is below rounding; one whose gap grows like the slowest but
+        for 1e-12 counts like it. And the slope is no small difference of two numbers where the gap has
+        at least doubled since the start. NaN where float64 does not reach so far. All gaps have to grow.
         """
         start, slope = self.gaps.start[self.others], self.gaps.slope[self.others]
         slowest = int(np.argmin(slope))
-        begin = [at_least, 40 / slope[slowest]]
-        for k in np.flatnonzero(slope > 1.001 * slope[slowest]):
-            begin.append((start[slowest] - start[k] + 40) / (slope[k] - slope[slowest]))
-        r = max(begin) * np.linspace(1, 10, 50)
-        centred = r / r.mean() - 1
-        return float(-(centred @ self.log_rest(r)) / (centred @ centred) / r.mean())
+        with np.errstate(over="ignore", invalid="ignore"):
+            begin = [at_least, 40 / slope[slowest], abs(start[slowest]) / slope[slowest]]
+            for k in np.flatnonzero(slope > (1 + 1e-12) * slope[slowest]):
+                begin.append((start[slowest] - start[k] + 40) / (slope[k] - slope[slowest]))
+            r = max(begin) * np.array([1.0, 2.0])
+            if not np.isfinite(self.gaps.at(r)).all():
+                return np.nan
+            return float((self.log_rest(r[:1]) - self.log_rest(r[1:]))[0] / r[0])
 
     @property
     def limit(self) -> float:

@@ -1,4 +1,4 @@
-"""What an experiment returns: summary, claims, answers, tables, figures to be drawn, formulas."""
+"""What an experiment returns: numbers, claims, observations, answers, tables, figures, formulas."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlhw.result.claims import Claim, tally
+from mlhw.result.observations import Observation
 from mlhw.result.plots import Plot, draw, save
 from mlhw.result.tables import Table, csv_text
 from mlhw.system.files import write_whole
@@ -43,6 +44,11 @@ class Part:
         return [claim for entry in entries if (claim := Claim.from_dict(entry))]
 
     @property
+    def observations(self) -> list[Observation]:
+        entries = self.found.get("observations", [])
+        return [seen for entry in entries if (seen := Observation.from_dict(entry))]
+
+    @property
     def folder(self) -> Path | None:
         run = self.found.get("run")
         return Path(run) if run else None
@@ -63,9 +69,9 @@ class Result:
     """What an experiment found.
 
     ``summary`` is what scripts read (JSON values), ``answers`` are the same in sentences for people,
-    ``claims`` the statements with their verdicts, ``tables`` the rows by table name, ``plots`` the
-    figures to be drawn, ``formulas`` what the report typesets. ``parts`` are the runs that it is made of
-    (``mlhw all``), None for a run by itself.
+    ``claims`` the statements with their verdicts, ``observations`` what this run alone showed, ``tables``
+    the rows by table name, ``plots`` the figures to be drawn, ``formulas`` what the report typesets.
+    ``parts`` are the runs that it is made of (``mlhw all``), None for a run by itself.
     """
 
     experiment: str
@@ -76,6 +82,7 @@ class Result:
     plots: list[Plot] = field(default_factory=list)
     formulas: list[Formula] = field(default_factory=list)
     parts: list[Part] | None = None
+    observations: list[Observation] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """What there is, in short: a summary and tables in full would fill screens."""
@@ -117,4 +124,5 @@ class Result:
             "experiment": self.experiment,
             "summary": to_json(self.summary),
             "claims": [claim.as_dict() for claim in self.claims],
+            "observations": [observation.as_dict() for observation in self.observations],
         }

@@ -26,19 +26,22 @@ class Comparison:
     configuration: list[tuple[str, list[Any]]]
     numbers: list[tuple[str, list[Any]]]
     claims: list[tuple[str, list[Any]]]
+    observations: list[tuple[str, list[Any]]]
 
     def sections(self) -> list[tuple[str, list[tuple[str, list[Any]]]]]:
         return [
             ("configuration", self.configuration),
             ("numbers", self.numbers),
             ("claims", self.claims),
+            ("observations", self.observations),
         ]
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
-    """Compare runs: the configuration keys and claims in which they differ, and all headline numbers."""
+    """Compare runs: the keys, claims and observations in which they differ, and all headline numbers."""
     configurations = [_configuration(run) | _of_parts(run, _configuration) for run in runs]
     verdicts = [{claim.id: claim.verdict for claim in run.claims} for run in runs]
+    sights = [{seen.id: seen.verdict for seen in run.observations} for run in runs]
     numbers = [
         {"status": run.status, **run.headlines(), **_of_parts(run, Run.headlines)} for run in runs
     ]
@@ -51,6 +54,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         [row for row in rows_of(configurations) if _differs(row[1])],
         rows_of(numbers),
         [row for row in rows_of(verdicts) if _differs(row[1])],
+        [row for row in rows_of(sights) if _differs(row[1])],
     )
 
 
@@ -177,6 +181,10 @@ def differences(before: Run, after: Run) -> list[str]:
     for claim in before.claims:
         if verdicts.get(claim.id) != claim.verdict:
             lines.append(f"claim {claim.id}: {claim.verdict} became {verdicts.get(claim.id)}")
+    sights = {seen.id: seen.verdict for seen in after.observations}
+    for seen in before.observations:
+        if sights.get(seen.id) != seen.verdict:
+            lines.append(f"observation {seen.id}: {seen.verdict} became {sights.get(seen.id)}")
     return lines
 
 

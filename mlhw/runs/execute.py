@@ -28,6 +28,7 @@ from mlhw.experiments.actions import Action
 from mlhw.experiments.curves import Curves
 from mlhw.result import plots
 from mlhw.result.claims import claim_lines
+from mlhw.result.observations import observation_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs import html, trackers
@@ -253,7 +254,7 @@ def print_json(
     name: str, result: Result | None, folder: Path | None, end: _End, exit_code: int
 ) -> None:
     """Exactly ``result.json`` plus ``run``, ``status`` and ``exit_code``; ``error`` if there is one."""
-    found = result.as_dict() if result else {"experiment": name, "summary": {}, "claims": []}
+    found = (result or Result(name, {})).as_dict()
     found |= {
         "run": str(folder) if folder else None,
         "status": end.status,
@@ -265,7 +266,7 @@ def print_json(
 
 
 def print_answers(result: Result, folder: Path | None) -> None:
-    """The answers in sentences, the claims with their numbers, and where everything is.
+    """The answers in sentences, claims and observations with their numbers, and where everything is.
 
     The claims of a result made of parts have been printed with each of these.
     """
@@ -277,6 +278,9 @@ def print_answers(result: Result, folder: Path | None) -> None:
         if result.claims:
             lines += ["", "claims"]
             lines += [line for claim in result.claims for line in claim_lines(claim)]
+        if result.observations:
+            lines += ["", "observations"]
+            lines += [line for seen in result.observations for line in observation_lines(seen)]
         if folder is not None:
             lines += ["", f"run folder: {folder}"]
     print("\n".join(lines).lstrip("\n"), flush=True)

@@ -18,6 +18,7 @@ from typing import Any, TypeGuard
 from mlhw.errors import ConfigError, MlhwError, reason_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import Claim
+from mlhw.result.observations import Observation
 from mlhw.text import yaml12
 from mlhw.text.values import is_number
 
@@ -95,7 +96,7 @@ class Run:
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """``result.json``: summary and claims; empty if the run has none."""
+        """``result.json``: summary, claims, observations; empty if the run has none."""
         return _read_json(self.folder / "result.json")
 
     @property
@@ -103,6 +104,12 @@ class Run:
         """The claims of ``result.json``; an entry that is no claim is left out."""
         entries = _list(self.result.get("claims"))
         return [claim for entry in entries if (claim := Claim.from_dict(entry))]
+
+    @property
+    def observations(self) -> list[Observation]:
+        """The observations of ``result.json``; none in a run of an older version."""
+        entries = _list(self.result.get("observations"))
+        return [seen for entry in entries if (seen := Observation.from_dict(entry))]
 
     @property
     def summary(self) -> dict[str, Any]:

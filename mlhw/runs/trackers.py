@@ -181,5 +181,7 @@ class MLflow:
     def finish(self, result: Result | None, status: str) -> None:
         for claim in result.claims if result else ():
             self._client.set_tag(self._id, f"claim.{claim.id}", claim.verdict)
+        for seen in result.observations if result else ():
+            self._client.set_tag(self._id, f"observation.{seen.id}", seen.verdict)
         self._client.log_artifacts(self._id, str(self._folder))
         self._client.set_terminated(self._id, _STATUS.get(status, "FAILED"))

@@ -151,7 +151,7 @@ def test_json_is_result_json_plus_three_keys_and_nothing_else(
     assert not (folder / "plots").exists()
     stored = json.loads((folder / "result.json").read_text())
     assert printed == stored | {"run": str(folder), "status": "finished", "exit_code": 0}
-    assert set(stored) == {"experiment", "summary", "claims"}
+    assert set(stored) == {"experiment", "summary", "claims", "observations"}
     assert {"id", "statement", "verdict", "measured", "expected", "tolerance"} <= set(
         stored["claims"][0]
     )

@@ -54,10 +54,22 @@ def reference_turned_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mistakes, "output_delta", lambda *arguments: -true(*arguments))
 
 
+def one_weight_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow ways leave out the last weight of the first matrix."""
+    true = four_ways.entries_to_check
+
+    def fewer(*arguments: object) -> list[np.ndarray]:
+        first, *others = true(*arguments)  # type: ignore[arg-type]
+        return [first[:-1], *others]
+
+    monkeypatch.setattr(four_ways, "entries_to_check", fewer)
+
+
 TAMPERINGS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "autograd": one_weight_off,
     "complex-step": real_step,
     "finite-difference": derivative_at_z,
+    "nothing-left-out": one_weight_unchecked,
     "course-formulas": error_turned_round,
     "implementation": reference_turned_round,
 }

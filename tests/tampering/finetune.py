@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from mlhw.vision.schedules import Plan
 from mlhw.vision.training import loop as training
-from mlhw.vision.training import preparation
+from mlhw.vision.training import preparation, session
 from mlhw.vision.training.features import FeatureStore
 
 SMALL = ["--val", "0.3", "--test", "0.3", "--threads", "1", "--features", "memory"]
@@ -76,7 +77,29 @@ def _pretrained_weights_are_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(preparation, "load_backbone", empty)
 
 
+def _labels_are_not_smoothed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(training, "smoothed", lambda nll, logits, share: nll)
+
+
+def _rates_are_a_little_high(patch: pytest.MonkeyPatch) -> None:
+    real = Plan.factor
+    patch.setattr(Plan, "factor", lambda self, step: 1.001 * real(self, step))
+
+
+def _accuracy_is_flattered(patch: pytest.MonkeyPatch) -> None:
+    real = session.evaluate_network
+
+    def flattered(*arguments: Any, **keywords: Any) -> Any:
+        found = real(*arguments, **keywords)
+        return dataclasses.replace(found, accuracy=found.accuracy + 0.01)
+
+    patch.setattr(session, "evaluate_network", flattered)
+
+
 TAMPERINGS = {
+    "first-epochs-again": _labels_are_not_smoothed,
+    "rates-as-scheduled": _rates_are_a_little_high,
+    "losses-fit-accuracies": _accuracy_is_flattered,
     "best-reloads": _saved_model_is_another,
     "frozen-unchanged": _nothing_is_frozen,
     "stored-features": _stored_features_are_off,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlhw.experiments.lr_sweep import experiment
 from mlhw.maths import descent, logistic, optimum
 
 COMMAND: list[str] = []
@@ -60,7 +61,43 @@ def newton_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimum, "solve", early)
 
 
+def optimum_told_too_high(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = optimum.solve
+
+    def high(*arguments: Any) -> Any:
+        found = true(*arguments)
+        assert found.optimum is not None
+        told = dataclasses.replace(found.optimum, nll=found.optimum.nll + 0.1)
+        return dataclasses.replace(found, optimum=told)
+
+    monkeypatch.setattr(optimum, "solve", high)
+
+
+def doubled_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = experiment.load_problem
+
+    def doubled(config: Any) -> Any:
+        problem = true(config)
+        return dataclasses.replace(problem, X=problem.X * ([2.0] * problem.d + [1.0]))
+
+    monkeypatch.setattr(experiment, "load_problem", doubled)
+
+
+def another_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = descent.gradient_descent
+
+    def coarse(X: Any, t: Any, w0: Any, etas: Any, most: int, tolerance: float) -> Any:
+        return true(X, t, w0, etas, most, 100 * tolerance)
+
+    monkeypatch.setattr(descent, "gradient_descent", coarse)
+
+
 TAMPERINGS = {
+    "as-the-formula": gradient_too_small,
+    "columns-as-asked": doubled_columns,
+    "stops-as-asked": another_tolerance,
+    "limits-are-curvatures": curvature_too_small,
+    "optimum-is-lowest": optimum_told_too_high,
     "monotone-below-2L": bound_without_the_quarter,
     "rise-above-local-limit": curvature_too_small,
     "largest-oscillates": gradient_too_small,

@@ -89,7 +89,12 @@ def grid_with_a_wrong_bias(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grid, "activations_at", raised)
 
 
+def the_common_point_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    geometry(monkeypatch, lambda envelope: replace(envelope, common=None))
+
+
 TAMPERINGS = {
+    "whole-envelope": the_common_point_is_forgotten,
     "common-point": common_point_with_a_wrong_sign,
     "vertices": boundaries_end_too_soon,
     "boundary-equal": tied_classes_drift_apart,

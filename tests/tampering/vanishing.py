@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlhw.maths import survival
+from mlhw.experiments.vanishing import sample
+from mlhw.maths import random_weights, survival
 from mlhw.maths.activations import LEAK
 from mlhw.maths.log_activations import KINK_SLOPE, LOG_ACTIVATIONS, Forms, log_leaky_relu
 
@@ -61,7 +62,20 @@ def one_tail_of_the_logistic_slope(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LOG_ACTIVATIONS, "sigmoid", wrong)
 
 
+def weights_a_tenth_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = random_weights.deviation
+    monkeypatch.setattr(random_weights, "deviation", lambda *arguments: 1.1 * true(*arguments))
+
+
+def decades_of_the_wrong_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = sample.slope
+    monkeypatch.setattr(sample, "slope", lambda medians: true(medians[: len(medians) // 2]))
+
+
 TAMPERINGS = {
+    "weights-have-their-law": weights_a_tenth_too_large,
+    "told-as-drawn": decades_of_the_wrong_end,
+    "law-by-counting": layers_die_half_as_often,
     "sigmoid-vanishes": sigmoid_slope_up_to_one,
     "relu-chain-zeros": relu_leaks_in_chains,
     "relu-chain-product": relu_slope_one_half,

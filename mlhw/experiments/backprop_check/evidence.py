@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,9 @@ class Evidence:
     ``six`` are the course's quantities, where the configured network is the course's. By way: the
     ``worst`` entry, how many derivatives were ``compared`` and of how many networks. ``kinked`` are the
     activations that are not analytic, in the order in which they were met; ``kinks`` and
-    ``unresolved`` count the derivatives at a kink and those below what rounding resolves. ``entries``
-    are drawn in the figure of agreement.
+    ``unresolved`` count the derivatives at a kink and those below what rounding resolves. ``due`` is how
+    many each way has to give, those two included; of ``sampled`` networks only some. ``entries`` are
+    drawn in the figure of agreement.
     """
 
     configured: FourWays
@@ -45,6 +47,8 @@ class Evidence:
     kinked: dict[str, None] = field(default_factory=dict)
     kinks: int = 0
     unresolved: int = 0
+    due: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
+    sampled: int = 0
     entries: list[Entry] = field(default_factory=list)
     grades: list[Grade] = field(default_factory=list)
 
@@ -56,6 +60,9 @@ class Evidence:
             self.compared[way] += sum(int(np.isfinite(e).sum()) for e in c.errors[way])
             if way not in self.worst or worst.error > self.worst[way].error:
                 self.worst[way] = worst
+        for way, count in derivatives_due(c).items():
+            self.due[way] += count
+        self.sampled += c.sampled
         self.kinked.update(dict.fromkeys(c.trial.network.kinked))
         self.kinks += len(c.kinks)
         self.unresolved += c.unresolved
@@ -78,6 +85,44 @@ class Evidence:
     def steps(self) -> StepErrors:
         """How the error of the configured network's first weight depends on the step."""
         return StepErrors(self.configured)
+
+
+MOST_WEIGHTS = 4_000
+"""Of more weights the slow ways have to give this many, as the documentation says."""
+
+
+def derivatives_due(c: FourWays) -> dict[str, int]:
+    """How many derivatives each way has to give for one network, counted from its layers alone."""
+    network = c.trial.network
+    layers = network.layers
+    weights = sum((a + network.bias) * b for a, b in pairwise(layers))
+    deltas = len(c.trial.X) * sum(layers[1:])
+    some = min(weights, MOST_WEIGHTS) + deltas
+    smooth = {"logistic", "tanh", "softplus", "gelu", "identity", "softmax"}
+    analytic = {*network.hidden, network.output} <= smooth
+    return {
+        "autograd": weights + deltas,
+        "complex_step": some if analytic else 0,
+        "finite_difference": some,
+    }
+
+
+def names_are_right(c: FourWays) -> bool:
+    """Whether every derivative of a network is called by its layer and its units, counted from 1."""
+    network, batch = c.trial.network, len(c.trial.X)
+    layers = network.layers
+    comma = "," if max(layers) + network.bias > 9 else ""
+    expected, told = [], []
+    for k, (inputs, units) in enumerate(pairwise(layers)):
+        for j in range(units):
+            for i in range(inputs + network.bias):
+                expected.append(f"dE/dw_{1 + j}{comma}{1 + i}^({1 + k})")
+                told.append(c.name_of(k, (j, i)))
+            for n in range(batch):
+                which = f"[{1 + n}]" if batch > 1 else ""
+                expected.append(f"delta_{1 + j}^({2 + k}){which}")
+                told.append(c.name_of(k + len(layers) - 1, (n, j)))
+    return told == expected
 
 
 def course_values(c: FourWays) -> list[CourseValue]:

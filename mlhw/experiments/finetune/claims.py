@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlhw.experiments.finetune import audit
 from mlhw.result.claims import Claim as Check
 from mlhw.result.claims import Claims, check, not_applicable
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from mlhw.vision.training.session import Finetuned
 
 CLAIMS = Claims["Finetuned"]()
+
+# The head learns in float32, and its rounding is carried through the steps of an epoch.
+AGAIN = 1e-4
 
 
 @CLAIMS.claim("best-reloads", "the best model, loaded back, reproduces its validation loss")
@@ -77,11 +81,90 @@ def loss_fell(o: Finetuned) -> Check:
 
 @CLAIMS.claim("best-is-best", "the saved epoch is the best of the table")
 def best_is_best(o: Finetuned) -> Check:
-    if o.config.best == "loss":
-        best = int(np.nanargmin(o.table.column("val_loss")))
-    else:
-        best = int(np.nanargmax(o.table.column("val_acc")))
+    """Of the validations with a finite loss, as no other can be the best; the first of equals."""
+    loss, accuracy = o.table.column("val_loss"), o.table.column("val_acc")
+    value = loss if o.config.best == "loss" else -accuracy
+    best = int(np.argmin(np.where(np.isfinite(loss), value, np.inf)))
     return check(o.best.metadata["epoch"] == best, measured=o.best.metadata["epoch"], expected=best)
+
+
+@CLAIMS.claim(
+    "first-epochs-again",
+    "the head's first epochs, worked out again by the textbook's formulas, give the recorded losses",
+)
+def first_epochs_again(o: Finetuned) -> Check:
+    reason = audit.why_not(o)
+    if reason:
+        return not_applicable(reason)
+    # Of accuracies, one image in a thousand and one more: where two classes are all but equal,
+    # rounding decides.
+    few = 1e-3 + 1.5 / min(len(o.task.train), len(o.task.val))
+    found, expected, right = {}, {}, True
+    for epoch, again in enumerate(audit.first_epochs(o)):
+        for name, value in again.items():
+            recorded = float(o.table.column(name)[epoch])
+            if np.isnan(recorded) and not audit.validated(o, epoch):
+                continue
+            found[f"{name} {epoch}"], expected[f"{name} {epoch}"] = recorded, value
+            allowed = few if name.endswith("acc") else AGAIN * max(1.0, value)
+            right = right and abs(recorded - value) <= allowed
+    return check(
+        right,
+        measured=found,
+        expected=expected,
+        tolerance=AGAIN,
+        note="mean losses and accuracies by epoch; accuracies to one image in a thousand",
+    )
+
+
+@CLAIMS.claim(
+    "rates-as-scheduled",
+    "the learning rates are those of the schedule, in the table and the optimizer",
+)
+def rates_as_scheduled(o: Finetuned) -> Check:
+    steps = audit.steps_an_epoch(len(o.task.train), o.config)
+    shares = audit.scheduled(o.config, steps)
+    epochs = len(o.table)
+    expected = o.config.optim.lr * shares[steps * np.arange(1, epochs + 1) - 1]
+    off = np.abs(o.table.column("lr") - expected) / o.config.optim.lr
+    last = max(abs(used - due) / o.config.optim.lr for used, due in audit.group_rates(o))
+    measured = {"table": float(off.max()), "optimizer": last}
+    return check(
+        max(measured.values()) <= 1e-9 and o.progress.step == steps * epochs,
+        measured=measured | {"steps": o.progress.step},
+        expected={"table": 0, "optimizer": 0, "steps": steps * epochs},
+        tolerance=1e-9,
+        note="differences from the rates by formula, relative to the full rate",
+    )
+
+
+@CLAIMS.claim(
+    "losses-fit-accuracies",
+    "every image that is judged wrongly costs ln 2 or more, and the best model's figures are those of its "
+    "probabilities",
+)
+def losses_fit_accuracies(o: Finetuned) -> Check:
+    """Where another class is the most probable, p of the right one is 1/2 at most."""
+    short = np.inf
+    for part in ("train", "val"):
+        losses, accuracies = o.table.column(f"{part}_loss"), o.table.column(f"{part}_acc")
+        known = ~np.isnan(accuracies.astype(float))
+        slack = losses[known] - np.log(2.0) * (1.0 - accuracies[known])
+        inside = bool(np.all((accuracies[known] >= 0) & (accuracies[known] <= 1)))
+        short = min(short, float(np.min(slack, initial=np.inf))) if inside else -np.inf
+    p = o.evaluated.probabilities.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        loss = float(-np.log(p[np.arange(len(p)), o.labels]).mean())
+    wrong = abs(float((p.argmax(1) == o.labels).mean()) - o.evaluated.accuracy)
+    # Probabilities are float32, the loss is of logits: where p underflows only the latter is finite.
+    off = abs(loss - o.evaluated.loss) if np.isfinite(loss) else 0.0
+    return check(
+        bool(short >= -1e-6 and off <= 1e-4 * max(1.0, loss) and wrong <= 1e-9),
+        measured={"least loss above ln 2 of the wrong": short, "loss": off, "accuracy": wrong},
+        expected={"least loss above ln 2 of the wrong": "at least 0", "loss": 0, "accuracy": 0},
+        tolerance=1e-4,
+        note=f"over all epochs; then the {o.split} loss and accuracy off those of the probabilities",
+    )
 
 
 @CLAIMS.claim("beats-random", "the pre-trained network beats the same one from random weights")

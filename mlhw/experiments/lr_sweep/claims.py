@@ -6,8 +6,17 @@ from itertools import pairwise
 
 import numpy as np
 
+from mlhw.experiments.lr_sweep import audit
 from mlhw.experiments.lr_sweep.evidence import ROUNDING, ROUNDINGS, Evidence, Trajectory
+from mlhw.experiments.sweeps.columns import COLUMNS_STATEMENT, columns_of
+from mlhw.experiments.sweeps.textbook import (
+    gradient_at,
+    limits_at,
+    nll_at,
+    steepest_limit,
+)
 from mlhw.maths import logistic
+from mlhw.maths.descent import DIVERGED_FACTOR
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 from mlhw.text.values import numbers_text
 
@@ -19,7 +28,98 @@ LAST_LIMITS = 2000
 # An NLL this little above the optimum has settled there.
 SETTLED = 1e-6
 
+# An eigenvalue, and the square of a singular value, right to some ulps of the largest; where the
+# curvature itself is that of a few samples among many that vanish, relative to its own size.
+SAME_LIMIT = 1e-9
+# A gradient, over its features' size: below it Newton's steps change nothing.
+FLAT = 1e-10
+
 CLAIMS = Claims[Evidence]()
+
+
+@CLAIMS.claim(
+    "as-the-formula",
+    "worked out again by the textbook's formula, NLLs and updates are the recorded ones",
+)
+def steps_as_the_formula(e: Evidence) -> Claim:
+    """Measured in what rounding may part the two by; the first weights are those asked for."""
+    nlls = [audit.nll_apart(e.problem, one) for one in e.trajectories]
+    steps = [audit.steps_apart(e.problem, one) for one in e.trajectories]
+    starts = [np.abs(one.W[0] - e.asked.w0).max() for one in e.trajectories]
+    worst = {
+        "NLL": max(float(np.max(apart, initial=0.0)) for apart in nlls),
+        "update": max(float(np.max(apart, initial=0.0)) for apart in steps),
+        "start": float(max(starts)),
+    }
+    return check(
+        worst["NLL"] <= 1.0 and worst["update"] <= 1.0 and worst["start"] == 0.0,
+        measured=worst,
+        expected={"NLL": "at most 1", "update": "at most 1", "start": 0},
+        note="distances over what rounding allows; "
+        f"{sum(map(len, nlls))} NLLs and {sum(map(len, steps))} updates",
+    )
+
+
+@CLAIMS.claim("columns-as-asked", COLUMNS_STATEMENT)
+def columns_for_gd(e: Evidence) -> Claim:
+    return columns_of(e.problem)
+
+
+@CLAIMS.claim(
+    "stops-as-asked",
+    "a rate stops at its first change below the tolerance, at divergence, or after the last iteration",
+)
+def iterations_end_as_asked(e: Evidence) -> Claim:
+    wrong = []
+    for one in e.trajectories:
+        small = np.abs(np.diff(one.nll)) < e.asked.tolerance
+        high = one.nll > DIVERGED_FACTOR * one.nll[0]
+        count, most = len(one.nll), e.asked.max_iterations
+        last_small, last_high = bool(small[-1:].any()), bool(high[-1:].any())
+        right = {
+            "tolerance": last_small and not last_high,
+            # One that is recorded no more was not finite.
+            "diverged": last_high or (count < most and not last_small),
+            "max_iterations": count == most and not last_small and not last_high,
+        }
+        if small[:-1].any() or high[:-1].any() or count > most or not right[one.stopped]:
+            wrong.append(f"eta {one.eta:g}: {one.stopped} after {count}")
+    return check(
+        not wrong,
+        measured=len(wrong),
+        expected=0,
+        note=f"of {len(e.trajectories)} ends" + (f"; wrong: {', '.join(wrong)}" if wrong else ""),
+    )
+
+
+@CLAIMS.claim(
+    "limits-are-curvatures",
+    "2/L, critical_eta and the local limits are 2 over the largest curvature, by singular values too",
+)
+def limits_are_curvatures(e: Evidence) -> Claim:
+    X = e.problem.X
+    pairs = {
+        "2/L": (e.problem.monotone_eta, steepest_limit(X)),
+        "at the start": (e.problem.start_limit, float(limits_at(X, e.asked.w0[:, None])[0])),
+    }
+    if e.problem.optimum is not None and e.problem.critical_eta is not None:
+        at = float(limits_at(X, e.problem.optimum.w[:, None])[0])
+        pairs["at the optimum"] = (e.problem.critical_eta, at)
+    off = {
+        name: 0.0 if known == found else abs(known / found - 1.0)
+        for name, (known, found) in pairs.items()
+    }
+    off["along the paths"] = max(
+        float(np.max(audit.limits_apart(e.problem, one, limits), initial=0.0))
+        for one, limits in zip(e.trajectories, e.limits, strict=True)
+    )
+    return check(
+        max(off.values()) <= SAME_LIMIT,
+        measured=off,
+        expected=0,
+        tolerance=SAME_LIMIT,
+        note="relative differences",
+    )
 
 
 @CLAIMS.claim("monotone-below-2L", "no rate below 2/L ever rises")
@@ -206,6 +306,36 @@ def smaller_is_higher(e: Evidence) -> Claim:
         expected="above 0",
         tolerance=ROUNDING,
         note=f"the smallest lead over all common iterations, {where}; {e.steady_note}",
+    )
+
+
+@CLAIMS.claim(
+    "optimum-is-lowest",
+    "at the optimum the gradient vanishes, and on either side of it the NLL is no lower",
+)
+def optimum_is_lowest(e: Evidence) -> Claim:
+    """The NLL is convex: a point with no slope and no lower neighbour is its minimum.
+
+    Where the classes are separable there is none, and it goes on falling along growing weights.
+    """
+    if e.problem.optimum is None:
+        return not_applicable(str(e.problem.no_optimum))
+    problem, optimum = e.problem, e.problem.optimum
+    w = optimum.w
+    slope, slope_off = gradient_at(problem.X, problem.t, w[:, None])
+    steep = np.abs(slope) / (FLAT * np.max(np.abs(problem.X), axis=0)[:, None] + 16 * slope_off)
+    spread = np.maximum(np.ptp(problem.X, axis=0), np.abs(problem.X).max(axis=0))
+    steps = np.diag(0.1 / np.where(spread > 0, spread, 1.0))
+    there = np.concatenate([[w, 0.5 * w, 1.5 * w], w + steps, w - steps]).T
+    nlls, off = nll_at(problem.X, problem.t, there)
+    lower = float(np.max((nlls[0] - nlls[1:]) / (1e-9 * nlls[0] + off[1:] + off[0])))
+    told = float(abs(nlls[0] - optimum.nll) / (1e-9 * nlls[0] + 4 * off[0]))
+    measured = {"gradient": float(steep.max()), "lower": max(lower, 0.0), "NLL": told}
+    return check(
+        max(measured.values()) <= 1.0,
+        measured=measured,
+        expected="at most 1",
+        note="over what rounding allows: the gradient, how much lower a neighbour is, the NLL told",
     )
 
 

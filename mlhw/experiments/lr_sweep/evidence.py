@@ -67,6 +67,15 @@ class LocalLimits:
     eta: np.ndarray
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What was asked for: the start (d+1,), the most NLLs of a rate, the tolerance (0 for none)."""
+
+    w0: np.ndarray
+    max_iterations: int
+    tolerance: float
+
+
 @dataclass
 class Evidence:
     """The problem, and for each rate in the order asked for its trajectory and its local limits.
@@ -78,6 +87,7 @@ class Evidence:
     trajectories: list[Trajectory]
     limits: list[LocalLimits]
     log_axis: str
+    asked: Demand
 
     @cached_property
     def falling(self) -> list[Trajectory]:

@@ -20,8 +20,9 @@ import numpy as np
 from pydantic import Field
 
 from mlhw.experiments.lr_sweep.claims import CLAIMS
-from mlhw.experiments.lr_sweep.evidence import Evidence, LocalLimits, Trajectory
+from mlhw.experiments.lr_sweep.evidence import Demand, Evidence, LocalLimits, Trajectory
 from mlhw.experiments.lr_sweep.figures import FIGURES
+from mlhw.experiments.lr_sweep.observations import OBSERVATIONS
 from mlhw.experiments.lr_sweep.report import COLUMNS, FORMULAS, answers, summary
 from mlhw.experiments.sweeps.problem import (
     SweepConfig,
@@ -29,6 +30,7 @@ from mlhw.experiments.sweeps.problem import (
     begin_sweep,
     load_problem,
 )
+from mlhw.experiments.sweeps.textbook import start_of
 from mlhw.maths import descent, logistic
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
@@ -63,7 +65,8 @@ def run(config: Config, recorder: Recorder) -> Result:
     begin_sweep(config, problem, recorder)
     trajectories = _descend(config, problem, recorder)
     limits = _limits_along(problem, trajectories, recorder)
-    evidence = Evidence(problem, trajectories, limits, config.log_axis)
+    asked = Demand(start_of(config.w0, problem.d), config.max_iterations, config.tolerance)
+    evidence = Evidence(problem, trajectories, limits, config.log_axis, asked)
     if problem.d != 2:
         recorder.log(
             f"{problem.d} features: the figures of two dimensions (path, separators) are left out"
@@ -76,6 +79,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         recorder.tables,
         FIGURES.plots(evidence),
         FORMULAS,
+        observations=OBSERVATIONS.look(evidence),
     )
 
 

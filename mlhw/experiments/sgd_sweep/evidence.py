@@ -9,14 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from mlhw.experiments.sgd_sweep.audit import Pass, audit, distance_excess
 from mlhw.experiments.sweeps.problem import TwoClassProblem
+from mlhw.experiments.sweeps.textbook import losses_at
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: the start (d+1,), the seed, the passes, the tolerance (0 for none)."""
+
+    w0: np.ndarray
+    seed: int
+    epochs: int
+    tolerance: float
 
 
 @dataclass
 class Evidence:
     """NLLs by repeat, epoch and rate, the rates in falling order, and what was made of them.
 
-    ``nll`` and ``online`` are (repeats, epochs, rates), NaN after a rate has stopped; ``gd`` is
+    ``nll`` and ``online`` are (repeats, epochs, rates) and ``W`` (repeats, epochs, d+1, rates), NaN
+    after a rate has stopped; ``gd`` is
     (passes + 1, rates), the NLL of gradient descent after k updates. ``runs`` has a row for each rate
     and repeat, ``against`` one for each rate and number of passes, both with the rates in the order
     asked for. ``other_orders(eta, passes)`` is the NLL after so many passes for each of
@@ -27,11 +40,61 @@ class Evidence:
     etas: list[float]
     nll: np.ndarray
     online: np.ndarray
+    W: np.ndarray
+    asked: Asked
     gd: np.ndarray
     runs: list[dict[str, Any]]
     against: list[dict[str, Any]]
     batch_size: int
     other_orders: Callable[[float, int], list[float]]
+
+    @cached_property
+    def passes(self) -> list[Pass]:
+        """Some passes worked out again."""
+        return list(
+            audit(
+                self.problem,
+                self.etas,
+                (self.W, self.online, self.nll),
+                self.asked.w0,
+                self.asked.seed,
+                self.batch_size,
+            )
+        )
+
+    @cached_property
+    def excess(self) -> np.ndarray:
+        """(repeats, epochs, rates): by how much a pass breaks the law of distances."""
+        last = self.W[0, -1, :, -1]
+        to = self.problem.optimum.w if self.problem.optimum is not None else last
+        to = to if np.isfinite(to).all() else self.asked.w0
+        recorded = (self.W, self.online)
+        return distance_excess(
+            self.problem, self.etas, recorded, self.asked.w0, self.batch_size, to
+        )
+
+    def ceiling(self, eta: float) -> float:
+        """An NLL that noise alone does not take a working descent above.
+
+        Summed over any number of passes, the online NLL is at most E(w0) + ηR²/2 in the mean, R being
+        the longest sample (``audit.distance_excess`` with the start for u); one NLL may stand out
+        from the mean, hence four times the noise.
+        """
+        return float(losses_at(self.problem.X, self.problem.t, self.asked.w0[:, None]).mean()) + (
+            4.0 * self.noise(eta)
+        )
+
+    def noise(self, eta: float) -> float:
+        """How far above the optimum noise holds the online NLL of a rate in the mean, at most.
+
+        ηR²/2, and for a small rate, with |∇f|² ≤ 0.41 R² f (``audit.distance_excess``), E(w*) q/(1 − q)
+        with q = 0.41 ηR²/2.
+        """
+        any_rate = 4.0 * eta / self.sample_eta  # R² is 8/sample_eta
+        q = 0.41 * any_rate
+        if self.problem.optimum is None or q >= 1.0:
+            return any_rate
+        return min(any_rate, self.problem.optimum.nll * q / (1.0 - q))
 
     @cached_property
     def sample_eta(self) -> float:

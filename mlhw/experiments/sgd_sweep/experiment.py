@@ -21,8 +21,9 @@ from pydantic import Field
 
 from mlhw.errors import ConfigError
 from mlhw.experiments.sgd_sweep.claims import CLAIMS
-from mlhw.experiments.sgd_sweep.evidence import Evidence
+from mlhw.experiments.sgd_sweep.evidence import Asked, Evidence
 from mlhw.experiments.sgd_sweep.figures import FIGURES
+from mlhw.experiments.sgd_sweep.observations import OBSERVATIONS
 from mlhw.experiments.sgd_sweep.passes import (
     against_gd,
     compared_passes,
@@ -36,6 +37,7 @@ from mlhw.experiments.sweeps.problem import (
     begin_sweep,
     load_problem,
 )
+from mlhw.experiments.sweeps.textbook import start_of
 from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
@@ -74,7 +76,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         )
     begin_sweep(config, problem, recorder)
     etas = config.etas
-    nll, online, runs = _descend(config, problem, recorder)
+    nll, online, W, runs = _descend(config, problem, recorder)
     gd = gd_nlls(problem, etas, max([0, *compared_passes(config.epochs)]))
     settled = {key for key, row in runs.items() if row["stopped"] == "tolerance"}
     falling = sorted(range(len(etas)), key=lambda i: -etas[i])
@@ -83,6 +85,10 @@ def run(config: Config, recorder: Recorder) -> Result:
         etas=[etas[i] for i in falling],
         nll=nll[:, :, falling],
         online=online[:, :, falling],
+        W=W[:, :, :, falling],
+        asked=Asked(
+            start_of(config.w0, problem.d), config.seed, config.epochs, config.tolerance or 0.0
+        ),
         gd=gd[:, falling],
         runs=[runs[rate, repeat] for rate in range(len(etas)) for repeat in range(config.repeats)],
         against=against_gd(etas, nll, gd, settled),
@@ -106,20 +112,23 @@ def run(config: Config, recorder: Recorder) -> Result:
         recorder.tables,
         FIGURES.plots(evidence),
         FORMULAS,
+        observations=OBSERVATIONS.look(evidence),
     )
 
 
 def _descend(
     config: Config, problem: TwoClassProblem, recorder: Recorder
-) -> tuple[np.ndarray, np.ndarray, Runs]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Runs]:
     """Stochastic descent at all rates in every repeat, each epoch recorded in the table ``metrics``.
 
-    Returns the NLL at the epochs' ends and the online NLL, both (repeats, epochs, rates) and NaN after
-    a rate has stopped, and the state of each rate and repeat at its end.
+    Returns the NLL at the epochs' ends and the online NLL, both (repeats, epochs, rates), the weights
+    there (repeats, epochs, d+1, rates), all NaN after a rate has stopped, and the state of each rate
+    and repeat at its end.
     """
     etas = config.etas
     shape = (config.repeats, config.epochs, len(etas))
     nll, online = np.full(shape, np.nan), np.full(shape, np.nan)
+    W = np.full((*shape[:2], problem.d + 1, len(etas)), np.nan)
     metrics = recorder.table("metrics", COLUMNS["metrics"] | problem.columns)
     runs: Runs = {}
     for repeat in range(config.repeats):
@@ -138,12 +147,13 @@ def _descend(
             for lane, rate in enumerate(block.rates):
                 part = slice(block.first, block.first + block.count[lane])
                 nll[repeat, part, rate] = block.nll[: block.count[lane], lane]
+                W[repeat, part, :, rate] = block.W[: block.count[lane], :, lane]
                 online[repeat, part, rate] = block.nll_online[: block.count[lane], lane]
             if repeat == 0:
                 _log_epochs(block, etas, recorder)
             done = repeat * config.epochs + block.first + len(block.nll)
             recorder.progress(done, config.repeats * config.epochs, "epochs")
-    return nll, online, runs
+    return nll, online, W, runs
 
 
 def _record(block: Epochs, repeat: int, etas: list[float], metrics: Table, runs: Runs) -> None:

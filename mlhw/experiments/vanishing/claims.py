@@ -8,11 +8,17 @@ import numpy as np
 
 from mlhw.experiments.vanishing.evidence import Evidence
 from mlhw.experiments.vanishing.rounding import CHECKED
-from mlhw.experiments.vanishing.sample import Profile, least_slope, slope
+from mlhw.experiments.vanishing.sample import SURVIVAL_WIDTHS, Profile, least_slope, slope
 from mlhw.maths import survival
+from mlhw.maths.random_weights import draw_weights, mean_log
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 
 ENOUGH_DRAWS = 100  # for a median that is smooth enough to be judged
+
+SATURATING = 20.0  # sigma' of it is 2e-9, where sigma' of the other layers is near 1/4
+
+LAW_DRAWS = 20_000  # weights drawn anew
+DEVIATIONS = 6.5  # beyond it a mean of so many lies once in 10^10 times
 
 TOTAL_ERROR = 1e-6
 """The probability with which some share of zeros lies outside its band although the law holds."""
@@ -33,6 +39,10 @@ def sigmoid_vanishes(e: Evidence) -> Claim:
     if not chains:
         return not_applicable("no plain sigmoid chain was drawn")
     p = chains[0]
+    if abs(e.setting.x * e.setting.scale) > SATURATING:
+        return not_applicable(
+            f"the input {e.setting.x:g} saturates the first unit, and one layer takes most of the decades"
+        )
     medians = p.quantiles[0]
     if p.slope is None or p.network.depth < 10 or np.isnan(medians).any():
         return not_applicable("fewer than 10 layers, or gradients that are zero in every draw")
@@ -165,6 +175,118 @@ def zero_shares(e: Evidence) -> Claim:
         },
         tolerance=TOTAL_ERROR,
         note=f"{len(cells)} shares; furthest: {cells[worst][3]}, {n[worst]} draws",
+    )
+
+
+@CLAIMS.claim(
+    "weights-have-their-law",
+    "weights drawn anew have the variance and the mean logarithm that their law says",
+)
+def weights_have_their_law(e: Evidence) -> Claim:
+    """Normal: E w² = s², E w⁴ = 3s⁴, E log|w| = log s − (γ + log 2)/2; uniform: s²/3, s⁴/5, log s − 1."""
+    kind, scale = e.setting.weights, e.setting.scale
+    if kind == "constant":
+        return not_applicable("constant weights have no law")
+    rng = np.random.default_rng([e.setting.seed, 3])
+    widths = sorted({p.network.width for p in e.profiles})
+    off = {}
+    for m in widths:
+        w = draw_weights(rng, kind, scale, (LAW_DRAWS,), m, m) / scale
+        # Glorot and Bengio: 2/(fan-in + fan-out); He et al.: 2/fan-in.
+        square = {"normal": 1.0, "uniform": 1 / 3, "xavier": 1 / m, "he": 2 / m}[kind]
+        fourth = 1 / 5 if kind == "uniform" else 3 * square**2
+        spread = math.sqrt((fourth - square**2) / LAW_DRAWS)
+        off[f"width {m}, square"] = float(abs(np.mean(w**2) - square) / spread)
+        off[f"width {m}, mean"] = float(abs(np.mean(w)) / math.sqrt(square / LAW_DRAWS))
+        if m == 1:
+            # The variance of log|w| is π²/8 of a normal, 1 of a uniform weight.
+            spread = math.sqrt((1.0 if kind == "uniform" else math.pi**2 / 8) / LAW_DRAWS)
+            log = float(np.mean(np.log(np.abs(w)))) + math.log(scale)
+            off["width 1, log"] = abs(log - mean_log(kind, scale)) / spread
+    return check(
+        max(off.values()) <= DEVIATIONS,
+        measured=off,
+        expected=f"at most {DEVIATIONS}",
+        note=f"{LAW_DRAWS} weights each: means off their expectations, in standard deviations",
+    )
+
+
+@CLAIMS.claim(
+    "told-as-drawn", "medians, shares of zeros and decades a layer are those of the gradients drawn"
+)
+def told_as_drawn(e: Evidence) -> Claim:
+    wrong = []
+    for p in e.profiles:
+        logs = p.drawn.log10
+        rows = [row[row > -np.inf] for row in logs]
+        middle = np.array([np.median(row) if len(row) else np.nan for row in rows])
+        apart = np.abs(p.quantiles[0] - middle) > 1e-9 * np.maximum(1.0, np.abs(middle))
+        order = (p.quantiles[1] > p.quantiles[0]) | (p.quantiles[0] > p.quantiles[2])
+        zeros = np.sum(logs == -np.inf, axis=1)
+        known = np.flatnonzero(np.isfinite(middle))
+        whole = logs.shape[1] == p.drawn.draws
+        if apart.any() or order.any() or (whole and (zeros != p.drawn.zeros).any()):
+            wrong.append(p.network.title)
+        elif p.drawn.draws != e.setting.draws or len(logs) != p.network.depth - 1:
+            wrong.append(f"{p.network.title}: the number of draws or layers")
+        elif len(known) >= 3:
+            fall = float(np.polyfit(known, middle[known], 1)[0])
+            told = p.slope[0] if p.slope else np.nan
+            if not abs(told - fall) <= 1e-6 * max(1.0, abs(fall)):
+                wrong.append(f"{p.network.title}: {told:.6g} decades, not {fall:.6g}")
+    widths = [curve.width for curve in e.curves]
+    if widths != ([1, 2, 4, 8, 16] if e.relu_drawn else []):
+        wrong.append(f"survival of widths {widths}")
+    for curve in e.curves:
+        ends = (curve.depths[0], curve.depths[-1]) == (3, e.depth)
+        if not ends or (np.diff(curve.zeros) < 0).any() or not curve.draws > 0:
+            wrong.append(f"survival of width {curve.width}")
+    return check(
+        not wrong,
+        measured=len(wrong),
+        expected=0,
+        note=f"of {len(e.profiles)} networks" + (f"; wrong: {'; '.join(wrong)}" if wrong else ""),
+    )
+
+
+@CLAIMS.claim(
+    "law-by-counting",
+    "the law of dead ReLUs is what counting signs gives, and the widths are the fewest",
+)
+def law_by_counting(e: Evidence) -> Claim:
+    """Of the 2^m patterns of signs one is all dead, and half of them have unit 1 dead."""
+
+    def layer(m: int) -> float:
+        return math.log(2**m - 1) - m * math.log(2.0)
+
+    off = [0.0]
+    for p in e.profiles:
+        kind = p.network
+        if not p.theory or not kind.plain_relu:
+            continue
+        for at, told in enumerate(p.theory, 1):
+            s = (2 <= at < kind.depth) + (at + 1 < kind.depth)
+            others = -s if kind.alive else kind.depth - 2 - s
+            off.append(abs(told - (others * layer(kind.width) - s * math.log(2.0))) / kind.depth)
+    wrong = []
+    for m in SURVIVAL_WIDTHS:
+        told = survival.log_alive(m, e.depth)
+        off.append(abs(told - (e.depth - 2) * layer(m)) / e.depth)
+    for share in (0.5, 0.9, 0.99):
+        m = survival.width_alive(share, e.depth)
+        fewer = (e.depth - 2) * layer(m - 1) if m > 1 else -math.inf
+        if (
+            not fewer < math.log(share) + 1e-9
+            or not (e.depth - 2) * layer(m) > math.log(share) - 1e-9
+        ):
+            wrong.append(f"{share:g} with {m}")
+    return check(
+        max(off) <= 1e-12 and not wrong,
+        measured=max(off),
+        expected=0,
+        tolerance=1e-12,
+        note="logarithms of probabilities, for each layer of a network"
+        + (f"; wrong widths: {', '.join(wrong)}" if wrong else ""),
     )
 
 

@@ -16,6 +16,8 @@ SHIFTED, COPIES = 25, 4
 CHECKED = 5
 # A gradient that an ulp moves by less (in log10) must agree with torch; e^±640 is well in float64.
 SURE, HELD = 1e-11, 640.0
+# Numbers of such a size are far from where float64 ends.
+PLAIN = 1e-250, 1e250
 # Layers that torch goes back through in one call.
 PIECE = 1000
 
@@ -59,6 +61,15 @@ def rounding_of(
     found = torch_gradients(network, tuple(part[..., :k] for part in w), setting)
     held = _held(g, k) & np.isfinite(found)
     compared = held & (moved[:, :k] < SURE)
+    # Where torch by itself shows that it has its digits, no excuse of the gradients in question counts.
+    again = torch_gradients(network, tuple(part[..., :k] for part in shifted), setting)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steady = np.abs(np.log10(np.abs(again / found))) < SURE
+    sizes = np.abs(found)
+    compared |= (
+        steady & (sizes > PLAIN[0]) & (sizes < PLAIN[1]) & plain_forward(network, w, k, setting)
+    )
+    held |= compared
     # Where the signs differ, or only one of both is zero, the difference is infinite.
     difference = np.where(np.sign(found) == g.sign[:, :k], 0.0, np.inf)
     both = (found != 0) & ~g.zero[:, :k]
@@ -131,6 +142,22 @@ def torch_gradients(network: NetworkKind, w: tuple[Array, ...], setting: Setting
         torch.autograd.backward(end, start.grad)
     rows: list[Any] = [weight.grad for weight in layers]
     return np.array([row[0, 0].numpy() for row in rows])
+
+
+def plain_forward(network: NetworkKind, w: tuple[Array, ...], k: int, setting: Setting) -> Array:
+    """(k,): whether every activation of a draw is 0 or of an ordinary size, by torch's functions."""
+    import torch
+
+    h = torch_activation(network.activation)
+    layers = w[0][:-1, None, None, :k] if network.width == 1 else w[0][..., :k]
+    z = torch.full((network.width, layers.shape[-1]), setting.x, dtype=torch.float64)
+    plain = np.ones(layers.shape[-1], bool)
+    for layer in layers:
+        value = h(torch.einsum("ijn,jn->in", torch.tensor(np.ascontiguousarray(layer)), z))
+        z = z + value if network.residual else value
+        size = np.abs(z.numpy())
+        plain &= ((size == 0) | ((size > PLAIN[0]) & (size < PLAIN[1]))).all(axis=0)
+    return plain
 
 
 def torch_activation(name: str) -> Any:

@@ -1,0 +1,161 @@
+"""No claim fails without a mistake: random configurations of every experiment, and the claims that fail.
+
+    python bench/false_alarms.py              # 3,000 configurations, an hour or so
+    python bench/false_alarms.py --count 200 --seed 7
+
+Prints each configuration in which a claim fails, and how often each claim held, and ends with exit code 3
+if one failed. Configuration k of a seed is the same whatever comes before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+import mlhw
+from mlhw.errors import MlhwError
+from mlhw.result.result import Result
+
+DATA: list[Any] = [
+    "gaussians",
+    "gaussians",
+    "breast-cancer",
+    {"name": "iris", "classes": [1, 2]},
+    {"name": "iris", "classes": [0, 1]},
+    {"name": "iris", "classes": [1, 2], "features": [0]},
+    {"name": "wine", "classes": [0, 1]},
+    {"name": "wine", "classes": [1, 2], "features": [0, 5]},
+]
+SHARES = {"lr-sweep": 0.3, "sgd-sweep": 0.3, "softmax-regions": 0.2, "vanishing": 0.1}
+
+
+def descent(rng: np.random.Generator) -> dict[str, Any]:
+    """Data, and rates around and far from the limits where descent changes its behaviour."""
+    data, standardize = DATA[rng.integers(len(DATA))], bool(rng.integers(2))
+    short = mlhw.lr_sweep(data=data, standardize=standardize, etas=[1e-3], max_iterations=1)
+    names = ("monotone_eta", "critical_eta", "local_eta_at_start")
+    limits = [short.summary[name] for name in names if short.summary[name] is not None]
+    count = int(rng.integers(1, 5))
+    spread = rng.choice([0.01, 0.1, 1.0, 2.5]) * rng.normal(size=count)
+    etas = rng.choice(limits, count) * np.exp(spread) * 10.0 ** rng.choice([0, 0, 0, -2, -1, 1])
+    keys = {"data": data, "standardize": standardize, "etas": sorted({*etas.tolist()})}
+    if rng.random() < 0.3:
+        size = 10.0 ** rng.uniform(-3, 4)
+        keys["w0"] = (size * rng.normal(size=len(short.summary["features"]) + 1)).tolist()
+    return keys
+
+
+def lr_sweep(rng: np.random.Generator) -> dict[str, Any]:
+    return descent(rng) | {
+        "max_iterations": int(10 ** rng.uniform(0, 3)),
+        "tolerance": float(rng.choice([0.0, 1e-9, 1e-5, 1e-3])),
+    }
+
+
+def sgd_sweep(rng: np.random.Generator) -> dict[str, Any]:
+    return descent(rng) | {
+        "epochs": int(10 ** rng.uniform(0, 2.5)),
+        "repeats": int(rng.choice([1, 1, 1, 4])),
+        "batch_size": int(rng.choice([1, 1, 2, 7, 20, 50])),
+        "seed": int(rng.integers(10_000)),
+        "tolerance": float(rng.choice([0.0, 0.0, 1e-6, 1e-3])),
+    }
+
+
+def softmax_regions(rng: np.random.Generator) -> dict[str, Any]:
+    """Planes of ordinary, mixed and tiny sizes, and small integers with all that coincides among them."""
+    shape = (int(rng.integers(2, 8)), 3)
+    signed = rng.uniform(1, 9, shape) * rng.choice([-1.0, 1.0], shape)
+    planes = [
+        signed * 10.0 ** rng.integers(-100, 99, shape),
+        signed * 10.0 ** rng.integers(-6, 7, shape),
+        rng.integers(-2, 3, shape).astype(float),
+        rng.normal(size=shape),
+    ][rng.integers(4)]
+    return {"weights": planes[:, :2].tolist(), "biases": planes[:, 2].tolist()}
+
+
+def vanishing(rng: np.random.Generator) -> dict[str, Any]:
+    names = [None, "sigmoid", "relu", "tanh", "gelu", "leaky_relu", "softplus"]
+    return {
+        "activation": names[rng.integers(len(names))],
+        "weights": str(rng.choice(["normal", "uniform", "constant", "xavier", "he"])),
+        "depth": int(rng.integers(3, 60)),
+        "shallow_depth": None,
+        "draws": int(10 ** rng.uniform(0, 2.7)),
+        "scale": float(10 ** rng.uniform(-2, 2)),
+        "residual": bool(rng.integers(2)),
+        "width": [None, 1, 2, 3, 5][rng.integers(5)],
+        "input": float(rng.choice([1.0, 0.0, -2.5, 1e5, 1e-5])),
+        "target": float(rng.choice([0.0, 1.0, -3.0])),
+        "seed": int(rng.integers(10_000)),
+    }
+
+
+def backprop_check(rng: np.random.Generator) -> dict[str, Any]:
+    keys: dict[str, Any] = {
+        "trials": int(rng.integers(0, 12)),
+        "max_width": int(rng.integers(1, 12)),
+        "seed": int(rng.integers(1_000_000)),
+    }
+    if rng.random() < 0.4:
+        keys |= {
+            "layers": rng.integers(1, 6, rng.integers(2, 8)).tolist(),
+            "hidden": str(rng.choice(["logistic", "tanh", "relu", "gelu", "leaky_relu"])),
+            "bias": bool(rng.integers(2)),
+            "batch": int(rng.integers(1, 5)),
+        }
+    return keys
+
+
+def configuration(seed: int, number: int) -> tuple[str, dict[str, Any]]:
+    """Experiment and keys of one configuration."""
+    rng = np.random.default_rng([seed, number])
+    names = [*SHARES, "backprop-check"]
+    shares = [*SHARES.values(), 1 - sum(SHARES.values())]
+    name = str(rng.choice(names, p=shares))
+    return name, globals()[name.replace("-", "_")](rng)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--count", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="number of the first configuration")
+    asked = parser.parse_args()
+    started, failed, refused = time.monotonic(), 0, 0
+    runs: Counter[str] = Counter()
+    verdicts: Counter[tuple[str, str, str]] = Counter()
+    for number in range(asked.first, asked.first + asked.count):
+        name, keys = configuration(asked.seed, number)
+        try:
+            result: Result = mlhw.run(name, **keys)
+        except MlhwError:
+            refused += 1  # a boundary out of float64's range, say: an error that a user can mend
+            continue
+        runs[name] += 1
+        for claim in result.claims:
+            verdicts[name, claim.id, claim.verdict] += 1
+            if claim.verdict == "fails":
+                failed += 1
+                print(
+                    f"{number}: {name} {claim.id} {json.dumps(keys)} {claim.measured} {claim.note}"
+                )
+        if number % 100 == 99:
+            print(
+                f"{number + 1} after {time.monotonic() - started:.0f} s, {failed} fail", flush=True
+            )
+    for (name, id, verdict), count in sorted(verdicts.items()):
+        print(f"{name} {id}: {verdict} {count}")
+    print(f"{sum(runs.values())} runs {dict(runs)}, {refused} refused; failing claims: {failed}")
+    return 3 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

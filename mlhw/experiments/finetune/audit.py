@@ -1,0 +1,224 @@
+"""Parts of a fine-tuning worked out again by textbook formulas: the rates, the first epoch of a head.
+
+A frozen backbone is a fixed map, so the first epochs are the training of a small network on fixed features.
+Its start is drawn from the seed, its order too; what comes in between is written down here once more, with
+optimizers by their papers' formulas, and has to give the recorded losses.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import torch
+
+    from mlhw.vision.config import Config
+    from mlhw.vision.training.session import Finetuned
+
+STEPS = 5_000  # an epoch of more steps is not worked out again
+EPOCHS = 2  # rounding grows from step to step
+
+
+# ------------------------------------------------------------------------------------- rates
+
+
+def scheduled(config: Config, steps_an_epoch: int) -> np.ndarray:
+    """The share of the full rate at every step, (steps,), as the schedule's name says.
+
+    It begins anew where layers are unfrozen. A half cosine from u to v is u + (v − u) sin²(πs/2) over
+    the share s of its steps.
+    """
+    border = config.epochs if config.unfreeze_at is None else min(config.unfreeze_at, config.epochs)
+    parts = [n * steps_an_epoch for n in (border, config.epochs - border) if n]
+    name, warmup = config.schedule.name, config.schedule.warmup
+    return np.concatenate([_course(name, np.arange(n), n, warmup) for n in parts])
+
+
+def _course(name: str, k: np.ndarray, steps: int, warmup: float | None) -> np.ndarray:
+    if name == "one-cycle":
+        # Smith and Topin 2018: up from 1/25, down to 1/250,000; the peak at 30 % of the steps.
+        peak = max((0.3 if warmup is None else warmup) * steps - 1.0, 0.0)
+        up = 0.04 + 0.96 * np.sin(np.pi / 2 * k / peak) ** 2 if peak > 0 else np.ones(steps)
+        fall = np.sin(np.pi / 2 * (k - peak) / max(steps - 1.0 - peak, 1.0)) ** 2
+        return np.where((k <= peak) & (peak > 0), up, 1.0 + (4e-6 - 1.0) * fall)
+    rising = round((warmup or 0.0) * steps)
+    done = (k - rising) / (steps - rising)
+    after = {
+        "constant": np.ones(steps),
+        "cosine": np.cos(np.pi / 2 * done) ** 2,
+        "step": np.where(done < 0.5, 1.0, np.where(done < 0.75, 0.1, 0.01)),
+    }[name]
+    return np.where(k < rising, (k + 1) / (rising + 1), after)
+
+
+def steps_an_epoch(images: int, config: Config) -> int:
+    """Batches in an epoch: a last one of a single image joins the one before where batch norm learns."""
+    whole, rest = divmod(images, config.batch_size)
+    joins = config.trains_backbone and config.batch_norm == "train" and config.batch_size > 1
+    return max(1, whole + (rest > 0) - (rest == 1 and joins and whole > 0))
+
+
+def group_rates(o: Finetuned) -> Iterator[tuple[float, float]]:
+    """Each group's learning rate at the last step, in the optimizer and by the configuration."""
+    optim, backbone = o.config.optim, o.task.backbone
+    shares = scheduled(o.config, steps_an_epoch(len(o.task.train), o.config))
+    last = shares[min(o.progress.step, len(shares)) - 1]
+    stages = {
+        id(parameter): backbone.stage_of(name)
+        for name, parameter in o.task.network.backbone.named_parameters()
+    }
+    for group in o.task.optimizer.param_groups:
+        stage = stages.get(id(group["params"][0]))
+        full = optim.lr
+        if stage is not None:
+            away = len(backbone.stages) - 1 - stage
+            full = (optim.backbone_lr or optim.lr) * optim.layer_decay**away
+        yield group["lr"], full * last
+
+
+# ------------------------------------------------------------------------------------- the first epochs
+
+
+def why_not(o: Finetuned) -> str | None:
+    """Why the first epoch cannot be worked out again; None where it can."""
+    if o.config.unfreeze_at == 0:
+        return "the backbone learns from the first epoch on"
+    if o.task.store is None or (o.config.augment != "none" and not o.config.views):
+        return "no epoch used stored features"
+    if o.config.head.dropout:
+        return "dropout draws what no formula gives again"
+    if steps_an_epoch(len(o.task.train), o.config) > STEPS:
+        return f"an epoch has more than {STEPS} steps"
+    return None
+
+
+def first_epochs(o: Finetuned) -> list[dict[str, float]]:
+    """``train_loss``, ``train_acc``, ``val_loss``, ``val_acc`` of the first frozen epochs."""
+    import torch
+
+    from mlhw.vision.images import augment
+    from mlhw.vision.networks.head import new_head
+
+    config, store = o.config, o.task.store
+    assert store is not None
+    t = torch.from_numpy(o.task.train.images.labels)
+    z = torch.from_numpy(np.array(store.features(o.task.val))).double()
+    labels = o.task.val.images.labels
+    classes, count = len(o.splits.classes), len(t)
+    head = new_head(z.shape[1], classes, hidden=config.head.hidden, seed=config.seed)
+    w = [p.detach().double().requires_grad_() for p in head.parameters()]
+    steps = steps_an_epoch(count, config)
+    shares = scheduled(config, steps)
+    update = _optimizer(config, w)
+    found = []
+    frozen = config.epochs if config.unfreeze_at is None else config.unfreeze_at
+    for epoch in range(min(EPOCHS, frozen, len(o.table))):
+        x = store.features(
+            o.task.train,
+            change=config.augment,
+            seed=config.seed,
+            view=epoch % config.views if config.views else 0,
+        )
+        order = augment.order(config.seed, epoch, count)
+        loss_sum, right = _epoch(
+            config,
+            w,
+            update,
+            torch.from_numpy(np.array(x)[order]).double(),
+            t[order],
+            shares[epoch * steps :],
+        )
+        with torch.no_grad():
+            log_p = torch.log_softmax(_forward(w, z), 1).numpy()
+        found.append(
+            {
+                "train_loss": loss_sum / count,
+                "train_acc": right / count,
+                "val_loss": float(-log_p[np.arange(len(labels)), labels].mean()),
+                "val_acc": float((log_p.argmax(1) == labels).mean()),
+            }
+        )
+    return found
+
+
+def _epoch(
+    config: Config,
+    w: list[torch.Tensor],
+    update: Callable[[Any, float], None],
+    x: torch.Tensor,
+    t: torch.Tensor,
+    shares: np.ndarray,
+) -> tuple[float, int]:
+    """One epoch over features and labels in its order: the sum of the losses, the right answers."""
+    import torch
+
+    steps = steps_an_epoch(len(x), config)
+    classes = len(w[-1])
+    loss_sum, right = 0.0, 0
+    for k in range(steps):
+        end = len(x) if k == steps - 1 else (k + 1) * config.batch_size
+        rows = slice(k * config.batch_size, end)
+        log_p = torch.log_softmax(_forward(w, x[rows]), 1)
+        nll = -log_p[torch.arange(len(log_p)), t[rows]]
+        loss_sum += float(nll.detach().sum())
+        right += int((log_p.argmax(1) == t[rows]).sum())
+        s = config.optim.label_smoothing
+        loss = ((1 - s) * nll - s / classes * log_p.sum(1)).mean()
+        gradients = torch.autograd.grad(loss, w)
+        if config.optim.clip is not None:
+            size = math.sqrt(sum(float((g**2).sum()) for g in gradients))
+            gradients = tuple(g * min(1.0, config.optim.clip / (size + 1e-6)) for g in gradients)
+        update(gradients, config.optim.lr * float(shares[k]))
+    return loss_sum, right
+
+
+def _forward(w: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """A network of ReLU layers, w = [weights, biases, weights, biases, …]."""
+    for k in range(0, len(w), 2):
+        x = x @ w[k].T + w[k + 1]
+        x = x.clamp(min=0.0) if k + 2 < len(w) else x
+    return x
+
+
+def _optimizer(config: Config, w: list[torch.Tensor]) -> Callable[[Any, float], None]:
+    """One update by the formulas of SGD with momentum, or of AdamW with decoupled decay.
+
+    Sutskever et al. 2013, section 2, in torch's form v ← μv + g; Loshchilov and Hutter 2019
+    (arXiv:1711.05101), algorithm 2, with β = 0.9, 0.999 and ε = 1e-8. Vectors have no weight decay.
+    """
+    import torch
+
+    optim = config.optim
+    first = [torch.zeros_like(p) for p in w]
+    second = [torch.zeros_like(p) for p in w]
+    count = 0
+
+    def update(gradients: Any, rate: float) -> None:
+        nonlocal count
+        count += 1
+        with torch.no_grad():
+            for p, g, m, v in zip(w, gradients, first, second, strict=True):
+                decay = optim.weight_decay if p.ndim > 1 else 0.0
+                if optim.name == "sgd":
+                    g = g + decay * p
+                    m.mul_(optim.momentum).add_(g)
+                    p -= rate * (g + optim.momentum * m if optim.nesterov else m)
+                    continue
+                m.mul_(0.9).add_(0.1 * g)
+                v.mul_(0.999).add_(0.001 * g * g)
+                m_hat, v_hat = m / (1 - 0.9**count), v / (1 - 0.999**count)
+                p *= 1 - rate * decay
+                p -= rate * m_hat / (v_hat.sqrt() + 1e-8)
+
+    return update
+
+
+def validated(o: Finetuned, epoch: int) -> bool:
+    """Whether there is a validation after this epoch: every so many, and after the last one."""
+    due = o.config.val_every
+    return epoch % due == due - 1 or epoch == o.config.epochs - 1

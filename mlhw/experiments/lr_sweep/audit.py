@@ -1,0 +1,58 @@
+"""Steps, NLLs and limits of a run, worked out again by the textbook's formulas.
+
+Left out is only what float64 cannot hold: activations of weights that have gone beyond 1e308.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlhw.experiments.lr_sweep.evidence import LocalLimits, Trajectory
+from mlhw.experiments.sweeps.problem import TwoClassProblem
+from mlhw.experiments.sweeps.textbook import EPS, gradient_at, limits_at, nll_at
+
+STEPS = 400  # of one rate, evenly spread: more would take as long as the run itself
+NUMBERS = 4_000_000  # in the matrices of one rate
+LIMITS = 20  # of one rate: a singular value takes the cube of the smaller dimension
+
+
+def chosen(count: int, most: int) -> np.ndarray:
+    """Up to ``most`` of 0 … count − 1, evenly, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def nll_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
+    """Recorded NLLs off those at the recorded weights, over what rounding allows."""
+    k = chosen(len(one.nll), max(2, min(STEPS, NUMBERS // len(problem.X))))
+    nll, off = nll_at(problem.X, problem.t, one.W[k].T)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(one.nll[k] - nll) / off
+    kept: np.ndarray = apart[np.isfinite(off)]
+    return kept
+
+
+def steps_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
+    """Recorded updates off −η∇E at the recorded weights, over what rounding allows."""
+    if len(one.nll) < 2:
+        return np.zeros(0)
+    k = chosen(len(one.nll) - 1, max(2, min(STEPS, NUMBERS // len(problem.X))))
+    before, after = one.W[k].T, one.W[k + 1].T
+    slope, off = gradient_at(problem.X, problem.t, before)
+    allowed = one.eta * off + 4 * EPS * (np.abs(before) + np.abs(after) + one.eta * np.abs(slope))
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.abs(after - (before - one.eta * slope)) / allowed
+    worst: np.ndarray = apart.max(axis=0)[np.isfinite(allowed).all(axis=0)]
+    return worst
+
+
+def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits) -> np.ndarray:
+    """Local limits off 2 over the square of a singular value, relative; at some of their iterations."""
+    count = max(2, min(LIMITS, NUMBERS // problem.X.size))
+    part = chosen(len(limits.iterations), count)
+    found = limits_at(problem.X, one.W[limits.iterations[part]].T)
+    known = limits.eta[part]
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.where(known == found, 0.0, np.abs(known / found - 1.0))
+        held = np.isfinite(problem.X @ one.W[limits.iterations[part]].T).all(axis=0)
+    kept: np.ndarray = apart[held]
+    return kept
