@@ -130,10 +130,10 @@ def rates_as_scheduled(o: Finetuned) -> Check:
     last = max(abs(used - due) / o.config.optim.lr for used, due in audit.group_rates(o))
     measured = {"table": float(off.max()), "optimizer": last}
     return check(
-        max(measured.values()) <= 1e-9 and o.progress.step == steps * epochs,
+        max(measured.values()) <= 1e-12 and o.progress.step == steps * epochs,
         measured=measured | {"steps": o.progress.step},
         expected={"table": 0, "optimizer": 0, "steps": steps * epochs},
-        tolerance=1e-9,
+        tolerance=1e-12,
         note="differences from the rates by formula, relative to the full rate",
     )
 
