@@ -268,6 +268,7 @@ def law_by_counting(e: Evidence) -> Claim:
         kind = p.network
         if not p.theory or kind.activation != "relu":
             continue
+        off += [abs(survival.share_zero(law) - (1.0 - math.exp(law))) for law in p.theory]
         if kind.residual:
             # Only the unit that the weight leads to can stop its gradient, and the output is none.
             due = [-math.log(2.0)] * (kind.depth - 2) + [0.0]
