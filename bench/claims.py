@@ -198,7 +198,10 @@ class Workplace:
             if ended:
                 break
             # The one at work took the process down: it has crashed, the others get a process of their own.
-            found[left.pop(0)] = Run(None)
+            number = left.pop(0)
+            found[number] = Run(None)
+            if stop(found[number]):
+                break
         return found
 
     def _wait(
@@ -423,7 +426,7 @@ def outcome(
     source = (ROOT / mutant.module).read_text(encoding="utf-8")
     place.write(mutant.module, mutated(source, mutant))
     try:
-        runs = place.run(executing, stop=lambda run: bool(run.fails))
+        runs = place.run(executing, stop=lambda run: bool(run.fails) or run.code is None)
     finally:
         place.write(mutant.module, source)
     for number, run in runs.items():
@@ -513,7 +516,7 @@ def judge(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--count", type=int, default=500, help="mutants to draw")
+    parser.add_argument("--count", type=int, default=470, help="mutants to draw")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--module", action="append", help="only this module or group; repeatable")
     parser.add_argument(

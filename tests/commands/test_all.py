@@ -121,7 +121,7 @@ def test_the_order_is_the_courses_and_every_claim_is_reported(mlhw: Mlhw, tmp_pa
     found = mlhw("all", "-c", file, "--name", "x")
     assert found.returncode == 0, found.stderr
     lines = found.stdout.splitlines()
-    assert lines[0].startswith("1. lr-sweep: finished, 6 of 6 claims hold")
+    assert lines[0].startswith("1. lr-sweep: finished, 11 of 11 claims hold")
     assert lines[1] == "  holds: no rate below 2/L ever rises"
     assert lines[2].startswith("    measured eta 0.1: 0")
     assert any(line.startswith("2. sgd-sweep: finished") for line in lines)

@@ -129,12 +129,14 @@ def rates_as_scheduled(o: Finetuned) -> Check:
     off = np.abs(o.table.column("lr") - expected) / o.config.optim.lr
     last = max(abs(used - due) / o.config.optim.lr for used, due in audit.group_rates(o))
     measured = {"table": float(off.max()), "optimizer": last}
+    counted = [int(epoch) for epoch in o.table.column("epoch")] == list(range(epochs))
+    whole = epochs == o.config.epochs or o.progress.stopped
     return check(
-        max(measured.values()) <= 1e-9 and o.progress.step == steps * epochs,
+        max(measured.values()) <= 1e-12 and o.progress.step == steps * epochs and counted and whole,
         measured=measured | {"steps": o.progress.step},
         expected={"table": 0, "optimizer": 0, "steps": steps * epochs},
-        tolerance=1e-9,
-        note="differences from the rates by formula, relative to the full rate",
+        tolerance=1e-12,
+        note=f"differences from the rates by formula, relative to the full rate; {epochs} epochs",
     )
 
 

@@ -231,9 +231,16 @@ def told_as_drawn(e: Evidence) -> Claim:
             wrong.append(f"{p.network.title}: the number of draws or layers")
         elif len(known) >= 3:
             fall = float(np.polyfit(known, middle[known], 1)[0])
-            told = p.slope[0] if p.slope else np.nan
+            told, error = p.slope or (np.nan, np.nan)
+            steps = np.diff(middle[known]) / np.diff(known)
+            walk = math.sqrt(6.0 * float(np.var(steps, ddof=1)) / (5.0 * len(known)))
+            if not abs(error - walk) <= 1e-6 * max(1.0, walk):
+                wrong.append(f"{p.network.title}: the error of its decades")
             if not abs(told - fall) <= 1e-6 * max(1.0, abs(fall)):
                 wrong.append(f"{p.network.title}: {told:.6g} decades, not {fall:.6g}")
+        kind = "chain" if p.network.width < 2 else f"bipartite-{p.network.width}"
+        if p.network.name.partition("|")[0] != kind:
+            wrong.append(f"{p.network.title} is no {p.network.name}")
     widths = [curve.width for curve in e.curves]
     if widths != ([1, 2, 4, 8, 16] if e.relu_drawn else []):
         wrong.append(f"survival of widths {widths}")
@@ -262,7 +269,13 @@ def law_by_counting(e: Evidence) -> Claim:
     off = [0.0]
     for p in e.profiles:
         kind = p.network
-        if not p.theory or not kind.plain_relu:
+        if not p.theory or kind.activation != "relu":
+            continue
+        off += [abs(survival.share_zero(law) - (1.0 - math.exp(law))) for law in p.theory]
+        if kind.residual:
+            # Only the unit that the weight leads to can stop its gradient, and the output is none.
+            due = [-math.log(2.0)] * (kind.depth - 2) + [0.0]
+            off += [abs(told - law) for told, law in zip(p.theory, due, strict=True)]
             continue
         for at, told in enumerate(p.theory, 1):
             s = (2 <= at < kind.depth) + (at + 1 < kind.depth)
