@@ -21,7 +21,7 @@ from mlhw.experiments.sgd_sweep.excuses import (
     noise_explains,
     noise_range,
 )
-from mlhw.experiments.sweeps.columns import COLUMNS_STATEMENT, columns_of
+from mlhw.experiments.sweeps.columns import COLUMNS_STATEMENT, judge_columns
 from mlhw.maths.descent import DIVERGED_FACTOR
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 
@@ -94,7 +94,7 @@ def distance_law(e: Evidence) -> Claim:
 
 @CLAIMS.claim("columns-as-asked", COLUMNS_STATEMENT)
 def columns_for_sgd(e: Evidence) -> Claim:
-    return columns_of(e.problem)
+    return judge_columns(e.problem)
 
 
 @CLAIMS.claim(

@@ -13,7 +13,7 @@ COLUMNS_STATEMENT = (
 )
 
 
-def columns_of(problem: TwoClassProblem) -> Claim:
+def judge_columns(problem: TwoClassProblem) -> Claim:
     """Whether ``X`` is the points as read, or scaled back is."""
     shape = problem.X.shape == (len(problem.points.X), len(problem.features) + 1)
     if not shape or not np.all(problem.X[:, -1] == 1.0):
