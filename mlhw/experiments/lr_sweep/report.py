@@ -49,6 +49,10 @@ def summary(e: Evidence) -> dict[str, Any]:
     return e.problem.summary() | {"runs": [one.summary() for one in e.trajectories]}
 
 
+SHORT = 0.1
+"""A rate that stops by tolerance with more than this share of the way left has not arrived."""
+
+
 def answers(e: Evidence) -> list[str]:
     header = ["eta", "iterations", "stopped by", "last NLL", "rises"]
     rows = []
@@ -67,7 +71,22 @@ def answers(e: Evidence) -> list[str]:
         *text_table(header, rows),
         "",
         "stopped by tolerance: the NLL changed by less than it; rises: iterations that raised the NLL",
+        *stopped_short(e),
         *e.problem.answers(),
+    ]
+
+
+def stopped_short(e: Evidence) -> list[str]:
+    """A line for each rate that stopped by tolerance although there was much left to gain."""
+    lowest = e.problem.infimum
+    if lowest is None:
+        return []
+    return [
+        f"eta {one.eta:g} stopped by tolerance at NLL {one.nll[-1]:.6g}, far above the lowest possible "
+        f"{lowest:.6g}: it changed little in an iteration, and was not done; a smaller --tolerance, a larger "
+        "rate or --standardize goes on"
+        for one in e.trajectories
+        if one.stopped == "tolerance" and one.nll[-1] - lowest > SHORT * (one.nll[0] - lowest)
     ]
 
 
