@@ -222,3 +222,11 @@ def validated(o: Finetuned, epoch: int) -> bool:
     """Whether there is a validation after this epoch: every so many, and after the last one."""
     due = o.config.val_every
     return epoch % due == due - 1 or epoch == o.config.epochs - 1
+
+
+def waited(o: Finetuned) -> int:
+    """Validations after the best one; while the backbone is still to be unfrozen they do not count."""
+    epochs = np.arange(len(o.table))
+    known = ~np.isnan(o.table.column("val_loss").astype(float))
+    frozen = (o.config.unfreeze_at or 0) if o.config.trains_backbone else 0
+    return int(np.sum(known & (epochs > o.best.metadata["epoch"]) & (epochs >= frozen)))

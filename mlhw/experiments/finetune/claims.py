@@ -119,7 +119,7 @@ def first_epochs_again(o: Finetuned) -> Check:
 
 @CLAIMS.claim(
     "rates-as-scheduled",
-    "the learning rates are those of the schedule, in the table and the optimizer",
+    "the learning rates are those of the schedule, in the table and the optimizer, over the epochs asked for",
 )
 def rates_as_scheduled(o: Finetuned) -> Check:
     steps = audit.steps_an_epoch(len(o.task.train), o.config)
@@ -130,7 +130,9 @@ def rates_as_scheduled(o: Finetuned) -> Check:
     last = max(abs(used - due) / o.config.optim.lr for used, due in audit.group_rates(o))
     measured = {"table": float(off.max()), "optimizer": last}
     counted = [int(epoch) for epoch in o.table.column("epoch")] == list(range(epochs))
-    whole = epochs == o.config.epochs or o.progress.stopped
+    whole = epochs == o.config.epochs
+    if o.progress.stopped:
+        whole = audit.waited(o) == o.config.patience
     return check(
         max(measured.values()) <= 1e-12 and o.progress.step == steps * epochs and counted and whole,
         measured=measured | {"steps": o.progress.step},
