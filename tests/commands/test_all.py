@@ -122,8 +122,9 @@ def test_the_order_is_the_courses_and_every_claim_is_reported(mlhw: Mlhw, tmp_pa
     assert found.returncode == 0, found.stderr
     lines = found.stdout.splitlines()
     assert lines[0].startswith("1. lr-sweep: finished, 11 of 11 claims hold")
-    assert lines[1] == "  holds: no rate below 2/L ever rises"
-    assert lines[2].startswith("    measured eta 0.1: 0")
+    assert lines[1].startswith("  holds: ")
+    claim = lines.index("  holds: no rate below 2/L ever rises")
+    assert lines[claim + 1].startswith("    measured eta 0.1: 0")
     assert any(line.startswith("2. sgd-sweep: finished") for line in lines)
     (folder,) = tmp_path.glob("runs/*-all-x")
     assert lines[-1] == f"report: {folder / 'report.html'}"
@@ -201,7 +202,10 @@ def test_a_seed_goes_to_every_experiment_and_a_set_chooses_a_file(
         assert "seed: 7" in (run / "config.yaml").read_text()
     wrong = mlhw("all", "--set", "experiments.finetune=none.yaml", "--seed", "-1")
     assert wrong.returncode == 2
-    assert wrong.stderr == "error: --seed: must be at least 0 (got -1)\n"
+    seed, file = wrong.stderr.splitlines()
+    assert seed == "error: --seed: must be at least 0 (got -1)"
+    assert file.startswith("error: --set experiments.finetune: ")
+    assert file.endswith("none.yaml: no such file")
 
 
 def test_a_shipped_configuration_has_a_name(mlhw: Mlhw, tmp_path: Path) -> None:
@@ -209,7 +213,7 @@ def test_a_shipped_configuration_has_a_name(mlhw: Mlhw, tmp_path: Path) -> None:
     assert "smoke/lr-sweep.yaml" in found.stdout
     wrong = mlhw("all", "--set", "experiments.lr-sweep=smoke/none", "--print-config")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: --set: experiments.lr-sweep: ")
+    assert wrong.stderr.startswith("error: --set experiments.lr-sweep: ")
     assert wrong.stderr.endswith("no such file\n")
 
 
