@@ -43,6 +43,7 @@ def test_the_defaults_prove_the_course_network(mlhw: Mlhw) -> None:
         "autograd": "holds",
         "complex-step": "holds",
         "finite-difference": "holds",
+        "nothing-left-out": "holds",
         "course-formulas": "holds",
         "implementation": "not applicable",
     }
