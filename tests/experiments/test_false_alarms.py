@@ -118,7 +118,10 @@ def test_sgd_sweep_fails_at_no_seed(keys: dict[str, Any]) -> None:
 
 def test_a_batch_of_all_data_is_gradient_descent_and_claims_nothing() -> None:
     found = mlhw.sgd_sweep(batch_size=200, epochs=20)
-    assert {claim.verdict for claim in found.claims} == {"not applicable"}
+    verdicts = {claim.id: claim.verdict for claim in found.claims}
+    for about_noise in ("not-always-faster", "keeps-fluctuating", "faster-at-smallest"):
+        assert verdicts[about_noise] == "not applicable"
+    assert "fails" not in verdicts.values()
     against = found.summary["against_gd"]
     np.testing.assert_allclose([r["sgd_nll"] for r in against], [r["gd_nll"] for r in against])
 

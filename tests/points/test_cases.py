@@ -11,13 +11,15 @@ import pytest
 
 from mlhw.errors import DataError
 from mlhw.maths import logistic
+from mlhw.maths.centring import Centred
+from mlhw.maths.optimum import solve
 from mlhw.points.points import two_classes
 from tests.points.reading import CASES, case, read
 
 
 def optimum_of(name: str, **keys: Any) -> float:
     X, t, _ = two_classes(read(case(name), **keys))
-    found = logistic.optimum(X, t)
+    found = solve(Centred.of(X[:, :-1].copy()), t).optimum
     assert found is not None
     return found.nll
 

@@ -80,21 +80,24 @@ class Evidence:
         the longest sample (``audit.distance_excess`` with the start for u); one NLL may stand out
         from the mean, hence four times the noise.
         """
-        return float(losses_at(self.problem.X, self.problem.t, self.asked.w0[:, None]).mean()) + (
-            4.0 * self.noise(eta)
-        )
+        start = float(losses_at(self.problem.X, self.problem.t, self.asked.w0[:, None]).mean())
+        return start + 4.0 * self._noise(eta, start)
 
     def noise(self, eta: float) -> float:
-        """How far above the optimum noise holds the online NLL of a rate in the mean, at most.
+        """How far above the optimum noise holds the online NLL of a rate in the long run, at most."""
+        optimum = self.problem.optimum
+        return self._noise(eta, np.inf if optimum is None else optimum.nll)
 
-        ηR²/2, and for a small rate, with |∇f|² ≤ 0.41 R² f (``audit.distance_excess``), E(w*) q/(1 − q)
-        with q = 0.41 ηR²/2.
+    def _noise(self, eta: float, level: float) -> float:
+        """How far above ``level``, the NLL E(u) at some weights u, noise lifts the mean online NLL.
+
+        ηR²/2, and for a small rate, with |∇f|² ≤ 0.41 R² f (``audit.distance_excess``), E(u) q/(1 − q)
+        with q = 0.41 ηR²/2. What the way from the start to u adds, |w0 − u|²/(2η) over all updates, is
+        nothing in the long run, or where u is the start.
         """
         any_rate = 4.0 * eta / self.sample_eta  # R² is 8/sample_eta
         q = 0.41 * any_rate
-        if self.problem.optimum is None or q >= 1.0:
-            return any_rate
-        return min(any_rate, self.problem.optimum.nll * q / (1.0 - q))
+        return any_rate if q >= 1.0 else min(any_rate, level * q / (1.0 - q))
 
     @cached_property
     def sample_eta(self) -> float:

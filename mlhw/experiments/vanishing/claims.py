@@ -279,7 +279,11 @@ def law_by_counting(e: Evidence) -> Claim:
             continue
         for at, told in enumerate(p.theory, 1):
             s = (2 <= at < kind.depth) + (at + 1 < kind.depth)
-            others = -s if kind.alive else kind.depth - 2 - s
+            if e.setting.biased:
+                # Behind a dead layer the biases go on: only the layers behind l + 1 can stop a gradient.
+                others = max(0, kind.depth - 2 - at)
+            else:
+                others = -s if kind.alive else kind.depth - 2 - s
             off.append(abs(told - (others * layer(kind.width) - s * math.log(2.0))) / kind.depth)
     wrong = []
     for m in SURVIVAL_WIDTHS:
