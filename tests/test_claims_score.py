@@ -60,7 +60,7 @@ def test_known_mutants_end_as_they_must() -> None:
 
 
 @pytest.mark.slow
-def test_of_twenty_mutants_next_to_none_survives(tmp_path: Path) -> None:
+def test_of_twenty_mutants_few_survive(tmp_path: Path) -> None:
     out = tmp_path / "claims.json"
     words = [sys.executable, "claims.py", "--count", "20", "--out", str(out)]
     found = subprocess.run(words, cwd=BENCH, capture_output=True, text=True, timeout=1800)
@@ -68,7 +68,8 @@ def test_of_twenty_mutants_next_to_none_survives(tmp_path: Path) -> None:
     outcomes = Counter(entry["outcome"] for entry in json.loads(out.read_text())["mutants"])
     assert set(outcomes) <= {"caught", "crashed", "survived", "equivalent", "unreached"}
     assert outcomes["caught"] >= 4
-    assert outcomes["survived"] <= 1
+    # Every change of the code draws another twenty: of so few a score of nine in ten may leave two.
+    assert outcomes["survived"] <= 2
     assert "| all |" in out.with_suffix(".md").read_text()
 
 
