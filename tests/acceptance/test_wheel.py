@@ -67,6 +67,9 @@ def test_everything_that_the_package_needs_is_inside(environment: Path) -> None:
     package = next((environment.parents[1] / "lib").glob("python*/site-packages/mlhw"))
     for path in (ROOT / "configs").rglob("*.yaml"):
         assert (package / "configs" / path.relative_to(ROOT / "configs")).exists()
-    for path in [*(ROOT / "mlhw").rglob("*.py"), *(ROOT / "mlhw" / "templates").iterdir()]:
+    templates = ROOT / "mlhw" / "runs" / "templates"
+    assert list(templates.iterdir())
+    for path in [*(ROOT / "mlhw").rglob("*.py"), *templates.iterdir()]:
         assert (package / path.relative_to(ROOT / "mlhw")).exists()
     assert (package / "py.typed").exists()
+    assert (package / "__init__.pyi").exists()
