@@ -120,9 +120,10 @@ def course_points() -> Path:
 def runs_of_mlhw() -> set[int]:
     """The processes of the installed command that this one has started and that still run (on Linux)."""
     found = set()
+    # A thread or a process may end while it is looked at.
     for listed in Path("/proc/self/task").glob("*/children"):
-        for pid in listed.read_text().split():
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            for pid in listed.read_text().split():
                 if str(PROGRAM).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                     found.add(int(pid))
     return found
