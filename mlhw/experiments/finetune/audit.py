@@ -86,10 +86,6 @@ def group_rates(o: Finetuned) -> Iterator[tuple[float, float]]:
 
 def why_not(o: Finetuned) -> str | None:
     """Why the first epoch cannot be worked out again; None where it can."""
-    if o.went_on_at:
-        return (
-            f"the run went on at epoch {o.went_on_at}; the first may have had another configuration"
-        )
     if o.config.unfreeze_at == 0:
         return "the backbone learns from the first epoch on"
     if o.task.store is None or (o.config.augment != "none" and not o.config.views):

@@ -126,10 +126,9 @@ def rates_as_scheduled(o: Finetuned) -> Check:
     shares = audit.scheduled(o.config, steps)
     epochs = len(o.table)
     expected = o.config.optim.lr * shares[steps * np.arange(1, epochs + 1) - 1]
-    # Epochs before a run went on may have had another schedule.
-    off = np.abs(o.table.column("lr") - expected)[o.went_on_at :] / o.config.optim.lr
+    off = np.abs(o.table.column("lr") - expected) / o.config.optim.lr
     last = max(abs(used - due) / o.config.optim.lr for used, due in audit.group_rates(o))
-    measured = {"table": float(np.max(off, initial=0.0)), "optimizer": last}
+    measured = {"table": float(off.max()), "optimizer": last}
     counted = [int(epoch) for epoch in o.table.column("epoch")] == list(range(epochs))
     whole = epochs == o.config.epochs
     if o.progress.stopped:

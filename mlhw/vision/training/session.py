@@ -54,7 +54,6 @@ class Finetuned:
         changed_buffers: batch-norm buffers of the backbone that differ from the loaded ones after
             the last epoch; None where batch norm is trained, which changes them.
         random: the comparison with random weights, None without.
-        went_on_at: the epoch at which a run went on, maybe with another configuration; 0 for a new one.
     """
 
     config: Config
@@ -67,7 +66,6 @@ class Finetuned:
     test: Evaluation | None
     changed_buffers: int | None
     random: RandomWeights | None
-    went_on_at: int = 0
 
     @property
     def split(self) -> str:
@@ -114,7 +112,6 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         if prepared.saved:
             progress = restore(task, prepared.saved)
             recorder.log(f"going on at epoch {progress.epoch}, batch {progress.batch}")
-        went_on_at = progress.epoch
         table = recorder.table("metrics", EPOCH_COLUMNS, kept=progress.rows)
         train(task, progress, checkpoints, recorder, table)
         changed = changed_buffers(task) if config.batch_norm == "eval" else None
@@ -125,17 +122,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         test = test_best(task, splits)
         random = from_random_weights(prepared, recorder) if config.compare == "random" else None
         found = Finetuned(
-            config,
-            splits,
-            task,
-            progress,
-            table,
-            best,
-            reloaded,
-            test,
-            changed,
-            random,
-            went_on_at,
+            config, splits, task, progress, table, best, reloaded, test, changed, random
         )
         write_predictions(found, recorder)
         return found
