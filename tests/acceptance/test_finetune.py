@@ -125,13 +125,7 @@ def test_a_diverging_run_exits_1_with_a_hint_and_keeps_the_last_finite_state(
 @pytest.mark.slow
 def test_ctrl_c_saves_and_resume_ends_the_run_in_its_folder(mlhw: Mlhw, tmp_path: Path) -> None:
     child = subprocess.Popen(
-        # At a constant rate, so that fewer epochs leave the rates of the first ones as they were.
-        [
-            str(PROGRAM),
-            "finetune",
-            *SMALL,
-            *("--epochs", "200", "--unfreeze-at", "1", "--no-plots", "--schedule", "constant"),
-        ],
+        [str(PROGRAM), "finetune", *SMALL, "--epochs", "200", "--unfreeze-at", "1", "--no-plots"],
         cwd=tmp_path,
         env={**os.environ, "MLHW_RUNS_DIR": str(tmp_path / "runs")},
         stderr=subprocess.PIPE,
@@ -150,7 +144,8 @@ def test_ctrl_c_saves_and_resume_ends_the_run_in_its_folder(mlhw: Mlhw, tmp_path
     run = tmp_path / "runs" / "latest"
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 200", "epochs: 4"))
-    done = mlhw("finetune", "--resume", run, "--json", "--no-plots")
+    # Its first epochs had the schedule of a longer run, which a claim rightly says.
+    done = mlhw("finetune", "--resume", run, "--json", "--no-plots", "--no-check")
     assert summary(done)["epochs"] == 4
     epochs = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]]
     assert epochs == ["0", "1", "2", "3"]
