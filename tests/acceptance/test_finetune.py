@@ -125,7 +125,7 @@ def test_a_diverging_run_exits_1_with_a_hint_and_keeps_the_last_finite_state(
 @pytest.mark.slow
 def test_ctrl_c_saves_and_resume_ends_the_run_in_its_folder(mlhw: Mlhw, tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [str(PROGRAM), "finetune", *SMALL, "--epochs", "200", "--unfreeze-at", "1", "--no-plots"],
+        [str(PROGRAM), "finetune", *SMALL, "--epochs", "12", "--unfreeze-at", "1", "--no-plots"],
         cwd=tmp_path,
         env={**os.environ, "MLHW_RUNS_DIR": str(tmp_path / "runs")},
         stderr=subprocess.PIPE,
@@ -142,13 +142,10 @@ def test_ctrl_c_saves_and_resume_ends_the_run_in_its_folder(mlhw: Mlhw, tmp_path
     assert "interrupted by Ctrl-C" in child.stderr.read()
     child.stderr.close()
     run = tmp_path / "runs" / "latest"
-    config = run / "config.yaml"
-    config.write_text(config.read_text().replace("epochs: 200", "epochs: 4"))
-    # Its first epochs had the schedule of a longer run, which a claim rightly says.
-    done = mlhw("finetune", "--resume", run, "--json", "--no-plots", "--no-check")
-    assert summary(done)["epochs"] == 4
+    done = mlhw("finetune", "--resume", run, "--json", "--no-plots")
+    assert summary(done)["epochs"] == 12
     epochs = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]]
-    assert epochs == ["0", "1", "2", "3"]
+    assert epochs == [str(epoch) for epoch in range(12)]
     assert len([p for p in (tmp_path / "runs").iterdir() if not p.is_symlink()]) == 1
 
 
