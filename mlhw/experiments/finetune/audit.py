@@ -90,6 +90,8 @@ def why_not(o: Finetuned) -> str | None:
         return "the backbone learns from the first epoch on"
     if o.task.store is None or (o.config.augment != "none" and not o.config.views):
         return "no epoch used stored features"
+    if not o.task.store.stored(o.task.val):
+        return "the run went on with a trained backbone, and the features of before were not kept"
     if o.config.head.dropout:
         return "dropout draws what no formula gives again"
     if steps_an_epoch(len(o.task.train), o.config) > STEPS:

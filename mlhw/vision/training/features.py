@@ -72,6 +72,13 @@ class FeatureStore:
             self._held[key] = found
         return self._held[key]
 
+    def stored(self, loader: Loader) -> bool:
+        """Whether the features of unchanged images are in memory or on disk: of the backbone as it was."""
+        key = self.key(loader, "none", 0, 0)
+        return key in self._held or (
+            self.folder is not None and (self.folder / f"{key}.npy").is_file()
+        )
+
     def key(self, loader: Loader, change: Augment, seed: int, view: int) -> str:
         """sha256 over everything that the features depend on, the last bit included."""
         facts = {
