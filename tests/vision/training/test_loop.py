@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 
@@ -240,8 +241,10 @@ def test_predictions_hold_what_the_summary_says(splits: ImageSplits) -> None:
     assert np.mean(label == predicted) == pytest.approx(result.summary["test_acc"])
     p = np.stack([table.column(f"p_{name}") for name in splits.classes], axis=1)
     assert p.sum(1) == pytest.approx(np.ones(len(p)), abs=1e-5)
-    own = p[np.arange(len(p)), [splits.classes.index(name) for name in label]]
-    assert -np.log(own).mean() == pytest.approx(result.summary["test_loss"], rel=1e-4)
+    # The probabilities are tempered, softmax(a / T); the loss is of softmax(a).
+    plain = log_softmax(result.summary["calibration"]["temperature"] * np.log(p), axis=1)
+    own = plain[np.arange(len(p)), [splits.classes.index(name) for name in label]]
+    assert -own.mean() == pytest.approx(result.summary["test_loss"], rel=1e-4)
 
 
 def test_any_torch_dataset_can_be_fine_tuned_on() -> None:
