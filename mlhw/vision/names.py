@@ -22,6 +22,7 @@ OWN_DATA = ("folder:", "csv:")
 """What a path to a user's own images begins with."""
 
 OnError = Literal["fail", "skip"]
+OnLeak = Literal["warn", "fail"]
 Augment = Literal["none", "flip", "crop", "flip-crop"]
 ScheduleName = Literal["constant", "cosine", "one-cycle", "step"]
 Precision = Literal["fp32", "bf16", "fp16"]
