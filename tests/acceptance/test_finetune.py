@@ -37,6 +37,7 @@ def test_the_smoke_configuration_leaves_every_file(mlhw: Mlhw, tmp_path: Path) -
     figures = ["losses", "accuracy", "learning-rate", "confusion", "reliability", "worst", "random"]
     assert files == {
         *("config.yaml", "run.json", "log.txt", "result.json", "report.html"),
+        "gallery.html",
         *("metrics.csv", "predictions.csv"),
         *(f"checkpoints/{n}" for n in ("best.safetensors", "last.pt", "prev.pt", "manifest.json")),
         *(f"plots/{name}.{kind}" for name in figures for kind in ("png", "svg")),
