@@ -8,7 +8,9 @@
 ``config``         the configuration of ``mlhw finetune``
 ``training/``      ``session`` runs one fine-tuning; ``preparation`` reads and checks everything,
                    ``loop`` trains, ``checkpoints`` keeps it on disk
-``predict``        a saved network on image files
+``saved``          a saved network, read back with its preprocessing, classes and temperature
+``predict``        it on image files
+``gallery``        the images that were judged, small, for a page
 =================  ==============================================================================
 
 A module imports from its own row and from rows above it.
