@@ -40,6 +40,7 @@ def test_the_smoke_configuration_leaves_every_file(mlhw: Mlhw, tmp_path: Path) -
     assert files == {
         *("config.yaml", "run.json", "log.txt", "result.json", "report.html"),
         *("metrics.csv", "predictions.csv", "classes.csv", "confusion.csv", "coverage.csv"),
+        "gallery.html",
         *(f"checkpoints/{n}" for n in ("best.safetensors", "last.pt", "prev.pt", "manifest.json")),
         *(f"plots/{name}.{kind}" for name in figures for kind in ("png", "svg")),
     }

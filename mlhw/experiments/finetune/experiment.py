@@ -45,6 +45,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
     ``mlhw.image_splits`` makes splits of any ``torch.utils.data.Dataset``.
     """
     from mlhw.experiments.finetune.figures import FIGURES
+    from mlhw.vision.gallery import judged_images
     from mlhw.vision.training.session import finetune
 
     outcome = finetune(config, recorder, splits)
@@ -56,4 +57,10 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
         recorder.tables,
         FIGURES.plots(outcome),
         formulas(outcome.config),
+        gallery=judged_images(
+            outcome.images,
+            outcome.splits.classes,
+            outcome.evaluated.probabilities,
+            outcome.split,
+        ),
     )
