@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlhw.experiments.finetune.claims import CLAIMS
+from mlhw.experiments.finetune.observations import OBSERVATIONS
 from mlhw.experiments.finetune.report import answers, formulas, summary
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
@@ -56,4 +57,5 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
         recorder.tables,
         FIGURES.plots(outcome),
         formulas(outcome.config),
+        observations=OBSERVATIONS.look(outcome),
     )
