@@ -142,7 +142,8 @@ class OptimSettings(Section):
         AfterValidator(_rate_or_auto),
         Option(metavar="NUMBER|auto"),
         Field(
-            description="full rate of the backbone; null is lr, auto tries lr × 1, 0.3, 0.1, 0.03, 0.01"
+            description="full rate of the backbone; null is lr; auto tries lr × 1, 0.3, 0.1, 0.03, 0.01, "
+            "and is lr on the built-in digits"
         ),
     ] = "auto"
     find_lr: Annotated[
