@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlhw.experiments.finetune.claims import CLAIMS
+from mlhw.experiments.finetune.observations import OBSERVATIONS
 from mlhw.experiments.finetune.report import answers, formulas, summary
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
@@ -63,4 +64,5 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
             outcome.evaluated.probabilities,
             outcome.split,
         ),
+        observations=OBSERVATIONS.look(outcome),
     )
