@@ -190,7 +190,16 @@ class Config(ExperimentConfig):
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training data")] = (
         13
     )
+    continued: Annotated[
+        list[Annotated[list[int], Field(min_length=2, max_length=2)]],
+        NoOption(),
+        Field(description="recorded by a run that went on: [epochs done, planned] each time"),
+    ] = []
     batch_size: Annotated[int, Field(ge=1, le=65_536, description="images in a step")] = 32
+    keep: Annotated[
+        Literal["last", "best"],
+        Field(description="checkpoints of a finished run: last and best, or the best alone"),
+    ] = "last"
     val_every: Annotated[int, Field(ge=1, description="epochs from validation to validation")] = 1
     best: Annotated[
         Literal["loss", "accuracy"], Field(description="which validation value picks the model")
@@ -251,6 +260,18 @@ class Config(ExperimentConfig):
             raise ValueError("unfreeze_stages: needs unfreeze_at")
         if self.views and (self.augment == "none" or self.features == "off"):
             raise ValueError("views: needs augment and stored features")
+        return self
+
+    @model_validator(mode="after")
+    def _continued_in_order(self) -> Config:
+        done = 0
+        for end, planned in self.continued:
+            if not done < end <= planned or end >= self.epochs:
+                raise ValueError(
+                    f"continued: must be [epochs done, planned] in order, all done before the {self.epochs} "
+                    f"epochs are (got {self.continued})"
+                )
+            done = end
         return self
 
     @property
