@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -16,6 +16,7 @@ from mlhw.config.model import (
     Section,
     comma_list,
 )
+from mlhw.vision.idle_keys import idle_keys
 from mlhw.vision.names import (
     BUILT_IN_NETWORKS,
     DATA_SETS,
@@ -126,7 +127,9 @@ class OptimSettings(Section):
     momentum: Annotated[float, Field(ge=0, lt=1, description="momentum of sgd")] = 0.9
     nesterov: Annotated[bool, Field(description="Nesterov's momentum for sgd")] = False
     weight_decay: Annotated[
-        float, Field(ge=0, description="on weights, not on biases and norms")
+        float,
+        Option(aliases=("--wd",)),
+        Field(ge=0, description="on weights, not on biases and norms"),
     ] = 1e-2
     clip: Annotated[
         float | None, Field(gt=0, description="largest norm of the gradient; null is any")
@@ -134,12 +137,6 @@ class OptimSettings(Section):
     label_smoothing: Annotated[
         float, Field(ge=0, lt=1, description="share of each label spread over all classes")
     ] = 0.1
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> OptimSettings:
-        if self.nesterov and (self.name != "sgd" or self.momentum == 0):
-            raise ValueError("nesterov: needs sgd with a momentum above 0")
-        return self
 
 
 class ScheduleSettings(Section):
@@ -195,7 +192,9 @@ class Config(ExperimentConfig):
         NoOption(),
         Field(description="recorded by a run that went on: [epochs done, planned] each time"),
     ] = []
-    batch_size: Annotated[int, Field(ge=1, le=65_536, description="images in a step")] = 32
+    batch_size: Annotated[
+        int, Option(aliases=("-b",)), Field(ge=1, le=65_536, description="images in a step")
+    ] = 32
     keep: Annotated[
         Literal["last", "best"],
         Field(description="checkpoints of a finished run: last and best, or the best alone"),
@@ -248,19 +247,11 @@ class Config(ExperimentConfig):
     workers: Annotated[
         int | Literal["auto"],
         _auto_or(0, MOST_THREADS),
-        Option(metavar="INTEGER|auto"),
+        Option(metavar="INTEGER|auto", aliases=("-j",)),
         Field(
             description="threads that make batches ahead; auto is 0 for images in memory, else 2"
         ),
     ] = "auto"
-
-    @model_validator(mode="after")
-    def _options_that_would_do_nothing(self) -> Config:
-        if self.unfreeze_stages is not None and self.unfreeze_at is None:
-            raise ValueError("unfreeze_stages: needs unfreeze_at")
-        if self.views and (self.augment == "none" or self.features == "off"):
-            raise ValueError("views: needs augment and stored features")
-        return self
 
     @model_validator(mode="after")
     def _continued_in_order(self) -> Config:
@@ -273,6 +264,9 @@ class Config(ExperimentConfig):
                 )
             done = end
         return self
+
+    def idle(self) -> Iterator[tuple[str, str]]:
+        return idle_keys(self)
 
     @property
     def trains_backbone(self) -> bool:

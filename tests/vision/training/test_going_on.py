@@ -110,8 +110,10 @@ def test_a_run_that_stopped_early_gets_epochs_from_where_it_stopped(
 
 
 def test_added_epochs_unfreeze_what_the_ones_before_did_not_come_to(tmp_path: Path) -> None:
-    code, run = finetune(tmp_path, "--epochs", "1", "--batch-norm", "eval")
-    assert code == 0
+    (tmp_path / "late.yaml").write_text("unfreeze_at: 2\nepochs: 1\n")
+    options = ["-c", str(tmp_path / "late.yaml"), *FEW, "--val", "0.4", "--runs-dir", str(tmp_path)]
+    assert main(["finetune", *options]) == 0
+    run = (tmp_path / "latest").resolve()
     assert resume(run, "--epochs", "4") == 0
     assert set(verdicts(run).values()) <= {"holds", "not applicable"}
     assert_same(run, again(run, tmp_path / "again"))
