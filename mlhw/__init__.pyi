@@ -81,6 +81,7 @@ def finetune(
     weights: str | os.PathLike[str] = ...,
     data: Mapping[str, Any] | str = ...,
     image_size: int | Literal["auto"] = ...,
+    fit: Literal["crop", "pad", "squash"] = ...,
     epochs: int = ...,
     batch_size: int = ...,
     val_every: int = ...,

@@ -21,7 +21,7 @@ from mlhw.runs.history import locate
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 from mlhw.text.words import printable
-from mlhw.vision.predict import Prediction, image_paths, load_model, predict
+from mlhw.vision.predict import Prediction, clipping, image_paths, load_model, predict
 
 app = typer.Typer(**PLAIN)
 
@@ -68,6 +68,8 @@ def predict_command(
     if not quiet:
         for path, reason in unreadable:
             screen.warn(f"{path}: {reason}")
+        if clipped := clipping(found, model):
+            screen.warn(clipped)
     writers = {"table": predictions_table, "csv": predictions_csv, "json": predictions_json}
     print(writers["json" if as_json else format](found, unreadable), end="")
     if not found:

@@ -22,6 +22,7 @@ from mlhw.vision.names import (
     DEVICES,
     OWN_DATA,
     Augment,
+    Fit,
     Layout,
     OnError,
     Precision,
@@ -43,6 +44,19 @@ def network_names(typed: str) -> Sequence[str]:
 
         return [f"timm:{name}" for name in timm.list_models()]
     return (*BUILT_IN_NETWORKS, "torchvision:", "timm:")
+
+
+def _span(value: Any) -> Any:
+    """``"0,4095"`` as [0, 4095]; None where nothing is set."""
+    if isinstance(value, str):
+        value = None if value.strip() in ("", "null") else comma_list(value)
+    return value
+
+
+def _rising(value: list[float] | None) -> list[float] | None:
+    if value is not None and not value[0] < value[1]:
+        raise ValueError(f"must be two values, black below white, such as 0,4095 (got {value})")
+    return value
 
 
 def _widths(value: Any) -> Any:
@@ -83,6 +97,17 @@ class DataSettings(Section):
         Field(ge=0, description="test images, a count or a fraction; 0 for none"),
     ] = None
     on_error: Annotated[OnError, Field(description="what an unreadable image does")] = "fail"
+    pixel_range: Annotated[
+        list[float] | None,
+        BeforeValidator(_span),
+        AfterValidator(_rising),
+        Option(metavar="LOW,HIGH"),
+        Field(
+            min_length=2,
+            max_length=2,
+            description="black and white of pixels of more than 8 bits; null is the training images' range",
+        ),
+    ] = None
     resident: Annotated[
         bool | None,
         Field(description="keep the decoded images in memory; null does where they fit"),
@@ -187,6 +212,9 @@ class Config(ExperimentConfig):
         Option(metavar="PIXELS|auto"),
         Field(description="side of what the network sees; auto is its own, at most 8 × the image"),
     ] = "auto"
+    fit: Annotated[Fit, Field(description="crop the middle, or pad or squash whole images")] = (
+        "crop"
+    )
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training data")] = (
         13
     )

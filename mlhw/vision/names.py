@@ -23,6 +23,7 @@ OWN_DATA = ("folder:", "csv:")
 
 OnError = Literal["fail", "skip"]
 Augment = Literal["none", "flip", "crop", "flip-crop"]
+Fit = Literal["crop", "pad", "squash"]
 ScheduleName = Literal["constant", "cosine", "one-cycle", "step"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Layout = Literal["contiguous", "channels-last"]

@@ -27,10 +27,14 @@ TOP = 3
 
 @dataclass(frozen=True)
 class Prediction:
-    """``top`` holds (class, probability) of the most probable classes, the first first."""
+    """``top`` holds (class, probability) of the most probable classes, the first first.
+
+    ``clipped`` is the share of the pixels that lie beyond the range of the training images.
+    """
 
     path: str
     top: list[tuple[str, float]]
+    clipped: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -114,25 +118,50 @@ def predict(
     """Predictions for the readable images among ``paths``, and (path, reason) of the others."""
     import numpy as np
 
-    from mlhw.vision.images.decode import UnreadableImageError, decode, quiet_pillow, read
+    from mlhw.vision.images.decode import (
+        UnreadableImageError,
+        decode_whole,
+        eight_bit,
+        quiet_pillow,
+        read,
+    )
+    from mlhw.vision.images.depth import clipped_share
     from mlhw.vision.training.batches import evaluation_batch, pieces
 
+    scale = model.preprocessing.pixels
     found: list[Prediction] = []
     unreadable: list[tuple[str, str]] = []
     for part in pieces(np.arange(len(paths)), evaluation_batch(model.preprocessing.size)):
-        names, images = [], []
+        names, images, clipped = [], [], []
         with quiet_pillow():
             for path in (paths[i] for i in part):
                 try:
-                    images.append(decode(read(path)))
+                    image = decode_whole(read(path))
+                    images.append(eight_bit(image, scale))
+                    clipped.append(clipped_share(image, scale))
                     names.append(str(path))
                 except UnreadableImageError as error:
                     unreadable.append((str(path), str(error)))
-        for name, row in zip(names, probabilities(model, images), strict=True):
+        rows = probabilities(model, images)
+        for name, row, beyond in zip(names, rows, clipped, strict=True):
             top = np.argsort(-row, kind="stable")[:TOP]
-            found.append(Prediction(name, [(model.classes[k], float(row[k])) for k in top]))
+            shown = [(model.classes[k], float(row[k])) for k in top]
+            found.append(Prediction(name, shown, beyond))
         progress(int(part[-1]) + 1, len(paths), "images")
     return found, unreadable
+
+
+def clipping(found: list[Prediction], model: SavedModel) -> str | None:
+    """Words about images with pixels beyond the range of the training images; None without such."""
+    beyond = [p for p in found if p.clipped]
+    if not beyond or model.preprocessing.pixels.span is None:
+        return None
+    low, high = model.preprocessing.pixels.span
+    worst = max(beyond, key=lambda p: p.clipped)
+    return (
+        f"{len(beyond)} of {len(found)} images have pixels beyond {low:g} … {high:g}, the range of the "
+        f"training images, which are clipped (most in {worst.path}: {worst.clipped:.1%})"
+    )
 
 
 def probabilities(model: SavedModel, images: list[np.ndarray]) -> np.ndarray:

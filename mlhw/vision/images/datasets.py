@@ -27,6 +27,7 @@ from mlhw.vision.images.folders import Listing, list_csv, list_folder, refuse
 from mlhw.vision.images.image_sets import ArraySource, ImageSet, ImageSource, ListSource, as_pixels
 from mlhw.vision.images.splits import DEFAULT_SHARE, Amount, Shares, stratified
 from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OWN_DATA, OnError
+from mlhw.vision.networks.preprocessing import EIGHT_BIT, PixelScale
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -45,6 +46,7 @@ class ImageSplits:
         test: None if there is none.
         digest: sha256 over the splits' digests and the class names.
         skipped: (name, reason) of the images left out under ``on_error="skip"``.
+        pixels: how those of more than 8 bits are scaled, once ``scales.scale_pixels`` has fixed it.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ImageSplits:
     test: ImageSet | None
     digest: str
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    pixels: PixelScale = EIGHT_BIT
 
 
 def load_images(

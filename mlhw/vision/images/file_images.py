@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,13 +26,22 @@ from mlhw.errors import ConfigError, RunError
 from mlhw.system.download import ProgressBar
 from mlhw.system.files import cache_folder, whole
 from mlhw.system.provenance import usable_cpus
-from mlhw.vision.images.decode import UNREAD, UnreadableImageError, decode, quiet_pillow, read
+from mlhw.vision.images.decode import (
+    UNREAD,
+    UnreadableImageError,
+    decode,
+    decode_whole,
+    quiet_pillow,
+    read,
+)
+from mlhw.vision.images.depth import DeepImage
 from mlhw.vision.images.image_sets import Decoded, Shape
+from mlhw.vision.networks.preprocessing import EIGHT_BIT, PixelScale
 
 RESIDENT_BYTES = 2 << 30
 # Below this a thread costs more than it brings: decoding is over before Python's lock has moved on.
 _SMALL_FILE = 16 << 10
-_FORMAT = "1"  # raised when what is remembered, or the way images are decoded, changes
+_FORMAT = "2"  # raised when what is remembered, or the way images are decoded, changes
 _REMEMBERED = 32
 
 _LOADING = threading.Lock()
@@ -47,6 +57,8 @@ class FileSource:
         contents: sha256 of each.
         shape: that of all, None where sizes differ.
         resident: keep all decoded images in memory, once more than a few have been asked for.
+        sizes, limits: as in ``Survey``.
+        scale: of pixels of more than 8 bits; to be set before those are asked for.
         pixels: the decoded images.
         asked: how many have been asked for.
     """
@@ -55,6 +67,9 @@ class FileSource:
     contents: list[bytes]
     shape: Shape | None
     resident: bool
+    sizes: np.ndarray
+    limits: np.ndarray
+    scale: PixelScale = EIGHT_BIT
     pixels: np.ndarray | None = None
     asked: int = 0
 
@@ -86,12 +101,13 @@ class FileSource:
 
     def _decoded(self, indices: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
         with quiet_pillow():
-            yield from _in_threads(_decode_checked, [self.paths[i] for i in indices])
+            checked = partial(_decode_checked, scale=self.scale)
+            yield from _in_threads(checked, [self.paths[i] for i in indices])
 
 
-def _decode_checked(path: Path) -> np.ndarray:
+def _decode_checked(path: Path, scale: PixelScale) -> np.ndarray:
     try:
-        return decode(read(path))
+        return decode(read(path), scale)
     except UnreadableImageError as error:
         raise RunError(f"{path}: {error}; it could be read when it was checked") from error
 
@@ -105,13 +121,17 @@ class Survey:
 
     Attributes:
         contents: (n, 32), the files' sha256.
+        sizes: int32 (n, 2), height and width; 0 of what cannot be read.
+        limits: (n, 4), ``DeepImage.limits``; NaN of images of 8 bits.
         shape: (H, W) of the images that can be read, None where sizes differ.
         odd: position of the first image whose size differs from those before it.
         unreadable: reasons by position.
-        pixels: (n, H, W, 3), the images themselves if they are to be kept in memory.
+        pixels: (n, H, W, 3), the images themselves if they are to be kept in memory and have 8 bits.
     """
 
     contents: np.ndarray
+    sizes: np.ndarray
+    limits: np.ndarray
     shape: Shape | None
     odd: int | None
     unreadable: dict[int, str]
@@ -127,6 +147,8 @@ def survey(
     if remembered is not None:
         return remembered
     contents = np.zeros((len(paths), 32), dtype=np.uint8)
+    sizes = np.zeros((len(paths), 2), dtype=np.int32)
+    limits = np.full((len(paths), 4), np.nan)
     unreadable: dict[int, str] = {}
     shape: Shape | None = None
     odd: int | None = None
@@ -139,19 +161,21 @@ def survey(
             if isinstance(image, str):
                 unreadable[i] = image
                 if len(unreadable) > most_unreadable:
-                    return Survey(contents, None, None, unreadable)
+                    return Survey(contents, sizes, limits, None, None, unreadable)
                 continue
-            height, width = image.shape[:2]
+            height, width = sizes[i] = image.shape
+            if image.limits is not None:
+                limits[i], pixels = image.limits, None
             if shape is None:
                 shape = height, width
-                if _keeps(resident, len(paths), shape):
+                if image.pixels is not None and _keeps(resident, len(paths), shape):
                     pixels = np.empty((len(paths), height, width, 3), dtype=np.uint8)
             elif shape != (height, width) and odd is None:
                 odd, pixels = i, None
             if pixels is not None:
-                pixels[i] = image
+                pixels[i] = image.pixels
     progress(len(paths), len(paths), "reading images")
-    found = Survey(contents, shape if odd is None else None, odd, unreadable, pixels)
+    found = Survey(contents, sizes, limits, shape if odd is None else None, odd, unreadable, pixels)
     if not any(
         reason.startswith(UNREAD) for reason in unreadable.values()
     ):  # may be passing trouble
@@ -170,10 +194,17 @@ def file_source(paths: list[Path], found: Survey, *, resident: bool | None) -> F
                 f"data.resident: only images of one size can be kept in memory, and {paths[found.odd]} "
                 "has another than those before it"
             )
-        return FileSource(paths, list(map(bytes, found.contents)), None, resident=False)
-    keeps = _keeps(resident, len(paths), found.shape)
+        keeps = False
+    else:
+        keeps = _keeps(resident, len(paths), found.shape)
     return FileSource(
-        paths, list(map(bytes, found.contents)), found.shape, keeps, found.pixels if keeps else None
+        paths,
+        list(map(bytes, found.contents)),
+        found.shape,
+        keeps,
+        found.sizes,
+        found.limits,
+        pixels=found.pixels if keeps else None,
     )
 
 
@@ -183,15 +214,30 @@ def _keeps(resident: bool | None, count: int, shape: Shape) -> bool:
     )
 
 
-def _examine(path: Path) -> tuple[bytes, np.ndarray | str]:
+@dataclass(frozen=True)
+class _Examined:
+    """``shape`` (H, W); an image's pixels if they have 8 bits, else their ``DeepImage.limits``."""
+
+    shape: Shape
+    pixels: np.ndarray | None = None
+    limits: tuple[float, float, float, float] | None = None
+
+
+def _examine(path: Path) -> tuple[bytes, _Examined | str]:
     """The file's sha256, and the image or why there is none."""
     content = b""
+    found: _Examined | str
     try:
         content = read(path)
-        image: np.ndarray | str = decode(content)
+        image = decode_whole(content)
+        if isinstance(image, DeepImage):
+            height, width = image.values.shape[:2]
+            found = _Examined((height, width), limits=image.limits)
+        else:
+            found = _Examined((image.shape[0], image.shape[1]), pixels=image)
     except UnreadableImageError as error:
-        image = str(error)
-    return hashlib.sha256(content).digest(), image
+        found = str(error)
+    return hashlib.sha256(content).digest(), found
 
 
 def _in_threads(function: Callable[[Path], T], paths: list[Path]) -> Iterator[T]:
@@ -240,11 +286,14 @@ def _recall(key: str, count: int) -> Survey | None:
     try:
         with np.load(cache_folder("images") / f"{key}.npz", allow_pickle=False) as file:
             contents, facts = file["contents"], json.loads(str(file["facts"]))
+            sizes, limits = file["sizes"], file["limits"]
         shape = tuple(facts["shape"]) if facts["shape"] else None
         unreadable = {int(i): str(reason) for i, reason in facts["unreadable"]}
         if contents.shape != (count, 32) or contents.dtype != np.uint8:
             return None
-        return Survey(contents, shape, facts["odd"], unreadable)
+        if sizes.shape != (count, 2) or limits.shape != (count, 4):
+            return None
+        return Survey(contents, sizes, limits, shape, facts["odd"], unreadable)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
 
@@ -255,7 +304,13 @@ def _remember(key: str, found: Survey) -> None:
     with contextlib.suppress(OSError):  # a run without it takes longer, and that is all
         folder.mkdir(parents=True, exist_ok=True)
         with whole(folder / f"{key}.npz") as file:
-            np.savez(file, contents=found.contents, facts=np.array(json.dumps(facts)))
+            np.savez(
+                file,
+                contents=found.contents,
+                sizes=found.sizes,
+                limits=found.limits,
+                facts=np.array(json.dumps(facts)),
+            )
         files = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
         for old in files[:-_REMEMBERED]:
             old.unlink(missing_ok=True)

@@ -80,7 +80,7 @@ class Loader:
         """
 
         def make(part: np.ndarray) -> Batch:
-            pixels = self.preprocessing.fit(self.images.images(part))
+            pixels = self.preprocessing.fitted(self.images.images(part))
             if uniform is not None:
                 pixels = augment.change(pixels, uniform[part], change)
             labels = torch.from_numpy(self.images.labels[part])

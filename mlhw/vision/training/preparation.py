@@ -15,6 +15,8 @@ from mlhw.result.recorder import Recorder
 from mlhw.system.files import cache_folder
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
+from mlhw.vision.images.scales import scale_pixels
+from mlhw.vision.images.shapes import cropped_warning
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.schedules import Plan
@@ -105,6 +107,7 @@ class Prepared:
         config = self.config.model_copy(update={"weights": "none", "batch_norm": "train"})
         size = self.backbone.preprocessing.size
         backbone = load_backbone(config.model, "none", image_size=size, seed=config.seed)
+        backbone = as_configured(backbone, config, self.splits)
         network = with_new_head(config, backbone, self.splits)
         self.compute.prepare(network)
         return replace(self, config=config, backbone=backbone, network=network, saved=None)
@@ -157,7 +160,8 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
             f"the data have changed since this configuration was recorded: digest "
             f"{splits.digest[:12]}, then {str(data.digest)[:12]}"
         )
-    return splits
+    given = (data.pixel_range[0], data.pixel_range[1]) if data.pixel_range else None
+    return replace(splits, pixels=scale_pixels(splits, recorder, given))
 
 
 def load_saved(recorder: Recorder, splits: ImageSplits) -> dict[str, Any] | None:
@@ -193,7 +197,13 @@ def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Bac
         largest = LARGEST_ENLARGEMENT * max(shape)
         if largest < backbone.preprocessing.size:
             return load_network(config.model_copy(update={"image_size": largest}), splits, recorder)
-    return backbone
+    return as_configured(backbone, config, splits)
+
+
+def as_configured(backbone: Backbone, config: Config, splits: ImageSplits) -> Backbone:
+    """The backbone with what the configuration and the images add to its own preprocessing."""
+    preprocessing = replace(backbone.preprocessing, fit=config.fit, pixels=splits.pixels)
+    return replace(backbone, preprocessing=preprocessing)
 
 
 def with_new_head(config: Config, backbone: Backbone, splits: ImageSplits) -> TunedNetwork:
@@ -238,6 +248,8 @@ def resolved(prepared: Prepared) -> Config:
     in_memory = splits.train.resident
     compare = "random" if splits.name == "digits" and config.weights != "none" else "none"
     data = config.data.model_copy(update={"digest": splits.digest, "dir": data_dir(config)})
+    if splits.pixels.span is not None:
+        data = data.model_copy(update={"pixel_range": list(splits.pixels.span)})
     return config.model_copy(
         update={
             "image_size": prepared.backbone.preprocessing.size,
@@ -292,6 +304,8 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "
         f"{len(splits.val)} to validate, {test} to test"
     )
+    if config.fit == "crop" and (warning := cropped_warning(splits)):
+        recorder.warn(warning)
     for name, reason in splits.skipped:
         recorder.log(f"left out: {name}: {reason}", screen=False)
     if splits.skipped:

@@ -133,7 +133,7 @@ def test_a_cache_that_cannot_be_written_costs_no_run(splits: ImageSplits, tmp_pa
 def test_stored_views_are_those_of_the_epochs(splits: ImageSplits) -> None:
     bench = Bench(splits, None)
     found = bench.store.features(bench.loader, change="flip-crop", seed=3, view=1)
-    pixels = bench.backbone.preprocessing.fit(splits.val.images(np.arange(len(splits.val))))
+    pixels = bench.backbone.preprocessing.fitted(splits.val.images(np.arange(len(splits.val))))
     changed = augment.change(pixels, augment.random_numbers(3, 1, len(splits.val)), "flip-crop")
     with torch.no_grad():
         expected = bench.network.features(bench.backbone.preprocessing.normalize(changed))

@@ -69,7 +69,7 @@ def plain_loop(splits: ImageSplits, epochs: int, lr: float) -> tuple[list[float]
         uniform = augment.random_numbers(0, epoch, len(splits.train))
         for start in range(0, len(order), 64):
             indices = order[start : start + 64]
-            pixels = backbone.preprocessing.fit(splits.train.images(indices))
+            pixels = backbone.preprocessing.fitted(splits.train.images(indices))
             pixels = augment.change(pixels, uniform[indices], "flip-crop")
             labels = torch.from_numpy(splits.train.labels[indices])
             loss = functional.cross_entropy(
