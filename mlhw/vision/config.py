@@ -17,16 +17,20 @@ from mlhw.config.model import (
     comma_list,
 )
 from mlhw.vision.names import (
+    AUGMENT_PRESETS,
+    AUGMENTATIONS,
     BUILT_IN_NETWORKS,
     DATA_SETS,
     DEVICES,
     OWN_DATA,
-    Augment,
+    ClassWeights,
     Fit,
     Layout,
     OnError,
     Precision,
+    Sampler,
     ScheduleName,
+    augmentations,
 )
 
 # More threads than any machine has cores; OpenMP's pool crashes on ten thousands.
@@ -46,6 +50,16 @@ def network_names(typed: str) -> Sequence[str]:
     return (*BUILT_IN_NETWORKS, "torchvision:", "timm:")
 
 
+def _joined(value: Any) -> Any:
+    """A list of names in a file as the text that an option takes."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _augmentations(text: str) -> str:
+    augmentations(text)
+    return text
+
+
 def _span(value: Any) -> Any:
     """``"0,4095"`` as [0, 4095]; None where nothing is set."""
     if isinstance(value, str):
@@ -54,7 +68,7 @@ def _span(value: Any) -> Any:
 
 
 def _rising(value: list[float] | None) -> list[float] | None:
-    if value is not None and not value[0] < value[1]:
+    if value is not None and (len(value) != 2 or not value[0] < value[1]):
         raise ValueError(f"must be two values, black below white, such as 0,4095 (got {value})")
     return value
 
@@ -103,9 +117,7 @@ class DataSettings(Section):
         AfterValidator(_rising),
         Option(metavar="LOW,HIGH"),
         Field(
-            min_length=2,
-            max_length=2,
-            description="black and white of pixels of more than 8 bits; null is the training images' range",
+            description="black and white of pixels of more than 8 bits; null is the training images' range"
         ),
     ] = None
     resident: Annotated[
@@ -238,13 +250,31 @@ class Config(ExperimentConfig):
     batch_norm: Annotated[
         Literal["eval", "train"], Field(description="statistics of batch norm in trained stages")
     ] = "eval"
-    augment: Annotated[Augment, Field(description="random changes of training images")] = "none"
+    augment: Annotated[
+        str,
+        BeforeValidator(_joined),
+        AfterValidator(_augmentations),
+        Option(metavar="NAMES", values=(*AUGMENT_PRESETS, *AUGMENTATIONS)),
+        Field(description="random changes of training images: a preset, or names with commas"),
+    ] = "none"
+    mixup: Annotated[
+        float, Field(ge=0, description="MixUp's α: training images added in pairs; 0 is none")
+    ] = 0.0
+    cutmix: Annotated[
+        float, Field(ge=0, description="CutMix's α: parts of images put into others; 0 is none")
+    ] = 0.0
+    sampler: Annotated[
+        Sampler, Field(description="training images each once, or every class equally often")
+    ] = "shuffle"
+    class_weights: Annotated[
+        ClassWeights, Field(description="weights in the loss; balanced: every class the same")
+    ] = "none"
     features: Annotated[
         Literal["auto", "memory", "disk", "off"],
         Field(description="where a frozen backbone's outputs are stored; off recomputes them"),
     ] = "auto"
     views: Annotated[
-        int, Field(ge=0, description="stored changes of an image; 0 makes new ones every epoch")
+        int, Field(ge=0, description="stored changes of an image for frozen epochs")
     ] = 0
     compare: Annotated[
         Literal["auto", "random", "none"],
@@ -279,7 +309,20 @@ class Config(ExperimentConfig):
             raise ValueError("unfreeze_stages: needs unfreeze_at")
         if self.views and (self.augment == "none" or self.features == "off"):
             raise ValueError("views: needs augment and stored features")
+        if self.sampler == "balanced" and self.class_weights == "balanced":
+            raise ValueError(
+                "sampler, class_weights: both balanced count small classes twice; choose one"
+            )
+        if self.mixes and self.batch_size == 1:
+            raise ValueError("mixup, cutmix: need a batch_size of 2 or more")
+        if self.mixes and self.views and not self.trains_backbone:
+            raise ValueError("mixup, cutmix: need epochs without stored features; leave views out")
         return self
+
+    @property
+    def mixes(self) -> bool:
+        """Are images mixed with others?"""
+        return self.mixup > 0 or self.cutmix > 0
 
     @property
     def trains_backbone(self) -> bool:

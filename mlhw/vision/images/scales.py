@@ -39,6 +39,8 @@ def scale_pixels(
         _require_taken(splits.name, sets, deep, given)
         scale = given
     elif not any(flags.any() for flags in deep.values()):
+        if given is not None:
+            recorder.warn("data.pixel_range: changes nothing, as all images have 8 bits")
         scale = PixelScale()
     else:
         eight_bit = not all(flags.all() for flags in deep.values())

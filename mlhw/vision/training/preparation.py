@@ -17,6 +17,7 @@ from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.images.scales import scale_pixels
 from mlhw.vision.images.shapes import cropped_warning
+from mlhw.vision.names import augmentations
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.schedules import Plan
@@ -245,7 +246,10 @@ def measured_compute(
 def resolved(prepared: Prepared) -> Config:
     """The configuration with everything that was ``auto`` written out."""
     config, splits, compute = prepared.config, prepared.splits, prepared.compute
-    in_memory = splits.train.resident
+    # Where a GPU trains, the processor is free to change images one by one.
+    one_by_one = set(augmentations(config.augment)) - {"flip", "crop"}
+    changing = compute.device.type != "cpu" and bool(one_by_one)
+    at_once = splits.train.resident and not changing
     compare = "random" if splits.name == "digits" and config.weights != "none" else "none"
     data = config.data.model_copy(update={"digest": splits.digest, "dir": data_dir(config)})
     if splits.pixels.span is not None:
@@ -257,7 +261,7 @@ def resolved(prepared: Prepared) -> Config:
             "precision": compute.precision,
             "layout": compute.layout,
             "threads": prepared.threads,
-            "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
+            "workers": (0 if at_once else 2) if config.workers == "auto" else config.workers,
             "compare": compare if config.compare == "auto" else config.compare,
             "data": data,
         }
@@ -316,9 +320,21 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         recorder.log(
             f"the head alone is trained until epoch {plan.unfreeze_at}, then the backbone too"
         )
-    if task.store is not None and config.augment != "none":
-        recorder.log(
-            "random changes of the images: features are computed anew in every frozen epoch"
-            if task.recomputes
-            else f"random changes of the images: {config.views} stored views of each, in turn"
-        )
+    if task.changes(0) is not None:
+        recorder.log(f"random changes of the images: {when_changed(task)}")
+
+
+def when_changed(task: Task) -> str:
+    """In which epochs images are changed at random, in words."""
+    first = task.plan.unfreeze_at
+    if task.store is None:
+        return "in every epoch"
+    if task.recomputes:
+        return "features are computed anew in every epoch; --views 4 stores those of four changes"
+    if task.config.views:
+        later = f"; from epoch {first} on new ones" if task.plan.ever_unfreezes else ""
+        return f"{task.config.views} stored views of each, in turn{later}"
+    return (
+        f"from epoch {first} on; the frozen epochs before train on stored features of the images as "
+        "they are (--views 4 stores those of four changes, --features off stores none)"
+    )

@@ -212,6 +212,12 @@ def test_a_models_scale_is_used_on_other_data_or_they_are_refused(tmp_path: Path
         scale_pixels(digits, Recorder(), PixelScale((0, 200), eight_bit=False))
 
 
+def test_black_and_white_of_images_of_8_bits_change_nothing_and_that_is_said() -> None:
+    recorder, digits = Listening(), load_images("digits")
+    assert scale_pixels(digits, recorder, (0, 16)) == EIGHT_BIT
+    assert "changes nothing" in recorder.said[0]
+
+
 def test_a_data_set_object_with_deep_images_is_refused() -> None:
     images = [(Image.fromarray(drawn(4, 4)), i % 2) for i in range(8)]
     with pytest.raises(DataError, match=r"sample 0: has pixels of more than 8 bits"):

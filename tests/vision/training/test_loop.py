@@ -25,7 +25,8 @@ from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.training import loop as training
-from mlhw.vision.training.loop import Progress, is_better, smoothed, validates
+from mlhw.vision.training.loop import Progress, is_better, validates
+from mlhw.vision.training.objective import smoothed
 from mlhw.vision.training.task import Evaluation
 
 SMALL: dict[str, Any] = {

@@ -31,6 +31,7 @@ OPTIONS = [
     *("--model", "cifar_resnet20", "--weights", "none", "--image-size", "8"),
     *("--val", "0.4", "--test", "0.4", "--batch-size", "64"),
     *("--epochs", str(EPOCHS), "--unfreeze-at", str(UNFREEZE_AT), "--batch-norm", "train"),
+    *("--mixup", "0.4", "--cutmix", "1", "--sampler", "balanced"),
     *("--augment", "flip-crop", "--hidden", "16", "--dropout", "0.3", "--lr", "0.01"),
     *("--threads", "1", "--precision", "fp32", "--layout", "channels-last", "--no-plots", "-q"),
 ]
@@ -119,6 +120,21 @@ def test_stopped_at_any_step_it_ends_as_if_it_had_not_been(
     record = json.loads((run / "run.json").read_text())
     assert (record["status"], len(record["resumed"])) == ("finished", 1)
     assert_same(run, uninterrupted)
+
+
+def test_images_that_v2_changes_are_the_same_after_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout, which draws from the generator that v2 would draw from."""
+    options = ["--augment", "strong,jitter", "--sampler", "shuffle", "--epochs", "3"]
+    code, whole = finetune(tmp_path / "whole", *options, "--workers", "0")
+    assert code == 0
+    with monkeypatch.context() as patch:
+        stops_at_step(patch, 14)
+        code, run = finetune(tmp_path / "stopped", *options, "--workers", "2")
+    assert code == 130
+    assert resume(run) == 0
+    assert_same(run, whole)
 
 
 def test_stopped_again_and_again_it_still_ends_the_same(
