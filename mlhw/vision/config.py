@@ -23,6 +23,7 @@ from mlhw.vision.names import (
     DATA_SETS,
     DEVICES,
     OWN_DATA,
+    BestBy,
     ClassWeights,
     Fit,
     Layout,
@@ -233,8 +234,9 @@ class Config(ExperimentConfig):
     batch_size: Annotated[int, Field(ge=1, le=65_536, description="images in a step")] = 32
     val_every: Annotated[int, Field(ge=1, description="epochs from validation to validation")] = 1
     best: Annotated[
-        Literal["loss", "accuracy"], Field(description="which validation value picks the model")
-    ] = "loss"
+        Literal["auto", BestBy],
+        Field(description="which validation value picks the model; auto is accuracy, ties by loss"),
+    ] = "auto"
     patience: Annotated[
         int | None, Field(ge=1, description="validations without a better one that end the run")
     ] = None
@@ -323,6 +325,11 @@ class Config(ExperimentConfig):
     def mixes(self) -> bool:
         """Are images mixed with others?"""
         return self.mixup > 0 or self.cutmix > 0
+
+    @property
+    def best_by(self) -> BestBy:
+        """``best`` with ``auto`` written out."""
+        return "accuracy" if self.best == "auto" else self.best
 
     @property
     def trains_backbone(self) -> bool:

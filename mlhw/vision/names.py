@@ -65,6 +65,8 @@ def augmentations(text: str) -> tuple[str, ...]:
 Sampler = Literal["shuffle", "balanced"]
 ClassWeights = Literal["none", "balanced"]
 Fit = Literal["crop", "pad", "squash"]
+SplitChoice = Literal["auto", "train", "val", "test", "all"]
+BestBy = Literal["loss", "accuracy", "balanced-accuracy", "macro-f1"]
 ScheduleName = Literal["constant", "cosine", "one-cycle", "step"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Layout = Literal["contiguous", "channels-last"]

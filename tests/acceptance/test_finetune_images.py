@@ -60,6 +60,17 @@ def test_deep_images_keep_their_contrast_in_training_and_in_prediction(
     assert "1 of 2 images have pixels beyond" in found.stderr
     assert "beyond.png: 88.9%" in found.stderr
 
+    if kind == "float32":
+        judged = mlhw("evaluate", "runs/latest", "--data", "folder:own/val", "--json")
+        assert judged.returncode == 0, judged.stderr
+        assert json.loads(judged.stdout)["accuracy"] == summary(done)["best_val_acc"]
+        for name in ("above", "below"):
+            (tmp_path / "eight" / name).mkdir(parents=True)
+            Image.new("L", (9, 9)).save(tmp_path / "eight" / name / "0.png")
+        judged = mlhw("evaluate", "runs/latest", "--data", "folder:eight")
+        assert judged.returncode == 2
+        assert "above/0.png has pixels of 8 bits, the model was trained on ones" in judged.stderr
+
 
 def test_two_depths_in_one_data_set_need_black_and_white(mlhw: Mlhw, tmp_path: Path) -> None:
     draw(tmp_path / "own", "png", 260)

@@ -85,6 +85,11 @@ class FileSource:
             return list(self._decoded(indices))
         return self._array(indices)
 
+    def use_scale(self, scale: PixelScale) -> None:
+        if scale != self.scale and not np.isnan(self.limits).all():
+            self.pixels = None  # read by the scale before
+        self.scale = scale
+
     def digests(self, indices: np.ndarray) -> Iterator[bytes]:
         return (self.contents[i] for i in indices)
 

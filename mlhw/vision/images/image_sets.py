@@ -95,8 +95,9 @@ class ImageSet:
 
     def use_scale(self, scale: PixelScale) -> None:
         """Have ``images`` read pixels of more than 8 bits by ``scale``; it holds for all splits."""
-        if hasattr(self._source, "scale"):
-            self._source.scale = scale
+        use = getattr(self._source, "use_scale", None)
+        if use is not None:
+            use(scale)
 
     def images(self, indices: ArrayLike) -> Decoded:
         """Decoded 8-bit RGB images of the samples at ``indices`` (n,).

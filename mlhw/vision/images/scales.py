@@ -36,7 +36,8 @@ def scale_pixels(
     sets = {name: images for name, images in parts.items() if images is not None and len(images)}
     deep = {name: ~np.isnan(images.limits[:, 0]) for name, images in sets.items()}
     if isinstance(given, PixelScale):
-        _require_taken(splits.name, sets, deep, given)
+        for images in sets.values():
+            use_models_scale(splits.name, images, given)
         scale = given
     elif not any(flags.any() for flags in deep.values()):
         if given is not None:
@@ -88,18 +89,35 @@ def _report(sets: dict[str, ImageSet], span: Span, recorder: Recorder, *, is_giv
         )
 
 
-def _require_taken(
-    name: str, sets: dict[str, ImageSet], deep: dict[str, np.ndarray], scale: PixelScale
-) -> None:
-    for part, images in sets.items():
-        wrong = deep[part] if scale.span is None else ~deep[part]
-        if wrong.any() and (scale.span is None or not scale.eight_bit):
-            first = images.names[int(np.argmax(wrong))]
-            has, trained = ("more than 8 bits", "8") if scale.span is None else ("8 bits", "more")
-            raise DataError(
-                f"{name}: {first} has pixels of {has}, the model was trained on ones of {trained}, so "
-                "their scale is unknown"
-            )
+def use_models_scale(name: str, images: ImageSet, scale: PixelScale) -> None:
+    """Have ``images`` read as those that a model was trained on.
+
+    Raises DataError, beginning with the data set's ``name``, for a depth that the model has not seen.
+    """
+    deep = ~np.isnan(images.limits[:, 0])
+    wrong = deep if scale.span is None else ~deep
+    if wrong.any() and (scale.span is None or not scale.eight_bit):
+        first = images.names[int(np.argmax(wrong))]
+        has, trained = ("more than 8 bits", "8") if scale.span is None else ("8 bits", "more")
+        raise DataError(
+            f"{name}: {first} has pixels of {has}, the model was trained on ones of {trained}, so their "
+            "scale is unknown"
+        )
+    images.use_scale(scale)
+
+
+def beyond_words(images: ImageSet, scale: PixelScale) -> str | None:
+    """Words about images with pixels beyond a model's range; None without such."""
+    if scale.span is None:
+        return None
+    low, high = scale.span
+    beyond = int(((images.limits[:, 0] < low) | (images.limits[:, 1] > high)).sum())
+    return (
+        f"{beyond} of {len(images)} images have pixels beyond {low:g} … {high:g}, the range of the "
+        "training images, which are clipped"
+        if beyond
+        else None
+    )
 
 
 def _mixed(name: str, sets: dict[str, ImageSet], deep: dict[str, np.ndarray]) -> str:
