@@ -90,7 +90,7 @@ def finetune(
     head: Mapping[str, Any] = ...,
     optim: Mapping[str, Any] = ...,
     schedule: Mapping[str, Any] = ...,
-    unfreeze_at: int | None = ...,
+    unfreeze_at: int | Literal["auto"] | None = ...,
     unfreeze_stages: int | None = ...,
     batch_norm: Literal["eval", "train"] = ...,
     augment: str = ...,

@@ -11,23 +11,20 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from mlhw.config.model import (
     ExperimentConfig,
     InputFile,
-    NoOption,
     Option,
     Section,
     comma_list,
 )
+from mlhw.vision.data_settings import DataSettings
 from mlhw.vision.names import (
     AUGMENT_PRESETS,
     AUGMENTATIONS,
     BUILT_IN_NETWORKS,
-    DATA_SETS,
     DEVICES,
-    OWN_DATA,
     BestBy,
     ClassWeights,
     Fit,
     Layout,
-    OnError,
     Precision,
     Sampler,
     ScheduleName,
@@ -36,6 +33,9 @@ from mlhw.vision.names import (
 
 # More threads than any machine has cores; OpenMP's pool crashes on ten thousands.
 MOST_THREADS = 1024
+# Of the epochs, where the configuration does not say: most of them train the head, which costs little on
+# stored features.
+OPEN_SHARE = 3 / 13
 
 
 def network_names(typed: str) -> Sequence[str]:
@@ -61,19 +61,6 @@ def _augmentations(text: str) -> str:
     return text
 
 
-def _span(value: Any) -> Any:
-    """``"0,4095"`` as [0, 4095]; None where nothing is set."""
-    if isinstance(value, str):
-        value = None if value.strip() in ("", "null") else comma_list(value)
-    return value
-
-
-def _rising(value: list[float] | None) -> list[float] | None:
-    if value is not None and (len(value) != 2 or not value[0] < value[1]):
-        raise ValueError(f"must be two values, black below white, such as 0,4095 (got {value})")
-    return value
-
-
 def _widths(value: Any) -> Any:
     """``"64,32"`` as [64, 32]; an empty text as no hidden layer."""
     if not isinstance(value, str):
@@ -84,55 +71,22 @@ def _widths(value: Any) -> Any:
     return [int(item) for item in items]
 
 
-class DataSettings(Section):
-    """Which images. As one text (``--data digits``) it is the name."""
+def _auto_or(least: int, most: int | None = None) -> AfterValidator:
+    """``auto``, or a number within these bounds."""
+    words = f"at least {least}" if most is None else f"{least} to {most}"
 
-    name: Annotated[
-        str,
-        InputFile(prefixes=OWN_DATA),
-        Option("--data", metavar="NAME|folder:PATH|csv:PATH", values=(*DATA_SETS, *OWN_DATA)),
-        Field(
-            description="images: digits, cifar10, cifar100, mnist, fashion-mnist, folder:PATH or csv:PATH"
-        ),
-    ] = "digits"
-    dir: Annotated[
-        str | None,
-        InputFile,
-        Option(name="--data-dir", metavar="DIR"),
-        Field(description="where named data sets and one's own weights are kept; null is ./data"),
-    ] = None
-    val: Annotated[
-        int | float | None,
-        Option(metavar="COUNT|SHARE"),
-        Field(ge=0, description="validation images, a count or a fraction; null as the data say"),
-    ] = None
-    test: Annotated[
-        int | float | None,
-        Option(metavar="COUNT|SHARE"),
-        Field(ge=0, description="test images, a count or a fraction; 0 for none"),
-    ] = None
-    on_error: Annotated[OnError, Field(description="what an unreadable image does")] = "fail"
-    pixel_range: Annotated[
-        list[float] | None,
-        BeforeValidator(_span),
-        AfterValidator(_rising),
-        Option(metavar="LOW,HIGH"),
-        Field(
-            description="black and white of pixels of more than 8 bits; null is the training images' range"
-        ),
-    ] = None
-    resident: Annotated[
-        bool | None,
-        Field(description="keep the decoded images in memory; null does where they fit"),
-    ] = None
-    download: Annotated[bool, Field(description="fetch a named data set that is missing")] = False
-    digest: Annotated[
-        str | None, NoOption(), Field(description="recorded by a run; a rerun warns of a change")
-    ] = None
+    def check(value: int | str) -> int | str:
+        if isinstance(value, int) and (value < least or (most is not None and value > most)):
+            raise ValueError(f"must be auto or {words} (got {value})")
+        return value
 
-    @staticmethod
-    def from_text(text: str) -> dict[str, Any]:
-        return {"name": text}
+    return AfterValidator(check)
+
+
+def _rate_or_auto(value: float | str | None) -> float | str | None:
+    if isinstance(value, float) and value <= 0:
+        raise ValueError(f"must be auto or greater than 0 (got {value:g})")
+    return value
 
 
 class HeadSettings(Section):
@@ -155,8 +109,20 @@ class OptimSettings(Section):
     name: Annotated[Literal["sgd", "adamw"], Field(description="optimizer")] = "adamw"
     lr: Annotated[float, Field(gt=0, description="full learning rate of the head")] = 1e-3
     backbone_lr: Annotated[
-        float | None, Field(gt=0, description="full rate of the backbone; null is lr")
-    ] = None
+        float | Literal["auto"] | None,
+        AfterValidator(_rate_or_auto),
+        Option(metavar="NUMBER|auto"),
+        Field(
+            description="full rate of the backbone; null is lr; auto tries lr × 1, 0.3, 0.1, 0.03, 0.01, "
+            "and is lr on the built-in digits"
+        ),
+    ] = "auto"
+    find_lr: Annotated[
+        bool,
+        Field(
+            description="try these rates before unfreezing, in a table and a figure; auto does anyway"
+        ),
+    ] = False
     layer_decay: Annotated[
         float,
         Field(gt=0, le=1, description="factor on the rate for each stage further from the output"),
@@ -173,6 +139,12 @@ class OptimSettings(Section):
         float, Field(ge=0, lt=1, description="share of each label spread over all classes")
     ] = 0.1
 
+    @property
+    def backbone_rate(self) -> float:
+        """The full rate of the backbone; ``lr`` as long as ``auto`` is not settled."""
+        rate = self.backbone_lr
+        return self.lr if rate is None or rate == "auto" else rate
+
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> OptimSettings:
         if self.nesterov and (self.name != "sgd" or self.momentum == 0):
@@ -188,18 +160,6 @@ class ScheduleSettings(Section):
         float | None,
         Field(ge=0, lt=1, description="share of the steps that it rises; null is 0.3 or 0"),
     ] = None
-
-
-def _auto_or(least: int, most: int | None = None) -> AfterValidator:
-    """``auto``, or a number within these bounds."""
-    words = f"at least {least}" if most is None else f"{least} to {most}"
-
-    def check(value: int | str) -> int | str:
-        if isinstance(value, int) and (value < least or (most is not None and value > most)):
-            raise ValueError(f"must be auto or {words} (got {value})")
-        return value
-
-    return AfterValidator(check)
 
 
 class Config(ExperimentConfig):
@@ -244,8 +204,13 @@ class Config(ExperimentConfig):
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     unfreeze_at: Annotated[
-        int | None, Field(ge=0, description="first epoch that trains the backbone; null never does")
-    ] = 10
+        int | Literal["auto"] | None,
+        _auto_or(0),
+        Option(metavar="INTEGER|auto"),
+        Field(
+            description="first epoch that trains the backbone; null never does, auto leaves the last 3 of 13"
+        ),
+    ] = "auto"
     unfreeze_stages: Annotated[
         int | None, Field(ge=1, description="how many of its last stages; null is all")
     ] = None
@@ -332,6 +297,18 @@ class Config(ExperimentConfig):
         return "accuracy" if self.best == "auto" else self.best
 
     @property
+    def first_open_epoch(self) -> int | None:
+        """``unfreeze_at`` as a number; None where the backbone is never trained.
+
+        ``auto`` leaves it the last 3 of 13 epochs, the same share of others, and one of two; an epoch
+        by itself trains the head.
+        """
+        if self.unfreeze_at != "auto":
+            return self.unfreeze_at
+        return self.epochs - max(round(self.epochs * OPEN_SHARE), min(1, self.epochs - 1))
+
+    @property
     def trains_backbone(self) -> bool:
         """Does any epoch train more than the head?"""
-        return self.unfreeze_at is not None and self.unfreeze_at < self.epochs
+        first = self.first_open_epoch
+        return first is not None and first < self.epochs

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw.maths.calibration import COLDEST, HOTTEST
+from mlhw.vision.names import DATA_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from mlhw.vision.config import Config
+    from mlhw.vision.training.probe import Probe
     from mlhw.vision.training.session import Finetuned
 
 STEPS = 5_000  # an epoch of more steps is not worked out again
@@ -35,7 +37,8 @@ def scheduled(config: Config, steps_an_epoch: int) -> np.ndarray:
     It begins anew where layers are unfrozen. A half cosine from u to v is u + (v − u) sin²(πs/2) over
     the share s of its steps.
     """
-    border = config.epochs if config.unfreeze_at is None else min(config.unfreeze_at, config.epochs)
+    first = config.first_open_epoch
+    border = config.epochs if first is None else min(first, config.epochs)
     parts = [n * steps_an_epoch for n in (border, config.epochs - border) if n]
     name, warmup = config.schedule.name, config.schedule.warmup
     return np.concatenate([_course(name, np.arange(n), n, warmup) for n in parts])
@@ -79,7 +82,7 @@ def group_rates(o: Finetuned) -> Iterator[tuple[float, float]]:
         full = optim.lr
         if stage is not None:
             away = len(backbone.stages) - 1 - stage
-            full = (optim.backbone_lr or optim.lr) * optim.layer_decay**away
+            full = optim.backbone_rate * optim.layer_decay**away
         yield group["lr"], full * last
 
 
@@ -88,7 +91,7 @@ def group_rates(o: Finetuned) -> Iterator[tuple[float, float]]:
 
 def why_not(o: Finetuned) -> str | None:
     """Why the first epoch cannot be worked out again; None where it can."""
-    if o.config.unfreeze_at == 0:
+    if o.config.first_open_epoch == 0:
         return "the backbone learns from the first epoch on"
     if o.task.store is None or o.task.recomputes:
         return "no epoch used stored features"
@@ -119,7 +122,8 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     shares = scheduled(config, steps)
     update = _optimizer(config, w)
     found = []
-    frozen = config.epochs if config.unfreeze_at is None else config.unfreeze_at
+    first = config.first_open_epoch
+    frozen = config.epochs if first is None else first
     for epoch in range(min(EPOCHS, frozen, len(o.table))):
         x = store.features(
             o.task.train,
@@ -234,6 +238,46 @@ def _optimizer(config: Config, w: list[torch.Tensor]) -> Callable[[Any, float], 
     return update
 
 
+# ------------------------------------------------------------------------------------- the course
+
+
+def on_built_in_images(o: Finetuned) -> bool:
+    """Whether the images are a named data set, on which the course of a training is known."""
+    return o.splits.name in DATA_SETS
+
+
+def training_losses(o: Finetuned) -> dict[str, tuple[float, float]]:
+    """The first and the last epoch's loss of the frozen and of the open part, where it has two epochs."""
+    losses = o.table.column("train_loss")
+    first = o.config.first_open_epoch
+    border = len(losses) if first is None else min(first, len(losses))
+    parts = {"frozen": losses[:border], "open": losses[border:]}
+    return {name: (float(p[0]), float(p[-1])) for name, p in parts.items() if len(p) > 1}
+
+
+def ends(parts: dict[str, tuple[float, float]]) -> Iterator[tuple[str, str, float]]:
+    """The parts' losses one by one: part, ``first`` or ``last``, loss."""
+    for name, (first, last) in parts.items():
+        yield name, "first", first
+        yield name, "last", last
+
+
+def rate_by_rule(found: Probe, lr: float) -> float:
+    """The rate that the recorded losses lead to: the largest within an error of the loss before.
+
+    Where none was tried, 0.03 of the head's.
+    """
+    if not found.rates:
+        return 0.03 * lr
+    within = [
+        rate
+        for rate, loss, error in zip(found.rates, found.losses, found.errors, strict=True)
+        if loss - found.before <= error  # false for a loss that is NaN
+        and math.isfinite(loss)
+    ]
+    return sorted(within)[-1] if within else sorted(found.rates)[0]
+
+
 def validated(o: Finetuned, epoch: int) -> bool:
     """Whether there is a validation after this epoch: every so many, and after the last one."""
     due = o.config.val_every
@@ -244,7 +288,7 @@ def waited(o: Finetuned) -> int:
     """Validations after the best one; while the backbone is still to be unfrozen they do not count."""
     epochs = np.arange(len(o.table))
     known = ~np.isnan(o.table.column("val_loss").astype(float))
-    frozen = (o.config.unfreeze_at or 0) if o.config.trains_backbone else 0
+    frozen = (o.config.first_open_epoch or 0) if o.config.trains_backbone else 0
     return int(np.sum(known & (epochs > o.best.metadata["epoch"]) & (epochs >= frozen)))
 
 

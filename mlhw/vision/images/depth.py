@@ -49,6 +49,12 @@ class DeepImage:
         inner = np.percentile(seen, INNER, method="nearest")
         return float(seen.min()), float(seen.max()), float(inner[0]), float(inner[1])
 
+    @property
+    def own_span(self) -> Span:
+        """Its least and greatest value, or what is a little more where all are the same."""
+        low, high, *_ = self.limits
+        return low, max(high, float(np.nextafter(low, np.inf)))
+
     def beyond(self, span: Span) -> float:
         """The share of the pixels that lie outside ``span`` and are clipped."""
         outside: np.ndarray = (self.values < span[0]) | (self.values > span[1])

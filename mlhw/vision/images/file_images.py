@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -35,13 +35,14 @@ from mlhw.vision.images.decode import (
     read,
 )
 from mlhw.vision.images.depth import DeepImage
+from mlhw.vision.images.fingerprints import NO_THUMBNAIL, Fingerprints, fingerprint
 from mlhw.vision.images.image_sets import Decoded, Shape
 from mlhw.vision.networks.preprocessing import EIGHT_BIT, PixelScale
 
 RESIDENT_BYTES = 2 << 30
 # Below this a thread costs more than it brings: decoding is over before Python's lock has moved on.
 _SMALL_FILE = 16 << 10
-_FORMAT = "2"  # raised when what is remembered, or the way images are decoded, changes
+_FORMAT = "3"  # raised when what is remembered, or the way images are decoded, changes
 _REMEMBERED = 32
 
 _LOADING = threading.Lock()
@@ -54,7 +55,7 @@ class FileSource:
 
     Attributes:
         paths: the files.
-        contents: sha256 of each.
+        prints: what copies of each have in common, its sha256 among it.
         shape: that of all, None where sizes differ.
         resident: keep all decoded images in memory, once more than a few have been asked for.
         sizes, limits: as in ``Survey``.
@@ -64,7 +65,7 @@ class FileSource:
     """
 
     paths: list[Path]
-    contents: list[bytes]
+    prints: Fingerprints
     shape: Shape | None
     resident: bool
     sizes: np.ndarray
@@ -91,7 +92,11 @@ class FileSource:
         self.scale = scale
 
     def digests(self, indices: np.ndarray) -> Iterator[bytes]:
-        return (self.contents[i] for i in indices)
+        assert self.prints.files is not None
+        return (bytes(row) for row in self.prints.files[indices])
+
+    def fingerprints(self) -> Fingerprints:
+        return self.prints
 
     def _array(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         assert self.shape is not None
@@ -125,8 +130,8 @@ class Survey:
     """What reading every file has shown.
 
     Attributes:
-        contents: (n, 32), the files' sha256.
-        sizes: int32 (n, 2), height and width; 0 of what cannot be read.
+        prints: of the files, what copies have in common.
+        sizes: (n, 2), height and width of each; 0 of what cannot be read.
         limits: (n, 4), ``DeepImage.limits``; NaN of images of 8 bits.
         shape: (H, W) of the images that can be read, None where sizes differ.
         odd: position of the first image whose size differs from those before it.
@@ -134,7 +139,7 @@ class Survey:
         pixels: (n, H, W, 3), the images themselves if they are to be kept in memory and have 8 bits.
     """
 
-    contents: np.ndarray
+    prints: Fingerprints
     sizes: np.ndarray
     limits: np.ndarray
     shape: Shape | None
@@ -144,46 +149,58 @@ class Survey:
 
 
 def survey(
-    paths: list[Path], *, resident: bool | None, most_unreadable: int, progress: ProgressBar
+    paths: list[Path],
+    *,
+    resident: bool | None,
+    most_unreadable: int,
+    progress: ProgressBar,
+    remember: bool = True,
 ) -> Survey:
-    """Read and decode all files; stop once more than ``most_unreadable`` of them cannot be."""
+    """Read and decode all files; stop once more than ``most_unreadable`` of them cannot be.
+
+    What was found is kept for the next run on the same files, unless ``remember`` is False.
+    """
     key = _key(paths)
     remembered = _recall(key, len(paths))
     if remembered is not None:
         return remembered
     contents = np.zeros((len(paths), 32), dtype=np.uint8)
-    sizes = np.zeros((len(paths), 2), dtype=np.int32)
+    pictures = np.zeros((len(paths), 16), dtype=np.uint8)
+    thumbnails = np.zeros((len(paths), *NO_THUMBNAIL.shape), dtype=np.uint8)
+    prints = Fingerprints(pictures, thumbnails, contents)
+    sizes = np.zeros((len(paths), 2), dtype=np.int64)
     limits = np.full((len(paths), 4), np.nan)
     unreadable: dict[int, str] = {}
     shape: Shape | None = None
     odd: int | None = None
     pixels: np.ndarray | None = None
     with quiet_pillow():
-        for i, (digest, image) in enumerate(_in_threads(_examine, paths)):
+        for i, seen in enumerate(_in_threads(_examine, paths)):
             if i % 512 == 0:
                 progress(i, len(paths), "reading images")
-            contents[i] = np.frombuffer(digest, dtype=np.uint8)
-            if isinstance(image, str):
-                unreadable[i] = image
+            contents[i] = np.frombuffer(seen.content, dtype=np.uint8)
+            image = seen.image
+            if image is None:
+                unreadable[i] = seen.reason
                 if len(unreadable) > most_unreadable:
-                    return Survey(contents, sizes, limits, None, None, unreadable)
+                    return Survey(prints, sizes, limits, None, None, unreadable)
                 continue
-            height, width = sizes[i] = image.shape
-            if image.limits is not None:
-                limits[i], pixels = image.limits, None
+            pictures[i], thumbnails[i] = np.frombuffer(seen.pixels, dtype=np.uint8), seen.thumbnail
+            height, width = sizes[i] = image.shape[:2]
+            if seen.limits is not None:
+                limits[i], pixels = seen.limits, None
             if shape is None:
                 shape = height, width
-                if image.pixels is not None and _keeps(resident, len(paths), shape):
+                if seen.limits is None and _keeps(resident, len(paths), shape):
                     pixels = np.empty((len(paths), height, width, 3), dtype=np.uint8)
             elif shape != (height, width) and odd is None:
                 odd, pixels = i, None
             if pixels is not None:
-                pixels[i] = image.pixels
+                pixels[i] = image
     progress(len(paths), len(paths), "reading images")
-    found = Survey(contents, sizes, limits, shape if odd is None else None, odd, unreadable, pixels)
-    if not any(
-        reason.startswith(UNREAD) for reason in unreadable.values()
-    ):  # may be passing trouble
+    found = Survey(prints, sizes, limits, shape if odd is None else None, odd, unreadable, pixels)
+    passing = any(reason.startswith(UNREAD) for reason in unreadable.values())
+    if remember and not passing:
         _remember(key, found)
     return found
 
@@ -204,7 +221,7 @@ def file_source(paths: list[Path], found: Survey, *, resident: bool | None) -> F
         keeps = _keeps(resident, len(paths), found.shape)
     return FileSource(
         paths,
-        list(map(bytes, found.contents)),
+        found.prints,
         found.shape,
         keeps,
         found.sizes,
@@ -219,30 +236,34 @@ def _keeps(resident: bool | None, count: int, shape: Shape) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class _Examined:
-    """``shape`` (H, W); an image's pixels if they have 8 bits, else their ``DeepImage.limits``."""
+class _Seen(NamedTuple):
+    """Of one file: its sha256, and the image with what copies of it have in common, or why there is none.
 
-    shape: Shape
-    pixels: np.ndarray | None = None
+    ``limits`` are a deep image's.
+    """
+
+    content: bytes
+    image: np.ndarray | None
+    pixels: bytes = b""
+    thumbnail: np.ndarray = NO_THUMBNAIL
+    reason: str = ""
     limits: tuple[float, float, float, float] | None = None
 
 
-def _examine(path: Path) -> tuple[bytes, _Examined | str]:
-    """The file's sha256, and the image or why there is none."""
+def _examine(path: Path) -> _Seen:
     content = b""
-    found: _Examined | str
     try:
         content = read(path)
         image = decode_whole(content)
-        if isinstance(image, DeepImage):
-            height, width = image.values.shape[:2]
-            found = _Examined((height, width), limits=image.limits)
-        else:
-            found = _Examined((image.shape[0], image.shape[1]), pixels=image)
     except UnreadableImageError as error:
-        found = str(error)
-    return hashlib.sha256(content).digest(), found
+        return _Seen(hashlib.sha256(content).digest(), None, reason=str(error))
+    digest = hashlib.sha256(content).digest()
+    if isinstance(image, DeepImage):
+        # Its thumbnail is by its own range: copies are alike in it too, whatever scale will be used.
+        shown = image.rgb(image.own_span)
+        hashed = hashlib.blake2b(image.values.tobytes(), digest_size=16).digest()
+        return _Seen(digest, shown, hashed, fingerprint(shown)[1], limits=image.limits)
+    return _Seen(digest, image, *fingerprint(image))
 
 
 def _in_threads(function: Callable[[Path], T], paths: list[Path]) -> Iterator[T]:
@@ -290,31 +311,39 @@ def _key(paths: list[Path]) -> str:
 def _recall(key: str, count: int) -> Survey | None:
     try:
         with np.load(cache_folder("images") / f"{key}.npz", allow_pickle=False) as file:
-            contents, facts = file["contents"], json.loads(str(file["facts"]))
-            sizes, limits = file["sizes"], file["limits"]
+            facts, sizes = json.loads(str(file["facts"])), file["sizes"]
+            limits = file["limits"]
+            prints = Fingerprints(*(file[name] for name in ("pixels", "thumbnails", "files")))
         shape = tuple(facts["shape"]) if facts["shape"] else None
         unreadable = {int(i): str(reason) for i, reason in facts["unreadable"]}
-        if contents.shape != (count, 32) or contents.dtype != np.uint8:
+        kept = {"pixels": (16,), "thumbnails": NO_THUMBNAIL.shape, "files": (32,)}
+        for name, rest in kept.items():
+            array = getattr(prints, name)
+            if array.shape != (count, *rest) or array.dtype != np.uint8:
+                return None
+        if sizes.shape != (count, 2) or sizes.dtype != np.int64 or limits.shape != (count, 4):
             return None
-        if sizes.shape != (count, 2) or limits.shape != (count, 4):
-            return None
-        return Survey(contents, sizes, limits, shape, facts["odd"], unreadable)
+        return Survey(prints, sizes, limits, shape, facts["odd"], unreadable)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
 
 
 def _remember(key: str, found: Survey) -> None:
     facts = {"shape": found.shape, "odd": found.odd, "unreadable": [*found.unreadable.items()]}
+    prints = found.prints
+    assert prints.files is not None
     folder = cache_folder("images")
     with contextlib.suppress(OSError):  # a run without it takes longer, and that is all
         folder.mkdir(parents=True, exist_ok=True)
         with whole(folder / f"{key}.npz") as file:
             np.savez(
                 file,
-                contents=found.contents,
+                facts=np.array(json.dumps(facts)),
                 sizes=found.sizes,
                 limits=found.limits,
-                facts=np.array(json.dumps(facts)),
+                pixels=prints.pixels,
+                thumbnails=prints.thumbnails,
+                files=prints.files,
             )
         files = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
         for old in files[:-_REMEMBERED]:

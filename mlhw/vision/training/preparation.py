@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from mlhw.result.recorder import Recorder
 from mlhw.system.files import cache_folder
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
+from mlhw.vision.images.inventory import tell_duplicates, tell_origins
+from mlhw.vision.images.own_files import Reading
 from mlhw.vision.images.scales import scale_pixels
 from mlhw.vision.images.shapes import cropped_warning
+from mlhw.vision.images.splits import Fold
 from mlhw.vision.names import augmentations
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
@@ -61,13 +65,13 @@ class Prepared:
         return Plan(
             epochs=config.epochs,
             steps_per_epoch=len(pieces(images, config.batch_size, least=smallest_batch(config))),
-            unfreeze_at=config.unfreeze_at,
+            unfreeze_at=config.first_open_epoch,
             stages=len(self.backbone.stages),
             unfreeze_stages=config.unfreeze_stages,
             schedule=config.schedule.name,
             warmup=config.schedule.warmup,
             lr=config.optim.lr,
-            backbone_lr=config.optim.backbone_lr or config.optim.lr,
+            backbone_lr=config.optim.backbone_rate,
             layer_decay=config.optim.layer_decay,
         )
 
@@ -100,12 +104,16 @@ class Prepared:
         return Task(config, self.network, backbone, plan, loader, validation, store, metadata)
 
     def with_random_weights(self) -> Prepared:
-        """The same network, data, epochs and rates, but random weights at the start.
+        """The same network, data and epochs, but random weights at the start.
 
         Batch norm learns its statistics, whatever the configuration says: random weights come with
-        none.
+        none. Nor do they hold anything that a rate could undo, so ``backbone_lr: auto`` is lr.
         """
-        config = self.config.model_copy(update={"weights": "none", "batch_norm": "train"})
+        optim = self.config.optim.model_copy(update={"find_lr": False})
+        if optim.backbone_lr == "auto":
+            optim = optim.model_copy(update={"backbone_lr": None})
+        changes = {"weights": "none", "batch_norm": "train", "optim": optim}
+        config = self.config.model_copy(update=changes)
         size = self.backbone.preprocessing.size
         backbone = load_backbone(config.model, "none", image_size=size, seed=config.seed)
         backbone = as_configured(backbone, config, self.splits)
@@ -127,6 +135,7 @@ def prepare(
     """
     if splits is None:
         splits = load_splits(config, recorder)
+    tell_duplicates(splits, config.data.on_leak, recorder)
     saved = load_saved(recorder, splits)
     backbone = load_network(config, splits, recorder)
     network = with_new_head(config, backbone, splits)
@@ -151,9 +160,15 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
         val=data.val,
         test=data.test,
         seed=config.seed,
-        on_error=data.on_error,
+        fold=Fold(data.fold or 0, data.folds) if data.folds else None,
         download=data.download,
-        resident=data.resident,
+        reading=Reading(
+            data.on_error,
+            data.max_skipped,
+            data.resident,
+            Path(data.image_root) if data.image_root else None,
+            data.group,
+        ),
         recorder=recorder,
     )
     if data.digest not in (None, splits.digest) and not recorder.resumes:
@@ -250,7 +265,13 @@ def resolved(prepared: Prepared) -> Config:
     one_by_one = set(augmentations(config.augment)) - {"flip", "crop"}
     changing = compute.device.type != "cpu" and bool(one_by_one)
     at_once = splits.train.resident and not changing
-    compare = "random" if splits.name == "digits" and config.weights != "none" else "none"
+    digits = splits.name == "digits" and config.weights != "none"
+    compare = "random" if digits else "none"
+    optim = config.optim
+    if digits and optim.backbone_lr == "auto":
+        # Enlarged digits are nothing like photographs. A backbone that is to read them has to be changed
+        # so much that a few steps look like harm: at lr × 0.1 it judges 0.95 of them right, at lr 0.99.
+        optim = optim.model_copy(update={"backbone_lr": None})
     data = config.data.model_copy(update={"digest": splits.digest, "dir": data_dir(config)})
     if splits.pixels.span is not None:
         data = data.model_copy(update={"pixel_range": list(splits.pixels.span)})
@@ -264,6 +285,8 @@ def resolved(prepared: Prepared) -> Config:
             "workers": (0 if at_once else 2) if config.workers == "auto" else config.workers,
             "best": config.best_by,
             "compare": compare if config.compare == "auto" else config.compare,
+            "unfreeze_at": config.first_open_epoch,
+            "optim": optim,
             "data": data,
         }
     )
@@ -309,6 +332,7 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "
         f"{len(splits.val)} to validate, {test} to test"
     )
+    tell_origins(splits, recorder)
     if config.fit == "crop" and (warning := cropped_warning(splits)):
         recorder.warn(warning)
     for name, reason in splits.skipped:

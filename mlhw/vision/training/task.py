@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from mlhw.maths.softmax import softmax
 from mlhw.vision.images import augment
 from mlhw.vision.images.transforms import Changes
 from mlhw.vision.names import augmentations
-from mlhw.vision.networks.head import parameter_groups
+from mlhw.vision.networks.head import parameter_groups, set_full_rates
 from mlhw.vision.training.batches import Batch, feature_batches, smallest_batch
 from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.device import one_thread
@@ -78,6 +78,19 @@ class Task:
         if self.config.class_weights == "balanced":
             weights = balanced_weights(self.train.images.labels, len(self.metadata["classes"]))
             self.class_weights = torch.from_numpy(weights).float().to(compute.device)
+
+    def open_with(self, backbone_lr: float) -> None:
+        """Settle the backbone's full rate, where the configuration has left it open.
+
+        ``find_lr`` makes a rerun, whose configuration has the rate, show again what it was chosen from.
+        """
+        if self.config.optim.backbone_lr != "auto":
+            return
+        chosen = {"backbone_lr": backbone_lr, "find_lr": True}
+        optim = self.config.optim.model_copy(update=chosen)
+        self.config = self.config.model_copy(update={"optim": optim})
+        self.plan = replace(self.plan, backbone_lr=backbone_lr)
+        set_full_rates(self.optimizer, self.plan)
 
     @property
     def device(self) -> torch.device:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from mlhw.commands.main import main
 from mlhw.vision.schedules import Plan
-from mlhw.vision.training import checkpoints
+from mlhw.vision.training import checkpoints, probe
 from mlhw.vision.training import loop as training
 from mlhw.vision.training.features import FeatureStore
 from tests.conftest import PROGRAM
@@ -61,9 +61,17 @@ def assert_same(run: Path, other: Path) -> None:
     assert_equal(states[0], states[1])
     assert_equal(*(load_file(r / "checkpoints" / "best.safetensors") for r in (run, other)))
     assert metrics(run) == metrics(other)
-    assert (run / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()
+    for name in ("predictions.csv", "rates.csv"):
+        assert (run / name).read_bytes() == (other / name).read_bytes()
+    assert configuration(run) == configuration(other)
     results = [json.loads((r / "result.json").read_text()) for r in (run, other)]
     assert results[0] == results[1]
+
+
+def configuration(run: Path) -> list[str]:
+    """The lines of ``config.yaml``; what is in a batch does not depend on the number of workers."""
+    lines = (run / "config.yaml").read_text().splitlines()
+    return [line for line in lines if not line.startswith("workers")]
 
 
 def assert_equal(one: Any, other: Any) -> None:
@@ -185,6 +193,7 @@ def once(function: Callable[..., Any], call: int) -> Callable[..., Any]:
 PHASES = {
     "features": (FeatureStore, "compute", 1),
     "validation": (training.Task, "validate", 3),
+    "rates": (probe, "trained_copy", 2),
     "saving": (checkpoints, "write_whole", 6),
     "testing": (training.Task, "validate", 6),
 }
