@@ -247,11 +247,16 @@ def on_built_in_images(o: Finetuned) -> bool:
 
 
 def training_losses(o: Finetuned) -> dict[str, tuple[float, float]]:
-    """The first and the last epoch's loss of the frozen and of the open part, where it has two epochs."""
+    """The first and the last epoch's loss of the frozen and of the open part, where it has two epochs.
+
+    Without a part whose images are mixed: how hard they are is drawn anew in each epoch.
+    """
     losses = o.table.column("train_loss")
     first = o.config.first_open_epoch
     border = len(losses) if first is None else min(first, len(losses))
     parts = {"frozen": losses[:border], "open": losses[border:]}
+    if o.config.mixes:
+        parts = {"frozen": parts["frozen"]} if o.task.uses_features(0) else {}
     return {name: (float(p[0]), float(p[-1])) for name, p in parts.items() if len(p) > 1}
 
 

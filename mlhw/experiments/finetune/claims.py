@@ -76,7 +76,7 @@ def loss_fell(o: Finetuned) -> Check:
         return not_applicable("an observation, on images of one's own")
     parts = audit.training_losses(o)
     if not parts:
-        return not_applicable("an epoch by itself shows no course")
+        return not_applicable("no two epochs that can be compared: one alone, or mixed images")
     return check(
         all(last < first for first, last in parts.values()),
         measured={name: last for name, (_, last) in parts.items()},
