@@ -97,7 +97,8 @@ def train(
                 find_rate(task, progress, checkpoints, recorder)
             train_epoch(task, progress, recorder)
             found = None
-            if validates(progress.epoch, task.plan.epochs, task.config.val_every):
+            planned = task.plan.stretch(progress.epoch)[1]
+            if validates(progress.epoch, planned, task.config.val_every):
                 found = task.validate(progress.epoch)
             with recorder.holding_interrupts():
                 progress.seconds = time.perf_counter() - started
@@ -261,8 +262,10 @@ def finish_epoch(
             progress.waited = 0  # what unfreezing will bring is not known yet
         else:
             progress.waited += 1
-        patience = task.config.patience
-        if patience is not None and progress.waited >= patience and epoch + 1 < task.plan.epochs:
+        patience, planned = task.config.patience, task.plan.stretch(epoch)[1]
+        if task.plan.ends_stretch(epoch):
+            progress.waited = 0
+        elif patience is not None and progress.waited >= patience and epoch + 1 < planned:
             progress.stopped = True
             log(f"stopped early: {patience} validations without a better one")
     progress.rows.append(list(row))
@@ -344,6 +347,8 @@ def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
         torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)
     progress = Progress(**saved["progress"])
     progress.rows = [with_all_columns(row) for row in progress.rows]
+    if not progress.batch and task.plan.ends_stretch(progress.epoch - 1):
+        progress.waited, progress.stopped = 0, False
     return progress
 
 
