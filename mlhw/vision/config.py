@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from mlhw.config.model import (
     ExperimentConfig,
     InputFile,
+    NoOption,
     Option,
     Section,
     comma_list,

@@ -63,7 +63,7 @@ def test_deep_images_keep_their_contrast_in_training_and_in_prediction(
     if kind == "float32":
         judged = mlhw("evaluate", "runs/latest", "--data", "folder:own/val", "--json")
         assert judged.returncode == 0, judged.stderr
-        assert json.loads(judged.stdout)["accuracy"] == summary(done)["best_val_acc"]
+        assert json.loads(judged.stdout)["metrics"]["accuracy"] == summary(done)["best_val_acc"]
         for name in ("above", "below"):
             (tmp_path / "eight" / name).mkdir(parents=True)
             Image.new("L", (9, 9)).save(tmp_path / "eight" / name / "0.png")
