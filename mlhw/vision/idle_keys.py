@@ -56,6 +56,10 @@ def _training(config: Config) -> Iterator[tuple[str, str]]:
         yield "views", "no features are stored (features is off)"
     elif stored:
         yield "views", stored
+    elif config.views and not config.trains_backbone:
+        for key in ("mixup", "cutmix"):
+            if getattr(config, key):
+                yield key, "every epoch trains on stored features (views), which cannot be mixed"
 
 
 def _images(config: Config) -> Iterator[tuple[str, str]]:
@@ -66,3 +70,4 @@ def _images(config: Config) -> Iterator[tuple[str, str]]:
     if not name.startswith(OWN_DATA):
         yield "data.resident", f"{name} is in memory in any case"
         yield "data.on_error", f"{name} has no files of images"
+        yield "data.pixel_range", f"the images of {name} have 8 bits"
