@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -16,6 +16,7 @@ from mlhw.config.model import (
     Section,
     comma_list,
 )
+from mlhw.vision.idle_keys import idle_keys
 from mlhw.vision.names import (
     BUILT_IN_NETWORKS,
     DATA_SETS,
@@ -200,7 +201,9 @@ class OptimSettings(Section):
     momentum: Annotated[float, Field(ge=0, lt=1, description="momentum of sgd")] = 0.9
     nesterov: Annotated[bool, Field(description="Nesterov's momentum for sgd")] = False
     weight_decay: Annotated[
-        float, Field(ge=0, description="on weights, not on biases and norms")
+        float,
+        Option(aliases=("--wd",)),
+        Field(ge=0, description="on weights, not on biases and norms"),
     ] = 1e-2
     clip: Annotated[
         float | None, Field(gt=0, description="largest norm of the gradient; null is any")
@@ -214,12 +217,6 @@ class OptimSettings(Section):
         """The full rate of the backbone; ``lr`` as long as ``auto`` is not settled."""
         rate = self.backbone_lr
         return self.lr if rate is None or rate == "auto" else rate
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> OptimSettings:
-        if self.nesterov and (self.name != "sgd" or self.momentum == 0):
-            raise ValueError("nesterov: needs sgd with a momentum above 0")
-        return self
 
 
 class ScheduleSettings(Section):
@@ -258,7 +255,18 @@ class Config(ExperimentConfig):
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training data")] = (
         13
     )
-    batch_size: Annotated[int, Field(ge=1, le=65_536, description="images in a step")] = 32
+    continued: Annotated[
+        list[Annotated[list[int], Field(min_length=2, max_length=2)]],
+        NoOption(),
+        Field(description="recorded by a run that went on: [epochs done, planned] each time"),
+    ] = []
+    batch_size: Annotated[
+        int, Option(aliases=("-b",)), Field(ge=1, le=65_536, description="images in a step")
+    ] = 32
+    keep: Annotated[
+        Literal["last", "best"],
+        Field(description="checkpoints of a finished run: last and best, or the best alone"),
+    ] = "last"
     val_every: Annotated[int, Field(ge=1, description="epochs from validation to validation")] = 1
     best: Annotated[
         Literal["auto", BestBy],
@@ -313,19 +321,26 @@ class Config(ExperimentConfig):
     workers: Annotated[
         int | Literal["auto"],
         _auto_or(0, MOST_THREADS),
-        Option(metavar="INTEGER|auto"),
+        Option(metavar="INTEGER|auto", aliases=("-j",)),
         Field(
             description="threads that make batches ahead; auto is 0 for images in memory, else 2"
         ),
     ] = "auto"
 
     @model_validator(mode="after")
-    def _options_that_would_do_nothing(self) -> Config:
-        if self.unfreeze_stages is not None and self.unfreeze_at is None:
-            raise ValueError("unfreeze_stages: needs unfreeze_at")
-        if self.views and (self.augment == "none" or self.features == "off"):
-            raise ValueError("views: needs augment and stored features")
+    def _continued_in_order(self) -> Config:
+        done = 0
+        for end, planned in self.continued:
+            if not done < end <= planned or end >= self.epochs:
+                raise ValueError(
+                    f"continued: must be [epochs done, planned] in order, all done before the {self.epochs} "
+                    f"epochs are (got {self.continued})"
+                )
+            done = end
         return self
+
+    def idle(self) -> Iterator[tuple[str, str]]:
+        return idle_keys(self)
 
     @property
     def best_by(self) -> BestBy:

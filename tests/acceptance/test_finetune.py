@@ -19,8 +19,9 @@ from tests.conftest import PROGRAM, ROOT, Mlhw, shared
 
 SMALL = ["--model", "cifar_resnet20", "--weights", "none", "--image-size", "8", "--threads", "1"]
 SMALL += ["--precision", "fp32", "--layout", "channels-last", "--features", "memory"]
-COLUMNS = "epoch,train_loss,train_acc,val_loss,val_acc,lr,images_per_s,seconds,"
-COLUMNS += "val_balanced_acc,val_macro_f1,backbone_lr"
+COLUMNS = "epoch,train_loss,train_acc,val_loss,val_acc,lr,backbone_lr,images_per_s,seconds,"
+
+COLUMNS += "val_balanced_acc,val_macro_f1"
 
 
 def summary(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
@@ -35,12 +36,20 @@ def test_the_smoke_configuration_leaves_every_file(mlhw: Mlhw, tmp_path: Path) -
     found = summary(done)
     run = tmp_path / "runs" / "latest"
     files = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()}
-    figures = ["losses", "accuracy", "learning-rate", "find-lr", "confusion", "reliability"]
-    figures += ["coverage", "worst", "random"]
+    figures = ["losses", "accuracy", "learning-rate", "find-lr"]
+    figures += ["confusion", "reliability", "coverage"]
+    figures += ["worst", "random"]
     assert files == {
         *("config.yaml", "run.json", "log.txt", "result.json", "report.html"),
-        *("metrics.csv", "rates.csv", "predictions.csv"),
-        *("classes.csv", "confusion.csv", "coverage.csv"),
+        *(
+            "metrics.csv",
+            "rates.csv",
+            "predictions.csv",
+            "classes.csv",
+            "confusion.csv",
+            "coverage.csv",
+        ),
+        "gallery.html",
         *(f"checkpoints/{n}" for n in ("best.safetensors", "last.pt", "prev.pt", "manifest.json")),
         *(f"plots/{name}.{kind}" for name in figures for kind in ("png", "svg")),
     }

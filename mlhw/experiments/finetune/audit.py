@@ -34,14 +34,21 @@ EPOCHS = 2  # rounding grows from step to step
 def scheduled(config: Config, steps_an_epoch: int) -> np.ndarray:
     """The share of the full rate at every step, (steps,), as the schedule's name says.
 
-    It begins anew where layers are unfrozen. A half cosine from u to v is u + (v − u) sin²(πs/2) over
-    the share s of its steps.
+    It begins anew where layers are unfrozen, and where epochs were added: of what was planned before,
+    only the part that was done counts. A half cosine from u to v is u + (v − u) sin²(πs/2) over the share s
+    of its steps.
     """
     first = config.first_open_epoch
-    border = config.epochs if first is None else min(first, config.epochs)
-    parts = [n * steps_an_epoch for n in (border, config.epochs - border) if n]
     name, warmup = config.schedule.name, config.schedule.warmup
-    return np.concatenate([_course(name, np.arange(n), n, warmup) for n in parts])
+    done, shares = 0, np.empty(0)
+    for ended, planned in [*config.continued, (config.epochs, config.epochs)]:
+        border = planned if first is None else first
+        border = min(max(border, done), planned)
+        parts = [n * steps_an_epoch for n in (border - done, planned - border) if n]
+        course = np.concatenate([_course(name, np.arange(n), n, warmup) for n in parts])
+        shares = np.concatenate([shares, course[: (ended - done) * steps_an_epoch]])
+        done = ended
+    return shares
 
 
 def _course(name: str, k: np.ndarray, steps: int, warmup: float | None) -> np.ndarray:
@@ -118,6 +125,8 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     labels = o.task.val.images.labels
     classes, count = len(o.splits.classes), len(t)
     head = new_head(z.shape[1], classes, hidden=config.head.hidden, seed=config.seed)
+    if o.task.head_start is not None:
+        head.load_state_dict(o.task.head_start)
     w = [p.detach().double().requires_grad_() for p in head.parameters()]
     steps = steps_an_epoch(count, config)
     shares = scheduled(config, steps)
@@ -267,17 +276,22 @@ def rate_by_rule(found: Probe, lr: float) -> float:
 
 
 def validated(o: Finetuned, epoch: int) -> bool:
-    """Whether there is a validation after this epoch: every so many, and after the last one."""
+    """Whether there is a validation after this epoch: every so many, and after the last one planned."""
     due = o.config.val_every
-    return epoch % due == due - 1 or epoch == o.config.epochs - 1
+    lasts = {o.config.epochs, *(planned for _, planned in o.config.continued)}
+    return epoch % due == due - 1 or epoch + 1 in lasts
 
 
 def waited(o: Finetuned) -> int:
-    """Validations after the best one; while the backbone is still to be unfrozen they do not count."""
+    """Validations after the best one; while the backbone is still to be unfrozen they do not count.
+
+    Nor do those before epochs were added.
+    """
     epochs = np.arange(len(o.table))
     known = ~np.isnan(o.table.column("val_loss").astype(float))
-    frozen = (o.config.first_open_epoch or 0) if o.config.trains_backbone else 0
-    return int(np.sum(known & (epochs > o.best.metadata["epoch"]) & (epochs >= frozen)))
+    first = (o.config.first_open_epoch or 0) if o.config.trains_backbone else 0
+    first = max([first, *(done for done, _ in o.config.continued)])
+    return int(np.sum(known & (epochs > o.best.metadata["epoch"]) & (epochs >= first)))
 
 
 # ------------------------------------------------------------------------------------- temperature

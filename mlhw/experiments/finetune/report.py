@@ -150,7 +150,7 @@ def answers(o: Finetuned) -> list[str]:
             str(epoch),
             *(NOTHING if is_nothing(v) else f"{v:.4f}" for v in values[:4]),
             f"{values[4]:.2e}",
-            f"{values[6]:.2f}",
+            f"{values[7]:.2f}",
         ]
         for epoch, *values in o.progress.rows
     ]

@@ -96,7 +96,8 @@ def train(
                 find_rate(task, progress, checkpoints, recorder)
             train_epoch(task, progress, recorder)
             found = None
-            if validates(progress.epoch, task.plan.epochs, task.config.val_every):
+            planned = task.plan.stretch(progress.epoch)[1]
+            if validates(progress.epoch, planned, task.config.val_every):
                 found = task.validate(progress.epoch)
             with recorder.holding_interrupts():
                 progress.seconds = time.perf_counter() - started
@@ -247,13 +248,13 @@ def finish_epoch(
         found.loss if found else None,
         found.accuracy if found else None,
         task.plan.lr * task.plan.factor(progress.step - 1),
+        None
+        if task.plan.frozen(epoch)
+        else task.plan.backbone_lr * task.plan.factor(progress.step - 1),
         count / progress.training_seconds,
         progress.seconds,
         found.balanced_accuracy if found else None,
         found.macro_f1 if found else None,
-        None
-        if task.plan.frozen(epoch)
-        else task.plan.backbone_lr * task.plan.factor(progress.step - 1),
     )
     table.append(*row)
     log(f"INFO:root:Training Loss: {row[1]:.4f}")
@@ -270,8 +271,10 @@ def finish_epoch(
             progress.waited = 0  # what unfreezing will bring is not known yet
         else:
             progress.waited += 1
-        patience = task.config.patience
-        if patience is not None and progress.waited >= patience and epoch + 1 < task.plan.epochs:
+        patience, planned = task.config.patience, task.plan.stretch(epoch)[1]
+        if task.plan.ends_stretch(epoch):
+            progress.waited = 0
+        elif patience is not None and progress.waited >= patience and epoch + 1 < planned:
             progress.stopped = True
             log(f"stopped early: {patience} validations without a better one")
     progress.rows.append(list(row))
@@ -352,7 +355,16 @@ def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
     if task.device.type == "cuda":
         torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)
     progress = Progress(**saved["progress"])
-    # A run of before some columns came has none of their values.
-    missing = [None] * len(EPOCH_COLUMNS)
-    progress.rows = [[*row, *missing[len(row) :]] for row in progress.rows]
+    progress.rows = [with_all_columns(row) for row in progress.rows]
+    if not progress.batch and task.plan.ends_stretch(progress.epoch - 1):
+        progress.waited, progress.stopped = 0, False
     return progress
+
+
+def with_all_columns(row: list[Any]) -> list[Any]:
+    """A row of ``metrics.csv``; what an earlier version did not note is empty."""
+    if len(row) == len(EPOCH_COLUMNS):
+        return row
+    place = list(EPOCH_COLUMNS).index("backbone_lr")
+    missing = len(EPOCH_COLUMNS) - len(row) - 1
+    return [*row[:place], None, *row[place:], *[None] * missing]

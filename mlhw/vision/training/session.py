@@ -24,7 +24,13 @@ from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.images.image_sets import ImageSet
 from mlhw.vision.training.allocator import keep_freed_memory
-from mlhw.vision.training.checkpoints import Best, Checkpoints, tensor_digests
+from mlhw.vision.training.checkpoints import (
+    LAST,
+    PREVIOUS,
+    Best,
+    Checkpoints,
+    tensor_digests,
+)
 from mlhw.vision.training.columns import EPOCH_COLUMNS, prediction_columns
 from mlhw.vision.training.device import device_name, find_device, memory_errors, torch_settings
 from mlhw.vision.training.loop import Progress, record_rate, restore, train
@@ -125,6 +131,8 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         describe(prepared, task, recorder)
         folder = recorder.folder
         checkpoints = Checkpoints(folder / "checkpoints" if folder else None)
+        unneeded = (PREVIOUS, LAST) if config.keep == "best" else (PREVIOUS,)
+        recorder.at_end.append(lambda: checkpoints.drop(unneeded))
         torch.manual_seed(config.seed % 2**63)
         progress = Progress()
         if prepared.saved:

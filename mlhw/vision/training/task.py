@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlhw.vision.config import Config
     from mlhw.vision.networks.backbones import Backbone
     from mlhw.vision.networks.head import TunedNetwork
+    from mlhw.vision.networks.weight_files import Tensors
     from mlhw.vision.schedules import Plan
     from mlhw.vision.training.batches import Loader
     from mlhw.vision.training.features import FeatureStore
@@ -35,6 +36,7 @@ class Task:
     """What is trained, on what, and how.
 
     ``store`` is None where features are not kept. ``metadata`` goes into the best model's file.
+    ``head_start`` are the head's tensors where another run's are the start, None where they are drawn.
     ``sums`` are the loss and the right answers summed over the samples of the epoch under way,
     (2,), on the device, so that adding to them does not make a GPU wait.
     """
@@ -47,6 +49,7 @@ class Task:
     val: Loader
     store: FeatureStore | None
     metadata: dict[str, Any]
+    head_start: Tensors | None = None
     backbone_digests: dict[str, str] = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     scaler: torch.amp.GradScaler = field(init=False)
