@@ -39,7 +39,9 @@ def _training(config: Config) -> Iterator[tuple[str, str]]:
             if at is None
             else f"the backbone stays frozen (unfreeze_at is {at}, and there are {config.epochs} epochs)"
         )
-        for key in ("optim.backbone_lr", "optim.layer_decay", "unfreeze_stages", "batch_norm"):
+        for key in ("backbone_lr", "find_lr", "layer_decay"):
+            yield f"optim.{key}", why
+        for key in ("unfreeze_stages", "batch_norm"):
             yield key, why
         yield "unfreeze_at", f"there are {config.epochs} epochs, counted from 0"
     if optim.name == "adamw":
