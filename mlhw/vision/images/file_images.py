@@ -46,6 +46,7 @@ class FileSource:
     Attributes:
         paths: the files.
         prints: what copies of each have in common, its sha256 among it.
+        measured: (n, 2), height and width of each.
         shape: that of all, None where sizes differ.
         resident: keep all decoded images in memory, once more than a few have been asked for.
         pixels: the decoded images.
@@ -54,6 +55,7 @@ class FileSource:
 
     paths: list[Path]
     prints: Fingerprints
+    measured: np.ndarray
     shape: Shape | None
     resident: bool
     pixels: np.ndarray | None = None
@@ -77,6 +79,9 @@ class FileSource:
 
     def fingerprints(self) -> Fingerprints:
         return self.prints
+
+    def sizes(self) -> np.ndarray:
+        return self.measured
 
     def _array(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         assert self.shape is not None
@@ -190,9 +195,10 @@ def file_source(paths: list[Path], found: Survey, *, resident: bool | None) -> F
                 f"data.resident: only images of one size can be kept in memory, and {paths[found.odd]} "
                 "has another than those before it"
             )
-        return FileSource(paths, found.prints, None, resident=False)
+        return FileSource(paths, found.prints, found.sizes, None, resident=False)
     keeps = _keeps(resident, len(paths), found.shape)
-    return FileSource(paths, found.prints, found.shape, keeps, found.pixels if keeps else None)
+    pixels = found.pixels if keeps else None
+    return FileSource(paths, found.prints, found.sizes, found.shape, keeps, pixels)
 
 
 def _keeps(resident: bool | None, count: int, shape: Shape) -> bool:

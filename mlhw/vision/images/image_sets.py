@@ -40,6 +40,9 @@ class ImageSource(Protocol):
     def fingerprints(self) -> Fingerprints:
         """What copies of the images, all of them, have in common."""
 
+    def sizes(self) -> np.ndarray:
+        """int64 (n, 2), height and width of the images, all of them."""
+
 
 class ImageSet:
     """One split: images, labels and names in a fixed order.
@@ -52,6 +55,7 @@ class ImageSet:
         image_shape: (H, W) where all images of the data set have one size, else None.
         resident: the decoded images are all in memory, as bytes.
         fingerprints: what copies of the images have in common.
+        sizes: int64 (n, 2), height and width of each in pixels.
     """
 
     def __init__(
@@ -84,6 +88,10 @@ class ImageSet:
     @property
     def fingerprints(self) -> Fingerprints:
         return self._source.fingerprints().of(self._indices)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.asarray(self._source.sizes()[self._indices])
 
     def images(self, indices: ArrayLike) -> Decoded:
         """Decoded 8-bit RGB images of the samples at ``indices`` (n,).
@@ -126,6 +134,9 @@ class ArraySource:
             self.prints = fingerprints_of(self.pixels, len(self.pixels))
         return self.prints
 
+    def sizes(self) -> np.ndarray:
+        return np.tile(np.array(self.shape, dtype=np.int64), (len(self.pixels), 1))
+
 
 @dataclass
 class ListSource:
@@ -147,6 +158,9 @@ class ListSource:
         if self.prints is None:
             self.prints = fingerprints_of(self.pixels, len(self.pixels))
         return self.prints
+
+    def sizes(self) -> np.ndarray:
+        return np.array([image.shape[:2] for image in self.pixels], dtype=np.int64)
 
 
 def _blocks(indices: np.ndarray, size: int) -> Iterator[np.ndarray]:
