@@ -21,7 +21,8 @@ from mlhw.runs.history import locate
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 from mlhw.text.words import printable
-from mlhw.vision.predict import Prediction, image_paths, load_model, predict
+from mlhw.vision.predict import Prediction, image_paths, predict
+from mlhw.vision.saved import load_model
 
 app = typer.Typer(**PLAIN)
 

@@ -1,7 +1,6 @@
-"""What a fine-tuned network sees in images: the best model of a run, read back and used.
+"""What a saved network sees in image files.
 
-The preprocessing and the class names are kept in the model's file. A file that is no readable image
-is listed and does not stop the others.
+A file that is no readable image is listed and does not stop the others.
 """
 
 from __future__ import annotations
@@ -12,15 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlhw.errors import ConfigError, DataError
+from mlhw.errors import ConfigError
 from mlhw.system.download import ProgressBar
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch
-
-    from mlhw.vision.networks.head import TunedNetwork
-    from mlhw.vision.networks.preprocessing import Preprocessing
+    from mlhw.vision.saved import SavedModel
 
 TOP = 3
 
@@ -31,56 +26,6 @@ class Prediction:
 
     path: str
     top: list[tuple[str, float]]
-
-
-@dataclass(frozen=True)
-class SavedModel:
-    """A saved network, ready to be used, with what belongs to it."""
-
-    network: TunedNetwork
-    preprocessing: Preprocessing
-    classes: list[str]
-    device: torch.device
-
-
-def load_model(run: str | Path, device: str = "auto") -> SavedModel:
-    """The best model of a run folder, or a ``best.safetensors`` by itself.
-
-    Raises ConfigError or DataError if there is none, or it is damaged.
-    """
-    from mlhw.vision.networks.backbones import load_backbone
-    from mlhw.vision.networks.head import TunedNetwork, new_head
-    from mlhw.vision.networks.preprocessing import Preprocessing
-    from mlhw.vision.training.checkpoints import BEST, read_best
-    from mlhw.vision.training.device import find_device
-
-    where = find_device(device)
-    path = Path(run)
-    if path.is_dir():
-        path = path / "checkpoints" / BEST
-    if not path.is_file():
-        raise ConfigError(
-            f"{run}: has no {Path('checkpoints', BEST)}; give the run folder of an mlhw finetune that "
-            "has validated at least once"
-        )
-    best = read_best(path, path.read_bytes())
-    facts = best.metadata
-    try:
-        backbone = load_backbone(facts["model"], "none", image_size=facts["image_size"])
-        head = new_head(
-            backbone.features,
-            len(facts["classes"]),
-            hidden=facts["head"]["hidden"],
-            dropout=facts["head"]["dropout"],
-        )
-        network = TunedNetwork(backbone.module, head)
-        network.load_state_dict(best.tensors)
-        preprocessing = Preprocessing.from_json(facts["preprocessing"])
-        classes = [str(name) for name in facts["classes"]]
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: its network cannot be rebuilt: {reason}") from None
-    return SavedModel(network.to(where).eval(), preprocessing, classes, where)
 
 
 def image_paths(given: list[str]) -> Iterator[Path]:
@@ -128,20 +73,8 @@ def predict(
                     names.append(str(path))
                 except UnreadableImageError as error:
                     unreadable.append((str(path), str(error)))
-        for name, row in zip(names, probabilities(model, images), strict=True):
+        for name, row in zip(names, model.probabilities(images), strict=True):
             top = np.argsort(-row, kind="stable")[:TOP]
             found.append(Prediction(name, [(model.classes[k], float(row[k])) for k in top]))
         progress(int(part[-1]) + 1, len(paths), "images")
     return found, unreadable
-
-
-def probabilities(model: SavedModel, images: list[np.ndarray]) -> np.ndarray:
-    """float64 (N, classes) of 8-bit images (H, W, 3) of any sizes."""
-    import numpy as np
-    import torch
-
-    if not images:
-        return np.empty((0, len(model.classes)))
-    batch = model.preprocessing.to_batch(images).to(model.device)
-    with torch.inference_mode():
-        return model.network(batch).cpu().double().softmax(1).numpy()  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from mlhw.result import plots
 from mlhw.result.plots import Plot
 from mlhw.system.files import write_whole
 from mlhw.text.values import to_json
-from mlhw.text.words import counted, listing, text_table
+from mlhw.text.words import listing, quantity, text_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -207,16 +207,16 @@ def duplicate_lines(found: dict[str, Any]) -> list[str]:
     """What is there twice; the names are in the log."""
     leaked = [f"{count} of {split}" for split, count in found["leaked"].items() if count]
     two = found["in_two_classes"]
-    said = [counted(found["copies"], "copy", "copies")] if found["copies"] else []
+    said = [quantity(found["copies"], "copy", "copies")] if found["copies"] else []
     said += [f"{listing(leaked)} in an earlier split too"] if leaked else []
-    said += [f"{counted(two, 'picture')} in two classes"] if two else []
+    said += [f"{quantity(two, 'picture')} in two classes"] if two else []
     lines = [f"duplicates: {'; '.join(said) or 'none'}"]
     near = found["near"]
     if near is None:
         lines.append("near-duplicates: not looked for in images below 32 pixels")
     else:
         lines.append(
-            f"near-duplicates: {counted(near['pairs'], 'pair')}, {near['across_splits']} across splits, "
+            f"near-duplicates: {quantity(near['pairs'], 'pair')}, {near['across_splits']} across splits, "
             f"{near['in_two_classes']} in two classes"
             if near["pairs"]
             else "near-duplicates: none"
@@ -246,7 +246,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         ),
         (
             "epochs",
-            f"{plan['epochs']}: {listing(parts)}; {counted(plan['steps_per_epoch'], 'step')} of "
+            f"{plan['epochs']}: {listing(parts)}; {quantity(plan['steps_per_epoch'], 'step')} of "
             f"{plan['batch_size']} images each",
         ),
         ("rates", f"head {rate(rates['head'])}, backbone {backbone}, {plan['schedule']}"),

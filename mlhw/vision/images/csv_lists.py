@@ -16,6 +16,7 @@ from mlhw.errors import DataError
 from mlhw.vision.images.listing import (
     ListedImage,
     Listing,
+    all_classes,
     class_problems,
     portable_name,
     refuse,
@@ -46,6 +47,7 @@ def list_csv(
     *,
     image_root: Path | None = None,
     group: str | None = None,
+    to_train: bool = True,
 ) -> Listing:
     """``file_name,label`` under a header, with a column for the split and one for the group if there are.
 
@@ -54,6 +56,7 @@ def list_csv(
         log: is told of columns that are not read.
         image_root: the folder of the images.
         group: name of the column whose values no split may divide; None is ``group`` where there is one.
+        to_train: without it nothing is asked of the classes, and no row need be in train.
 
     ``split`` (or another of ``SPLIT_COLUMNS``) says any word of ``SPLIT_WORDS``; ``is_valid`` and the
     others of ``FLAG_COLUMNS`` say true or false.
@@ -82,16 +85,14 @@ def list_csv(
         more = len(columns.idle) - _MOST_NAMED
         names = ", ".join(columns.idle[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         log(f"{path}: columns that are not read: {names}")
-    if columns.decides and "train" not in splits:
-        raise DataError(
-            f"{path}: no row is in train; column {columns.names} has {', '.join(splits)} alone"
-        )
-    labels = {split: sorted({s.label for s in samples}) for split, samples in splits.items()}
-    refuse(class_problems(str(path), labels))
-    numeric = all(label.isascii() and label.isdigit() for label in labels["train"])
-    classes = sorted(
-        labels["train"], key=lambda label: (int(label), label) if numeric else (0, label)
-    )
+    classes = all_classes({"train": splits.get("train", [])} if to_train else splits)
+    if to_train:
+        if "train" not in splits:
+            raise DataError(
+                f"{path}: no row is in train; column {columns.names} has {', '.join(splits)} alone"
+            )
+        kinds = {split: all_classes({split: part}) for split, part in splits.items()}
+        refuse(class_problems(str(path), kinds))
     where = f"column {columns.names} of {path.name}" if columns.decides else path.name
     return Listing(splits, classes, dict.fromkeys(splits, where))
 

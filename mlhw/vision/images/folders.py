@@ -15,6 +15,7 @@ from mlhw.vision.images.decode import SUFFIXES
 from mlhw.vision.images.listing import (
     ListedImage,
     Listing,
+    all_classes,
     class_problems,
     portable_name,
     refuse,
@@ -24,14 +25,14 @@ from mlhw.vision.images.listing import (
 _NOT_CLASSES = {"__MACOSX", "@eaDir"}
 
 
-def list_folder(root: Path, log: Callable[[str], None]) -> Listing:
+def list_folder(root: Path, log: Callable[[str], None], *, to_train: bool = True) -> Listing:
     """``train/CLASS/*`` with ``val/`` and ``test/`` or without, or ``CLASS/*``.
 
     A split's folder may be called by any word of ``SPLIT_WORDS``, in any case. ``val/CLASS/*`` and
     ``test/CLASS/*`` may also stand beside the classes of ``CLASS/*``. A ``test/`` without folders of
     classes is passed over. Files may lie deeper in a class's folder, and they and the folders may be
     links to elsewhere. Hidden files and files without the suffix of an image are left out; ``log`` is
-    told of all that is.
+    told of all that is. Without ``to_train`` nothing is asked of the classes, and no split need be there.
 
     Raises DataError for an empty class, a class that train lacks, fewer than two classes, names that
     differ in case alone, two folders for one split, a folder of images that no split would use, and
@@ -40,13 +41,13 @@ def list_folder(root: Path, log: Callable[[str], None]) -> Listing:
     if not root.is_dir():
         raise DataError(f"{root}: {'is no folder' if root.exists() else 'there is no such folder'}")
     try:
-        return _listing(root.resolve(), log)
+        return _listing(root.resolve(), log, to_train)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def _listing(root: Path, log: Callable[[str], None]) -> Listing:
-    folders = _split_folders(root, log)
+def _listing(root: Path, log: Callable[[str], None], to_train: bool) -> Listing:
+    folders = _split_folders(root, log, to_train)
     walk = _Walk(root)
     splits: dict[str, list[ListedImage]] = {}
     classes: dict[str, list[str]] = {}
@@ -65,7 +66,8 @@ def _listing(root: Path, log: Callable[[str], None]) -> Listing:
             if name not in present
         ]
         splits[split].sort(key=lambda sample: sample.name)
-    walk.problems += class_problems(str(root), classes)
+    if to_train:
+        walk.problems += class_problems(str(root), classes)
     refuse(walk.problems)
     if walk.left_out:
         kinds = ", ".join(f"{kind} ({count})" for kind, count in walk.left_out.most_common(5))
@@ -76,13 +78,13 @@ def _listing(root: Path, log: Callable[[str], None]) -> Listing:
         split: f"{folder.name}/" if folder != root else f"the folders of {root.name}/"
         for split, folder in folders.items()
     }
-    return Listing(splits, classes["train"], origins)
+    return Listing(splits, classes["train"] if to_train else all_classes(splits), origins)
 
 
 # --------------------------------------------------------------------------------- layout
 
 
-def _split_folders(root: Path, log: Callable[[str], None]) -> dict[str, Path]:
+def _split_folders(root: Path, log: Callable[[str], None], to_train: bool) -> dict[str, Path]:
     """The folder of each split; the root itself is that of train where it holds the classes."""
     inside = _folders_in(root)
     found = {split: _folder_of(root, inside, split, log) for split in ("train", "val", "test")}
@@ -101,9 +103,9 @@ def _split_folders(root: Path, log: Callable[[str], None]) -> dict[str, Path]:
                 "the images into the folder of a split, or out of this folder"
             )
     elif not others and named:
-        raise DataError(
-            f"{root}: has {', '.join(sorted(f.name for f in named.values()))} but no train"
-        )
+        if to_train:
+            names = ", ".join(sorted(folder.name for folder in named.values()))
+            raise DataError(f"{root}: has {names} but no train")
     else:
         _refuse_splits_inside(root, others)
         named = {"train": root, **named}
@@ -119,7 +121,7 @@ def _split_folders(root: Path, log: Callable[[str], None]) -> dict[str, Path]:
         log(
             f"{folder}: passed over: its images lie in no folders of classes, so nothing can be tested"
         )
-        if named["train"] == root:
+        if named.get("train") == root:
             log(f"{folder}: if {folder.name!r} is a class itself, put all classes into train/")
     return named
 

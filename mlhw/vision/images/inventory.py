@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mlhw.errors import DataError
 from mlhw.result.recorder import Recorder
-from mlhw.text.words import counted
+from mlhw.text.words import quantity
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.images.duplicates import Copies
 from mlhw.vision.names import OnLeak
@@ -46,14 +46,14 @@ def tell_duplicates(splits: ImageSplits, on_leak: OnLeak, recorder: Recorder) ->
     harmless = [c for c in found.identical if not (c.leaks or c.contradicts)]
     if harmless:
         count = sum(len(c.places) - 1 for c in harmless)
-        recorder.log(f"{counted(count, 'copy', 'copies')} of images in the same split and class")
+        recorder.log(f"{quantity(count, 'copy', 'copies')} of images in the same split and class")
     for copies in found.identical[:_MOST_LISTED]:
         recorder.log(f"identical: {_shown(splits, copies, ' = ')}", screen=False)
     if found.near:
         across, two = sum(c.leaks for c in found.near), sum(c.contradicts for c in found.near)
         examples = [_shown(splits, c, " ~ ") for c in sorted(found.near, key=lambda c: not c.leaks)]
         recorder.log(
-            f"{counted(len(found.near), 'pair')} of images that look nearly the same, {across} across "
+            f"{quantity(len(found.near), 'pair')} of images that look nearly the same, {across} across "
             f"splits, {two} in two classes: {'; '.join(examples[:_MOST_SHOWN])}"
         )
         for text in examples[:_MOST_LISTED]:
@@ -83,12 +83,12 @@ def _contradictions(splits: ImageSplits) -> Iterator[str]:
     pictures = splits.duplicates.contradictions
     if pictures:
         shown = "; ".join(_shown(splits, c, " = ", classes=True) for c in pictures[:_MOST_SHOWN])
-        yield f"{counted(len(pictures), 'picture')} in more than one class: {shown}"
+        yield f"{quantity(len(pictures), 'picture')} in more than one class: {shown}"
 
 
 def _divided_groups(splits: ImageSplits) -> Iterator[str]:
     if splits.divided:
-        yield f"data.group: {counted(splits.divided, 'group')} with images in more than one split"
+        yield f"data.group: {quantity(splits.divided, 'group')} with images in more than one split"
 
 
 def _shown(splits: ImageSplits, copies: Copies, sign: str, *, classes: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +53,13 @@ def refuse(problems: list[str]) -> None:
         rest = len(problems) - MOST_LINES
         more = [f"… and {rest} more"] if rest > 0 else []
         raise DataError(*problems[:MOST_LINES], *more)
+
+
+def all_classes(splits: Mapping[str, Sequence[ListedImage]]) -> list[str]:
+    """The classes of all splits, in order; numbers by their size."""
+    labels = {sample.label for part in splits.values() for sample in part}
+    numeric = all(label.isascii() and label.isdigit() for label in labels)
+    return sorted(labels, key=lambda label: (int(label), label) if numeric else (0, label))
 
 
 def class_problems(place: str, classes: dict[str, list[str]]) -> list[str]:
