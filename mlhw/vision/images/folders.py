@@ -107,7 +107,8 @@ def _split_folders(root: Path, log: Callable[[str], None], to_train: bool) -> di
             names = ", ".join(sorted(folder.name for folder in named.values()))
             raise DataError(f"{root}: has {names} but no train")
     else:
-        _refuse_splits_inside(root, others)
+        if to_train:
+            _refuse_splits_inside(root, others)
         named = {"train": root, **named}
     for split in [split for split in ("val", "test") if split in named]:
         if _folders_in(named[split]):
@@ -142,7 +143,7 @@ def _folder_of(
 
 
 def _refuse_splits_inside(root: Path, classes: list[str]) -> None:
-    """Raise DataError where the folders of splits stand in those of classes, or one level deeper."""
+    """Raise DataError where the splits stand inside of the classes, or all of it one level deeper."""
     for name in classes:
         words = [word for word in _folders_in(root / name) if split_of(word)]
         if "train" in map(split_of, words) and len({split_of(word) for word in words}) > 1:
@@ -152,6 +153,10 @@ def _refuse_splits_inside(root: Path, classes: list[str]) -> None:
                 else "expected train/CLASS/*, not CLASS/train/*"
             )
             raise DataError(f"{root}: {name}/ holds the splits {', '.join(words)}; {meant}")
+    if len(classes) == 1 and len(_folders_in(root / classes[0])) > 1:
+        raise DataError(
+            f"{root}: {classes[0]}/ is the only class; did you mean folder:{root / classes[0]}?"
+        )
 
 
 def _folders_in(folder: Path) -> list[str]:
