@@ -266,7 +266,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
 
 
 def rate(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    return "to be found by trying some" if value == "auto" else f"{value:g}"
 
 
 def bytes_text(count: int) -> str:

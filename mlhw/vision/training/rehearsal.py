@@ -20,6 +20,7 @@ from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.batches import Batch
 from mlhw.vision.training.device import find_device, memory_errors, torch_settings
 from mlhw.vision.training.preparation import Prepared, load_splits, prepare
+from mlhw.vision.training.probe import MOST_IMAGES, RATIOS, STEPS
 from mlhw.vision.training.task import Task
 
 TIMED = 3  # batches, after one that warms up
@@ -81,7 +82,7 @@ class Rehearsal:
         return sum(plan.frozen(epoch) for epoch in range(plan.epochs))
 
     def seconds(self) -> dict[str, float]:
-        """Estimated: of storing features, of the frozen epochs, of the open ones, of the test, of all.
+        """Estimated: of storing features, the frozen epochs, trying rates, the open epochs, the test, all.
 
         The comparison with random weights takes as long again as the training.
         """
@@ -102,9 +103,18 @@ class Rehearsal:
             first = frozen * (each + train * self.work.image) + of_epochs[0] * val * self.work.image
         later = opened * steps * (self.work.open_step or 0.0) + of_epochs[1] * val * self.work.image
         test = len(splits.test) * self.work.image if splits.test else 0.0
-        found = {"features": stored, "frozen": first, "open": later, "test": test}
+        found = {"features": stored, "frozen": first, "probe": self._probe(), "open": later}
+        found["test"] = test
         found["comparison"] = sum(found.values()) if config.compare == "random" else 0.0
         return {**found, "total": sum(found.values())}
+
+    def _probe(self) -> float:
+        """Seconds of trying rates for the backbone, where that is still to be done."""
+        optim = self.prepared.config.optim
+        if not self.work.open_step or not (optim.backbone_lr == "auto" or optim.find_lr):
+            return 0.0
+        judging = (len(RATIOS) + 1) * min(MOST_IMAGES, len(self.prepared.splits.train))
+        return len(RATIOS) * STEPS * self.work.open_step + judging * self.work.image
 
 
 def rehearse(config: Config, recorder: Recorder) -> Rehearsal:

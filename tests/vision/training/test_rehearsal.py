@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlhw.result.recorder import Recorder
-from mlhw.vision.config import Config, DataSettings
+from mlhw.vision.config import Config, DataSettings, OptimSettings
 from mlhw.vision.training.rehearsal import Rehearsal, Work, rehearse
 
 WORK = Work(image=0.01, head_step=0.001, open_step=0.5)
@@ -27,6 +27,7 @@ def rehearsal(**changes: object) -> Rehearsal:
         "device": "cpu",
         "precision": "fp32",
         "layout": "contiguous",
+        "optim": OptimSettings(backbone_lr=1e-3),
         "threads": 1,
     }
     return rehearse(Config(**(settings | changes)), Recorder())  # type: ignore[arg-type]
@@ -44,6 +45,7 @@ def test_the_seconds_are_those_of_the_parts(small: Rehearsal) -> None:
         {
             "features": 200 * 0.01,
             "frozen": 3 * 4 * 0.001,
+            "probe": 0,
             "open": 4 * 0.5 + 100 * 0.01,
             "test": 1597 * 0.01,
             "comparison": 0,
@@ -66,6 +68,14 @@ def test_frozen_epochs_take_what_their_features_take(
 ) -> None:
     found = replace(rehearsal(**changes), work=WORK).seconds()
     assert (found["features"], found["frozen"]) == pytest.approx((features, frozen))
+
+
+def test_rates_that_are_tried_take_their_steps_and_images(small: Rehearsal) -> None:
+    """Five rates, three steps each; 100 images judged before any of them and after each."""
+    optim = small.prepared.config.optim.model_copy(update={"backbone_lr": "auto"})
+    config = small.prepared.config.model_copy(update={"optim": optim})
+    found = replace(small, work=WORK, prepared=replace(small.prepared, config=config)).seconds()
+    assert found["probe"] == pytest.approx(15 * 0.5 + 6 * 100 * 0.01)
 
 
 def test_the_comparison_takes_as_long_again(small: Rehearsal) -> None:
