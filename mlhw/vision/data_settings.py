@@ -104,10 +104,7 @@ class DataSettings(Section):
         return {"name": text}
 
     @model_validator(mode="after")
-    def _folds_belong_together(self) -> DataSettings:
-        if self.fold is not None and self.fold >= (self.folds or 0):
-            most = "needs folds" if self.folds is None else f"must be below folds, {self.folds}"
-            raise ValueError(f"fold: {most}")
-        if self.folds is not None and self.val is not None:
-            raise ValueError("val: is a fold where there are folds; omit one of the two")
+    def _fold_is_one_of_the_folds(self) -> DataSettings:
+        if self.folds is not None and self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"fold: must be below folds, {self.folds} (got {self.fold})")
         return self

@@ -65,7 +65,16 @@ def _training(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _images(config: Config) -> Iterator[tuple[str, str]]:
-    name = config.data.name
+    data, name = config.data, config.data.name
+    if data.folds is None:
+        yield "data.fold", "there are no folds (data.folds is null)"
+    else:
+        yield "data.val", f"validation is one of {data.folds} folds (data.folds)"
+    if not name.startswith("csv:"):
+        yield "data.image_root", f"{name} is no list of images (csv:PATH)"
+        yield "data.group", f"{name} is no list of images (csv:PATH)"
+    if data.on_error != "skip":
+        yield "data.max_skipped", f"no image is skipped (data.on_error is {data.on_error})"
     named = name in CIFAR or name in MNIST
     if not named:
         yield "data.download", f"{name} is not fetched from anywhere"

@@ -42,6 +42,11 @@ IDLE = [
     (["--download"], "--download", "digits is not fetched from anywhere"),
     (["--on-error", "skip"], "--on-error", "digits has no files of images"),
     (["--resident"], "--resident", "digits is in memory in any case"),
+    (["--fold", "1"], "--fold", "there are no folds"),
+    (["--folds", "3", "--val", "9"], "--val", "validation is one of 3 folds"),
+    (["--image-root", "."], "--image-root", "digits is no list of images"),
+    (["--group", "x"], "--group", "digits is no list of images"),
+    (["--max-skipped", "0.1"], "--max-skipped", "no image is skipped"),
 ]
 
 

@@ -125,9 +125,6 @@ def load_images(
     if colon and f"{kind}:" in OWN_DATA and place:
         listing = list_files(kind, Path(place).expanduser(), reading, recorder)
         return _from_files(spec, listing, shares, reading, recorder)
-    for key in ("image_root", "group"):
-        if getattr(reading, key) is not None:
-            raise ConfigError(f"data.{key}: is of csv:PATH alone, not of {spec}")
     if spec == "digits":
         return _digits(shares)
     fetching = archives.Fetching(Path(data_dir), download, recorder)

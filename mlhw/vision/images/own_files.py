@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mlhw.errors import ConfigError
 from mlhw.result.recorder import Recorder
 from mlhw.vision.images import file_images
 from mlhw.vision.images.csv_lists import list_csv
@@ -58,12 +57,9 @@ class OwnImages:
 
 
 def list_files(kind: str, place: Path, reading: Reading, recorder: Recorder) -> Listing:
-    """The files of a ``folder`` or a ``csv``. Raises ConfigError or DataError."""
+    """The files of a ``folder`` or a ``csv``. Raises DataError."""
     if kind == "csv":
         return list_csv(place, recorder.log, image_root=reading.image_root, group=reading.group)
-    for key in ("image_root", "group"):
-        if getattr(reading, key) is not None:
-            raise ConfigError(f"data.{key}: is of csv:PATH alone; {place} is read as a folder")
     return list_folder(place, recorder.log)
 
 

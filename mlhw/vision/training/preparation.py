@@ -164,8 +164,11 @@ def data_dir(config: Config) -> str:
     return config.data.dir or os.path.abspath("data")
 
 
-def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
-    """The images that the configuration names, with a warning if a rerun finds others."""
+def load_splits(config: Config, recorder: Recorder, *, remember: bool = True) -> ImageSplits:
+    """The images that the configuration names, with a warning if a rerun finds others.
+
+    ``remember=False`` keeps nothing for the next run.
+    """
     data = config.data
     splits = load_images(
         data.name,
@@ -181,6 +184,7 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
             data.resident,
             Path(data.image_root) if data.image_root else None,
             data.group,
+            remember,
         ),
         recorder=recorder,
     )
