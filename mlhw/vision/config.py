@@ -25,6 +25,7 @@ from mlhw.vision.names import (
     BestBy,
     Layout,
     OnError,
+    OnLeak,
     Precision,
     ScheduleName,
 )
@@ -83,7 +84,37 @@ class DataSettings(Section):
         Option(metavar="COUNT|SHARE"),
         Field(ge=0, description="test images, a count or a fraction; 0 for none"),
     ] = None
+    folds: Annotated[
+        int | None,
+        Field(ge=2, le=1000, description="validate on one of so many equal folds, not on val"),
+    ] = None
+    fold: Annotated[
+        int | None, Field(ge=0, description="which of the folds, from 0; null is 0")
+    ] = None
+    group: Annotated[
+        str | None,
+        Option(metavar="COLUMN"),
+        Field(
+            min_length=1,
+            description="CSV column whose values no split may divide; null is group, if it is there",
+        ),
+    ] = None
+    image_root: Annotated[
+        str | None,
+        InputFile,
+        Option(metavar="DIR"),
+        Field(min_length=1, description="where relative names in a CSV begin; null is its folder"),
+    ] = None
     on_error: Annotated[OnError, Field(description="what an unreadable image does")] = "fail"
+    max_skipped: Annotated[
+        float,
+        Option(metavar="SHARE"),
+        Field(ge=0, le=1, description="share that skip may leave out; above 0 one image always"),
+    ] = 0.01
+    on_leak: Annotated[
+        OnLeak,
+        Field(description="what one picture in two splits, or in two classes, does"),
+    ] = "warn"
     resident: Annotated[
         bool | None,
         Field(description="keep the decoded images in memory; null does where they fit"),
@@ -96,6 +127,15 @@ class DataSettings(Section):
     @staticmethod
     def from_text(text: str) -> dict[str, Any]:
         return {"name": text}
+
+    @model_validator(mode="after")
+    def _folds_belong_together(self) -> DataSettings:
+        if self.fold is not None and self.fold >= (self.folds or 0):
+            most = "needs folds" if self.folds is None else f"must be below folds, {self.folds}"
+            raise ValueError(f"fold: {most}")
+        if self.folds is not None and self.val is not None:
+            raise ValueError("val: is a fold where there are folds; omit one of the two")
+        return self
 
 
 class HeadSettings(Section):

@@ -121,6 +121,7 @@ def summary(o: Finetuned) -> dict[str, Any]:
             "test": len(o.splits.test) if o.splits.test else 0,
             "skipped": len(o.splits.skipped),
         },
+        "duplicates": o.splits.duplicates.summary(),
         "device": str(o.task.device),
         "precision": o.config.precision,
         "layout": o.config.layout,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from mlhw.result.recorder import Recorder
 from mlhw.system.files import cache_folder
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
+from mlhw.vision.images.inventory import tell_duplicates, tell_origins
+from mlhw.vision.images.own_files import Reading
+from mlhw.vision.images.splits import Fold
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.schedules import Plan
@@ -123,6 +127,7 @@ def prepare(
     """
     if splits is None:
         splits = load_splits(config, recorder)
+    tell_duplicates(splits, config.data.on_leak, recorder)
     saved = load_saved(recorder, splits)
     backbone = load_network(config, splits, recorder)
     network = with_new_head(config, backbone, splits)
@@ -147,9 +152,15 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
         val=data.val,
         test=data.test,
         seed=config.seed,
-        on_error=data.on_error,
+        fold=Fold(data.fold or 0, data.folds) if data.folds else None,
         download=data.download,
-        resident=data.resident,
+        reading=Reading(
+            data.on_error,
+            data.max_skipped,
+            data.resident,
+            Path(data.image_root) if data.image_root else None,
+            data.group,
+        ),
         recorder=recorder,
     )
     if data.digest not in (None, splits.digest) and not recorder.resumes:
@@ -293,6 +304,7 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "
         f"{len(splits.val)} to validate, {test} to test"
     )
+    tell_origins(splits, recorder)
     for name, reason in splits.skipped:
         recorder.log(f"left out: {name}: {reason}", screen=False)
     if splits.skipped:
