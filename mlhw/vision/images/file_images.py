@@ -49,6 +49,7 @@ class FileSource:
         shape: that of all, None where sizes differ.
         resident: keep all decoded images in memory, once more than a few have been asked for.
         pixels: the decoded images.
+        unreadable: positions of files that hold none, whose pixels are left as they are.
         asked: how many have been asked for.
     """
 
@@ -57,6 +58,7 @@ class FileSource:
     shape: Shape | None
     resident: bool
     pixels: np.ndarray | None = None
+    unreadable: frozenset[int] = frozenset()
     asked: int = 0
 
     def images(self, indices: np.ndarray) -> Decoded:
@@ -81,7 +83,8 @@ class FileSource:
     def _array(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         assert self.shape is not None
         array = np.empty((len(indices), *self.shape, 3), dtype=np.uint8)
-        for row, image in enumerate(self._decoded(indices)):
+        rows = [row for row, i in enumerate(indices) if i not in self.unreadable]
+        for row, image in zip(rows, self._decoded([indices[row] for row in rows]), strict=True):
             if image.shape != array.shape[1:]:
                 raise RunError(
                     f"{self.paths[indices[row]]}: has changed its size since it was read"
@@ -192,7 +195,8 @@ def file_source(paths: list[Path], found: Survey, *, resident: bool | None) -> F
             )
         return FileSource(paths, found.prints, None, resident=False)
     keeps = _keeps(resident, len(paths), found.shape)
-    return FileSource(paths, found.prints, found.shape, keeps, found.pixels if keeps else None)
+    pixels = found.pixels if keeps else None
+    return FileSource(paths, found.prints, found.shape, keeps, pixels, frozenset(found.unreadable))
 
 
 def _keeps(resident: bool | None, count: int, shape: Shape) -> bool:
