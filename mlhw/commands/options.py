@@ -115,7 +115,7 @@ def key_parameter(leaf: Leaf) -> Parameter:
     kind = list[str] | None if mark is not None and mark.repeatable else str | None
     completion = complete if values else None
     return Annotated[
-        kind, typer.Option(leaf.option, metavar=metavar, help=help, autocompletion=completion)
+        kind, typer.Option(*leaf.spellings, metavar=metavar, help=help, autocompletion=completion)
     ], None
 
 

@@ -49,7 +49,7 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
         if len(words) > 1:
             raise ConfigError(f"{words[0]} and {words[1]}: only one can be given")
         if resumed is not None:
-            config, run_options = resume.resumed(experiment, resumed, run_options, list(values))
+            config, run_options = resume.resumed(experiment, resumed, run_options, values)
         else:
             config = load_config(
                 experiment.Config, run_options.config_files, run_options.sets, values

@@ -20,7 +20,8 @@ class Recorder:
 
     ``begin`` marks the line between checking input (errors before it exit 2 and leave no folder)
     and work; tables come after it. An experiment that can report what it has when it is stopped sets
-    ``so_far`` to a function that gives this result.
+    ``so_far`` to a function that gives this result. What is in ``at_end`` is called once the run has
+    finished and all of it is in its folder, for files that nobody needs any more.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class Recorder:
         self.config: ExperimentConfig | None = None
         self.facts: dict[str, Any] = {}
         self.so_far: Callable[[], Result] | None = None
+        self.at_end: list[Callable[[], None]] = []
 
     # What an experiment calls.
 
@@ -39,6 +41,10 @@ class Recorder:
         """
         self.config = config
         self.facts.update(facts)
+
+    def settle(self, config: ExperimentConfig) -> None:
+        """``config`` has resolved what could not be told before the work; a rerun takes it from there."""
+        self.config = config
 
     def log(self, message: str, *, screen: bool = True) -> None:
         """A line for the log; ``screen=False`` keeps it from the screen unless ``--verbose``."""
@@ -77,6 +83,11 @@ class Recorder:
     def resumes(self) -> Path | None:
         """The folder of the run that goes on, also before ``begin``; None for a new run."""
         return None
+
+    @property
+    def lengthens(self) -> bool:
+        """Whether the run that goes on had finished and is to be longer."""
+        return False
 
     @contextmanager
     def holding_interrupts(self) -> Iterator[None]:

@@ -13,6 +13,7 @@
 ``saved``          a saved network, read back with its preprocessing, classes and temperature
 ``predict``        it on image files
 ``evaluate``       it on labelled images
+``gallery``        the images that were judged, small, for a page
 =================  ==============================================================================
 
 A module imports from its own row and from rows above it.

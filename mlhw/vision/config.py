@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -16,6 +16,7 @@ from mlhw.config.model import (
     Section,
     comma_list,
 )
+from mlhw.vision.idle_keys import idle_keys
 from mlhw.vision.names import (
     BUILT_IN_NETWORKS,
     DATA_SETS,
@@ -32,6 +33,9 @@ from mlhw.vision.names import (
 
 # More threads than any machine has cores; OpenMP's pool crashes on ten thousands.
 MOST_THREADS = 1024
+# Of the epochs, where the configuration does not say: most of them train the head, which costs little on
+# stored features.
+OPEN_SHARE = 3 / 13
 
 
 def network_names(typed: str) -> Sequence[str]:
@@ -55,6 +59,24 @@ def _widths(value: Any) -> Any:
     if not all(item.isdecimal() for item in items):
         raise ValueError(f"must be whole numbers such as 64,32 (got {value})")
     return [int(item) for item in items]
+
+
+def _auto_or(least: int, most: int | None = None) -> AfterValidator:
+    """``auto``, or a number within these bounds."""
+    words = f"at least {least}" if most is None else f"{least} to {most}"
+
+    def check(value: int | str) -> int | str:
+        if isinstance(value, int) and (value < least or (most is not None and value > most)):
+            raise ValueError(f"must be auto or {words} (got {value})")
+        return value
+
+    return AfterValidator(check)
+
+
+def _rate_or_auto(value: float | str | None) -> float | str | None:
+    if isinstance(value, float) and value <= 0:
+        raise ValueError(f"must be auto or greater than 0 (got {value:g})")
+    return value
 
 
 class DataSettings(Section):
@@ -158,8 +180,20 @@ class OptimSettings(Section):
     name: Annotated[Literal["sgd", "adamw"], Field(description="optimizer")] = "adamw"
     lr: Annotated[float, Field(gt=0, description="full learning rate of the head")] = 1e-3
     backbone_lr: Annotated[
-        float | None, Field(gt=0, description="full rate of the backbone; null is lr")
-    ] = None
+        float | Literal["auto"] | None,
+        AfterValidator(_rate_or_auto),
+        Option(metavar="NUMBER|auto"),
+        Field(
+            description="full rate of the backbone; null is lr; auto tries lr × 1, 0.3, 0.1, 0.03, 0.01, "
+            "and is lr on the built-in digits"
+        ),
+    ] = "auto"
+    find_lr: Annotated[
+        bool,
+        Field(
+            description="try these rates before unfreezing, in a table and a figure; auto does anyway"
+        ),
+    ] = False
     layer_decay: Annotated[
         float,
         Field(gt=0, le=1, description="factor on the rate for each stage further from the output"),
@@ -167,7 +201,9 @@ class OptimSettings(Section):
     momentum: Annotated[float, Field(ge=0, lt=1, description="momentum of sgd")] = 0.9
     nesterov: Annotated[bool, Field(description="Nesterov's momentum for sgd")] = False
     weight_decay: Annotated[
-        float, Field(ge=0, description="on weights, not on biases and norms")
+        float,
+        Option(aliases=("--wd",)),
+        Field(ge=0, description="on weights, not on biases and norms"),
     ] = 1e-2
     clip: Annotated[
         float | None, Field(gt=0, description="largest norm of the gradient; null is any")
@@ -176,11 +212,11 @@ class OptimSettings(Section):
         float, Field(ge=0, lt=1, description="share of each label spread over all classes")
     ] = 0.1
 
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> OptimSettings:
-        if self.nesterov and (self.name != "sgd" or self.momentum == 0):
-            raise ValueError("nesterov: needs sgd with a momentum above 0")
-        return self
+    @property
+    def backbone_rate(self) -> float:
+        """The full rate of the backbone; ``lr`` as long as ``auto`` is not settled."""
+        rate = self.backbone_lr
+        return self.lr if rate is None or rate == "auto" else rate
 
 
 class ScheduleSettings(Section):
@@ -191,18 +227,6 @@ class ScheduleSettings(Section):
         float | None,
         Field(ge=0, lt=1, description="share of the steps that it rises; null is 0.3 or 0"),
     ] = None
-
-
-def _auto_or(least: int, most: int | None = None) -> AfterValidator:
-    """``auto``, or a number within these bounds."""
-    words = f"at least {least}" if most is None else f"{least} to {most}"
-
-    def check(value: int | str) -> int | str:
-        if isinstance(value, int) and (value < least or (most is not None and value > most)):
-            raise ValueError(f"must be auto or {words} (got {value})")
-        return value
-
-    return AfterValidator(check)
 
 
 class Config(ExperimentConfig):
@@ -231,7 +255,18 @@ class Config(ExperimentConfig):
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training data")] = (
         13
     )
-    batch_size: Annotated[int, Field(ge=1, le=65_536, description="images in a step")] = 32
+    continued: Annotated[
+        list[Annotated[list[int], Field(min_length=2, max_length=2)]],
+        NoOption(),
+        Field(description="recorded by a run that went on: [epochs done, planned] each time"),
+    ] = []
+    batch_size: Annotated[
+        int, Option(aliases=("-b",)), Field(ge=1, le=65_536, description="images in a step")
+    ] = 32
+    keep: Annotated[
+        Literal["last", "best"],
+        Field(description="checkpoints of a finished run: last and best, or the best alone"),
+    ] = "last"
     val_every: Annotated[int, Field(ge=1, description="epochs from validation to validation")] = 1
     best: Annotated[
         Literal["auto", BestBy],
@@ -244,8 +279,13 @@ class Config(ExperimentConfig):
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     unfreeze_at: Annotated[
-        int | None, Field(ge=0, description="first epoch that trains the backbone; null never does")
-    ] = 10
+        int | Literal["auto"] | None,
+        _auto_or(0),
+        Option(metavar="INTEGER|auto"),
+        Field(
+            description="first epoch that trains the backbone; null never does, auto leaves the last 3 of 13"
+        ),
+    ] = "auto"
     unfreeze_stages: Annotated[
         int | None, Field(ge=1, description="how many of its last stages; null is all")
     ] = None
@@ -281,19 +321,26 @@ class Config(ExperimentConfig):
     workers: Annotated[
         int | Literal["auto"],
         _auto_or(0, MOST_THREADS),
-        Option(metavar="INTEGER|auto"),
+        Option(metavar="INTEGER|auto", aliases=("-j",)),
         Field(
             description="threads that make batches ahead; auto is 0 for images in memory, else 2"
         ),
     ] = "auto"
 
     @model_validator(mode="after")
-    def _options_that_would_do_nothing(self) -> Config:
-        if self.unfreeze_stages is not None and self.unfreeze_at is None:
-            raise ValueError("unfreeze_stages: needs unfreeze_at")
-        if self.views and (self.augment == "none" or self.features == "off"):
-            raise ValueError("views: needs augment and stored features")
+    def _continued_in_order(self) -> Config:
+        done = 0
+        for end, planned in self.continued:
+            if not done < end <= planned or end >= self.epochs:
+                raise ValueError(
+                    f"continued: must be [epochs done, planned] in order, all done before the {self.epochs} "
+                    f"epochs are (got {self.continued})"
+                )
+            done = end
         return self
+
+    def idle(self) -> Iterator[tuple[str, str]]:
+        return idle_keys(self)
 
     @property
     def best_by(self) -> BestBy:
@@ -301,6 +348,18 @@ class Config(ExperimentConfig):
         return "accuracy" if self.best == "auto" else self.best
 
     @property
+    def first_open_epoch(self) -> int | None:
+        """``unfreeze_at`` as a number; None where the backbone is never trained.
+
+        ``auto`` leaves it the last 3 of 13 epochs, the same share of others, and one of two; an epoch
+        by itself trains the head.
+        """
+        if self.unfreeze_at != "auto":
+            return self.unfreeze_at
+        return self.epochs - max(round(self.epochs * OPEN_SHARE), min(1, self.epochs - 1))
+
+    @property
     def trains_backbone(self) -> bool:
         """Does any epoch train more than the head?"""
-        return self.unfreeze_at is not None and self.unfreeze_at < self.epochs
+        first = self.first_open_epoch
+        return first is not None and first < self.epochs

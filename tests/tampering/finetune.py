@@ -11,7 +11,7 @@ import torch
 
 from mlhw.vision.schedules import Plan
 from mlhw.vision.training import loop as training
-from mlhw.vision.training import preparation, session
+from mlhw.vision.training import preparation, probe, session
 from mlhw.vision.training.features import FeatureStore
 
 SMALL = ["--val", "0.3", "--test", "0.3", "--threads", "1", "--features", "memory"]
@@ -54,6 +54,10 @@ def _stored_features_are_off(patch: pytest.MonkeyPatch) -> None:
 def _uphill(patch: pytest.MonkeyPatch) -> None:
     real = Plan.factor
     patch.setattr(Plan, "factor", lambda self, step: -real(self, step))
+
+
+def _the_boldest_rate_is_taken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(probe, "choice", lambda rates, excess, errors: max(rates))
 
 
 def _first_is_kept(patch: pytest.MonkeyPatch) -> None:
@@ -110,6 +114,7 @@ TAMPERINGS = {
     "frozen-unchanged": _nothing_is_frozen,
     "stored-features": _stored_features_are_off,
     "loss-fell": _uphill,
+    "rate-as-tried": _the_boldest_rate_is_taken,
     "best-is-best": _first_is_kept,
     "beats-random": _pretrained_weights_are_lost,
 }

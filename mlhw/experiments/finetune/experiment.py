@@ -20,7 +20,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlhw.experiments.finetune.claims import CLAIMS
+from mlhw.experiments.finetune.observations import OBSERVATIONS
 from mlhw.experiments.finetune.report import answers, formulas, summary
+from mlhw.experiments.going_on import GoingOn
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.vision.config import Config
@@ -28,10 +30,11 @@ from mlhw.vision.config import Config
 if TYPE_CHECKING:
     from mlhw.vision.images.datasets import ImageSplits
 
-__all__ = ["POSITION", "QUESTION", "RESUMABLE", "Config", "run"]
+__all__ = ["GOING_ON", "POSITION", "QUESTION", "RESUMABLE", "Config", "run"]
 
 POSITION = 6
 RESUMABLE = True
+GOING_ON = GoingOn("epochs", ("data.name", "data.dir"))
 QUESTION = (
     "Does a network that was trained on something else learn a new task faster than one that knows "
     "nothing? A pre-trained network gets a new head, is trained and validated, and the model with "
@@ -45,6 +48,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
     ``mlhw.image_splits`` makes splits of any ``torch.utils.data.Dataset``.
     """
     from mlhw.experiments.finetune.figures import FIGURES
+    from mlhw.vision.gallery import judged_images
     from mlhw.vision.training.session import finetune
 
     outcome = finetune(config, recorder, splits)
@@ -56,4 +60,11 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
         recorder.tables,
         FIGURES.plots(outcome),
         formulas(outcome.config),
+        gallery=judged_images(
+            outcome.images,
+            outcome.splits.classes,
+            outcome.evaluated.probabilities,
+            outcome.split,
+        ),
+        observations=OBSERVATIONS.look(outcome),
     )

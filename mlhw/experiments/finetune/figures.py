@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlhw.experiments.finetune.rates import tried_rates_figure
 from mlhw.result import plots
 from mlhw.result.plots import Figures
 from mlhw.vision import figures
@@ -14,6 +15,7 @@ from mlhw.vision.training.columns import EPOCH_COLUMNS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mlhw.vision.training.probe import Probe
     from mlhw.vision.training.session import Finetuned
 
 FIGURES = Figures["Finetuned"]()
@@ -145,6 +147,27 @@ def rate_figure(o: Finetuned) -> Figure:
     axes.set_ylim(bottom=0)
     plots.legend(axes)
     return figure
+
+
+@FIGURES.figure(
+    "find-lr",
+    "Rates tried for the backbone",
+    "Each rate trained a copy for a few steps before the backbone was unfrozen. The largest that leaves the "
+    "loss of other training images where it was, or lowers it, does the backbone no harm.",
+    alt=lambda o: (
+        f"Loss after a few steps at each of {len(tried(o).rates)} rates of the backbone, above the loss "
+        f"before; used is {o.task.plan.backbone_lr:g}."
+    ),
+    when=lambda o: o.progress.probed is not None and bool(tried(o).rates),
+)
+def find_rate_figure(o: Finetuned) -> Figure:
+    return tried_rates_figure(tried(o), o.task.plan.backbone_lr)
+
+
+def tried(o: Finetuned) -> Probe:
+    found = o.progress.probed
+    assert found is not None
+    return found
 
 
 # ------------------------------------------------------------------------------------- mistakes

@@ -27,6 +27,7 @@ FORMULAS = [
 """What holds of every configuration; ``formulas`` adds what this one minimises, and how."""
 COLUMNS = {
     "metrics": columns.EPOCH_COLUMNS,
+    "rates": columns.RATE_COLUMNS,
     "predictions": columns.PREDICTION_COLUMNS,
     "classes": assessment.CLASS_COLUMNS,
     "confusion": assessment.confusion_columns(["CLASS"]),
@@ -126,12 +127,19 @@ def summary(o: Finetuned) -> dict[str, Any]:
         "precision": o.config.precision,
         "layout": o.config.layout,
         "predictions": "test" if o.test else "val",
+        "backbone_lr": o.task.plan.backbone_lr if o.config.trains_backbone else None,
+        "probe": o.progress.probe and tried_rates(o.progress.probe),
         "random_weights": o.random and {"val_acc": o.random.val_acc, "test_acc": o.random.test_acc},
         "calibration": o.assessed.calibration(),
         "metrics": o.assessed.metrics(),
         "per_class": o.assessed.per_class(),
         "confusion": o.assessed.confusion_list(),
     }
+
+
+def tried_rates(probe: dict[str, Any]) -> dict[str, Any]:
+    """What was tried for the backbone, without what only the claims need."""
+    return {key: value for key, value in probe.items() if key not in ("given", "changed")}
 
 
 def answers(o: Finetuned) -> list[str]:
@@ -142,7 +150,7 @@ def answers(o: Finetuned) -> list[str]:
             str(epoch),
             *(NOTHING if is_nothing(v) else f"{v:.4f}" for v in values[:4]),
             f"{values[4]:.2e}",
-            f"{values[6]:.2f}",
+            f"{values[7]:.2f}",
         ]
         for epoch, *values in o.progress.rows
     ]
@@ -163,6 +171,10 @@ def answers(o: Finetuned) -> list[str]:
     if o.random:
         lines.append(
             f"the same network from random weights: {o.random.split} accuracy {o.random.accuracy:.4f}"
+        )
+    if o.progress.probed:
+        lines.append(
+            f"learning rate of the backbone: {o.task.plan.backbone_lr:g}; {o.progress.probed.why}"
         )
     wrong = int((~o.assessed.right).sum())
     lines.append(f"{wrong} of {len(o.labels)} {o.split} images are taken for something else")

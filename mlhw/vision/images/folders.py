@@ -32,7 +32,7 @@ def list_folder(root: Path, log: Callable[[str], None], *, to_train: bool = True
     ``test/CLASS/*`` may also stand beside the classes of ``CLASS/*``. A ``test/`` without folders of
     classes is passed over. Files may lie deeper in a class's folder, and they and the folders may be
     links to elsewhere. Hidden files and files without the suffix of an image are left out; ``log`` is
-    told of all that is. Without ``to_train`` nothing is asked of the classes, and no train is needed.
+    told of all that is. Without ``to_train`` nothing is asked of the classes, and no train need be there.
 
     Raises DataError for an empty class, a class that train lacks, fewer than two classes, names that
     differ in case alone, two folders for one split, a folder of images that no split would use, and
@@ -122,7 +122,7 @@ def _split_folders(root: Path, log: Callable[[str], None], to_train: bool) -> di
         log(
             f"{folder}: passed over: its images lie in no folders of classes, so nothing can be tested"
         )
-        if named.get("train") == root:
+        if named["train"] == root:
             log(f"{folder}: if {folder.name!r} is a class itself, put all classes into train/")
     return named
 

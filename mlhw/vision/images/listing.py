@@ -80,7 +80,7 @@ def class_problems(place: str, classes: dict[str, list[str]]) -> list[str]:
 
 
 def all_classes(splits: Mapping[str, Sequence[ListedImage]]) -> list[str]:
-    """The classes of all splits, in order; numbers by their size."""
+    """The classes of all splits, in order; where all are numbers, by their size."""
     labels = {sample.label for part in splits.values() for sample in part}
     numeric = all(label.isascii() and label.isdigit() for label in labels)
     return sorted(labels, key=lambda label: (int(label), label) if numeric else (0, label))

@@ -134,6 +134,11 @@ def smallest_batch(config: Config) -> int:
     return 2 if config.trains_backbone and config.batch_norm == "train" else 1
 
 
+def count_steps(config: Config, images: int) -> int:
+    """Steps in which an epoch goes over so many images."""
+    return len(pieces(np.arange(images), config.batch_size, least=smallest_batch(config)))
+
+
 def ahead(make: Callable[[Piece], Made], parts: Sequence[Piece], workers: int) -> Iterator[Made]:
     """Yield ``make(part)`` for each part in order; ``workers`` threads compute some of them ahead."""
     if not workers:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mlhw.errors import ConfigError, DataError
+from mlhw.errors import ConfigError
 from mlhw.result.recorder import Recorder
 from mlhw.system.files import cache_folder
 from mlhw.vision.config import Config
@@ -21,11 +21,12 @@ from mlhw.vision.images.own_files import Reading
 from mlhw.vision.images.splits import Fold
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
+from mlhw.vision.networks.weight_files import Tensors
 from mlhw.vision.schedules import Plan
-from mlhw.vision.training.batches import Loader, pieces, smallest_batch
-from mlhw.vision.training.checkpoints import Checkpoints
+from mlhw.vision.training.batches import Loader, count_steps
 from mlhw.vision.training.device import Compute, choose_compute
 from mlhw.vision.training.features import FeatureStore
+from mlhw.vision.training.going_on import find_start, load_saved, with_added_epochs
 from mlhw.vision.training.task import Task
 
 # Digits of 8 × 8 pixels do not need a photograph's 224, and much larger ones show only blur.
@@ -46,6 +47,7 @@ class Prepared:
         compute: the device, the precision and the memory layout.
         threads: CPU threads of the run.
         saved: the state that the run goes on from; None starts at the beginning.
+        head: the tensors of the head at the start, if another run's are taken; None if it is random.
     """
 
     config: Config
@@ -55,21 +57,23 @@ class Prepared:
     compute: Compute
     threads: int
     saved: dict[str, Any] | None = None
+    head: Tensors | None = None
 
     @property
     def plan(self) -> Plan:
-        config, images = self.config, np.arange(len(self.splits.train))
+        config = self.config
         return Plan(
             epochs=config.epochs,
-            steps_per_epoch=len(pieces(images, config.batch_size, least=smallest_batch(config))),
-            unfreeze_at=config.unfreeze_at,
+            steps_per_epoch=count_steps(config, len(self.splits.train)),
+            unfreeze_at=config.first_open_epoch,
             stages=len(self.backbone.stages),
             unfreeze_stages=config.unfreeze_stages,
             schedule=config.schedule.name,
             warmup=config.schedule.warmup,
             lr=config.optim.lr,
-            backbone_lr=config.optim.backbone_lr or config.optim.lr,
+            backbone_lr=config.optim.backbone_rate,
             layer_decay=config.optim.layer_decay,
+            continued=tuple((done, planned) for done, planned in config.continued),
         )
 
     def task(self, recorder: Recorder, *, on_disk: bool = True) -> Task:
@@ -98,20 +102,28 @@ class Prepared:
             "data": self.splits.digest,
         }
         validation = replace(loader, images=self.splits.val)
-        return Task(config, self.network, backbone, plan, loader, validation, store, metadata)
+        return Task(
+            config, self.network, backbone, plan, loader, validation, store, metadata, self.head
+        )
 
     def with_random_weights(self) -> Prepared:
-        """The same network, data, epochs and rates, but random weights at the start.
+        """The same network, data and epochs, but random weights at the start.
 
         Batch norm learns its statistics, whatever the configuration says: random weights come with
-        none.
+        none. Nor do they hold anything that a rate could undo, so ``backbone_lr: auto`` is lr.
         """
-        config = self.config.model_copy(update={"weights": "none", "batch_norm": "train"})
+        optim = self.config.optim.model_copy(update={"find_lr": False})
+        if optim.backbone_lr == "auto":
+            optim = optim.model_copy(update={"backbone_lr": None})
+        changes = {"weights": "none", "batch_norm": "train", "optim": optim}
+        config = self.config.model_copy(update=changes)
         size = self.backbone.preprocessing.size
         backbone = load_backbone(config.model, "none", image_size=size, seed=config.seed)
         network = with_new_head(config, backbone, self.splits)
         self.compute.prepare(network)
-        return replace(self, config=config, backbone=backbone, network=network, saved=None)
+        return replace(
+            self, config=config, backbone=backbone, network=network, saved=None, head=None
+        )
 
 
 def prepare(
@@ -128,12 +140,17 @@ def prepare(
     if splits is None:
         splits = load_splits(config, recorder)
     tell_duplicates(splits, config.data.on_leak, recorder)
-    saved = load_saved(recorder, splits)
+    saved = load_saved(config, recorder, splits)
+    config = with_added_epochs(config, saved, recorder, len(splits.train))
+    start = find_start(config)
+    if start is not None:
+        config = start.configured(config)
     backbone = load_network(config, splits, recorder)
     network = with_new_head(config, backbone, splits)
+    head = start.give_head(network, config, splits.classes, recorder) if start else None
     compute = measured_compute(config, network, backbone, splits, device, recorder)
     compute.prepare(network)
-    prepared = Prepared(config, splits, backbone, network, compute, threads, saved)
+    prepared = Prepared(config, splits, backbone, network, compute, threads, saved, head)
     prepared = replace(prepared, config=resolved(prepared))
     require_statistics(prepared)
     return prepared
@@ -169,23 +186,6 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
             f"{splits.digest[:12]}, then {str(data.digest)[:12]}"
         )
     return splits
-
-
-def load_saved(recorder: Recorder, splits: ImageSplits) -> dict[str, Any] | None:
-    """The state of the run that goes on; None for a new one or one that had saved nothing yet."""
-    if recorder.resumes is None:
-        return None
-    folder = recorder.resumes / "checkpoints"
-    if not folder.is_dir() or not any(folder.glob("*.pt")):
-        recorder.log("nothing was saved yet: the run starts from the beginning")
-        return None
-    saved = Checkpoints(folder).load_last(recorder.warn)
-    if saved["data"] != splits.digest:
-        raise DataError(
-            f"{recorder.resumes}: the data have changed since this run (digest {splits.digest[:12]}, "
-            f"then {saved['data'][:12]}), so it cannot go on"
-        )
-    return saved
 
 
 def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Backbone:
@@ -247,7 +247,13 @@ def resolved(prepared: Prepared) -> Config:
     """The configuration with everything that was ``auto`` written out."""
     config, splits, compute = prepared.config, prepared.splits, prepared.compute
     in_memory = splits.train.resident
-    compare = "random" if splits.name == "digits" and config.weights != "none" else "none"
+    digits = splits.name == "digits" and config.weights != "none"
+    compare = "random" if digits else "none"
+    optim = config.optim
+    if digits and optim.backbone_lr == "auto":
+        # Enlarged digits are nothing like photographs. A backbone that is to read them has to be changed
+        # so much that a few steps look like harm: at lr × 0.1 it judges 0.95 of them right, at lr 0.99.
+        optim = optim.model_copy(update={"backbone_lr": None})
     data = config.data.model_copy(update={"digest": splits.digest, "dir": data_dir(config)})
     return config.model_copy(
         update={
@@ -259,6 +265,8 @@ def resolved(prepared: Prepared) -> Config:
             "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
             "best": config.best_by,
             "compare": compare if config.compare == "auto" else config.compare,
+            "unfreeze_at": config.first_open_epoch,
+            "optim": optim,
             "data": data,
         }
     )

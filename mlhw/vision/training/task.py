@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from mlhw.maths.classification import balanced_accuracy, confusion_matrix, macro_f1
 from mlhw.maths.softmax import softmax
 from mlhw.vision.images import augment
-from mlhw.vision.networks.head import parameter_groups
+from mlhw.vision.networks.head import parameter_groups, set_full_rates
 from mlhw.vision.training.batches import Batch, feature_batches, smallest_batch
 from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.device import one_thread
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlhw.vision.config import Config
     from mlhw.vision.networks.backbones import Backbone
     from mlhw.vision.networks.head import TunedNetwork
+    from mlhw.vision.networks.weight_files import Tensors
     from mlhw.vision.schedules import Plan
     from mlhw.vision.training.batches import Loader
     from mlhw.vision.training.features import FeatureStore
@@ -35,6 +36,7 @@ class Task:
     """What is trained, on what, and how.
 
     ``store`` is None where features are not kept. ``metadata`` goes into the best model's file.
+    ``head_start`` are the head's tensors where another run's are the start, None where they are drawn.
     ``sums`` are the loss and the right answers summed over the samples of the epoch under way,
     (2,), on the device, so that adding to them does not make a GPU wait.
     """
@@ -47,6 +49,7 @@ class Task:
     val: Loader
     store: FeatureStore | None
     metadata: dict[str, Any]
+    head_start: Tensors | None = None
     backbone_digests: dict[str, str] = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     scaler: torch.amp.GradScaler = field(init=False)
@@ -70,6 +73,19 @@ class Task:
         self.backbone_digests = tensor_digests(self.network.backbone.state_dict())
         exact = torch.float32 if compute.device.type == "mps" else torch.float64  # it has no more
         self.sums = torch.zeros(2, dtype=exact, device=compute.device)
+
+    def open_with(self, backbone_lr: float) -> None:
+        """Settle the backbone's full rate, where the configuration has left it open.
+
+        ``find_lr`` makes a rerun, whose configuration has the rate, show again what it was chosen from.
+        """
+        if self.config.optim.backbone_lr != "auto":
+            return
+        chosen = {"backbone_lr": backbone_lr, "find_lr": True}
+        optim = self.config.optim.model_copy(update=chosen)
+        self.config = self.config.model_copy(update={"optim": optim})
+        self.plan = replace(self.plan, backbone_lr=backbone_lr)
+        set_full_rates(self.optimizer, self.plan)
 
     @property
     def device(self) -> torch.device:
