@@ -83,3 +83,7 @@ def near_file(path: str) -> str:
     except OSError:
         near = None
     return hint(os.path.join(folder, near) if near else None)
+
+
+def shortened(name: str, length: int) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"

@@ -18,6 +18,7 @@ FROZEN = ["--unfreeze-at", "null"]
 
 IDLE = [
     (["--backbone-lr", "1e-4", *FROZEN], "--backbone-lr", "the backbone stays frozen"),
+    (["--find-lr", *FROZEN], "--find-lr", "the backbone stays frozen"),
     (["--layer-decay", "0.5", *FROZEN], "--layer-decay", "unfreeze_at is null"),
     (["--unfreeze-stages", "2", *FROZEN], "--unfreeze-stages", "the backbone stays frozen"),
     (["--batch-norm", "train", *FROZEN], "--batch-norm", "the backbone stays frozen"),

@@ -33,6 +33,7 @@ from mlhw.vision.images.listing import Listing
 from mlhw.vision.images.own_files import OwnImages, Reading, list_files, read_files
 from mlhw.vision.images.splits import Amount, Fold, Shares
 from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OWN_DATA
+from mlhw.vision.networks.preprocessing import EIGHT_BIT, PixelScale
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -51,6 +52,7 @@ class ImageSplits:
         skipped: (name, reason) of the images left out under ``on_error="skip"``.
         origins: for each split, where its images are from: a folder, a column, or cut out of which.
         divided: groups that the data set itself has in more than one split.
+        pixels: how those of more than 8 bits are scaled, once ``scales.scale_pixels`` has fixed it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class ImageSplits:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     origins: dict[str, str] = field(default_factory=dict)
     divided: int = 0
+    pixels: PixelScale = EIGHT_BIT
 
     @property
     def parts(self) -> dict[str, ImageSet]:

@@ -16,6 +16,8 @@ from mlhw.vision.images.fingerprints import Fingerprints, fingerprints_of
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from mlhw.vision.networks.preprocessing import PixelScale
+
 Decoded = np.ndarray | list[np.ndarray]
 Shape = tuple[int, int]
 
@@ -31,6 +33,10 @@ class ImageSource(Protocol):
     def resident(self) -> bool:
         """Whether the decoded images are in memory."""
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n, 2), height and width of every image."""
+
     def images(self, indices: np.ndarray) -> Decoded:
         """Decoded images at ``indices``: (n, H, W, 3), or a list where sizes differ."""
 
@@ -39,9 +45,6 @@ class ImageSource(Protocol):
 
     def fingerprints(self) -> Fingerprints:
         """What copies of the images, all of them, have in common."""
-
-    def sizes(self) -> np.ndarray:
-        """int64 (n, 2), height and width of the images, all of them."""
 
 
 class ImageSet:
@@ -55,7 +58,6 @@ class ImageSet:
         image_shape: (H, W) where all images of the data set have one size, else None.
         resident: the decoded images are all in memory, as bytes.
         fingerprints: what copies of the images have in common.
-        sizes: int64 (n, 2), height and width of each in pixels.
     """
 
     def __init__(
@@ -86,12 +88,25 @@ class ImageSet:
         return self._source.resident
 
     @property
-    def fingerprints(self) -> Fingerprints:
-        return self._source.fingerprints().of(self._indices)
+    def sizes(self) -> np.ndarray:
+        """(n, 2), height and width of each image in pixels."""
+        return np.asarray(self._source.sizes[self._indices])
 
     @property
-    def sizes(self) -> np.ndarray:
-        return np.asarray(self._source.sizes()[self._indices])
+    def limits(self) -> np.ndarray:
+        """(n, 4), ``DeepImage.limits`` of each image; NaN of those of 8 bits."""
+        limits = getattr(self._source, "limits", None)
+        return np.full((len(self), 4), np.nan) if limits is None else limits[self._indices]
+
+    def use_scale(self, scale: PixelScale) -> None:
+        """Have ``images`` read pixels of more than 8 bits by ``scale``; it holds for all splits."""
+        use = getattr(self._source, "use_scale", None)
+        if use is not None:
+            use(scale)
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        return self._source.fingerprints().of(self._indices)
 
     def images(self, indices: ArrayLike) -> Decoded:
         """Decoded 8-bit RGB images of the samples at ``indices`` (n,).
@@ -120,6 +135,10 @@ class ArraySource:
     def shape(self) -> Shape:
         return self.pixels.shape[1], self.pixels.shape[2]
 
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.tile(self.shape, (len(self.pixels), 1))
+
     def images(self, indices: np.ndarray) -> np.ndarray:
         chosen = self.pixels[indices]
         return chosen if chosen.ndim == 4 else np.repeat(chosen[..., None], 3, axis=3)
@@ -134,9 +153,6 @@ class ArraySource:
             self.prints = fingerprints_of(self.pixels, len(self.pixels))
         return self.prints
 
-    def sizes(self) -> np.ndarray:
-        return np.tile(np.array(self.shape, dtype=np.int64), (len(self.pixels), 1))
-
 
 @dataclass
 class ListSource:
@@ -146,6 +162,10 @@ class ListSource:
     shape: Shape | None = None
     resident: bool = True
     prints: Fingerprints | None = None
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.array([image.shape[:2] for image in self.pixels]).reshape(-1, 2)
 
     def images(self, indices: np.ndarray) -> list[np.ndarray]:
         return [self.pixels[i].copy() for i in indices]
@@ -158,9 +178,6 @@ class ListSource:
         if self.prints is None:
             self.prints = fingerprints_of(self.pixels, len(self.pixels))
         return self.prints
-
-    def sizes(self) -> np.ndarray:
-        return np.array([image.shape[:2] for image in self.pixels], dtype=np.int64)
 
 
 def _blocks(indices: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -176,6 +193,11 @@ def as_pixels(image: Any, what: str) -> np.ndarray:
         array = image.detach().cpu().numpy()
         array = array.transpose(1, 2, 0) if array.ndim == 3 else array
     else:
+        if getattr(image, "mode", "").startswith(("I", "F")):
+            raise DataError(
+                f"{what}: has pixels of more than 8 bits (Pillow's mode {image.mode}), whose scale is "
+                "unknown; scale them to 8 bits, or give the files as folder:PATH"
+            )
         array = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
     if np.issubdtype(array.dtype, np.floating):
         if not (array.size and array.min() >= 0 and array.max() <= 1):

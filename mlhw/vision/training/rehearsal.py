@@ -15,7 +15,6 @@ from torch.nn import functional
 from mlhw.result.recorder import Recorder
 from mlhw.system.provenance import usable_cpus
 from mlhw.vision.config import Config
-from mlhw.vision.images import augment
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.batches import Batch
 from mlhw.vision.training.device import find_device, memory_errors, torch_settings
@@ -262,15 +261,14 @@ def training_sheet(task: Task) -> Sheet:
     config, plan = task.config, task.plan
     seen = [epoch for epoch in range(plan.epochs) if not task.uses_features(epoch)]
     epoch = seen[0] if seen else 0
-    indices = augment.order(config.seed, epoch, len(task.train))[:SHEET]
+    indices = task.order(epoch)[:SHEET]
     if seen:
-        count = -(-len(indices) // task.config.batch_size)
+        count = -(-len(indices) // config.batch_size)
         batches = [b for b, _ in itertools.islice(task.training_batches(epoch, 0), count)]
         changed = torch.cat(batches)[: len(indices)]
     else:
-        uniform = augment.random_numbers(config.seed, epoch, len(task.train))
-        change = config.augment
-        changed = next(task.train.batches(indices, SHEET, change=change, uniform=uniform))[0]
+        changes = task.changes(epoch) if config.views else None
+        changed = next(task.train.batches(indices, SHEET, changes=changes))[0]
     plain = next(task.train.batches(indices, SHEET))[0]
     labels = task.train.images.labels[indices]
     return Sheet(_visible(task, plain), _visible(task, changed), labels, epoch)
