@@ -263,11 +263,12 @@ def training_sheet(task: Task) -> Sheet:
     epoch = seen[0] if seen else 0
     indices = task.order(epoch)[:SHEET]
     if seen:
-        count = -(-len(indices) // task.config.batch_size)
+        count = -(-len(indices) // config.batch_size)
         batches = [b for b, _ in itertools.islice(task.training_batches(epoch, 0), count)]
         changed = torch.cat(batches)[: len(indices)]
     else:
-        changed = next(task.train.batches(indices, SHEET, changes=task.changes(epoch)))[0]
+        changes = task.changes(epoch) if task.config.views else None
+        changed = next(task.train.batches(indices, SHEET, changes=changes))[0]
     plain = next(task.train.batches(indices, SHEET))[0]
     labels = task.train.images.labels[indices]
     return Sheet(_visible(task, plain), _visible(task, changed), labels, epoch)
