@@ -263,7 +263,7 @@ def training_sheet(task: Task) -> Sheet:
     epoch = seen[0] if seen else 0
     indices = task.order(epoch)[:SHEET]
     if seen:
-        count = -(-len(indices) // config.batch_size)
+        count = -(-len(indices) // task.config.batch_size)
         batches = [b for b, _ in itertools.islice(task.training_batches(epoch, 0), count)]
         changed = torch.cat(batches)[: len(indices)]
     else:
