@@ -30,7 +30,7 @@ from mlhw.vision.schedules import Plan
 from mlhw.vision.training import loop as training
 from mlhw.vision.training import probe as module
 from mlhw.vision.training.probe import MOST_IMAGES, Probe, choice, harm, paired
-from tests.vision.training.test_resume import assert_equal, metrics
+from tests.vision.training.small_runs import assert_equal, metrics
 
 SMALL: dict[str, Any] = {
     "model": "cifar_resnet20",
