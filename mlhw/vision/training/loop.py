@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from mlhw.errors import Interrupted, RunError
 from mlhw.vision.networks.head import set_learning
+from mlhw.vision.training.batches import batch_sizes
 from mlhw.vision.training.checkpoints import FORMAT, Best, copied, tensor_digests
 from mlhw.vision.training.device import SMALL_STEP, one_thread
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
@@ -36,9 +38,9 @@ STEPS_BETWEEN_CHECKS = 50
 class Progress:
     """Where a run stands. JSON values only.
 
-    ``epoch`` epochs are complete and ``batch`` batches of the next one; ``step`` counts batches from
-    the start. In ``skipped_steps`` float16 gradients overflowed: the optimizer made no step, and the
-    loss is scaled less from then on.
+    ``epoch`` epochs are complete and ``batch`` batches of the next one; ``step`` counts the optimizer's
+    steps from the start. In ``skipped_steps`` float16 gradients overflowed: the optimizer made no step, and
+    the loss is scaled less from then on.
     """
 
     epoch: int = 0
@@ -103,41 +105,60 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
     config, plan, network, optimizer = task.config, task.plan, task.network, task.optimizer
     epoch, on_features = progress.epoch, task.uses_features(progress.epoch)
     started = time.perf_counter() - progress.seconds
-    batches = task.training_batches(epoch, progress.batch)  # computes the features, if need be
+    batches = iter(task.training_batches(epoch, progress.batch))  # computes features, if need be
+    sizes = batch_sizes(config, len(task.train))
     small = task.head_multiplications if on_features else SMALL_STEP
     set_learning(network, task.backbone, plan.first_open_stage(epoch), batch_norm=config.batch_norm)
     learning = [p for p in network.parameters() if p.requires_grad]
     clock = time.perf_counter() - progress.training_seconds
     with one_thread(small):
-        for inputs, labels in batches:
+        for first in batches:
             # A signal waits until the step is done and counted.
             with recorder.holding_interrupts():
                 rate = plan.factor(progress.step)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["full_rate"]
-                logits = network.head(inputs) if on_features else network(inputs)
-                nll = functional.cross_entropy(logits, labels)
-                loss = smoothed(nll, logits, config.optim.label_smoothing)
-                task.sums[0] += nll.detach() * len(labels)
-                task.sums[1] += (logits.detach().argmax(1) == labels).sum()
-                if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
-                    require_finite(task, progress)
                 optimizer.zero_grad(set_to_none=True)
-                task.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-                if config.optim.clip is not None:
-                    task.scaler.unscale_(optimizer)
-                    torch.nn.utils.clip_grad_norm_(learning, config.optim.clip)
-                task.scaler.step(optimizer)
-                scale = task.scaler.get_scale()
-                task.scaler.update()
-                progress.skipped_steps += task.scaler.get_scale() < scale
-                progress.batch += 1
+                of_step = sizes[progress.batch : progress.batch + config.accumulate]
+                for inputs, labels in chain([first], islice(batches, len(of_step) - 1)):
+                    logits = network.head(inputs) if on_features else network(inputs)
+                    nll = functional.cross_entropy(logits, labels)
+                    loss = smoothed(nll, logits, config.optim.label_smoothing)
+                    task.sums[0] += nll.detach() * len(labels)
+                    task.sums[1] += (logits.detach().argmax(1) == labels).sum()
+                    if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
+                        require_finite(task, progress)
+                    # The mean over all images of the step is that of each batch by its share.
+                    share = len(labels) / sum(of_step)
+                    task.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
+                apply_gradients(task, learning)
+                if task.average is not None:
+                    task.average.update(network, progress.step)
+                progress.batch += len(of_step)
                 progress.step += 1
                 now = time.perf_counter()
                 progress.training_seconds, progress.seconds = now - clock, now - started
             recorder.progress(progress.step, plan.epochs * plan.steps_per_epoch, "training")
     require_finite(task, progress)  # waits for a GPU to be done
     progress.training_seconds = time.perf_counter() - clock
+
+
+def apply_gradients(task: Task, learning: list[torch.nn.Parameter]) -> None:
+    """One step of the optimizer, with clipped gradients where asked for.
+
+    In float16 it is skipped where they overflowed. Whether they did is counted on the device: to ask for
+    the scale would make a GPU wait in every step.
+    """
+    clip = task.config.optim.clip
+    if task.scaler.is_enabled():
+        task.scaler.unscale_(task.optimizer)
+        found = [p.grad for p in learning if p.grad is not None]
+        norms = torch.stack([gradient.abs().amax() for gradient in found])
+        task.sums[2] += ~torch.isfinite(norms).all()
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(learning, clip)
+    task.scaler.step(task.optimizer)
+    task.scaler.update()
 
 
 def smoothed(nll: torch.Tensor, logits: torch.Tensor, share: float) -> torch.Tensor:
@@ -184,7 +205,8 @@ def finish_epoch(
 ) -> None:
     """Count the epoch, write its row and its log lines, and note whether it is the best."""
     epoch, count = progress.epoch, len(task.train)
-    loss_sum, correct = task.sums.tolist()
+    loss_sum, correct, skipped = task.sums.tolist()
+    progress.skipped_steps += int(skipped)
     row = (
         epoch,
         loss_sum / count,
@@ -241,7 +263,7 @@ def inspect_frozen(task: Task, progress: Progress) -> None:
     progress.changed_while_frozen = sum(now[name] != then[name] for name in then)
     if task.store is not None:
         progress.stored_loss = task.validate(progress.epoch - 1).loss
-        progress.recomputed_loss = evaluate_network(task.network, task.val.all()).loss
+        progress.recomputed_loss = evaluate_network(task.judged, task.val.all()).loss
 
 
 def new_best(task: Task, progress: Progress) -> Best:
@@ -251,7 +273,7 @@ def new_best(task: Task, progress: Progress) -> Best:
         "val_loss": progress.best_loss,
         "val_acc": progress.best_accuracy,
     }
-    return Best(copied(task.network.state_dict()), metadata)
+    return Best(copied(task.judged.state_dict()), metadata)
 
 
 # ------------------------------------------------------------------------------------- state
@@ -265,6 +287,7 @@ def state(task: Task, progress: Progress) -> dict[str, Any]:
         "progress": dataclasses.asdict(progress),
         "sums": task.sums.cpu(),
         "network": task.network.state_dict(),
+        "average": task.average.network.state_dict() if task.average else None,
         "optimizer": task.optimizer.state_dict(),
         "scaler": task.scaler.state_dict(),
         "generators": {
@@ -278,9 +301,11 @@ def state(task: Task, progress: Progress) -> dict[str, Any]:
 def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
     """Put ``task`` and torch's generators into a saved state, and give the progress made."""
     task.network.load_state_dict(saved["network"])
+    if task.average is not None:
+        task.average.network.load_state_dict(saved["average"])
     task.optimizer.load_state_dict(saved["optimizer"])
     task.scaler.load_state_dict(saved["scaler"])
-    task.sums.copy_(saved["sums"])
+    task.sums[: len(saved["sums"])] = saved["sums"]
     torch.set_rng_state(saved["generators"]["cpu"])
     if task.device.type == "cuda":
         torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)

@@ -20,6 +20,7 @@ from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.networks.weight_files import Tensors
 from mlhw.vision.schedules import Plan
 from mlhw.vision.training.batches import Loader, count_steps
+from mlhw.vision.training.compiling import compile_backbone, require_compiling
 from mlhw.vision.training.device import Compute, choose_compute
 from mlhw.vision.training.features import FeatureStore
 from mlhw.vision.training.going_on import find_start, load_saved, with_added_epochs
@@ -113,6 +114,8 @@ class Prepared:
         backbone = load_backbone(config.model, "none", image_size=size, seed=config.seed)
         network = with_new_head(config, backbone, self.splits)
         self.compute.prepare(network)
+        if config.compile:
+            compile_backbone(network)
         return replace(
             self, config=config, backbone=backbone, network=network, saved=None, head=None
         )
@@ -141,6 +144,9 @@ def prepare(
     head = start.give_head(network, config, splits.classes, recorder) if start else None
     compute = measured_compute(config, network, backbone, splits, device, recorder)
     compute.prepare(network)
+    if config.compile:
+        require_compiling(compute)
+        compile_backbone(network)
     prepared = Prepared(config, splits, backbone, network, compute, threads, saved, head)
     prepared = replace(prepared, config=resolved(prepared))
     require_statistics(prepared)
@@ -288,6 +294,10 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "
         f"{len(splits.val)} to validate, {test} to test"
     )
+    if config.deterministic:
+        recorder.log(
+            "deterministic: no TF32, and any operation whose bits may differ ends the run with an error"
+        )
     for name, reason in splits.skipped:
         recorder.log(f"left out: {name}: {reason}", screen=False)
     if splits.skipped:
