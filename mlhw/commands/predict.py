@@ -1,6 +1,6 @@
 """``mlhw predict RUN IMAGE|FOLDER…``: what a fine-tuned network sees in images, printed.
 
-RUN is a run folder of ``mlhw finetune``, whose best model is used.
+RUN is a run folder of ``mlhw finetune``, whose best model is used, or a model's file.
 """
 
 from __future__ import annotations
@@ -9,19 +9,25 @@ import contextlib
 import csv
 import io
 import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import typer
 
 from mlhw.commands.options import RunsDir, complete_run
 from mlhw.commands.run import PLAIN
-from mlhw.errors import FAILED, FINISHED
+from mlhw.errors import FAILED, FINISHED, ConfigError
 from mlhw.runs.history import locate
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
+from mlhw.system.streams import reader_left
 from mlhw.text.words import printable
-from mlhw.vision.predict import Prediction, image_paths, load_model, predict
+from mlhw.vision.images.given import STDIN, given_images
+from mlhw.vision.predict import Prediction, Unreadable, predict
+from mlhw.vision.saved import load_model
 
 app = typer.Typer(**PLAIN)
 
@@ -37,87 +43,237 @@ def predict_command(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run of mlhw finetune (path, name, 'latest' or 'finetune'), or its best model.",
+            help="A run of mlhw finetune (path, name, 'latest' or 'finetune'), or a model's file.",
             autocompletion=complete_run,
         ),
     ],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of them.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGE|FOLDER...",
+            help="Images, folders of them, quoted patterns such as 'photos/*.jpg', @FILE with a path a "
+            "line, or - for paths from stdin.",
+        ),
     ],
     format: Annotated[
-        Literal["table", "csv", "json"], typer.Option("--format", help="What is printed.")
+        Literal["table", "csv", "json", "jsonl"],
+        typer.Option("--format", help="What is printed; csv and jsonl row by row as they come."),
     ] = "table",
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    top_k: Annotated[
+        int, typer.Option("--top-k", min=1, help="How many of the most probable classes.")
+    ] = 3,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="The probabilities of all classes too.")
+    ] = False,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            "--threshold", min=0, max=1, help="Name no class that is less probable than this."
+        ),
+    ] = 0.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if any file cannot be read as an image.")
+    ] = False,
     device: Annotated[
         str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     runs_dir: RunsDir = "runs",
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Do not list unreadable files on stderr.")
+        bool,
+        typer.Option("--quiet", "-q", help="Do not list on stderr what is unreadable or left out."),
     ] = False,
 ) -> int:
-    """Class, probability and the three most probable classes of images.
+    """Class, probability and the most probable classes of images.
 
-    Exit codes: 0 at least one image was read; 1 none was; 2 RUN or a path cannot be used.
+    Exit codes: 0 at least one image was read, with --strict every one; 1 otherwise; 2 RUN or a path
+    cannot be used.
     """
-    paths = list(image_paths(images))
+    if not 0 <= threshold <= 1:  # Typer lets nan pass
+        raise ConfigError(f"--threshold: must be from 0 to 1 (got {threshold})")
     screen = Screen(quiet=quiet)
+    count = Counter[str]()
     with Interrupts(), contextlib.closing(screen):
+        groups: Iterable[list[Path]] = given_images(images, screen.log)
+        total = None
+        if STDIN not in images:
+            groups = list(groups)
+            total = sum(map(len, groups))
         model = load_model(locate(run, Path(runs_dir)), device)
-        found, unreadable = predict(model, paths, screen.progress)
-    if not quiet:
-        for path, reason in unreadable:
-            screen.warn(f"{path}: {reason}")
-    writers = {"table": predictions_table, "csv": predictions_csv, "json": predictions_json}
-    print(writers["json" if as_json else format](found, unreadable), end="")
-    if not found:
-        files = "the file" if len(paths) == 1 else f"none of the {len(paths)} files"
-        screen.error(f"{files} {'cannot' if len(paths) == 1 else 'can'} be read as an image")
-    return FINISHED if found else FAILED
+        top_k = min(top_k, len(model.classes))
+        kind = "json" if as_json else format
+        writer = WRITERS[kind](top_k, model.classes if probabilities else [])
+        # Rows that come one by one on a terminal need no bar, which they would run into.
+        shows_bar = not (writer.streams and sys.stdout.isatty())
+        print(writer.begin(), end="")
+        for found in predict(model, groups, top=top_k, threshold=threshold):
+            readable = isinstance(found, Prediction)
+            count["read" if readable else "unreadable"] += 1
+            count["unsure"] += isinstance(found, Prediction) and found.unsure
+            if isinstance(found, Unreadable) and not quiet:
+                screen.warn(f"{found.path}: {found.reason}")
+            print(writer.row(found), end="", flush=True)
+            if reader_left():
+                return FINISHED
+            if shows_bar:
+                screen.progress(count["read"] + count["unreadable"], total, "images")
+    print(writer.end(), end="", flush=True)
+    if count["unsure"]:
+        screen.log(
+            f"{count['unsure']} of {count['read']} images: no class is as probable as {threshold:g}"
+        )
+    files = count["read"] + count["unreadable"]
+    if count["read"] and not (strict and count["unreadable"]):
+        return FINISHED
+    if files == 1:
+        screen.error("the file cannot be read as an image")
+    else:
+        some = f"{count['unreadable']} of the" if count["read"] else "none of the"
+        can = "cannot" if count["read"] else "can"
+        screen.error(f"{some} {files} files {can} be read as an image")
+    return FAILED
 
 
-def predictions_table(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
-    """Aligned columns: file, class, probability, the next most probable classes."""
-    if not found:
+# ------------------------------------------------------------------------------------- formats
+
+
+class Writer(Protocol):
+    """How predictions are printed. ``streams``: each row is text as soon as it comes."""
+
+    streams: bool
+
+    def __init__(self, top: int, classes: Sequence[str]) -> None:
+        """``classes`` are those whose probabilities are all printed, in the model's order."""
+
+    def begin(self) -> str: ...
+    def row(self, found: Prediction | Unreadable) -> str: ...
+    def end(self) -> str: ...
+
+
+class TableWriter:
+    """Aligned columns: file, class, probability, the next most probable classes, or all of them."""
+
+    streams = False
+
+    def __init__(self, top: int, classes: Sequence[str]) -> None:
+        self._classes = classes
+        self._rows: list[tuple[str, ...]] = []
+
+    def begin(self) -> str:
         return ""
-    rows = []
-    for p in found:
-        (best, probability), *others = p.top
-        rest = ", ".join(f"{label} {share:.3f}" for label, share in others)
-        words = (printable(word).replace("\n", " ") for word in (p.path, best, rest))
-        rows.append((f"{probability:.3f}", *words))
-    width = max(len(path) for _, path, _, _ in rows)
-    name = max(len(best) for _, _, best, _ in rows)
-    return "".join(
-        f"{path:<{width}}  {best:<{name}}  {probability}  ({rest})\n"
-        for probability, path, best, rest in rows
-    )
+
+    def row(self, found: Prediction | Unreadable) -> str:
+        if isinstance(found, Prediction):
+            (best, probability), *rest = found.top
+            if found.unsure:
+                best, rest = "unsure", found.top
+            if self._classes:
+                rest = list(zip(self._classes, found.probabilities, strict=True))
+            others = ", ".join(f"{label} {share:.3f}" for label, share in rest)
+            words = (printable(word).replace("\n", " ") for word in (found.path, best, others))
+            self._rows.append((f"{probability:.3f}", *words))
+        return ""
+
+    def end(self) -> str:
+        width = max((len(path) for _, path, _, _ in self._rows), default=0)
+        name = max((len(best) for _, _, best, _ in self._rows), default=0)
+        return "".join(
+            f"{path:<{width}}  {best:<{name}}  {probability}{f'  ({others})' if others else ''}\n"
+            for probability, path, best, others in self._rows
+        )
 
 
-def predictions_csv(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
-    """``file,class,probability,class2,probability2,class3,probability3``."""
+class CsvWriter:
+    """``file,class,probability,class2,probability2,…``, and ``p_CLASS`` for each class if asked for.
+
+    An unsure prediction has an empty class.
+    """
+
+    streams = True
+
+    def __init__(self, top: int, classes: Sequence[str]) -> None:
+        self._top = top
+        self._classes = classes
+
+    def begin(self) -> str:
+        numbers = ["", *(str(i) for i in range(2, self._top + 1))]
+        ranked = [f"{what}{n}" for n in numbers for what in ("class", "probability")]
+        return _csv_line(["file", *ranked, *(f"p_{label}" for label in self._classes)])
+
+    def row(self, found: Prediction | Unreadable) -> str:
+        if isinstance(found, Unreadable):
+            return ""
+        ranked: list[Any] = [value for pair in found.top for value in pair]
+        if found.unsure:
+            ranked[0] = ""
+        return _csv_line([found.path, *ranked, *(found.probabilities if self._classes else ())])
+
+    def end(self) -> str:
+        return ""
+
+
+def _csv_line(values: Sequence[Any]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    count = max((len(p.top) for p in found), default=1)
-    numbers = ["", *(str(i) for i in range(2, count + 1))]
-    writer.writerow(["file", *(f"{what}{n}" for n in numbers for what in ("class", "probability"))])
-    for p in found:
-        writer.writerow([p.path, *(value for pair in p.top for value in pair)])
+    csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue()
 
 
-def predictions_json(found: list[Prediction], unreadable: list[tuple[str, str]]) -> str:
+class JsonLinesWriter:
+    """A JSON object a line: ``{file, class, probability, top}``, or ``{file, reason}`` if unreadable."""
+
+    streams = True
+
+    def __init__(self, top: int, classes: Sequence[str]) -> None:
+        self._classes = classes
+
+    def begin(self) -> str:
+        return ""
+
+    def row(self, found: Prediction | Unreadable) -> str:
+        return json.dumps(_json_object(found, self._classes), ensure_ascii=False) + "\n"
+
+    def end(self) -> str:
+        return ""
+
+
+class JsonWriter:
     """``{"predictions": [{file, class, probability, top}], "unreadable": [{file, reason}]}``."""
+
+    streams = False
+
+    def __init__(self, top: int, classes: Sequence[str]) -> None:
+        self._classes = classes
+        self._found: dict[str, list[dict[str, Any]]] = {"predictions": [], "unreadable": []}
+
+    def begin(self) -> str:
+        return ""
+
+    def row(self, found: Prediction | Unreadable) -> str:
+        kind = "predictions" if isinstance(found, Prediction) else "unreadable"
+        self._found[kind].append(_json_object(found, self._classes))
+        return ""
+
+    def end(self) -> str:
+        return json.dumps(self._found, indent=2, ensure_ascii=False) + "\n"
+
+
+def _json_object(found: Prediction | Unreadable, classes: Sequence[str]) -> dict[str, Any]:
+    if isinstance(found, Unreadable):
+        return {"file": found.path, "reason": found.reason}
     value: dict[str, Any] = {
-        "predictions": [
-            {
-                "file": p.path,
-                "class": p.top[0][0],
-                "probability": p.top[0][1],
-                "top": [{"class": label, "probability": share} for label, share in p.top],
-            }
-            for p in found
-        ],
-        "unreadable": [{"file": path, "reason": reason} for path, reason in unreadable],
+        "file": found.path,
+        "class": None if found.unsure else found.top[0][0],
+        "probability": found.top[0][1],
+        "top": [{"class": label, "probability": share} for label, share in found.top],
     }
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    if classes:
+        value["probabilities"] = dict(zip(classes, found.probabilities, strict=True))
+    return value
+
+
+WRITERS: dict[str, type[Writer]] = {
+    "table": TableWriter,
+    "csv": CsvWriter,
+    "json": JsonWriter,
+    "jsonl": JsonLinesWriter,
+}

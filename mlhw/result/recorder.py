@@ -42,6 +42,10 @@ class Recorder:
         self.config = config
         self.facts.update(facts)
 
+    def settle(self, config: ExperimentConfig) -> None:
+        """``config`` has resolved what could not be told before the work; a rerun takes it from there."""
+        self.config = config
+
     def log(self, message: str, *, screen: bool = True) -> None:
         """A line for the log; ``screen=False`` keeps it from the screen unless ``--verbose``."""
         self.log_lines.append(message)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlhw.result.claims import Claim, tally
+from mlhw.result.gallery import Gallery
 from mlhw.result.observations import Observation
 from mlhw.result.plots import Plot, draw, save
 from mlhw.result.tables import Table, csv_text
@@ -71,7 +72,8 @@ class Result:
     ``summary`` is what scripts read (JSON values), ``answers`` are the same in sentences for people,
     ``claims`` the statements with their verdicts, ``observations`` what this run alone showed, ``tables``
     the rows by table name, ``plots`` the figures to be drawn, ``formulas`` what the report typesets.
-    ``parts`` are the runs that it is made of (``mlhw all``), None for a run by itself.
+    ``parts`` are the runs that it is made of (``mlhw all``), None for a run by itself. ``gallery`` are
+    the images that were judged, where there are some, for a page of their own.
     """
 
     experiment: str
@@ -83,6 +85,7 @@ class Result:
     formulas: list[Formula] = field(default_factory=list)
     parts: list[Part] | None = None
     observations: list[Observation] = field(default_factory=list)
+    gallery: Gallery | None = None
 
     def __repr__(self) -> str:
         """What there is, in short: a summary and tables in full would fill screens."""

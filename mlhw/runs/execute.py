@@ -34,6 +34,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs import html, trackers
 from mlhw.runs.folder import FolderRecorder, check_name
+from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.options import RunOptions
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
@@ -180,7 +181,7 @@ def _so_far(recorder: FolderRecorder, question: str, end: _End) -> Result | None
 
 
 def write_result(result: Result, recorder: FolderRecorder, question: str) -> None:
-    """Write ``result.json``, figures and report, in this order: a failing figure costs no numbers."""
+    """Write ``result.json``, figures, gallery and report: a failing figure costs no numbers."""
     folder, options = recorder.folder, recorder.options
     assert folder is not None
     assert recorder.config is not None
@@ -190,8 +191,17 @@ def write_result(result: Result, recorder: FolderRecorder, question: str) -> Non
         for done, plot in enumerate(result.plots):
             recorder.progress(done, len(result.plots), "figures")
             pictures[plot.name] = plots.save(plot, folder / "plots")
+    gallery = None
+    if options.plots and result.gallery is not None:
+        gallery = GALLERY
+        write_whole(folder / GALLERY, gallery_page(result.gallery, folder.name, recorder.progress))
     facts = html.RunFacts(
-        question, " ".join(options.command), recorder.config, folder.name, recorder.environment
+        question,
+        " ".join(options.command),
+        recorder.config,
+        folder.name,
+        recorder.environment,
+        gallery,
     )
     write_whole(folder / "report.html", html.page(result, facts, pictures))
     if options.junit is not None:

@@ -187,6 +187,12 @@ class FolderRecorder(Recorder):
             point_latest(self._folder)
         self.trackers = self._make_trackers(self)
 
+    def settle(self, config: ExperimentConfig) -> None:
+        super().settle(config)
+        assert self._folder is not None
+        with self.interrupts.hold():
+            write_whole(self._folder / "config.yaml", as_yaml(config))
+
     def log(self, message: str, *, screen: bool = True) -> None:
         super().log(message)
         self._write_log(message)

@@ -25,13 +25,17 @@ _FIRST_ROWS = 10
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Where a report's numbers come from: shown at its end, and the question at its beginning."""
+    """Where a report's numbers come from: shown at its end, and the question at its beginning.
+
+    ``gallery`` is the page with the run's images, beside the report.
+    """
 
     question: str
     command: str
     config: ExperimentConfig
     run: str
     environment: Mapping[str, Any]
+    gallery: str | None = None
 
 
 def page(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> str:
@@ -59,7 +63,7 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> s
         }
         for table in result.tables.values()
     ]
-    text: str = _template("report.html").render(
+    text: str = template("report.html").render(
         title=result.experiment,
         result=result,
         question=facts.question,
@@ -67,6 +71,7 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> s
         config=_keys(facts.config),
         run=facts.run,
         figures=figures,
+        gallery=facts.gallery,
         tables=tables,
         counted=counted(result.claims),
         formulas=[(formula.words, mathml(formula.latex)) for formula in result.formulas],
@@ -95,7 +100,7 @@ def _assignment(result: Result, facts: RunFacts) -> str:
                 "article": _article(folder) if folder else "",
             }
         )
-    text: str = _template("assignment.html").render(
+    text: str = template("assignment.html").render(
         title="The assignment",
         questions=questions,
         counted=counted(result.claims),
@@ -184,7 +189,8 @@ def _texts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 @cache
-def _template(name: str) -> Any:
+def template(name: str) -> Any:
+    """A page of the folder ``templates``, which escapes what is put into it."""
     import jinja2
 
     environment = jinja2.Environment(

@@ -67,9 +67,19 @@ def guarded(stream: Any) -> Any:
     )
 
 
+def reader_left() -> bool:
+    """Whether nobody reads stdout any more, as behind ``| head``."""
+    return isinstance(_output_error(), BrokenPipeError)
+
+
 def lost() -> OSError | None:
     """The error that kept text from stdout, None if all was printed or the reader had closed the pipe."""
     sys.stdout.flush()
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    error = raw.error if isinstance(raw, Output) else None
+    error = _output_error()
     return None if isinstance(error, BrokenPipeError) else error
+
+
+def _output_error() -> OSError | None:
+    """The first error of the guarded stdout."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return raw.error if isinstance(raw, Output) else None

@@ -23,14 +23,19 @@ from mlhw.vision.names import (
     DEVICES,
     OWN_DATA,
     Augment,
+    BestBy,
     Layout,
     OnError,
+    OnLeak,
     Precision,
     ScheduleName,
 )
 
 # More threads than any machine has cores; OpenMP's pool crashes on ten thousands.
 MOST_THREADS = 1024
+# Of the epochs, where the configuration does not say: most of them train the head, which costs little on
+# stored features.
+OPEN_SHARE = 3 / 13
 
 
 def network_names(typed: str) -> Sequence[str]:
@@ -54,6 +59,24 @@ def _widths(value: Any) -> Any:
     if not all(item.isdecimal() for item in items):
         raise ValueError(f"must be whole numbers such as 64,32 (got {value})")
     return [int(item) for item in items]
+
+
+def _auto_or(least: int, most: int | None = None) -> AfterValidator:
+    """``auto``, or a number within these bounds."""
+    words = f"at least {least}" if most is None else f"{least} to {most}"
+
+    def check(value: int | str) -> int | str:
+        if isinstance(value, int) and (value < least or (most is not None and value > most)):
+            raise ValueError(f"must be auto or {words} (got {value})")
+        return value
+
+    return AfterValidator(check)
+
+
+def _rate_or_auto(value: float | str | None) -> float | str | None:
+    if isinstance(value, float) and value <= 0:
+        raise ValueError(f"must be auto or greater than 0 (got {value:g})")
+    return value
 
 
 class DataSettings(Section):
@@ -83,7 +106,37 @@ class DataSettings(Section):
         Option(metavar="COUNT|SHARE"),
         Field(ge=0, description="test images, a count or a fraction; 0 for none"),
     ] = None
+    folds: Annotated[
+        int | None,
+        Field(ge=2, le=1000, description="validate on one of so many equal folds, not on val"),
+    ] = None
+    fold: Annotated[
+        int | None, Field(ge=0, description="which of the folds, from 0; null is 0")
+    ] = None
+    group: Annotated[
+        str | None,
+        Option(metavar="COLUMN"),
+        Field(
+            min_length=1,
+            description="CSV column whose values no split may divide; null is group, if it is there",
+        ),
+    ] = None
+    image_root: Annotated[
+        str | None,
+        InputFile,
+        Option(metavar="DIR"),
+        Field(min_length=1, description="where relative names in a CSV begin; null is its folder"),
+    ] = None
     on_error: Annotated[OnError, Field(description="what an unreadable image does")] = "fail"
+    max_skipped: Annotated[
+        float,
+        Option(metavar="SHARE"),
+        Field(ge=0, le=1, description="share that skip may leave out; above 0 one image always"),
+    ] = 0.01
+    on_leak: Annotated[
+        OnLeak,
+        Field(description="what one picture in two splits, or in two classes, does"),
+    ] = "warn"
     resident: Annotated[
         bool | None,
         Field(description="keep the decoded images in memory; null does where they fit"),
@@ -96,6 +149,15 @@ class DataSettings(Section):
     @staticmethod
     def from_text(text: str) -> dict[str, Any]:
         return {"name": text}
+
+    @model_validator(mode="after")
+    def _folds_belong_together(self) -> DataSettings:
+        if self.fold is not None and self.fold >= (self.folds or 0):
+            most = "needs folds" if self.folds is None else f"must be below folds, {self.folds}"
+            raise ValueError(f"fold: {most}")
+        if self.folds is not None and self.val is not None:
+            raise ValueError("val: is a fold where there are folds; omit one of the two")
+        return self
 
 
 class HeadSettings(Section):
@@ -118,8 +180,20 @@ class OptimSettings(Section):
     name: Annotated[Literal["sgd", "adamw"], Field(description="optimizer")] = "adamw"
     lr: Annotated[float, Field(gt=0, description="full learning rate of the head")] = 1e-3
     backbone_lr: Annotated[
-        float | None, Field(gt=0, description="full rate of the backbone; null is lr")
-    ] = None
+        float | Literal["auto"] | None,
+        AfterValidator(_rate_or_auto),
+        Option(metavar="NUMBER|auto"),
+        Field(
+            description="full rate of the backbone; null is lr; auto tries lr × 1, 0.3, 0.1, 0.03, 0.01, "
+            "and is lr on the built-in digits"
+        ),
+    ] = "auto"
+    find_lr: Annotated[
+        bool,
+        Field(
+            description="try these rates before unfreezing, in a table and a figure; auto does anyway"
+        ),
+    ] = False
     layer_decay: Annotated[
         float,
         Field(gt=0, le=1, description="factor on the rate for each stage further from the output"),
@@ -138,6 +212,12 @@ class OptimSettings(Section):
         float, Field(ge=0, lt=1, description="share of each label spread over all classes")
     ] = 0.1
 
+    @property
+    def backbone_rate(self) -> float:
+        """The full rate of the backbone; ``lr`` as long as ``auto`` is not settled."""
+        rate = self.backbone_lr
+        return self.lr if rate is None or rate == "auto" else rate
+
 
 class ScheduleSettings(Section):
     """The learning rate over the steps of the frozen epochs, and again of the others."""
@@ -147,18 +227,6 @@ class ScheduleSettings(Section):
         float | None,
         Field(ge=0, lt=1, description="share of the steps that it rises; null is 0.3 or 0"),
     ] = None
-
-
-def _auto_or(least: int, most: int | None = None) -> AfterValidator:
-    """``auto``, or a number within these bounds."""
-    words = f"at least {least}" if most is None else f"{least} to {most}"
-
-    def check(value: int | str) -> int | str:
-        if isinstance(value, int) and (value < least or (most is not None and value > most)):
-            raise ValueError(f"must be auto or {words} (got {value})")
-        return value
-
-    return AfterValidator(check)
 
 
 class Config(ExperimentConfig):
@@ -208,8 +276,9 @@ class Config(ExperimentConfig):
     ] = "last"
     val_every: Annotated[int, Field(ge=1, description="epochs from validation to validation")] = 1
     best: Annotated[
-        Literal["loss", "accuracy"], Field(description="which validation value picks the model")
-    ] = "loss"
+        Literal["auto", BestBy],
+        Field(description="which validation value picks the model; auto is accuracy, ties by loss"),
+    ] = "auto"
     patience: Annotated[
         int | None, Field(ge=1, description="validations without a better one that end the run")
     ] = None
@@ -217,8 +286,13 @@ class Config(ExperimentConfig):
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     unfreeze_at: Annotated[
-        int | None, Field(ge=0, description="first epoch that trains the backbone; null never does")
-    ] = 10
+        int | Literal["auto"] | None,
+        _auto_or(0),
+        Option(metavar="INTEGER|auto"),
+        Field(
+            description="first epoch that trains the backbone; null never does, auto leaves the last 3 of 13"
+        ),
+    ] = "auto"
     unfreeze_stages: Annotated[
         int | None, Field(ge=1, description="how many of its last stages; null is all")
     ] = None
@@ -280,6 +354,23 @@ class Config(ExperimentConfig):
         return idle_keys(self)
 
     @property
+    def best_by(self) -> BestBy:
+        """``best`` with ``auto`` written out."""
+        return "accuracy" if self.best == "auto" else self.best
+
+    @property
+    def first_open_epoch(self) -> int | None:
+        """``unfreeze_at`` as a number; None where the backbone is never trained.
+
+        ``auto`` leaves it the last 3 of 13 epochs, the same share of others, and one of two; an epoch
+        by itself trains the head.
+        """
+        if self.unfreeze_at != "auto":
+            return self.unfreeze_at
+        return self.epochs - max(round(self.epochs * OPEN_SHARE), min(1, self.epochs - 1))
+
+    @property
     def trains_backbone(self) -> bool:
         """Does any epoch train more than the head?"""
-        return self.unfreeze_at is not None and self.unfreeze_at < self.epochs
+        first = self.first_open_epoch
+        return first is not None and first < self.epochs

@@ -1,147 +1,87 @@
-"""What a fine-tuned network sees in images: the best model of a run, read back and used.
+"""What a saved network sees in image files, one after the other.
 
-The preprocessing and the class names are kept in the model's file. A file that is no readable image
-is listed and does not stop the others.
+A file that is no readable image is reported and does not stop the others.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlhw.errors import ConfigError, DataError
-from mlhw.system.download import ProgressBar
-
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
-    from mlhw.vision.networks.head import TunedNetwork
-    from mlhw.vision.networks.preprocessing import Preprocessing
-
-TOP = 3
+    from mlhw.vision.saved import SavedModel
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """``top`` holds (class, probability) of the most probable classes, the first first."""
+    """What is seen in a file.
+
+    Attributes:
+        path: the file.
+        top: (class, probability) of the most probable classes, the first first.
+        probabilities: of every class, in the model's order.
+        unsure: the first of ``top`` is less probable than was asked for.
+    """
 
     path: str
     top: list[tuple[str, float]]
+    probabilities: list[float] = field(default_factory=list)
+    unsure: bool = False
 
 
 @dataclass(frozen=True)
-class SavedModel:
-    """A saved network, ready to be used, with what belongs to it."""
+class Unreadable:
+    """A file in which nothing is seen, and why."""
 
-    network: TunedNetwork
-    preprocessing: Preprocessing
-    classes: list[str]
-    device: torch.device
-
-
-def load_model(run: str | Path, device: str = "auto") -> SavedModel:
-    """The best model of a run folder, or a ``best.safetensors`` by itself.
-
-    Raises ConfigError or DataError if there is none, or it is damaged.
-    """
-    from mlhw.vision.networks.backbones import load_backbone
-    from mlhw.vision.networks.head import TunedNetwork, new_head
-    from mlhw.vision.networks.preprocessing import Preprocessing
-    from mlhw.vision.training.checkpoints import BEST, read_best
-    from mlhw.vision.training.device import find_device
-
-    where = find_device(device)
-    path = Path(run)
-    if path.is_dir():
-        path = path / "checkpoints" / BEST
-    if not path.is_file():
-        raise ConfigError(
-            f"{run}: has no {Path('checkpoints', BEST)}; give the run folder of an mlhw finetune that "
-            "has validated at least once"
-        )
-    best = read_best(path, path.read_bytes())
-    facts = best.metadata
-    try:
-        backbone = load_backbone(facts["model"], "none", image_size=facts["image_size"])
-        head = new_head(
-            backbone.features,
-            len(facts["classes"]),
-            hidden=facts["head"]["hidden"],
-            dropout=facts["head"]["dropout"],
-        )
-        network = TunedNetwork(backbone.module, head)
-        network.load_state_dict(best.tensors)
-        preprocessing = Preprocessing.from_json(facts["preprocessing"])
-        classes = [str(name) for name in facts["classes"]]
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: its network cannot be rebuilt: {reason}") from None
-    return SavedModel(network.to(where).eval(), preprocessing, classes, where)
-
-
-def image_paths(given: list[str]) -> Iterator[Path]:
-    """The files among ``given``, and of each folder the images in it and below, sorted.
-
-    Raises ConfigError for a path that does not exist and for a folder without images.
-    """
-    from mlhw.vision.images.decode import SUFFIXES
-
-    for text in given:
-        path = Path(text)
-        if not path.is_dir():
-            if not path.exists():
-                raise ConfigError(f"{text}: no such file or folder")
-            yield path
-            continue
-        found = sorted(
-            Path(folder, name)
-            for folder, _, names in os.walk(path)
-            for name in names
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-        )
-        if not found:
-            raise ConfigError(f"{text}: holds no image ({', '.join(sorted(SUFFIXES))})")
-        yield from found
+    path: str
+    reason: str
 
 
 def predict(
-    model: SavedModel, paths: list[Path], progress: ProgressBar
-) -> tuple[list[Prediction], list[tuple[str, str]]]:
-    """Predictions for the readable images among ``paths``, and (path, reason) of the others."""
-    import numpy as np
+    model: SavedModel, groups: Iterable[list[Path]], *, top: int = 3, threshold: float = 0.0
+) -> Iterator[Prediction | Unreadable]:
+    """A prediction, or why there is none, for each path in its order.
 
+    Args:
+        model: as it was saved.
+        groups: paths; those of a group are worked on together, so that a group that comes through a
+            pipe has its answers before the next is waited for.
+        top: how many of the most probable classes are wanted.
+        threshold: the probability below which a prediction is unsure.
+    """
     from mlhw.vision.images.decode import UnreadableImageError, decode, quiet_pillow, read
-    from mlhw.vision.training.batches import evaluation_batch, pieces
+    from mlhw.vision.training.batches import evaluation_batch
 
-    found: list[Prediction] = []
-    unreadable: list[tuple[str, str]] = []
-    for part in pieces(np.arange(len(paths)), evaluation_batch(model.preprocessing.size)):
-        names, images = [], []
-        with quiet_pillow():
-            for path in (paths[i] for i in part):
-                try:
-                    images.append(decode(read(path)))
-                    names.append(str(path))
-                except UnreadableImageError as error:
-                    unreadable.append((str(path), str(error)))
-        for name, row in zip(names, probabilities(model, images), strict=True):
-            top = np.argsort(-row, kind="stable")[:TOP]
-            found.append(Prediction(name, [(model.classes[k], float(row[k])) for k in top]))
-        progress(int(part[-1]) + 1, len(paths), "images")
-    return found, unreadable
+    most = evaluation_batch(model.preprocessing.size)
+    for group in groups:
+        for start in range(0, len(group), most):
+            part = group[start : start + most]
+            images, reasons = [], {}
+            with quiet_pillow():
+                for path in part:
+                    try:
+                        images.append(decode(read(path)))
+                    except UnreadableImageError as error:
+                        reasons[path] = str(error)
+            rows = iter(model.probabilities(images))
+            for path in part:
+                if path in reasons:
+                    yield Unreadable(str(path), reasons[path])
+                else:
+                    yield _prediction(str(path), next(rows), model.classes, top, threshold)
 
 
-def probabilities(model: SavedModel, images: list[np.ndarray]) -> np.ndarray:
-    """float64 (N, classes) of 8-bit images (H, W, 3) of any sizes."""
+def _prediction(
+    path: str, row: np.ndarray, classes: list[str], top: int, threshold: float
+) -> Prediction:
     import numpy as np
-    import torch
 
-    if not images:
-        return np.empty((0, len(model.classes)))
-    batch = model.preprocessing.to_batch(images).to(model.device)
-    with torch.inference_mode():
-        return model.network(batch).cpu().double().softmax(1).numpy()  # type: ignore[no-any-return]
+    # The logits are float32; digits beyond theirs would say nothing.
+    shares = [float(str(value)) for value in row.astype(np.float32)]
+    order = np.argsort(-row, kind="stable")[:top]
+    best = [(classes[k], shares[k]) for k in order]
+    return Prediction(path, best, shares, unsure=best[0][1] < threshold)

@@ -2,101 +2,14 @@
 
 from __future__ import annotations
 
-import html
-import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.acceptance.chromium import barriers, browse, needs_chromium, probe
 from tests.conftest import ROOT, Mlhw
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-
-# What the page says of itself, once loaded, written into its title for --dump-dom.
-PROBE = """
-<script>
-const problems = [];
-console.error = (...words) => problems.push(words.join(" "));
-addEventListener("error", event => problems.push(String(event.message || event.target.src)), true);
-addEventListener("load", () => {
-  const images = [...document.images];
-  document.title = JSON.stringify({
-    problems,
-    images: images.length,
-    loaded: images.filter(image => image.naturalWidth > 0).length,
-    wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    fetched: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
-    ink: getComputedStyle(document.body).color,
-  });
-});
-</script>
-"""
-
-
-# axe-core's findings, in the same way.
-AXE = """
-<script>%s</script>
-<script>
-addEventListener("load", () => axe.run(document, {}).then(found => {
-  document.title = JSON.stringify({
-    passes: found.passes.length,
-    violations: found.violations.map(v => [v.id, ...v.nodes.slice(0, 3).map(n => n.html.slice(0, 120))]),
-  });
-}));
-</script>
-"""
-
-
-def browse(page: Path, tmp_path: Path, script: str, *options: str) -> dict[str, object]:
-    """Load a copy of the page with a script that writes what it finds into the title, as JSON."""
-    assert CHROMIUM is not None
-    copy = page.with_name("probe.html")
-    copy.write_text(page.read_text().replace("<style>", script + "<style>", 1))
-    found = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            *options,
-            "--dump-dom",
-            copy.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    title = found.stdout.split("<title>", 1)[1].split("</title>", 1)[0]
-    found_values: dict[str, object] = json.loads(html.unescape(title))
-    return found_values
-
-
-def probe(page: Path, tmp_path: Path, *options: str) -> dict[str, object]:
-    """Load a copy of the page that reports on itself."""
-    return browse(page, tmp_path, PROBE, *options)
-
-
-def barriers(page: Path, tmp_path: Path, *options: str) -> object:
-    """What axe-core, the accessibility checker, has against the page."""
-    import axe_core_python
-
-    axe = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-    script = AXE % axe.replace("</script", "<\\/script")
-    found = browse(page, tmp_path, script, "--virtual-time-budget=30000", *options)
-    assert int(str(found["passes"])) > 20
-    return found["violations"]
+pytestmark = needs_chromium
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 
 from mlhw.vision.schedules import Plan
 from mlhw.vision.training import loop as training
-from mlhw.vision.training import preparation, session
+from mlhw.vision.training import preparation, probe, session
 from mlhw.vision.training.features import FeatureStore
 
 SMALL = ["--val", "0.3", "--test", "0.3", "--threads", "1", "--features", "memory"]
@@ -56,6 +56,10 @@ def _uphill(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Plan, "factor", lambda self, step: -real(self, step))
 
 
+def _the_boldest_rate_is_taken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(probe, "choice", lambda rates, excess, errors: max(rates))
+
+
 def _first_is_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         training, "is_better", lambda found, progress, metric: progress.best_epoch is None
@@ -96,7 +100,13 @@ def _accuracy_is_flattered(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(session, "evaluate_network", flattered)
 
 
+def _temperature_is_a_little_high(patch: pytest.MonkeyPatch) -> None:
+    real = training.fit_temperature
+    patch.setattr(training, "fit_temperature", lambda logits, labels: 1.05 * real(logits, labels))
+
+
 TAMPERINGS = {
+    "temperature-fitted": _temperature_is_a_little_high,
     "first-epochs-again": _labels_are_not_smoothed,
     "rates-as-scheduled": _rates_are_a_little_high,
     "losses-fit-accuracies": _accuracy_is_flattered,
@@ -104,6 +114,7 @@ TAMPERINGS = {
     "frozen-unchanged": _nothing_is_frozen,
     "stored-features": _stored_features_are_off,
     "loss-fell": _uphill,
+    "rate-as-tried": _the_boldest_rate_is_taken,
     "best-is-best": _first_is_kept,
     "beats-random": _pretrained_weights_are_lost,
 }

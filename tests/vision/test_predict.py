@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from mlhw.commands.main import main
-from mlhw.commands.predict import predictions_table
+from mlhw.commands.predict import TableWriter
 from mlhw.vision.images.datasets import load_images
 from mlhw.vision.predict import Prediction
+from tests.conftest import PROGRAM
 
 OPTIONS = ["--val", "0.3", "--test", "0.3", "--image-size", "32", "--threads", "1"]
 OPTIONS += ["--epochs", "2", "--unfreeze-at", "null", "--lr", "0.02", "--compare", "none"]
@@ -94,8 +95,9 @@ def test_without_one_readable_file_the_last_line_is_an_error(
 
 
 def test_names_cannot_command_the_terminal() -> None:
-    found = [Prediction("a\x1b[2J.png", [("cat\x07", 0.9), ("dog\u202e\n", 0.1)])]
-    assert predictions_table(found, []) == "a\\x1b[2J.png  cat\\x07  0.900  (dog\\u202e  0.100)\n"
+    table = TableWriter(3, [])
+    table.row(Prediction("a\x1b[2J.png", [("cat\x07", 0.9), ("dog\u202e\n", 0.1)]))
+    assert table.end() == "a\\x1b[2J.png  cat\\x07  0.900  (dog\\u202e  0.100)\n"
 
 
 def test_the_three_formats_say_the_same(
@@ -114,6 +116,94 @@ def test_the_three_formats_say_the_same(
     assert float(row["probability"]) == entry["probability"]
     _, text, _ = predict(capsys, run, picture)
     assert text.split()[:3] == [str(picture), entry["class"], f"{entry['probability']:.3f}"]
+
+
+def test_top_k_and_all_probabilities_are_those_of_the_runs_own_test(
+    run: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open(run / "predictions.csv", newline="") as file:
+        expected = next(csv.DictReader(file))
+    shares = {k.removeprefix("p_"): float(v) for k, v in expected.items() if k.startswith("p_")}
+    picture = images / "00.png"
+    wanted = [picture, "--top-k", "5", "--probabilities"]
+    _, text, _ = predict(capsys, run, *wanted, "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert len(row) == 1 + 2 * 5 + 10
+    assert {k: float(row[f"p_{k}"]) for k in shares} == pytest.approx(shares, abs=1e-4)
+    ranked = [row["class"], *(row[f"class{n}"] for n in range(2, 6))]
+    assert ranked == sorted(shares, key=lambda k: -float(row[f"p_{k}"]))[:5]
+    _, text, _ = predict(capsys, run, *wanted, "--format", "jsonl")
+    entry = json.loads(text)
+    assert {k: float(row[f"p_{k}"]) for k in shares} == entry["probabilities"]
+    assert [label["class"] for label in entry["top"]] == ranked
+    _, text, _ = predict(capsys, run, *wanted)
+    everything = ", ".join(f"{k} {share:.3f}" for k, share in entry["probabilities"].items())
+    assert text.endswith(f"  ({everything})\n")
+    _, text, _ = predict(capsys, run, picture, "--top-k", "99", "--json")
+    assert len(json.loads(text)["predictions"][0]["top"]) == 10
+
+
+def test_below_the_threshold_no_class_is_named(
+    run: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, text, _ = predict(capsys, run, images, "--json")
+    shares = {p["file"]: p["probability"] for p in json.loads(text)["predictions"]}
+    middle = sorted(shares.values())[10]
+    options = ["--threshold", str(middle)]
+    code, text, err = predict(capsys, run, images, *options, "--json")
+    assert code == 0
+    for entry in json.loads(text)["predictions"]:
+        assert (entry["class"] is None) == (shares[entry["file"]] < middle)
+        assert entry["top"][0]["probability"] == entry["probability"]
+    assert "10 of 20 images: no class is as probable as" in err
+    _, text, _ = predict(capsys, run, images, *options, "--format", "csv")
+    for row in csv.DictReader(io.StringIO(text)):
+        assert (row["class"] == "") == (float(row["probability"]) < middle)
+    _, text, _ = predict(capsys, run, images, *options)
+    assert sum(line.split()[1] == "unsure" for line in text.splitlines()) == 10
+    for wrong in ("1.5", "-1", "nan", "much"):
+        code, _, err = predict(capsys, run, images, "--threshold", wrong)
+        assert (code, "--threshold" in err, "Traceback" in err) == (2, True, False)
+
+
+def test_strict_is_strict(run: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = predict(capsys, run, images, "--strict", "--format", "csv")
+    assert (code, len(out.splitlines())) == (1, 21)
+    assert err.splitlines()[-1] == "error: 3 of the 23 files cannot be read as an image"
+    assert predict(capsys, run, images / "more", "--strict")[0] == 0
+
+
+def test_what_is_passed_over_in_a_folder_is_counted(
+    run: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "more" / ".hidden.png").write_bytes(b"")
+    _, out, err = predict(capsys, run, images, "--json")
+    line = f"{images}: passed over 1 .txt, 1 hidden"
+    assert line in err
+    assert "passed over" not in out
+    assert "passed over" not in predict(capsys, run, images, "-q")[2]
+
+
+def test_paths_from_a_pipe_are_answered_one_by_one(run: Path, images: Path) -> None:
+    """The first answer is there before the second path is written."""
+    with subprocess.Popen(
+        [PROGRAM, "predict", run, "-", "--format", "jsonl"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for name in ("00.png", "cut.png", "more/01.png"):
+            child.stdin.write(f"{images / name}\n")
+            answer = json.loads(child.stdout.readline())
+            assert answer["file"] == str(images / name)
+            assert ("reason" in answer) == (name == "cut.png")
+        _, err = child.communicate(timeout=60)
+        assert child.returncode == 0
+        assert "cut.png: is damaged or cut off" in err
 
 
 def test_the_models_file_alone_is_enough(

@@ -1,4 +1,4 @@
-"""Parts of a fine-tuning worked out again by textbook formulas: the rates, the first epoch of a head.
+"""Parts of a fine-tuning worked out again by textbook formulas: rates, a head's first epochs, temperature.
 
 A frozen backbone is a fixed map, so the first epochs are the training of a small network on fixed features.
 Its start is drawn from the seed, its order too; what comes in between is written down here once more, with
@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlhw.maths.calibration import COLDEST, HOTTEST
+from mlhw.vision.names import DATA_SETS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import torch
 
     from mlhw.vision.config import Config
+    from mlhw.vision.training.probe import Probe
     from mlhw.vision.training.session import Finetuned
 
 STEPS = 5_000  # an epoch of more steps is not worked out again
@@ -34,10 +38,11 @@ def scheduled(config: Config, steps_an_epoch: int) -> np.ndarray:
     only the part that was done counts. A half cosine from u to v is u + (v − u) sin²(πs/2) over the share s
     of its steps.
     """
+    first = config.first_open_epoch
     name, warmup = config.schedule.name, config.schedule.warmup
     done, shares = 0, np.empty(0)
     for ended, planned in [*config.continued, (config.epochs, config.epochs)]:
-        border = planned if config.unfreeze_at is None else config.unfreeze_at
+        border = planned if first is None else first
         border = min(max(border, done), planned)
         parts = [n * steps_an_epoch for n in (border - done, planned - border) if n]
         course = np.concatenate([_course(name, np.arange(n), n, warmup) for n in parts])
@@ -88,7 +93,7 @@ def group_rates(o: Finetuned) -> Iterator[tuple[float, float]]:
         full = optim.lr
         if stage is not None:
             away = len(backbone.stages) - 1 - stage
-            full = (optim.backbone_lr or optim.lr) * optim.layer_decay**away
+            full = optim.backbone_rate * optim.layer_decay**away
         yield group["lr"], full * last
 
 
@@ -97,7 +102,7 @@ def group_rates(o: Finetuned) -> Iterator[tuple[float, float]]:
 
 def why_not(o: Finetuned) -> str | None:
     """Why the first epoch cannot be worked out again; None where it can."""
-    if o.config.unfreeze_at == 0:
+    if o.config.first_open_epoch == 0:
         return "the backbone learns from the first epoch on"
     if o.task.store is None or (o.config.augment != "none" and not o.config.views):
         return "no epoch used stored features"
@@ -132,7 +137,8 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     judged = [p.detach().clone() for p in w] if config.ema else w
     update = _averaging(config, w, judged)
     found = []
-    frozen = config.epochs if config.unfreeze_at is None else config.unfreeze_at
+    first = config.first_open_epoch
+    frozen = config.epochs if first is None else first
     for epoch in range(min(EPOCHS, frozen, len(o.table))):
         x = store.features(
             o.task.train,
@@ -255,6 +261,46 @@ def _optimizer(config: Config, w: list[torch.Tensor]) -> Callable[[Any, float], 
     return update
 
 
+# ------------------------------------------------------------------------------------- the course
+
+
+def on_built_in_images(o: Finetuned) -> bool:
+    """Whether the images are a named data set, on which the course of a training is known."""
+    return o.splits.name in DATA_SETS
+
+
+def training_losses(o: Finetuned) -> dict[str, tuple[float, float]]:
+    """The first and the last epoch's loss of the frozen and of the open part, where it has two epochs."""
+    losses = o.table.column("train_loss")
+    first = o.config.first_open_epoch
+    border = len(losses) if first is None else min(first, len(losses))
+    parts = {"frozen": losses[:border], "open": losses[border:]}
+    return {name: (float(p[0]), float(p[-1])) for name, p in parts.items() if len(p) > 1}
+
+
+def ends(parts: dict[str, tuple[float, float]]) -> Iterator[tuple[str, str, float]]:
+    """The parts' losses one by one: part, ``first`` or ``last``, loss."""
+    for name, (first, last) in parts.items():
+        yield name, "first", first
+        yield name, "last", last
+
+
+def rate_by_rule(found: Probe, lr: float) -> float:
+    """The rate that the recorded losses lead to: the largest within an error of the loss before.
+
+    Where none was tried, 0.03 of the head's.
+    """
+    if not found.rates:
+        return 0.03 * lr
+    within = [
+        rate
+        for rate, loss, error in zip(found.rates, found.losses, found.errors, strict=True)
+        if loss - found.before <= error  # false for a loss that is NaN
+        and math.isfinite(loss)
+    ]
+    return sorted(within)[-1] if within else sorted(found.rates)[0]
+
+
 def validated(o: Finetuned, epoch: int) -> bool:
     """Whether there is a validation after this epoch: every so many, and after the last one planned."""
     due = o.config.val_every
@@ -269,6 +315,33 @@ def waited(o: Finetuned) -> int:
     """
     epochs = np.arange(len(o.table))
     known = ~np.isnan(o.table.column("val_loss").astype(float))
-    first = (o.config.unfreeze_at or 0) if o.config.trains_backbone else 0
+    first = (o.config.first_open_epoch or 0) if o.config.trains_backbone else 0
     first = max([first, *(done for done, _ in o.config.continued)])
     return int(np.sum(known & (epochs > o.best.metadata["epoch"]) & (epochs >= first)))
+
+
+# ------------------------------------------------------------------------------------- temperature
+
+NEIGHBOUR = 1.03  # far beyond what rounding moves a fitted temperature by
+
+
+def neighbouring_losses(o: Finetuned) -> dict[str, float]:
+    """The validation's cross-entropy at the model's temperature, one below it and one above.
+
+    Targets by Szegedy's formula, (1 − ε) [k = t] + ε/K: with ε = K/((K − 1)(N + 2)) they are Platt's,
+    (N + 1)/(N + 2) for the image's own class.
+    """
+    import torch
+    from torch.nn import functional
+
+    a, t = torch.from_numpy(o.reloaded.logits).double(), torch.from_numpy(o.reloaded.labels)
+    count, classes = a.shape
+    smoothing = classes / ((classes - 1) * (count + 2))
+    found = {}
+    for name, temperature in (
+        ("own", o.temperature),
+        ("below", max(o.temperature / NEIGHBOUR, COLDEST)),
+        ("above", min(o.temperature * NEIGHBOUR, HOTTEST)),
+    ):
+        found[name] = float(functional.cross_entropy(a / temperature, t, label_smoothing=smoothing))
+    return found

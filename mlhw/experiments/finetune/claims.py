@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlhw.experiments.finetune import audit
+from mlhw.maths.calibration import COLDEST, FEWEST_IMAGES, HOTTEST
 from mlhw.result.claims import Claim as Check
 from mlhw.result.claims import Claims, check, not_applicable
 
 if TYPE_CHECKING:
+    from mlhw.vision.names import BestBy
     from mlhw.vision.training.session import Finetuned
 
 CLAIMS = Claims["Finetuned"]()
@@ -67,24 +69,73 @@ def stored_features(o: Finetuned) -> Check:
     )
 
 
-@CLAIMS.claim("loss-fell", "the training loss fell")
+@CLAIMS.claim("loss-fell", "the training loss fell, with the backbone frozen and with it open")
 def loss_fell(o: Finetuned) -> Check:
-    losses = o.table.column("train_loss")
-    if len(losses) < 2:
-        return not_applicable("one epoch shows no course")
+    """On one's own images, where rates and epochs are still to be found, it is an observation."""
+    if not audit.on_built_in_images(o):
+        return not_applicable("an observation, on images of one's own")
+    parts = audit.training_losses(o)
+    if not parts:
+        return not_applicable("an epoch by itself shows no course")
     return check(
-        bool(losses[-1] < losses[0]),
-        measured=losses[-1],
-        expected=f"below {losses[0]:.6g}, the first epoch's",
+        all(last < first for first, last in parts.values()),
+        measured={name: last for name, (_, last) in parts.items()},
+        expected={name: f"below {first:.6g}" for name, (first, _) in parts.items()},
+        note="the last epoch's mean loss, and the first's of the same part of the run",
     )
+
+
+@CLAIMS.claim(
+    "rate-as-tried",
+    "the backbone's rate is the largest that a few steps on copies show harmless, and they left no trace",
+)
+def rate_as_tried(o: Finetuned) -> Check:
+    found = o.progress.probed
+    if found is None:
+        return not_applicable("no rate of the backbone was to be found")
+    due = audit.rate_by_rule(found, o.config.optim.lr)
+    used = o.config.optim.backbone_lr
+    # A mean of 256 differences is the difference of the means but for rounding.
+    scale = max([1.0, *(abs(loss) for loss in found.losses if np.isfinite(loss))])
+    apart = [
+        abs(loss - found.before - more)
+        for loss, more in zip(found.losses, found.excess, strict=True)
+        if np.isfinite(loss)
+    ]
+    off = max(apart, default=0.0) / scale
+    return check(
+        found.chosen == due
+        and used == (found.chosen if found.given is None else found.given)
+        and off <= 1e-12
+        and found.changed == 0,
+        measured={"chosen": found.chosen, "used": used, "differences": off}
+        | {"changed tensors": found.changed},
+        expected={"chosen": due, "used": due if found.given is None else found.given}
+        | {"differences": 0, "changed tensors": 0},
+        tolerance=1e-12,
+        note="by the losses in rates.csv" if found.rates else found.why,
+    )
+
+
+PICKED_BY: dict[BestBy, str] = {
+    "loss": "val_loss",
+    "accuracy": "val_acc",
+    "balanced-accuracy": "val_balanced_acc",
+    "macro-f1": "val_macro_f1",
+}
 
 
 @CLAIMS.claim("best-is-best", "the saved epoch is the best of the table")
 def best_is_best(o: Finetuned) -> Check:
-    """Of the validations with a finite loss, as no other can be the best; the first of equals."""
-    loss, accuracy = o.table.column("val_loss"), o.table.column("val_acc")
-    value = loss if o.config.best == "loss" else -accuracy
-    best = int(np.argmin(np.where(np.isfinite(loss), value, np.inf)))
+    """Of the validations with a finite loss, as no other can be the best.
+
+    Of equal shares the one with the lower loss, and of equals in that too the first.
+    """
+    loss = o.table.column("val_loss").astype(float)
+    value = -o.table.column(PICKED_BY[o.config.best_by]).astype(float)
+    value = -value if o.config.best_by == "loss" else value
+    judged = np.flatnonzero(np.isfinite(loss))
+    best = int(judged[np.lexsort((judged, loss[judged], value[judged]))[0]])
     return check(o.best.metadata["epoch"] == best, measured=o.best.metadata["epoch"], expected=best)
 
 
@@ -125,8 +176,12 @@ def rates_as_scheduled(o: Finetuned) -> Check:
     steps = audit.steps_an_epoch(len(o.task.train), o.config)
     shares = audit.scheduled(o.config, steps)
     epochs = len(o.table)
-    expected = o.config.optim.lr * shares[steps * np.arange(1, epochs + 1) - 1]
-    off = np.abs(o.table.column("lr") - expected) / o.config.optim.lr
+    at_ends = shares[steps * np.arange(1, epochs + 1) - 1]
+    off = np.abs(o.table.column("lr") / o.config.optim.lr - at_ends)
+    first = o.config.first_open_epoch
+    opened = np.arange(epochs) >= (epochs if first is None else first)
+    of_backbone = o.table.column("backbone_lr").astype(float) / o.config.optim.backbone_rate
+    off = np.where(opened, np.maximum(off, np.abs(of_backbone - at_ends)), off)
     last = max(abs(used - due) / o.config.optim.lr for used, due in audit.group_rates(o))
     measured = {"table": float(off.max()), "optimizer": last}
     counted = [int(epoch) for epoch in o.table.column("epoch")] == list(range(epochs))
@@ -134,7 +189,11 @@ def rates_as_scheduled(o: Finetuned) -> Check:
     if o.progress.stopped:
         whole = audit.waited(o) == o.config.patience
     return check(
-        max(measured.values()) <= 1e-12 and o.progress.step == steps * epochs and counted and whole,
+        max(measured.values()) <= 1e-12
+        and o.progress.step == steps * epochs
+        and counted
+        and whole
+        and bool(np.all(np.isnan(of_backbone[~opened]))),
         measured=measured | {"steps": o.progress.step},
         expected={"table": 0, "optimizer": 0, "steps": steps * epochs},
         tolerance=1e-12,
@@ -168,6 +227,29 @@ def losses_fit_accuracies(o: Finetuned) -> Check:
         expected={"least loss above ln 2 of the wrong": "at least 0", "loss": 0, "accuracy": 0},
         tolerance=1e-4,
         note=f"over all epochs; then the {o.split} loss and accuracy off those of the probabilities",
+    )
+
+
+@CLAIMS.claim(
+    "temperature-fitted",
+    "no other temperature fits the validation images better than the one in the model's file",
+)
+def temperature_fitted(o: Finetuned) -> Check:
+    """The NLL is convex in 1/T: a T that is better than its neighbours is better than any."""
+    if "temperature" not in o.best.metadata:
+        return not_applicable("the model was saved without a temperature")
+    if len(o.reloaded.labels) < FEWEST_IMAGES:
+        return not_applicable("too few validation images to fit a temperature")
+    if not np.isfinite(o.reloaded.logits).all():
+        return not_applicable("a logit is not finite")
+    losses = audit.neighbouring_losses(o)
+    excess = losses["own"] - min(losses.values())
+    return check(
+        COLDEST <= o.temperature <= HOTTEST and excess <= 1e-9 * max(1.0, losses["own"]),
+        measured={"temperature": o.temperature, "loss above the least": excess},
+        expected={"temperature": f"{COLDEST:g} to {HOTTEST:g}", "loss above the least": 0},
+        tolerance=1e-9,
+        note=f"smoothed cross-entropy at temperatures {audit.NEIGHBOUR - 1:.0%} higher and lower",
     )
 
 

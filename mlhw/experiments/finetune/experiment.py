@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlhw.experiments.finetune.claims import CLAIMS
+from mlhw.experiments.finetune.observations import OBSERVATIONS
 from mlhw.experiments.finetune.report import answers, formulas, summary
 from mlhw.experiments.going_on import GoingOn
 from mlhw.result.recorder import Recorder
@@ -47,6 +48,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
     ``mlhw.image_splits`` makes splits of any ``torch.utils.data.Dataset``.
     """
     from mlhw.experiments.finetune.figures import FIGURES
+    from mlhw.vision.gallery import judged_images
     from mlhw.vision.training.session import finetune
 
     outcome = finetune(config, recorder, splits)
@@ -58,4 +60,11 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
         recorder.tables,
         FIGURES.plots(outcome),
         formulas(outcome.config),
+        gallery=judged_images(
+            outcome.images,
+            outcome.splits.classes,
+            outcome.evaluated.probabilities,
+            outcome.split,
+        ),
+        observations=OBSERVATIONS.look(outcome),
     )

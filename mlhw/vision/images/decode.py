@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 # A quarter of a gigabyte as RGB; also where Pillow begins to suspect a decompression bomb.
 LARGEST_PIXELS = 89_478_485
 SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+    {".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
+    | {".jpx", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tga", ".tif", ".tiff"}
+    | {".webp"}
 )
 _MAY_BE_TURNED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 LARGEST_FILE = 1 << 30

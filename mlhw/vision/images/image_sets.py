@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mlhw.errors import DataError
+from mlhw.vision.images.fingerprints import Fingerprints, fingerprints_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -36,6 +37,9 @@ class ImageSource(Protocol):
     def digests(self, indices: np.ndarray) -> Iterator[bytes]:
         """Bytes that change with the contents of the images at ``indices``, for a digest."""
 
+    def fingerprints(self) -> Fingerprints:
+        """What copies of the images, all of them, have in common."""
+
 
 class ImageSet:
     """One split: images, labels and names in a fixed order.
@@ -47,6 +51,7 @@ class ImageSet:
             their names, so it does not depend on where their folder lies or how it is listed.
         image_shape: (H, W) where all images of the data set have one size, else None.
         resident: the decoded images are all in memory, as bytes.
+        fingerprints: what copies of the images have in common.
     """
 
     def __init__(
@@ -76,6 +81,10 @@ class ImageSet:
     def resident(self) -> bool:
         return self._source.resident
 
+    @property
+    def fingerprints(self) -> Fingerprints:
+        return self._source.fingerprints().of(self._indices)
+
     def images(self, indices: ArrayLike) -> Decoded:
         """Decoded 8-bit RGB images of the samples at ``indices`` (n,).
 
@@ -97,6 +106,7 @@ class ArraySource:
 
     pixels: np.ndarray
     resident: bool = True
+    prints: Fingerprints | None = None
 
     @property
     def shape(self) -> Shape:
@@ -111,6 +121,11 @@ class ArraySource:
         for part in _blocks(indices, 4096):
             yield np.ascontiguousarray(self.pixels[part]).tobytes()
 
+    def fingerprints(self) -> Fingerprints:
+        if self.prints is None:
+            self.prints = fingerprints_of(self.pixels, len(self.pixels))
+        return self.prints
+
 
 @dataclass
 class ListSource:
@@ -119,6 +134,7 @@ class ListSource:
     pixels: Sequence[np.ndarray]
     shape: Shape | None = None
     resident: bool = True
+    prints: Fingerprints | None = None
 
     def images(self, indices: np.ndarray) -> list[np.ndarray]:
         return [self.pixels[i].copy() for i in indices]
@@ -126,6 +142,11 @@ class ListSource:
     def digests(self, indices: np.ndarray) -> Iterator[bytes]:
         for i in indices:
             yield f"{self.pixels[i].shape}".encode() + self.pixels[i].tobytes()
+
+    def fingerprints(self) -> Fingerprints:
+        if self.prints is None:
+            self.prints = fingerprints_of(self.pixels, len(self.pixels))
+        return self.prints
 
 
 def _blocks(indices: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -10,54 +10,32 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
 from mlhw.errors import Interrupted, RunError
+from mlhw.maths.calibration import fit_temperature
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.batches import batch_sizes
-from mlhw.vision.training.checkpoints import FORMAT, Best, copied, tensor_digests
+from mlhw.vision.training.checkpoints import Best, copied, tensor_digests
+from mlhw.vision.training.columns import RATE_COLUMNS
 from mlhw.vision.training.device import SMALL_STEP, one_thread
+from mlhw.vision.training.probe import harm, probe
+from mlhw.vision.training.progress import Progress, state
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 if TYPE_CHECKING:
     from mlhw.result.recorder import Recorder
     from mlhw.result.tables import Table
+    from mlhw.vision.names import BestBy
     from mlhw.vision.training.checkpoints import Checkpoints
 
 # Asking a GPU for a loss makes it wait, so there only every so many steps.
 STEPS_BETWEEN_CHECKS = 50
-
-
-@dataclass
-class Progress:
-    """Where a run stands. JSON values only.
-
-    ``epoch`` epochs are complete and ``batch`` batches of the next one; ``step`` counts the optimizer's
-    steps from the start. In ``skipped_steps`` float16 gradients overflowed: the optimizer made no step, and
-    the loss is scaled less from then on.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    training_seconds: float = 0.0
-    seconds: float = 0.0
-    best_epoch: int | None = None
-    best_loss: float = math.nan
-    best_accuracy: float = math.nan
-    waited: int = 0
-    stopped: bool = False
-    skipped_steps: int = 0
-    rows: list[list[Any]] = field(default_factory=list)
-    changed_while_frozen: int | None = None
-    stored_loss: float | None = None
-    recomputed_loss: float | None = None
 
 
 def train(
@@ -76,11 +54,13 @@ def train(
         Interrupted: a signal came; everything up to the last whole batch is saved.
         RunError: the loss is not finite; the save of the last epoch is kept as it was.
     """
-    log = log or recorder.log
+    say = log or recorder.log
     try:
         while progress.epoch < task.plan.epochs and not progress.stopped:
             started = time.perf_counter() - progress.seconds
-            log(f"INFO:root:Epoch No: {progress.epoch}")
+            say(f"INFO:root:Epoch No: {progress.epoch}")
+            if is_to_be_probed(task, progress):
+                find_rate(task, progress, checkpoints, recorder)
             train_epoch(task, progress, recorder)
             found = None
             planned = task.plan.stretch(progress.epoch)[1]
@@ -88,16 +68,57 @@ def train(
                 found = task.validate(progress.epoch)
             with recorder.holding_interrupts():
                 progress.seconds = time.perf_counter() - started
-                finish_epoch(task, progress, table, found, log)
-                best = (
-                    new_best(task, progress) if progress.best_epoch == table.rows[-1][0] else None
-                )
+                finish_epoch(task, progress, table, found, say)
+                if log is None and not progress.warned:
+                    warn_of_harm(task, progress, recorder)
+                is_best = found is not None and progress.best_epoch == table.rows[-1][0]
+                best = new_best(task, progress, found) if found and is_best else None
                 checkpoints.save(lambda: state(task, progress), progress.epoch, best)
     except Interrupted:
         with recorder.holding_interrupts():
             if math.isfinite(task.sums[0].item()):
                 checkpoints.save(lambda: state(task, progress), progress.epoch, None)
         raise
+
+
+def is_to_be_probed(task: Task, progress: Progress) -> bool:
+    """Does the backbone learn from now on, at a rate that is still to be found?"""
+    optim = task.config.optim
+    opens = not task.plan.frozen(progress.epoch) and progress.batch == 0
+    return opens and progress.probe is None and (optim.find_lr or optim.backbone_lr == "auto")
+
+
+def find_rate(task: Task, progress: Progress, checkpoints: Checkpoints, recorder: Recorder) -> None:
+    """Try rates for the backbone, settle on one, and record it: in the checkpoint first."""
+    found = probe(task, progress.epoch, recorder)
+    with recorder.holding_interrupts():
+        progress.probe = dataclasses.asdict(found)
+        task.open_with(found.chosen)
+        checkpoints.save(lambda: state(task, progress), progress.epoch, None)
+        record_rate(task, progress, recorder)
+    rate = task.plan.backbone_lr
+    given = (
+        "" if rate == found.chosen else f" as given, where the trial would take {found.chosen:g}"
+    )
+    recorder.log(f"learning rate of the backbone: {rate:g}{given}; {found.why}")
+
+
+def record_rate(task: Task, progress: Progress, recorder: Recorder) -> None:
+    """The settled rate in ``config.yaml``, and what was tried as the table ``rates``."""
+    found = progress.probed
+    if found is None:
+        return
+    task.open_with(found.chosen)
+    recorder.settle(task.config)
+    recorder.table("rates", RATE_COLUMNS, kept=found.rows)
+
+
+def warn_of_harm(task: Task, progress: Progress, recorder: Recorder) -> None:
+    """Say so, once, where the backbone's rate has clearly done harm."""
+    line = harm(progress.rows, task.plan, len(task.val))
+    if line is not None:
+        progress.warned = True
+        recorder.warn(line)
 
 
 def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
@@ -214,8 +235,13 @@ def finish_epoch(
         found.loss if found else None,
         found.accuracy if found else None,
         task.plan.lr * task.plan.factor(progress.step - 1),
+        None
+        if task.plan.frozen(epoch)
+        else task.plan.backbone_lr * task.plan.factor(progress.step - 1),
         count / progress.training_seconds,
         progress.seconds,
+        found.balanced_accuracy if found else None,
+        found.macro_f1 if found else None,
     )
     table.append(*row)
     log(f"INFO:root:Training Loss: {row[1]:.4f}")
@@ -223,9 +249,11 @@ def finish_epoch(
         log(f"{progress.skipped_steps} steps so far were skipped: float16 gradients overflowed")
     if found:
         log(f"INFO:root:Validation Loss: {found.loss:.4f}")
-        if is_better(found, progress, task.config.best):
+        if is_better(found, progress, task.config.best_by):
             progress.best_epoch, progress.waited = epoch, 0
             progress.best_loss, progress.best_accuracy = found.loss, found.accuracy
+            progress.best_balanced_accuracy = found.balanced_accuracy
+            progress.best_macro_f1 = found.macro_f1
         elif task.plan.frozen(epoch) and task.plan.ever_unfreezes:
             progress.waited = 0  # what unfreezing will bring is not known yet
         else:
@@ -245,15 +273,20 @@ def finish_epoch(
         inspect_frozen(task, progress)
 
 
-def is_better(found: Evaluation, progress: Progress, metric: str) -> bool:
-    """Lower loss, or higher accuracy; a tie keeps the earlier, NaN is never better."""
+def is_better(found: Evaluation, progress: Progress, metric: BestBy) -> bool:
+    """Lower loss; or a higher share, of equal ones the lower loss. A tie keeps the earlier.
+
+    What has no finite loss is never better.
+    """
     if not math.isfinite(found.loss):
         return False
     if progress.best_epoch is None:
         return True
-    if metric == "accuracy":
-        return found.accuracy > progress.best_accuracy
-    return found.loss < progress.best_loss
+    if metric == "loss":
+        return found.loss < progress.best_loss
+    share = metric.replace("-", "_")
+    now, before = getattr(found, share), getattr(progress, f"best_{share}")
+    return bool((now, -found.loss) > (before, -progress.best_loss))
 
 
 def inspect_frozen(task: Task, progress: Progress) -> None:
@@ -266,50 +299,13 @@ def inspect_frozen(task: Task, progress: Progress) -> None:
         progress.recomputed_loss = evaluate_network(task.judged, task.val.all()).loss
 
 
-def new_best(task: Task, progress: Progress) -> Best:
+def new_best(task: Task, progress: Progress, found: Evaluation) -> Best:
+    """The network as it is, with its validation and the temperature fitted on that."""
     metadata = task.metadata | {
         "epoch": progress.best_epoch,
-        "metric": task.config.best,
+        "metric": task.config.best_by,
         "val_loss": progress.best_loss,
         "val_acc": progress.best_accuracy,
+        "temperature": fit_temperature(found.logits, found.labels),
     }
     return Best(copied(task.judged.state_dict()), metadata)
-
-
-# ------------------------------------------------------------------------------------- state
-
-
-def state(task: Task, progress: Progress) -> dict[str, Any]:
-    """All that ``restore`` needs to go on as if nothing had happened: tensors and JSON values."""
-    cuda = task.device.type == "cuda"
-    return {
-        "format": FORMAT,
-        "progress": dataclasses.asdict(progress),
-        "sums": task.sums.cpu(),
-        "network": task.network.state_dict(),
-        "average": task.average.network.state_dict() if task.average else None,
-        "optimizer": task.optimizer.state_dict(),
-        "scaler": task.scaler.state_dict(),
-        "generators": {
-            "cpu": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(task.device) if cuda else None,
-        },
-        "data": task.metadata["data"],
-    }
-
-
-def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
-    """Put ``task`` and torch's generators into a saved state, and give the progress made."""
-    task.network.load_state_dict(saved["network"])
-    if task.average is not None:
-        task.average.network.load_state_dict(saved["average"])
-    task.optimizer.load_state_dict(saved["optimizer"])
-    task.scaler.load_state_dict(saved["scaler"])
-    task.sums[: len(saved["sums"])] = saved["sums"]
-    torch.set_rng_state(saved["generators"]["cpu"])
-    if task.device.type == "cuda":
-        torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)
-    progress = Progress(**saved["progress"])
-    if not progress.batch and task.plan.ends_stretch(progress.epoch - 1):
-        progress.waited, progress.stopped = 0, False
-    return progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from mlhw.result.recorder import Recorder
 from mlhw.system.files import cache_folder
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
+from mlhw.vision.images.inventory import tell_duplicates, tell_origins
+from mlhw.vision.images.own_files import Reading
+from mlhw.vision.images.splits import Fold
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.networks.weight_files import Tensors
@@ -62,13 +66,13 @@ class Prepared:
         return Plan(
             epochs=config.epochs,
             steps_per_epoch=count_steps(config, len(self.splits.train)),
-            unfreeze_at=config.unfreeze_at,
+            unfreeze_at=config.first_open_epoch,
             stages=len(self.backbone.stages),
             unfreeze_stages=config.unfreeze_stages,
             schedule=config.schedule.name,
             warmup=config.schedule.warmup,
             lr=config.optim.lr,
-            backbone_lr=config.optim.backbone_lr or config.optim.lr,
+            backbone_lr=config.optim.backbone_rate,
             layer_decay=config.optim.layer_decay,
             continued=tuple((done, planned) for done, planned in config.continued),
         )
@@ -104,12 +108,16 @@ class Prepared:
         )
 
     def with_random_weights(self) -> Prepared:
-        """The same network, data, epochs and rates, but random weights at the start.
+        """The same network, data and epochs, but random weights at the start.
 
         Batch norm learns its statistics, whatever the configuration says: random weights come with
-        none.
+        none. Nor do they hold anything that a rate could undo, so ``backbone_lr: auto`` is lr.
         """
-        config = self.config.model_copy(update={"weights": "none", "batch_norm": "train"})
+        optim = self.config.optim.model_copy(update={"find_lr": False})
+        if optim.backbone_lr == "auto":
+            optim = optim.model_copy(update={"backbone_lr": None})
+        changes = {"weights": "none", "batch_norm": "train", "optim": optim}
+        config = self.config.model_copy(update=changes)
         size = self.backbone.preprocessing.size
         backbone = load_backbone(config.model, "none", image_size=size, seed=config.seed)
         network = with_new_head(config, backbone, self.splits)
@@ -134,6 +142,7 @@ def prepare(
     """
     if splits is None:
         splits = load_splits(config, recorder)
+    tell_duplicates(splits, config.data.on_leak, recorder)
     saved = load_saved(config, recorder, splits)
     config = with_added_epochs(config, saved, recorder, len(splits.train))
     start = find_start(config)
@@ -166,9 +175,15 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
         val=data.val,
         test=data.test,
         seed=config.seed,
-        on_error=data.on_error,
+        fold=Fold(data.fold or 0, data.folds) if data.folds else None,
         download=data.download,
-        resident=data.resident,
+        reading=Reading(
+            data.on_error,
+            data.max_skipped,
+            data.resident,
+            Path(data.image_root) if data.image_root else None,
+            data.group,
+        ),
         recorder=recorder,
     )
     if data.digest not in (None, splits.digest) and not recorder.resumes:
@@ -238,7 +253,13 @@ def resolved(prepared: Prepared) -> Config:
     """The configuration with everything that was ``auto`` written out."""
     config, splits, compute = prepared.config, prepared.splits, prepared.compute
     in_memory = splits.train.resident
-    compare = "random" if splits.name == "digits" and config.weights != "none" else "none"
+    digits = splits.name == "digits" and config.weights != "none"
+    compare = "random" if digits else "none"
+    optim = config.optim
+    if digits and optim.backbone_lr == "auto":
+        # Enlarged digits are nothing like photographs. A backbone that is to read them has to be changed
+        # so much that a few steps look like harm: at lr × 0.1 it judges 0.95 of them right, at lr 0.99.
+        optim = optim.model_copy(update={"backbone_lr": None})
     data = config.data.model_copy(update={"digest": splits.digest, "dir": data_dir(config)})
     return config.model_copy(
         update={
@@ -248,7 +269,10 @@ def resolved(prepared: Prepared) -> Config:
             "layout": compute.layout,
             "threads": prepared.threads,
             "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
+            "best": config.best_by,
             "compare": compare if config.compare == "auto" else config.compare,
+            "unfreeze_at": config.first_open_epoch,
+            "optim": optim,
             "data": data,
         }
     )
@@ -298,6 +322,7 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         recorder.log(
             "deterministic: no TF32, and any operation whose bits may differ ends the run with an error"
         )
+    tell_origins(splits, recorder)
     for name, reason in splits.skipped:
         recorder.log(f"left out: {name}: {reason}", screen=False)
     if splits.skipped:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from mlhw.commands.main import main
-from mlhw.vision.training import checkpoints
+from mlhw.vision.training import checkpoints, probe
 from mlhw.vision.training import loop as training
 from mlhw.vision.training.features import FeatureStore
 from tests.conftest import PROGRAM
@@ -106,6 +106,7 @@ def once(function: Callable[..., Any], call: int) -> Callable[..., Any]:
 PHASES = {
     "features": (FeatureStore, "compute", 1),
     "validation": (training.Task, "validate", 3),
+    "rates": (probe, "trained_copy", 2),
     "saving": (checkpoints, "write_whole", 6),
     "testing": (training.Task, "validate", 6),
 }

@@ -1,0 +1,73 @@
+"""``gallery.html``: the images of a run with their classes and scores, to be filtered and sorted.
+
+One file with everything in it, readable from a disk and without a network. Names are carried as data and
+become text by ``textContent``, so that one with markup in it stays text.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from mlhw.result.gallery import MOST_IMAGES, Gallery
+from mlhw.runs.html import template
+from mlhw.system.download import ProgressBar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+GALLERY = "gallery.html"
+MOST_SCORES = 20  # of an image; all others are in predictions.csv
+UNIT = 10_000  # probabilities are whole ten-thousandths there
+
+
+def gallery_page(gallery: Gallery, run: str, progress: ProgressBar, most: int = MOST_IMAGES) -> str:
+    """The page, of ``most`` images at most.
+
+    ``run`` is the name of the run's folder, where the page lies beside ``report.html``.
+    """
+    positions = gallery.shown(most)
+    text: str = template("gallery.html").render(
+        title="Gallery",
+        run=run,
+        split=gallery.split,
+        total=len(gallery),
+        count=len(positions),
+        classes=len(gallery.classes),
+        scores=min(MOST_SCORES, len(gallery.classes)),
+        most=most,
+        data={
+            "unit": UNIT,
+            "classes": gallery.classes,
+            "images": _entries(gallery, positions, progress),
+        },
+    )
+    return text
+
+
+def _entries(gallery: Gallery, positions: np.ndarray, progress: ProgressBar) -> list[list[Any]]:
+    """For each image: name, class, the class it is taken for, scores, picture in base64.
+
+    The scores are a flat list of class, probability, class, … from the most probable on, the image's own
+    class always among them.
+    """
+    import numpy as np
+
+    entries = []
+    pictures = gallery.thumbnails(positions, progress)
+    for position, picture in zip(positions.tolist(), pictures, strict=True):
+        row, own = gallery.probabilities[position], int(gallery.labels[position])
+        order = np.argsort(-row, kind="stable")[:MOST_SCORES].tolist()
+        if own not in order:
+            order[-1] = own
+        scores = [value for k in order for value in (k, round(float(row[k]) * UNIT))]
+        entries.append(
+            [
+                gallery.names[position],
+                own,
+                int(row.argmax()),
+                scores,
+                base64.b64encode(picture).decode(),
+            ]
+        )
+    return entries
