@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,12 +34,51 @@ DATA: list[Any] = [
     {"name": "wine", "classes": [0, 1]},
     {"name": "wine", "classes": [1, 2], "features": [0, 5]},
 ]
+# As often as all of these: a file of points that nobody would have chosen (``drawn_points``).
+ODD = 0.5
 SHARES = {"lr-sweep": 0.3, "sgd-sweep": 0.3, "softmax-regions": 0.2, "vanishing": 0.1}
 
 
-def descent(rng: np.random.Generator) -> dict[str, Any]:
+def drawn_points(rng: np.random.Generator, folder: Path) -> str:
+    """A file of few points: columns constant, zero, twice, 0 or 1, far from 0, large, small.
+
+    The classes overlap, are separable, or separable but for points on the boundary.
+    """
+    n, d = int(rng.integers(3, 50)), int(rng.integers(1, 5))
+    columns = [rng.integers(-8, 9, n) / 4.0 if rng.integers(2) else rng.normal(size=n)]
+    for _ in range(d - 1):
+        columns.append(
+            [
+                np.full(n, float(rng.integers(-3, 4))),
+                columns[-1].copy(),
+                rng.integers(0, 2, n).astype(float),
+                rng.normal(size=n),
+                rng.exponential(size=n),
+            ][rng.integers(5)]
+        )
+    X = np.stack(columns, axis=1)
+    activation = X @ rng.normal(size=d)
+    middle = np.median(activation)
+    t = [
+        rng.integers(0, 2, n),
+        activation > middle,
+        np.where(activation == middle, rng.integers(0, 2, n), activation > middle),
+        rng.random(n) < 1 / (1 + np.exp(-activation)),
+        np.arange(n) < max(1, n // 10),
+    ][rng.integers(5)].astype(int)
+    t[:2] = 0, 1  # there are two classes, whatever was drawn
+    X = X * 10.0 ** rng.choice([0, 0, 0, -9, -3, 3, 12], d)
+    X = X + rng.choice([0, 0, 0, 1, -1], d) * 2.0 ** rng.integers(0, 41, d)
+    path = folder / "points.npz"
+    np.savez(path, X=X, y=t)
+    return str(path)
+
+
+def descent(rng: np.random.Generator, folder: Path) -> dict[str, Any]:
     """Data, and rates around and far from the limits where descent changes its behaviour."""
     data, standardize = DATA[rng.integers(len(DATA))], bool(rng.integers(2))
+    if rng.random() < ODD:
+        data = drawn_points(rng, folder)
     short = mlhw.lr_sweep(data=data, standardize=standardize, etas=[1e-3], max_iterations=1)
     names = ("monotone_eta", "critical_eta", "local_eta_at_start")
     limits = [short.summary[name] for name in names if short.summary[name] is not None]
@@ -51,15 +92,15 @@ def descent(rng: np.random.Generator) -> dict[str, Any]:
     return keys
 
 
-def lr_sweep(rng: np.random.Generator) -> dict[str, Any]:
-    return descent(rng) | {
+def lr_sweep(rng: np.random.Generator, folder: Path) -> dict[str, Any]:
+    return descent(rng, folder) | {
         "max_iterations": int(10 ** rng.uniform(0, 3)),
         "tolerance": float(rng.choice([0.0, 1e-9, 1e-5, 1e-3])),
     }
 
 
-def sgd_sweep(rng: np.random.Generator) -> dict[str, Any]:
-    return descent(rng) | {
+def sgd_sweep(rng: np.random.Generator, folder: Path) -> dict[str, Any]:
+    return descent(rng, folder) | {
         "epochs": int(10 ** rng.uniform(0, 2.5)),
         "repeats": int(rng.choice([1, 1, 1, 4])),
         "batch_size": int(rng.choice([1, 1, 2, 7, 20, 50])),
@@ -68,7 +109,7 @@ def sgd_sweep(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def softmax_regions(rng: np.random.Generator) -> dict[str, Any]:
+def softmax_regions(rng: np.random.Generator, folder: Path) -> dict[str, Any]:
     """Planes of ordinary, mixed and tiny sizes, and small integers with all that coincides among them."""
     shape = (int(rng.integers(2, 8)), 3)
     signed = rng.uniform(1, 9, shape) * rng.choice([-1.0, 1.0], shape)
@@ -81,7 +122,7 @@ def softmax_regions(rng: np.random.Generator) -> dict[str, Any]:
     return {"weights": planes[:, :2].tolist(), "biases": planes[:, 2].tolist()}
 
 
-def vanishing(rng: np.random.Generator) -> dict[str, Any]:
+def vanishing(rng: np.random.Generator, folder: Path) -> dict[str, Any]:
     names = [None, "sigmoid", "relu", "tanh", "gelu", "leaky_relu", "softplus"]
     return {
         "activation": names[rng.integers(len(names))],
@@ -98,7 +139,7 @@ def vanishing(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def backprop_check(rng: np.random.Generator) -> dict[str, Any]:
+def backprop_check(rng: np.random.Generator, folder: Path) -> dict[str, Any]:
     keys: dict[str, Any] = {
         "trials": int(rng.integers(0, 12)),
         "max_width": int(rng.integers(1, 12)),
@@ -114,13 +155,13 @@ def backprop_check(rng: np.random.Generator) -> dict[str, Any]:
     return keys
 
 
-def configuration(seed: int, number: int) -> tuple[str, dict[str, Any]]:
-    """Experiment and keys of one configuration."""
+def configuration(seed: int, number: int, folder: Path) -> tuple[str, dict[str, Any]]:
+    """Experiment and keys of one configuration; a file that it needs is written into ``folder``."""
     rng = np.random.default_rng([seed, number])
     names = [*SHARES, "backprop-check"]
     shares = [*SHARES.values(), 1 - sum(SHARES.values())]
     name = str(rng.choice(names, p=shares))
-    return name, globals()[name.replace("-", "_")](rng)
+    return name, globals()[name.replace("-", "_")](rng, folder)
 
 
 def main() -> int:
@@ -129,12 +170,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first configuration")
     asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mlhw-alarms-") as folder:
+        return run_all(asked, Path(folder))
+
+
+def run_all(asked: argparse.Namespace, folder: Path) -> int:
     started, failed, refused = time.monotonic(), 0, 0
     runs: Counter[str] = Counter()
     verdicts: Counter[tuple[str, str, str]] = Counter()
     for number in range(asked.first, asked.first + asked.count):
-        name, keys = configuration(asked.seed, number)
         try:
+            name, keys = configuration(asked.seed, number, folder)
             result: Result = mlhw.run(name, **keys)
         except MlhwError:
             refused += 1  # a boundary out of float64's range, say: an error that a user can mend

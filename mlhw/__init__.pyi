@@ -84,7 +84,7 @@ def finetune(
     epochs: int = ...,
     batch_size: int = ...,
     val_every: int = ...,
-    best: Literal["loss", "accuracy"] = ...,
+    best: Literal["auto", "loss", "accuracy", "balanced-accuracy", "macro-f1"] = ...,
     patience: int | None = ...,
     head: Mapping[str, Any] = ...,
     optim: Mapping[str, Any] = ...,

@@ -22,6 +22,7 @@ from mlhw.vision.names import (
     DEVICES,
     OWN_DATA,
     Augment,
+    BestBy,
     Layout,
     OnError,
     Precision,
@@ -193,8 +194,9 @@ class Config(ExperimentConfig):
     batch_size: Annotated[int, Field(ge=1, le=65_536, description="images in a step")] = 32
     val_every: Annotated[int, Field(ge=1, description="epochs from validation to validation")] = 1
     best: Annotated[
-        Literal["loss", "accuracy"], Field(description="which validation value picks the model")
-    ] = "loss"
+        Literal["auto", BestBy],
+        Field(description="which validation value picks the model; auto is accuracy, ties by loss"),
+    ] = "auto"
     patience: Annotated[
         int | None, Field(ge=1, description="validations without a better one that end the run")
     ] = None
@@ -252,6 +254,11 @@ class Config(ExperimentConfig):
         if self.views and (self.augment == "none" or self.features == "off"):
             raise ValueError("views: needs augment and stored features")
         return self
+
+    @property
+    def best_by(self) -> BestBy:
+        """``best`` with ``auto`` written out."""
+        return "accuracy" if self.best == "auto" else self.best
 
     @property
     def trains_backbone(self) -> bool:

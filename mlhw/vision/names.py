@@ -22,6 +22,8 @@ OWN_DATA = ("folder:", "csv:")
 """What a path to a user's own images begins with."""
 
 OnError = Literal["fail", "skip"]
+SplitChoice = Literal["auto", "train", "val", "test", "all"]
+BestBy = Literal["loss", "accuracy", "balanced-accuracy", "macro-f1"]
 Augment = Literal["none", "flip", "crop", "flip-crop"]
 ScheduleName = Literal["constant", "cosine", "one-cycle", "step"]
 Precision = Literal["fp32", "bf16", "fp16"]

@@ -19,7 +19,8 @@ from tests.conftest import PROGRAM, ROOT, Mlhw, shared
 
 SMALL = ["--model", "cifar_resnet20", "--weights", "none", "--image-size", "8", "--threads", "1"]
 SMALL += ["--precision", "fp32", "--layout", "channels-last", "--features", "memory"]
-COLUMNS = "epoch,train_loss,train_acc,val_loss,val_acc,lr,images_per_s,seconds"
+COLUMNS = "epoch,train_loss,train_acc,val_loss,val_acc,lr,images_per_s,seconds,"
+COLUMNS += "val_balanced_acc,val_macro_f1"
 
 
 def summary(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
@@ -34,11 +35,12 @@ def test_the_smoke_configuration_leaves_every_file(mlhw: Mlhw, tmp_path: Path) -
     found = summary(done)
     run = tmp_path / "runs" / "latest"
     files = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()}
-    figures = ["losses", "accuracy", "learning-rate", "confusion", "reliability", "worst", "random"]
+    figures = ["losses", "accuracy", "learning-rate", "confusion", "reliability", "coverage"]
+    figures += ["worst", "random"]
     assert files == {
         *("config.yaml", "run.json", "log.txt", "result.json", "report.html"),
         "gallery.html",
-        *("metrics.csv", "predictions.csv"),
+        *("metrics.csv", "predictions.csv", "classes.csv", "confusion.csv", "coverage.csv"),
         *(f"checkpoints/{n}" for n in ("best.safetensors", "last.pt", "prev.pt", "manifest.json")),
         *(f"plots/{name}.{kind}" for name in figures for kind in ("png", "svg")),
     }

@@ -13,9 +13,11 @@ import pytest
 
 import mlhw
 from mlhw import Result
+from mlhw.errors import MlhwError
 from mlhw.maths import logistic
 from mlhw.text import yaml12
 from tests.conftest import smoke
+from tests.points.reading import CASES
 
 DATA: list[Any] = [
     "gaussians",
@@ -162,3 +164,45 @@ def test_no_overshoot_without_curvature_or_without_a_path() -> None:
     assert logistic.overshoot(np.array([np.inf, np.inf]), 1.0) == 0.0
     assert logistic.overshoot(np.empty(0), 1.0) == 0.0
     assert logistic.overshoot(np.array([1.0]), 0.5) == 0.0  # lands on the minimum exactly
+
+
+@pytest.mark.parametrize("path", sorted(CASES.iterdir()), ids=lambda path: path.name)
+def test_no_file_of_points_makes_a_claim_fail(path: Path) -> None:
+    """Columns of zeros, twice the same, huge ones, one class far from the other: all that is read."""
+    for standardize in (False, True):
+        keys: dict[str, Any] = {"data": str(path), "standardize": standardize}
+        try:
+            gd = mlhw.lr_sweep(**keys)
+        except MlhwError:
+            continue
+        assert failing(gd) == []
+        assert failing(mlhw.sgd_sweep(epochs=30, **keys)) == []
+
+
+def test_weights_beyond_float64s_digits_raise_no_alarm_where_the_curvature_has_vanished() -> None:
+    """σ(1 − σ) of 1e-315 has few digits left, and nothing can be compared with it."""
+    found = mlhw.lr_sweep(
+        data={"name": "iris", "classes": [1, 2], "features": [0]},
+        etas=[2.0549379951528213, 3.435971612612726, 4.359437750949446],
+        w0=[-183.25835351918295, -414.6934564272679],
+        max_iterations=448,
+        tolerance=1e-3,
+    )
+    assert failing(found) == []
+
+
+@pytest.mark.parametrize("seed", [14, 77, 197, 249, 288, 291, 316, 363, 365, 883])
+def test_saturated_units_whose_sums_cancel_raise_no_alarm(seed: int) -> None:
+    """With residual connections outputs of ±1 cancel to their last bit, or an e^−731 is a denormal."""
+    rng = np.random.default_rng(seed)
+    keys = {
+        "activation": str(rng.choice(["tanh", "sigmoid", "gelu", "softplus"])),
+        "weights": str(rng.choice(["xavier", "normal", "uniform", "he"])),
+        "depth": int(rng.integers(3, 60)),
+        "scale": float(10 ** rng.uniform(0, 2)),
+        "width": int(rng.integers(1, 4)),
+        "bias_scale": float(rng.choice([0, 1, 10])),
+        "output": str(rng.choice(["identity", "sigmoid"])),
+    }
+    found = mlhw.vanishing(residual=True, draws=13, shallow_depth=None, seed=seed, **keys)
+    assert failing(found) == []

@@ -96,7 +96,13 @@ def _accuracy_is_flattered(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(session, "evaluate_network", flattered)
 
 
+def _temperature_is_a_little_high(patch: pytest.MonkeyPatch) -> None:
+    real = training.fit_temperature
+    patch.setattr(training, "fit_temperature", lambda logits, labels: 1.05 * real(logits, labels))
+
+
 TAMPERINGS = {
+    "temperature-fitted": _temperature_is_a_little_high,
     "first-epochs-again": _labels_are_not_smoothed,
     "rates-as-scheduled": _rates_are_a_little_high,
     "losses-fit-accuracies": _accuracy_is_flattered,

@@ -1,4 +1,4 @@
-"""Parts of a fine-tuning worked out again by textbook formulas: the rates, the first epoch of a head.
+"""Parts of a fine-tuning worked out again by textbook formulas: rates, a head's first epochs, temperature.
 
 A frozen backbone is a fixed map, so the first epochs are the training of a small network on fixed features.
 Its start is drawn from the seed, its order too; what comes in between is written down here once more, with
@@ -11,6 +11,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mlhw.maths.calibration import COLDEST, HOTTEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -232,3 +234,30 @@ def waited(o: Finetuned) -> int:
     known = ~np.isnan(o.table.column("val_loss").astype(float))
     frozen = (o.config.unfreeze_at or 0) if o.config.trains_backbone else 0
     return int(np.sum(known & (epochs > o.best.metadata["epoch"]) & (epochs >= frozen)))
+
+
+# ------------------------------------------------------------------------------------- temperature
+
+NEIGHBOUR = 1.03  # far beyond what rounding moves a fitted temperature by
+
+
+def neighbouring_losses(o: Finetuned) -> dict[str, float]:
+    """The validation's cross-entropy at the model's temperature, one below it and one above.
+
+    Targets by Szegedy's formula, (1 − ε) [k = t] + ε/K: with ε = K/((K − 1)(N + 2)) they are Platt's,
+    (N + 1)/(N + 2) for the image's own class.
+    """
+    import torch
+    from torch.nn import functional
+
+    a, t = torch.from_numpy(o.reloaded.logits).double(), torch.from_numpy(o.reloaded.labels)
+    count, classes = a.shape
+    smoothing = classes / ((classes - 1) * (count + 2))
+    found = {}
+    for name, temperature in (
+        ("own", o.temperature),
+        ("below", max(o.temperature / NEIGHBOUR, COLDEST)),
+        ("above", min(o.temperature * NEIGHBOUR, HOTTEST)),
+    ):
+        found[name] = float(functional.cross_entropy(a / temperature, t, label_smoothing=smoothing))
+    return found

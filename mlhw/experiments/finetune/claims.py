@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlhw.experiments.finetune import audit
+from mlhw.maths.calibration import COLDEST, FEWEST_IMAGES, HOTTEST
 from mlhw.result.claims import Claim as Check
 from mlhw.result.claims import Claims, check, not_applicable
 
 if TYPE_CHECKING:
+    from mlhw.vision.names import BestBy
     from mlhw.vision.training.session import Finetuned
 
 CLAIMS = Claims["Finetuned"]()
@@ -79,12 +81,25 @@ def loss_fell(o: Finetuned) -> Check:
     )
 
 
+PICKED_BY: dict[BestBy, str] = {
+    "loss": "val_loss",
+    "accuracy": "val_acc",
+    "balanced-accuracy": "val_balanced_acc",
+    "macro-f1": "val_macro_f1",
+}
+
+
 @CLAIMS.claim("best-is-best", "the saved epoch is the best of the table")
 def best_is_best(o: Finetuned) -> Check:
-    """Of the validations with a finite loss, as no other can be the best; the first of equals."""
-    loss, accuracy = o.table.column("val_loss"), o.table.column("val_acc")
-    value = loss if o.config.best == "loss" else -accuracy
-    best = int(np.argmin(np.where(np.isfinite(loss), value, np.inf)))
+    """Of the validations with a finite loss, as no other can be the best.
+
+    Of equal shares the one with the lower loss, and of equals in that too the first.
+    """
+    loss = o.table.column("val_loss").astype(float)
+    value = -o.table.column(PICKED_BY[o.config.best_by]).astype(float)
+    value = -value if o.config.best_by == "loss" else value
+    judged = np.flatnonzero(np.isfinite(loss))
+    best = int(judged[np.lexsort((judged, loss[judged], value[judged]))[0]])
     return check(o.best.metadata["epoch"] == best, measured=o.best.metadata["epoch"], expected=best)
 
 
@@ -168,6 +183,29 @@ def losses_fit_accuracies(o: Finetuned) -> Check:
         expected={"least loss above ln 2 of the wrong": "at least 0", "loss": 0, "accuracy": 0},
         tolerance=1e-4,
         note=f"over all epochs; then the {o.split} loss and accuracy off those of the probabilities",
+    )
+
+
+@CLAIMS.claim(
+    "temperature-fitted",
+    "no other temperature fits the validation images better than the one in the model's file",
+)
+def temperature_fitted(o: Finetuned) -> Check:
+    """The NLL is convex in 1/T: a T that is better than its neighbours is better than any."""
+    if "temperature" not in o.best.metadata:
+        return not_applicable("the model was saved without a temperature")
+    if len(o.reloaded.labels) < FEWEST_IMAGES:
+        return not_applicable("too few validation images to fit a temperature")
+    if not np.isfinite(o.reloaded.logits).all():
+        return not_applicable("a logit is not finite")
+    losses = audit.neighbouring_losses(o)
+    excess = losses["own"] - min(losses.values())
+    return check(
+        COLDEST <= o.temperature <= HOTTEST and excess <= 1e-9 * max(1.0, losses["own"]),
+        measured={"temperature": o.temperature, "loss above the least": excess},
+        expected={"temperature": f"{COLDEST:g} to {HOTTEST:g}", "loss above the least": 0},
+        tolerance=1e-9,
+        note=f"smoothed cross-entropy at temperatures {audit.NEIGHBOUR - 1:.0%} higher and lower",
     )
 
 

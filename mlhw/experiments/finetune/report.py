@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlhw.experiments.curves import Curves
+from mlhw.maths.calibration import FEWEST_IMAGES
 from mlhw.result.result import Formula
 from mlhw.text.values import NOTHING, is_nothing
 from mlhw.text.words import text_table
+from mlhw.vision import assessment
 from mlhw.vision.training import columns
 
 if TYPE_CHECKING:
     from mlhw.vision.config import Config
+    from mlhw.vision.names import BestBy
     from mlhw.vision.training.session import Finetuned
 
 FORMULAS = [
@@ -22,10 +25,25 @@ FORMULAS = [
     ),
 ]
 """What holds of every configuration; ``formulas`` adds what this one minimises, and how."""
-COLUMNS = {"metrics": columns.EPOCH_COLUMNS, "predictions": columns.PREDICTION_COLUMNS}
+COLUMNS = {
+    "metrics": columns.EPOCH_COLUMNS,
+    "predictions": columns.PREDICTION_COLUMNS,
+    "classes": assessment.CLASS_COLUMNS,
+    "confusion": assessment.confusion_columns(["CLASS"]),
+    "coverage": assessment.COVERAGE_COLUMNS,
+}
 
 CURVES = Curves("metrics", "epoch", ("train_loss", "val_loss"), "loss")
 TIMING = frozenset({"images_per_s"})
+
+
+BEST_BY: dict[BestBy, str] = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "balanced-accuracy": "balanced accuracy",
+    "macro-f1": "macro F1",
+}
+"""What ``best`` names, in words."""
 
 
 def formulas(config: Config) -> list[Formula]:
@@ -64,10 +82,21 @@ def formulas(config: Config) -> list[Formula]:
         ),
         steps[config.optim.name],
         Formula(
-            "The model that is kept is the one of the best validation; it alone is tested.",
+            "The model that is kept is the one of the best validation; it alone is tested."
+            + (
+                ""
+                if config.best_by == "loss"
+                else " Of equal ones it is the one of the least loss."
+            ),
             r"e^* = \text{arg} \min_e E_{\text{val}}(w_e)"
-            if config.best == "loss"
-            else r"e^* = \text{arg} \max_e \text{accuracy}_{\text{val}}(w_e)",
+            if config.best_by == "loss"
+            else rf"e^* = \text{{arg}} \max_e \text{{{BEST_BY[config.best_by]}}}_{{\text{{val}}}}(w_e)",
+        ),
+        Formula(
+            "Its probabilities are those of logits over a temperature T, the one with the least "
+            "cross-entropy on the validation images (Guo et al. 2017); the most probable class stays.",
+            r"p_k(x) = \frac{e^{a_k(x) / T}}{\sum_j e^{a_j(x) / T}}, \quad "
+            r"T = \text{arg} \min_{0.05 \le T \le 20} E_{\text{val}}(T)",
         ),
     ]
 
@@ -97,6 +126,10 @@ def summary(o: Finetuned) -> dict[str, Any]:
         "layout": o.config.layout,
         "predictions": "test" if o.test else "val",
         "random_weights": o.random and {"val_acc": o.random.val_acc, "test_acc": o.random.test_acc},
+        "calibration": o.assessed.calibration(),
+        "metrics": o.assessed.metrics(),
+        "per_class": o.assessed.per_class(),
+        "confusion": o.assessed.confusion_list(),
     }
 
 
@@ -112,27 +145,44 @@ def answers(o: Finetuned) -> list[str]:
         ]
         for epoch, *values in o.progress.rows
     ]
-    best = o.progress
     lines = [
         *text_table(header, rows),
         "",
-        f"best validation loss {best.best_loss:.4f} at epoch {best.best_epoch}"
-        if o.config.best == "loss"
-        else f"best validation accuracy {best.best_accuracy:.4f} at epoch {best.best_epoch}",
+        f"best validation {BEST_BY[o.config.best_by]} {best_value(o):.4f} at epoch "
+        f"{o.progress.best_epoch}",
     ]
-    if o.test:
-        lines.append(
-            f"this model on the test images: loss {o.test.loss:.4f}, accuracy {o.test.accuracy:.4f}"
-        )
+    of = "the test images" if o.test else "the validation images, on which it was picked"
+    first, *rest = assessment.overview(o.assessed)
+    lines += [f"this model on {of}: {first}", *rest, calibrated(o)]
     if o.random:
         lines.append(
             f"the same network from random weights: {o.random.split} accuracy {o.random.accuracy:.4f}"
         )
-    wrong = o.labels != o.evaluated.probabilities.argmax(1)
-    lines.append(
-        f"{int(wrong.sum())} of {len(wrong)} {o.split} images are taken for something else"
-    )
+    wrong = int((~o.assessed.right).sum())
+    lines.append(f"{wrong} of {len(o.labels)} {o.split} images are taken for something else")
     return lines
+
+
+def best_value(o: Finetuned) -> float:
+    """The validation value by which the model was picked."""
+    p = o.progress
+    return {
+        "loss": p.best_loss,
+        "accuracy": p.best_accuracy,
+        "balanced-accuracy": p.best_balanced_accuracy,
+        "macro-f1": p.best_macro_f1,
+    }[o.config.best_by]
+
+
+def calibrated(o: Finetuned) -> str:
+    """The temperature and what it does to the calibration error, in a sentence."""
+    found = o.assessed.calibration()
+    error = f"calibration error {found['ece_after']:.4f} on the {o.split} images"
+    if o.test is None:
+        error += ", on which it was fitted"
+    if len(o.splits.val) < FEWEST_IMAGES:
+        return f"{error}; too few validation images to fit a temperature"
+    return f"temperature {o.temperature:.3f}: {error}, {found['ece_before']:.4f} without it"
 
 
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:
@@ -143,5 +193,8 @@ def headlines(summary: dict[str, Any]) -> dict[str, Any]:
         "best validation loss": summary["best_val_loss"],
         "best validation accuracy": summary["best_val_acc"],
         "best epoch": summary["best_epoch"],
+        "balanced accuracy": summary.get("metrics", {}).get("balanced_accuracy"),
+        "macro F1": summary.get("metrics", {}).get("macro", {}).get("f1"),
+        "calibration error": summary.get("calibration", {}).get("ece_after"),
     }
     return {key: value for key, value in numbers.items() if value is not None}

@@ -9,11 +9,13 @@ import numpy as np
 
 from mlhw.experiments.lr_sweep.evidence import LocalLimits, Trajectory
 from mlhw.experiments.sweeps.problem import TwoClassProblem
-from mlhw.experiments.sweeps.textbook import EPS, gradient_at, limits_at, nll_at
+from mlhw.experiments.sweeps.textbook import EPS, gradient_at, limits_at, nll_at, over
 
 STEPS = 400  # of one rate, evenly spread: more would take as long as the run itself
 NUMBERS = 4_000_000  # in the matrices of one rate
 LIMITS = 20  # of one rate: a singular value takes the cube of the smaller dimension
+# float64 has all its digits down to 2e-308; a σ(1 − σ) below this may have lost some.
+FULL_DIGITS = 1e-290
 
 
 def chosen(count: int, most: int) -> np.ndarray:
@@ -40,13 +42,16 @@ def steps_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
     slope, off = gradient_at(problem.X, problem.t, before)
     allowed = one.eta * off + 4 * EPS * (np.abs(before) + np.abs(after) + one.eta * np.abs(slope))
     with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.abs(after - (before - one.eta * slope)) / allowed
+        apart = over(np.abs(after - (before - one.eta * slope)), allowed)
     worst: np.ndarray = apart.max(axis=0)[np.isfinite(allowed).all(axis=0)]
     return worst
 
 
 def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits) -> np.ndarray:
-    """Local limits off 2 over the square of a singular value, relative; at some of their iterations."""
+    """Local limits off 2 over the square of a singular value, relative; at some of their iterations.
+
+    A limit so high that curvatures have lost digits is not looked at.
+    """
     count = max(2, min(LIMITS, NUMBERS // problem.X.size))
     part = chosen(len(limits.iterations), count)
     found = limits_at(problem.X, one.W[limits.iterations[part]].T)
@@ -54,5 +59,7 @@ def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits)
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.where(known == found, 0.0, np.abs(known / found - 1.0))
         held = np.isfinite(problem.X @ one.W[limits.iterations[part]].T).all(axis=0)
+        size = max(1.0, float(np.sum(np.abs(problem.X).max(axis=0) ** 2)))
+        held &= 2.0 / np.minimum(known, found) >= FULL_DIGITS * size
     kept: np.ndarray = apart[held]
     return kept

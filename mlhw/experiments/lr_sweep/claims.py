@@ -14,6 +14,7 @@ from mlhw.experiments.sweeps.textbook import (
     gradient_at,
     limits_at,
     nll_at,
+    over,
     steepest_limit,
 )
 from mlhw.maths import logistic
@@ -327,7 +328,8 @@ def optimum_is_lowest(e: Evidence) -> Claim:
     problem, optimum = e.problem, e.problem.optimum
     w = optimum.w
     slope, slope_off = gradient_at(problem.X, problem.t, w[:, None])
-    steep = np.abs(slope) / (FLAT * np.max(np.abs(problem.X), axis=0)[:, None] + 16 * slope_off)
+    flat = FLAT * np.max(np.abs(problem.X), axis=0)[:, None] + 16 * slope_off
+    steep = over(np.abs(slope), flat)
     spread = np.maximum(np.ptp(problem.X, axis=0), np.abs(problem.X).max(axis=0))
     steps = np.diag(0.1 / np.where(spread > 0, spread, 1.0))
     there = np.concatenate([[w, 0.5 * w, 1.5 * w], w + steps, w - steps]).T

@@ -122,9 +122,9 @@ def _compare(
 ) -> Pass:
     w, loss, off, loss_off = found
     W, online, full = recorded
-    size = np.linalg.norm(W, axis=0)
-    lost = ~(off <= LOST * (1.0 + size)) & np.isfinite(size)
     with np.errstate(invalid="ignore", over="ignore"):
+        size = np.linalg.norm(W, axis=0)
+        lost = ~(off <= LOST * (1.0 + size)) & np.isfinite(size)
         apart = np.linalg.norm(W - w, axis=0) / off
         online_apart = np.abs(online - loss) / (loss_off + 64 * EPS)
         nll, nll_off = nll_at(problem.X, problem.t, W)

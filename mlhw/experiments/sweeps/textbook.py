@@ -16,6 +16,13 @@ import numpy as np
 EPS = float(np.finfo(float).eps)
 
 
+def over(apart: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """A difference as a multiple of what is allowed; none is 0 even where nothing is (a column of 0)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: np.ndarray = np.where(apart == 0.0, 0.0, apart / allowed)
+    return ratio
+
+
 def start_of(w0: Sequence[float] | None, d: int) -> np.ndarray:
     """The start (d+1,) that was asked for; the course's (0.1, 0, …, 0) without one."""
     return np.array([0.1] + [0.0] * d if w0 is None else w0, float)

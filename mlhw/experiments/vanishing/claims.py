@@ -233,10 +233,13 @@ def told_as_drawn(e: Evidence) -> Claim:
             fall = float(np.polyfit(known, middle[known], 1)[0])
             told, error = p.slope or (np.nan, np.nan)
             steps = np.diff(middle[known]) / np.diff(known)
-            walk = math.sqrt(6.0 * float(np.var(steps, ddof=1)) / (5.0 * len(known)))
-            if not abs(error - walk) <= 1e-6 * max(1.0, walk):
+            size = max(1.0, float(np.abs(middle[known]).max()))
+            walk = size * math.sqrt(1.2 * float(np.var(steps / size, ddof=1)) / len(known))
+            # A slope far below what it falls from is known to the rounding of that.
+            rounding = 1e-12 * size
+            if not abs(error - walk) <= 1e-6 * max(1.0, walk) + rounding:
                 wrong.append(f"{p.network.title}: the error of its decades")
-            if not abs(told - fall) <= 1e-6 * max(1.0, abs(fall)):
+            if not abs(told - fall) <= 1e-6 * max(1.0, abs(fall)) + rounding:
                 wrong.append(f"{p.network.title}: {told:.6g} decades, not {fall:.6g}")
         kind = "chain" if p.network.width < 2 else f"bipartite-{p.network.width}"
         if p.network.name.partition("|")[0] != kind:

@@ -14,6 +14,8 @@ from mlhw.maths.chain import LogGradients, decades
 # Draws, and copies of each with everything shifted by an ulp, that show what rounding does.
 SHIFTED, COPIES = 25, 4
 CHECKED = 5
+# Shifts up and down may cancel in one copy, not in all of so many.
+TORCH_COPIES = 20
 # A gradient that an ulp moves by less (in log10) must agree with torch; e^±640 is well in float64.
 SURE, HELD = 1e-11, 640.0
 # Numbers of such a size are far from where float64 ends.
@@ -60,16 +62,17 @@ def rounding_of(
     k = min(n, CHECKED)
     found = torch_gradients(network, tuple(part[..., :k] for part in w), setting)
     held = _held(g, k) & np.isfinite(found)
-    compared = held & (moved[:, :k] < SURE)
-    # Where torch by itself shows that it has its digits, no excuse of the gradients in question counts.
-    again = torch_gradients(network, tuple(part[..., :k] for part in shifted), setting)
+    # torch's own digits: a sum of its activations may cancel to the last bit.
+    copied = tuple(_shift(rng, np.tile(part[..., :k], TORCH_COPIES)) for part in w)
+    again = torch_gradients(network, copied, setting, rng).reshape(len(found), TORCH_COPIES, k)
     with np.errstate(divide="ignore", invalid="ignore"):
-        steady = np.abs(np.log10(np.abs(again / found))) < SURE
+        apart = np.log10(np.abs(again / found[:, None]))
+        steady = np.where(found == 0, again.any(axis=1) == 0, (np.abs(apart) < SURE).all(axis=1))
+    # Where torch's numbers are of ordinary size, no excuse of the gradients in question counts.
     sizes = np.abs(found)
-    compared |= (
-        steady & (sizes > PLAIN[0]) & (sizes < PLAIN[1]) & plain_forward(network, w, k, setting)
-    )
-    held |= compared
+    plain = (sizes > PLAIN[0]) & (sizes < PLAIN[1]) & plain_forward(network, w, k, setting)
+    held |= steady & plain
+    compared = held & steady & ((moved[:, :k] < SURE) | plain)
     # Where the signs differ, or only one of both is zero, the difference is infinite.
     difference = np.where(np.sign(found) == g.sign[:, :k], 0.0, np.inf)
     both = (found != 0) & ~g.zero[:, :k]
@@ -107,8 +110,17 @@ def _held(g: LogGradients, k: int) -> Array:
     return held
 
 
-def torch_gradients(network: NetworkKind, w: tuple[Array, ...], setting: Setting) -> Array:
-    """∂E/∂w_11^(l) (L−1, n) by torch autograd in float64; ``w`` as ``kinds.blocks`` gives it."""
+def torch_gradients(
+    network: NetworkKind,
+    w: tuple[Array, ...],
+    setting: Setting,
+    rng: np.random.Generator | None = None,
+) -> Array:
+    """∂E/∂w_11^(l) (L−1, n) by torch autograd in float64; ``w`` as ``kinds.blocks`` gives it.
+
+    With ``rng`` each activation moves by an ulp: where a unit saturates, an ulp of its weights changes
+    nothing, and the rounding of its output still shows once such outputs cancel.
+    """
     import torch
 
     h = torch_activation(network.activation)
@@ -128,6 +140,8 @@ def torch_gradients(network: NetworkKind, w: tuple[Array, ...], setting: Setting
         start = z = z.detach().requires_grad_()
         for row in range(first, min(first + PIECE, len(layers) - 1)):
             value = h(torch.einsum("ijn,jn->in", layers[row], z) + biases[row])
+            if rng is not None:
+                value = value * torch.tensor(_shift(rng, np.ones(tuple(value.shape))))
             z = z + value if network.residual else value
         pieces.append((start, z))
     output = torch.einsum("ijn,jn->in", layers[-1], z) + last_bias
@@ -145,18 +159,24 @@ def torch_gradients(network: NetworkKind, w: tuple[Array, ...], setting: Setting
 
 
 def plain_forward(network: NetworkKind, w: tuple[Array, ...], k: int, setting: Setting) -> Array:
-    """(k,): whether every activation of a draw is 0 or of an ordinary size, by torch's functions."""
+    """(k,): whether every output of a unit, its slope and its sum with what a residual connection
+    brings is 0 or of an ordinary size, by torch's functions."""
     import torch
 
     h = torch_activation(network.activation)
     layers = w[0][:-1, None, None, :k] if network.width == 1 else w[0][..., :k]
+    biases = w[-2][..., :k] if setting.biased else np.zeros((len(layers), network.width, 1))
     z = torch.full((network.width, layers.shape[-1]), setting.x, dtype=torch.float64)
     plain = np.ones(layers.shape[-1], bool)
-    for layer in layers:
-        value = h(torch.einsum("ijn,jn->in", torch.tensor(np.ascontiguousarray(layer)), z))
-        z = z + value if network.residual else value
-        size = np.abs(z.numpy())
-        plain &= ((size == 0) | ((size > PLAIN[0]) & (size < PLAIN[1]))).all(axis=0)
+    for layer, bias in zip(layers, biases, strict=True):
+        a = torch.einsum("ijn,jn->in", torch.tensor(np.ascontiguousarray(layer)), z)
+        a = (a + torch.tensor(np.ascontiguousarray(bias))).requires_grad_()
+        value = h(a)
+        (slope,) = torch.autograd.grad(value.sum(), a)
+        z = (z + value if network.residual else value).detach()
+        for numbers in (value.detach(), slope, z):
+            size = np.abs(numbers.numpy())
+            plain &= ((size == 0) | ((size > PLAIN[0]) & (size < PLAIN[1]))).all(axis=0)
     return plain
 
 

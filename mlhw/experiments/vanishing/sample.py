@@ -222,8 +222,9 @@ def slope(medians: Array) -> tuple[float, float] | None:
         return None
     centred = layers - layers.mean()
     steps = np.diff(medians[layers]) / np.diff(layers)
-    with np.errstate(over="ignore"):  # magnitudes such as exp(−1e200) have logarithms like these
-        deviation = np.std(steps, ddof=1)
+    # Magnitudes such as exp(−1e200) have logarithms whose squares are beyond float64.
+    size = float(np.abs(steps).max()) or 1.0
+    deviation = size * np.std(steps / size, ddof=1)
     return (
         float(centred @ medians[layers] / (centred @ centred)),
         float(deviation * math.sqrt(1.2 / len(layers))),

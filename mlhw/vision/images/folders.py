@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,12 @@ def refuse(problems: list[str]) -> None:
 # --------------------------------------------------------------------------------- folders
 
 
-def list_folder(root: Path, log: Callable[[str], None]) -> Listing:
+def list_folder(root: Path, log: Callable[[str], None], *, to_train: bool = True) -> Listing:
     """``train/CLASS/*`` with ``val/`` and ``test/`` or without, or ``CLASS/*``.
 
     Files may lie deeper in a class's folder. Hidden files and files without the suffix of an image
-    are left out; ``log`` is told how many of each kind.
+    are left out; ``log`` is told how many of each kind. Without ``to_train`` nothing is asked of the
+    classes, and no split need be there.
 
     Raises DataError for an empty class, a class that train lacks, fewer than two classes, names that
     differ in case alone, and links that lead out of the folder.
@@ -66,13 +67,13 @@ def list_folder(root: Path, log: Callable[[str], None]) -> Listing:
     if not root.is_dir():
         raise DataError(f"{root}: {'is no folder' if root.exists() else 'there is no such folder'}")
     try:
-        return _listing(root.resolve(), log)
+        return _listing(root.resolve(), log, to_train)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def _listing(root: Path, log: Callable[[str], None]) -> Listing:
-    folders = _split_folders(root)
+def _listing(root: Path, log: Callable[[str], None], to_train: bool) -> Listing:
+    folders = _split_folders(root, to_train)
     walk = _Walk(root)
     splits: dict[str, list[ListedImage]] = {}
     classes: dict[str, list[str]] = {}
@@ -89,21 +90,30 @@ def _listing(root: Path, log: Callable[[str], None]) -> Listing:
             if name not in present
         ]
         splits[split].sort(key=lambda sample: sample.name)
-    walk.problems += _class_problems(str(root), classes)
+    if to_train:
+        walk.problems += _class_problems(str(root), classes)
     refuse(walk.problems)
     if walk.left_out:
         kinds = ", ".join(f"{kind} ({count})" for kind, count in walk.left_out.most_common(5))
         log(f"{root}: passed over files that are no images of a class: {kinds}")
-    return Listing(splits, classes["train"])
+    return Listing(splits, classes["train"] if to_train else all_classes(splits))
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
+def all_classes(splits: Mapping[str, Sequence[ListedImage]]) -> list[str]:
+    """The classes of all splits, in order; numbers by their size."""
+    labels = {sample.label for part in splits.values() for sample in part}
+    numeric = all(label.isascii() and label.isdigit() for label in labels)
+    return sorted(labels, key=lambda label: (int(label), label) if numeric else (0, label))
+
+
+def _split_folders(root: Path, to_train: bool) -> dict[str, Path]:
     """The folders of the splits; the root itself as ``train`` where it holds the classes."""
     inside = [entry.name for entry in entries_of(root) if entry.is_dir() and _counts(entry.name)]
     named = [name for name in inside if name in _SPLITS]
     has_splits = "train" in named and (
         set(inside) <= set(_SPLITS) or any(entry.is_dir() for entry in entries_of(root / "train"))
     )
+    has_splits = has_splits or (bool(named) and len(named) == len(inside) and not to_train)
     if not has_splits:
         if inside and set(inside) <= set(_SPLITS):
             raise DataError(f"{root}: has {', '.join(sorted(named))} but no train")
@@ -200,7 +210,7 @@ def portable_name(path: Path) -> str:
 # --------------------------------------------------------------------------------- csv
 
 
-def list_csv(path: Path) -> Listing:
+def list_csv(path: Path, *, to_train: bool = True) -> Listing:
     """``file_name,label`` under a header; other columns are ignored, paths relative to the file.
 
     Raises DataError, one line for each row without a file or a label, each path that leaves the
@@ -218,11 +228,11 @@ def list_csv(path: Path) -> Listing:
         raise DataError(f"{path}: is not UTF-8 text (byte {error.start})") from error
     except csv.Error as error:
         raise DataError(f"{path}:1: {error}") from error
-    labels = {sample.label for sample in samples}
-    numeric = all(label.isascii() and label.isdigit() for label in labels)
-    classes = sorted(labels, key=lambda label: (int(label), label) if numeric else (0, label))
-    refuse(_class_problems(str(path), {"train": classes}))
-    return Listing({"train": sorted(samples, key=lambda sample: sample.name)}, classes)
+    splits = {"train": sorted(samples, key=lambda sample: sample.name)}
+    classes = all_classes(splits)
+    if to_train:
+        refuse(_class_problems(str(path), {"train": classes}))
+    return Listing(splits, classes)
 
 
 def _column(path: Path, header: list[str], names: tuple[str, ...]) -> int:

@@ -11,6 +11,8 @@ EPOCH_COLUMNS = {
     "lr": "learning rate of the head at the epoch's last step",
     "images_per_s": "training images a second",
     "seconds": "how long the epoch took",
+    "val_balanced_acc": "mean over the classes of the share of their validation images that is right",
+    "val_macro_f1": "mean F1 over the classes, of the validation images",
 }
 
 PREDICTION_COLUMNS = {

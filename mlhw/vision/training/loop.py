@@ -18,14 +18,17 @@ import torch
 from torch.nn import functional
 
 from mlhw.errors import Interrupted, RunError
+from mlhw.maths.calibration import fit_temperature
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.checkpoints import FORMAT, Best, copied, tensor_digests
+from mlhw.vision.training.columns import EPOCH_COLUMNS
 from mlhw.vision.training.device import SMALL_STEP, one_thread
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 if TYPE_CHECKING:
     from mlhw.result.recorder import Recorder
     from mlhw.result.tables import Table
+    from mlhw.vision.names import BestBy
     from mlhw.vision.training.checkpoints import Checkpoints
 
 # Asking a GPU for a loss makes it wait, so there only every so many steps.
@@ -49,6 +52,8 @@ class Progress:
     best_epoch: int | None = None
     best_loss: float = math.nan
     best_accuracy: float = math.nan
+    best_balanced_accuracy: float = math.nan
+    best_macro_f1: float = math.nan
     waited: int = 0
     stopped: bool = False
     skipped_steps: int = 0
@@ -86,9 +91,8 @@ def train(
             with recorder.holding_interrupts():
                 progress.seconds = time.perf_counter() - started
                 finish_epoch(task, progress, table, found, log)
-                best = (
-                    new_best(task, progress) if progress.best_epoch == table.rows[-1][0] else None
-                )
+                is_best = found is not None and progress.best_epoch == table.rows[-1][0]
+                best = new_best(task, progress, found) if found and is_best else None
                 checkpoints.save(lambda: state(task, progress), progress.epoch, best)
     except Interrupted:
         with recorder.holding_interrupts():
@@ -193,6 +197,8 @@ def finish_epoch(
         task.plan.lr * task.plan.factor(progress.step - 1),
         count / progress.training_seconds,
         progress.seconds,
+        found.balanced_accuracy if found else None,
+        found.macro_f1 if found else None,
     )
     table.append(*row)
     log(f"INFO:root:Training Loss: {row[1]:.4f}")
@@ -200,9 +206,11 @@ def finish_epoch(
         log(f"{progress.skipped_steps} steps so far were skipped: float16 gradients overflowed")
     if found:
         log(f"INFO:root:Validation Loss: {found.loss:.4f}")
-        if is_better(found, progress, task.config.best):
+        if is_better(found, progress, task.config.best_by):
             progress.best_epoch, progress.waited = epoch, 0
             progress.best_loss, progress.best_accuracy = found.loss, found.accuracy
+            progress.best_balanced_accuracy = found.balanced_accuracy
+            progress.best_macro_f1 = found.macro_f1
         elif task.plan.frozen(epoch) and task.plan.ever_unfreezes:
             progress.waited = 0  # what unfreezing will bring is not known yet
         else:
@@ -220,15 +228,20 @@ def finish_epoch(
         inspect_frozen(task, progress)
 
 
-def is_better(found: Evaluation, progress: Progress, metric: str) -> bool:
-    """Lower loss, or higher accuracy; a tie keeps the earlier, NaN is never better."""
+def is_better(found: Evaluation, progress: Progress, metric: BestBy) -> bool:
+    """Lower loss; or a higher share, of equal ones the lower loss. A tie keeps the earlier.
+
+    What has no finite loss is never better.
+    """
     if not math.isfinite(found.loss):
         return False
     if progress.best_epoch is None:
         return True
-    if metric == "accuracy":
-        return found.accuracy > progress.best_accuracy
-    return found.loss < progress.best_loss
+    if metric == "loss":
+        return found.loss < progress.best_loss
+    share = metric.replace("-", "_")
+    now, before = getattr(found, share), getattr(progress, f"best_{share}")
+    return bool((now, -found.loss) > (before, -progress.best_loss))
 
 
 def inspect_frozen(task: Task, progress: Progress) -> None:
@@ -241,12 +254,14 @@ def inspect_frozen(task: Task, progress: Progress) -> None:
         progress.recomputed_loss = evaluate_network(task.network, task.val.all()).loss
 
 
-def new_best(task: Task, progress: Progress) -> Best:
+def new_best(task: Task, progress: Progress, found: Evaluation) -> Best:
+    """The network as it is, with its validation and the temperature fitted on that."""
     metadata = task.metadata | {
         "epoch": progress.best_epoch,
-        "metric": task.config.best,
+        "metric": task.config.best_by,
         "val_loss": progress.best_loss,
         "val_acc": progress.best_accuracy,
+        "temperature": fit_temperature(found.logits, found.labels),
     }
     return Best(copied(task.network.state_dict()), metadata)
 
@@ -281,4 +296,8 @@ def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
     torch.set_rng_state(saved["generators"]["cpu"])
     if task.device.type == "cuda":
         torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)
-    return Progress(**saved["progress"])
+    progress = Progress(**saved["progress"])
+    # A run of before some columns came has none of their values.
+    missing = [None] * len(EPOCH_COLUMNS)
+    progress.rows = [[*row, *missing[len(row) :]] for row in progress.rows]
+    return progress

@@ -246,6 +246,7 @@ def resolved(prepared: Prepared) -> Config:
             "layout": compute.layout,
             "threads": prepared.threads,
             "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
+            "best": config.best_by,
             "compare": compare if config.compare == "auto" else config.compare,
             "data": data,
         }

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
 from mlhw.errors import RunError
+from mlhw.maths.calibration import FEWEST_IMAGES
 from mlhw.result.recorder import Recorder
 from mlhw.result.tables import Table
 from mlhw.system.provenance import usable_cpus
+from mlhw.vision.assessment import (
+    CLASS_COLUMNS,
+    COVERAGE_COLUMNS,
+    Assessment,
+    confusion_columns,
+)
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.images.image_sets import ImageSet
@@ -85,6 +93,16 @@ class Finetuned:
     def labels(self) -> np.ndarray:
         return self.images.labels
 
+    @property
+    def temperature(self) -> float:
+        """What the best model's logits are divided by; 1 for a file of before there was one."""
+        return float(self.best.metadata.get("temperature", 1.0))
+
+    @cached_property
+    def assessed(self) -> Assessment:
+        """The best model on ``images``, in numbers."""
+        return Assessment(self.splits.classes, self.labels, self.evaluated.logits, self.temperature)
+
 
 def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -> Finetuned:
     """Train as ``config`` says, from the start or from where ``recorder.resumes`` stands.
@@ -117,14 +135,16 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         changed = changed_buffers(task) if config.batch_norm == "eval" else None
         best, reloaded = reload_best(task, progress, checkpoints)
         recorder.log(
-            f"best validation loss {progress.best_loss:.4f} at epoch {progress.best_epoch}"
+            f"best model: epoch {progress.best_epoch}, validation loss {progress.best_loss:.4f}, "
+            f"accuracy {progress.best_accuracy:.4f}"
         )
+        recorder.log(tempered(best, len(splits.val)))
         test = test_best(task, splits)
         random = from_random_weights(prepared, recorder) if config.compare == "random" else None
         found = Finetuned(
             config, splits, task, progress, table, best, reloaded, test, changed, random
         )
-        write_predictions(found, recorder)
+        write_tables(found, recorder)
         return found
 
 
@@ -168,18 +188,24 @@ def from_random_weights(prepared: Prepared, recorder: Recorder) -> RandomWeights
     return RandomWeights(reloaded.accuracy, test.accuracy if test else None, progress.rows)
 
 
-def write_predictions(o: Finetuned, recorder: Recorder) -> None:
-    """``predictions.csv``: a row an image, label and prediction by class name, probabilities."""
-    classes = o.splits.classes
-    table = recorder.table("predictions", prediction_columns(classes))
-    found = o.evaluated.probabilities
-    table.extend(
-        (name, classes[label], classes[predicted], *row)
-        for name, label, predicted, row in zip(
-            o.images.names,
-            o.labels,
-            found.argmax(1),
-            found.astype(np.float64).tolist(),
-            strict=True,
+def tempered(best: Best, images: int) -> str:
+    """A line that says which temperature the probabilities have, and why."""
+    if images < FEWEST_IMAGES:
+        return (
+            f"temperature 1: {images} validation images are too few to fit one "
+            f"(at least {FEWEST_IMAGES}), so probabilities are those of the plain softmax"
         )
-    )
+    found = best.metadata.get("temperature", 1.0)
+    return f"temperature {found:.3f}, fitted on {images} validation images, for all probabilities"
+
+
+def write_tables(o: Finetuned, recorder: Recorder) -> None:
+    """``predictions.csv``, and ``classes.csv``, ``confusion.csv`` and ``coverage.csv`` of them."""
+    classes, found = o.splits.classes, o.assessed
+    for name, columns, rows in (
+        ("predictions", prediction_columns(classes), found.prediction_rows(o.images.names)),
+        ("classes", CLASS_COLUMNS, found.class_rows()),
+        ("confusion", confusion_columns(classes), found.confusion_rows()),
+        ("coverage", COVERAGE_COLUMNS, found.coverage_rows()),
+    ):
+        recorder.table(name, columns).extend(rows)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from mlhw.maths.classification import balanced_accuracy, confusion_matrix, macro_f1
+from mlhw.maths.softmax import softmax
 from mlhw.vision.images import augment
 from mlhw.vision.networks.head import parameter_groups
 from mlhw.vision.training.batches import Batch, feature_batches, smallest_batch
@@ -139,11 +142,30 @@ class Task:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean cross-entropy and accuracy over a split; probabilities (n, classes) in its order."""
+    """Mean cross-entropy and accuracy over a split; float32 logits (n, classes), labels, in its order."""
 
     loss: float
     accuracy: float
-    probabilities: np.ndarray
+    logits: np.ndarray
+    labels: np.ndarray
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """int64 (classes, classes): row the class of the image, column what it is taken for."""
+        return confusion_matrix(self.labels, self.logits.argmax(1), self.logits.shape[1])
+
+    @property
+    def balanced_accuracy(self) -> float:
+        return balanced_accuracy(self.confusion)
+
+    @property
+    def macro_f1(self) -> float:
+        return macro_f1(self.confusion)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """float64 (n, classes): the softmax of the logits, whose cross-entropy is ``loss``."""
+        return softmax(self.logits)
 
 
 def evaluate_network(
@@ -151,15 +173,17 @@ def evaluate_network(
 ) -> Evaluation:
     """The network in evaluation mode on images, or its head on features."""
     network.eval()
-    losses, hits, probabilities = [], [], []
+    losses, hits, found, seen = [], [], [], []
     with torch.inference_mode():
         for inputs, labels in batches:
             logits = network.head(inputs) if of_features else network(inputs)
             losses.append(functional.cross_entropy(logits, labels, reduction="none").cpu())
             hits.append((logits.argmax(1) == labels).cpu())
-            probabilities.append(logits.softmax(1).cpu())
+            found.append(logits.float().cpu())
+            seen.append(labels.cpu())
     return Evaluation(
         torch.cat(losses).double().mean().item(),
         torch.cat(hits).double().mean().item(),
-        torch.cat(probabilities).numpy(),
+        torch.cat(found).numpy(),
+        torch.cat(seen).numpy(),
     )

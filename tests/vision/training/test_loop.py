@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 
@@ -25,8 +25,7 @@ from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.training import loop as training
-from mlhw.vision.training.loop import Progress, is_better, smoothed, validates
-from mlhw.vision.training.task import Evaluation
+from mlhw.vision.training.loop import smoothed, validates
 
 SMALL: dict[str, Any] = {
     "model": "cifar_resnet20",
@@ -185,35 +184,6 @@ def test_validation_comes_every_few_epochs_and_always_after_the_last(
     assert [e for e in range(5) if validates(e, 5, every)] == expected
 
 
-@dataclass
-class Course:
-    """A progress that is fed validation results, as the loop does."""
-
-    metric: str
-    progress: Progress = field(default_factory=Progress)
-
-    def feed(self, *results: tuple[float, float]) -> int | None:
-        for epoch, (loss, accuracy) in enumerate(results):
-            found = Evaluation(loss, accuracy, np.empty((0, 0)))
-            if is_better(found, self.progress, self.metric):
-                self.progress.best_epoch = epoch
-                self.progress.best_loss, self.progress.best_accuracy = loss, accuracy
-        return self.progress.best_epoch
-
-
-def test_best_is_the_lowest_loss_or_the_highest_accuracy_and_a_tie_keeps_the_earlier() -> None:
-    results = ((0.5, 0.7), (0.4, 0.7), (0.4, 0.6), (0.6, 0.8), (0.7, 0.8))
-    assert Course("loss").feed(*results) == 1
-    assert Course("accuracy").feed(*results) == 3
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_nan_is_never_the_best(bad: float) -> None:
-    assert Course("loss").feed((bad, 0.1), (0.9, 0.2), (bad, 0.9)) == 1
-    assert Course("accuracy").feed((bad, 0.9), (0.9, 0.2), (bad, 0.9)) == 1
-    assert Course("loss").feed((bad, 0.1)) is None
-
-
 def test_the_run_ends_early_after_so_many_validations_without_a_better_one(
     splits: ImageSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,8 +241,10 @@ def test_predictions_hold_what_the_summary_says(splits: ImageSplits) -> None:
     assert np.mean(label == predicted) == pytest.approx(result.summary["test_acc"])
     p = np.stack([table.column(f"p_{name}") for name in splits.classes], axis=1)
     assert p.sum(1) == pytest.approx(np.ones(len(p)), abs=1e-5)
-    own = p[np.arange(len(p)), [splits.classes.index(name) for name in label]]
-    assert -np.log(own).mean() == pytest.approx(result.summary["test_loss"], rel=1e-4)
+    # The probabilities are tempered, softmax(a / T); the loss is of softmax(a).
+    plain = log_softmax(result.summary["calibration"]["temperature"] * np.log(p), axis=1)
+    own = plain[np.arange(len(p)), [splits.classes.index(name) for name in label]]
+    assert -own.mean() == pytest.approx(result.summary["test_loss"], rel=1e-4)
 
 
 def test_any_torch_dataset_can_be_fine_tuned_on() -> None:

@@ -1,0 +1,197 @@
+"""``mlhw evaluate RUN --data …``: how good a fine-tuned network is on labelled images.
+
+RUN is a run folder of ``mlhw finetune``, whose best model is used, or the file of a model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mlhw.commands.options import NoPlots, RunsDir, complete_run
+from mlhw.commands.run import PLAIN
+from mlhw.config.load import load_config
+from mlhw.errors import FINISHED, ConfigError, reason_of
+from mlhw.result.recorder import Recorder
+from mlhw.result.tables import csv_text
+from mlhw.runs.gallery import GALLERY, gallery_page
+from mlhw.runs.history import locate
+from mlhw.system.files import write_whole
+from mlhw.system.interrupts import Interrupts
+from mlhw.system.screen import Screen
+from mlhw.text.values import to_json
+from mlhw.text.words import printable
+from mlhw.vision.names import DATA_SETS, OWN_DATA, OnError, SplitChoice
+
+if TYPE_CHECKING:
+    from mlhw.vision.images.labelled import LabelledSet
+
+app = typer.Typer(**PLAIN)
+
+
+def command() -> Any:
+    """The Typer command."""
+    return typer.main.get_command(app)
+
+
+class OnScreen(Recorder):
+    """Reading data speaks to the screen: warnings and progress."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self._screen = screen
+
+    def log(self, message: str, *, screen: bool = True) -> None:
+        self._screen.log(message, detail=not screen)
+
+    def warn(self, message: str) -> None:
+        self._screen.warn(message)
+
+    def progress(self, done: float, total: float, what: str) -> None:
+        self._screen.progress(done, total, what)
+
+
+@app.command("evaluate")
+def evaluate_command(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|FILE",
+            help="A run of mlhw finetune (path, name, 'latest' or 'finetune'), or a model's file.",
+            autocompletion=complete_run,
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME|folder:PATH|csv:PATH",
+            help="Labelled images; without it those of the run itself.",
+            autocompletion=lambda incomplete: [
+                name for name in (*DATA_SETS, *OWN_DATA) if name.startswith(incomplete)
+            ],
+        ),
+    ] = None,
+    split: Annotated[
+        SplitChoice,
+        typer.Option(
+            "--split",
+            help="Which of them; auto is test, else val, else all where the data have no splits.",
+        ),
+    ] = "auto",
+    data_dir: Annotated[
+        str, typer.Option("--data-dir", metavar="DIR", help="Where named data sets are kept.")
+    ] = "data",
+    on_error: Annotated[
+        OnError, typer.Option("--on-error", help="What an unreadable image does.")
+    ] = "fail",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Write result.json, classes.csv, confusion.csv, coverage.csv, predictions.csv "
+            "figures and gallery.html there.",
+        ),
+    ] = None,
+    format: Annotated[
+        Literal["table", "csv", "json"],
+        typer.Option("--format", help="What is printed; csv is a row a class."),
+    ] = "table",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    no_plots: NoPlots = False,
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    runs_dir: RunsDir = "runs",
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No log lines on stderr, warnings only.")
+    ] = False,
+) -> int:
+    """Accuracy, precision, recall, F1, AUC and calibration of a model on labelled images.
+
+    Its classes may be some of the model's; others are an error. Exit codes: 0 evaluated; 2 the model
+    or the images cannot be used.
+    """
+    from mlhw.vision.evaluate import evaluate, evaluation_lines, evaluation_result
+    from mlhw.vision.images.labelled import labelled_images
+    from mlhw.vision.saved import load_model
+
+    folder = writable_folder(out)
+    path = locate(run, Path(runs_dir))
+    screen = Screen(quiet=quiet)
+    with Interrupts(), contextlib.closing(screen):
+        recorder = OnScreen(screen)
+        model = load_model(path, device)
+        if data is None:
+            judged = images_of_run(path, split, recorder)
+        else:
+            judged = labelled_images(
+                data, split, data_dir=data_dir, on_error=on_error, recorder=recorder
+            )
+            warn_of_training_images(path, data, judged.split, recorder)
+        found = evaluate(run, model, judged, screen.progress)
+        result = evaluation_result(found)
+        if folder is not None:
+            result.save(folder, plots=not no_plots)
+            if result.gallery is not None and not no_plots:
+                page = gallery_page(result.gallery, run, screen.progress, report=None)
+                write_whole(folder / GALLERY, page)
+    kind = "json" if as_json else format
+    if kind == "json":
+        print(json.dumps(to_json(result.summary), indent=2, ensure_ascii=False))
+    elif kind == "csv":
+        print(csv_text(result.tables["classes"]), end="")
+    else:
+        print("\n".join(map(printable, evaluation_lines(found))))
+    return FINISHED
+
+
+def writable_folder(out: str | None) -> Path | None:
+    """The folder that the results go to, made. Raises ConfigError where they cannot or must not."""
+    if out is None:
+        return None
+    folder = Path(out)
+    if (folder / "run.json").exists():
+        raise ConfigError(f"--out {out}: is the folder of a run, whose files would be overwritten")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be made: {reason_of(error)}") from None
+    return folder
+
+
+def warn_of_training_images(path: Path, data: str, split: str, recorder: Recorder) -> None:
+    """Warn where the run was trained on some of these images, by the name of its data."""
+    from mlhw.vision.config import Config
+
+    kept = path / "config.yaml"
+    if split not in ("all", "train") or not kept.is_file():
+        return
+    trained_on = load_config(Config, str(kept)).data.name
+    # The run keeps its paths absolute.
+    same = os.path.realpath(data.partition(":")[2]) == os.path.realpath(
+        trained_on.partition(":")[2]
+    )
+    if data == trained_on or (":" in data and ":" in trained_on and same):
+        recorder.warn(
+            f"{data}: the model was trained on some of these images, so these numbers flatter it; "
+            "without --data its own test images are taken"
+        )
+
+
+def images_of_run(path: Path, split: SplitChoice, recorder: Recorder) -> LabelledSet:
+    """The images that the run itself has set aside, cut as it has cut them."""
+    from mlhw.vision.config import Config
+    from mlhw.vision.images.labelled import of_splits
+    from mlhw.vision.training.preparation import load_splits
+
+    kept = path / "config.yaml"
+    if not kept.is_file():
+        raise ConfigError(f"{path}: is no run, so it has no images of its own; give --data")
+    return of_splits(load_splits(load_config(Config, str(kept)), recorder), split)
