@@ -83,8 +83,11 @@ def evaluate_command(
         ),
     ] = "auto",
     data_dir: Annotated[
-        str, typer.Option("--data-dir", metavar="DIR", help="Where named data sets are kept.")
-    ] = "data",
+        str | None,
+        typer.Option(
+            "--data-dir", metavar="DIR", help="Where named data sets are kept. [default: data]"
+        ),
+    ] = None,
     image_root: Annotated[
         str | None,
         typer.Option(
@@ -92,8 +95,9 @@ def evaluate_command(
         ),
     ] = None,
     on_error: Annotated[
-        OnError, typer.Option("--on-error", help="What an unreadable image does.")
-    ] = "fail",
+        OnError | None,
+        typer.Option("--on-error", help="What an unreadable image does. [default: fail]"),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -125,8 +129,18 @@ def evaluate_command(
     from mlhw.vision.evaluate import evaluate, evaluation_lines, evaluation_result
     from mlhw.vision.images.labelled import labelled_images
     from mlhw.vision.images.own_files import Reading
+    from mlhw.vision.images.scales import beyond_words
     from mlhw.vision.saved import load_model
 
+    own = data is not None and data.startswith(OWN_DATA)
+    refuse_idle(
+        {
+            "--image-root": image_root is not None and not (data or "").startswith("csv:"),
+            "--on-error": on_error is not None and not own,
+            "--data-dir": data_dir is not None and (own or data is None),
+            "--no-plots": no_plots and out is None,
+        }
+    )
     folder = writable_folder(out)
     path = locate(run, Path(runs_dir))
     screen = Screen(quiet=quiet)
@@ -137,11 +151,13 @@ def evaluate_command(
             judged = images_of_run(path, split, recorder)
         else:
             root = None if image_root is None else Path(image_root)
-            reading = Reading(on_error=on_error, max_skipped=1.0, image_root=root)
+            reading = Reading(on_error or "fail", max_skipped=1.0, image_root=root)
             judged = labelled_images(
-                data, split, data_dir=data_dir, reading=reading, recorder=recorder
+                data, split, data_dir=data_dir or "data", reading=reading, recorder=recorder
             )
             warn_of_training_images(path, data, judged.split, recorder)
+        if clipped := beyond_words(judged.images, model.preprocessing.pixels):
+            recorder.warn(clipped)
         found = evaluate(run, model, judged, screen.progress)
         result = evaluation_result(found)
         if folder is not None:
@@ -154,6 +170,24 @@ def evaluate_command(
     else:
         print("\n".join(map(printable, evaluation_lines(found))))
     return FINISHED
+
+
+NEEDED = {
+    "--image-root": "--data csv:PATH",
+    "--on-error": "--data folder:PATH or csv:PATH",
+    "--data-dir": "--data with the name of a data set",
+    "--no-plots": "--out FOLDER",
+}
+"""Options that do nothing without others."""
+
+
+def refuse_idle(idle: dict[str, bool]) -> None:
+    """Raise ConfigError for options that would change nothing here."""
+    lines = [
+        f"{option}: changes nothing without {NEEDED[option]}" for option in idle if idle[option]
+    ]
+    if lines:
+        raise ConfigError(*lines)
 
 
 def writable_folder(out: str | None) -> Path | None:

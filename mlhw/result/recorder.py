@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from mlhw.config.model import ExperimentConfig
     from mlhw.result.result import Result
+    from mlhw.system.screen import Screen
 
 
 class Recorder:
@@ -99,3 +100,22 @@ class Recorder:
     def _sink(self, table: Table) -> Callable[[Sequence[Sequence[Any]]], None] | None:
         """What takes the rows that will be added to ``table``."""
         return None
+
+
+class SpokenRecorder(Recorder):
+    """One that shows lines and progress on the screen and writes no file."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self.screen = screen
+
+    def log(self, message: str, *, screen: bool = True) -> None:
+        super().log(message)
+        self.screen.log(message, detail=not screen)
+
+    def warn(self, message: str) -> None:
+        super().warn(message)
+        self.screen.warn(message)
+
+    def progress(self, done: float, total: float, what: str) -> None:
+        self.screen.progress(done, total, what)

@@ -222,6 +222,10 @@ def test_what_cannot_be_used_is_named(
         ([run, "--out", run], "is the folder of a run"),
         ([run, "--out", tmp_path / "file"], f"--out {tmp_path / 'file'}"),
         ([run, "--split", "all"], "--split all"),
+        ([run, "--no-plots"], "--no-plots: changes nothing without --out"),
+        ([run, "--on-error", "skip"], "--on-error: changes nothing without --data"),
+        ([run, "--data", f"folder:{data}", "--image-root", data], "--image-root: changes nothing"),
+        ([run, "--data", f"folder:{data}", "--data-dir", data], "--data-dir: changes nothing"),
         ([tmp_path, "--data", "digits"], "best.safetensors"),
     ):
         code, out, err = evaluate(capsys, *arguments)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mlhw.errors import ConfigError
 from mlhw.result.recorder import Recorder
 from mlhw.vision.images import file_images
 from mlhw.vision.images.csv_lists import list_csv
@@ -60,7 +59,7 @@ class OwnImages:
 def list_files(
     kind: str, place: Path, reading: Reading, recorder: Recorder, *, to_train: bool = True
 ) -> Listing:
-    """The files of a ``folder`` or a ``csv``. Raises ConfigError or DataError."""
+    """The files of a ``folder`` or a ``csv``. Raises DataError."""
     if kind == "csv":
         return list_csv(
             place,
@@ -69,9 +68,6 @@ def list_files(
             group=reading.group,
             to_train=to_train,
         )
-    for key in ("image_root", "group"):
-        if getattr(reading, key) is not None:
-            raise ConfigError(f"data.{key}: is of csv:PATH alone; {place} is read as a folder")
     return list_folder(place, recorder.log, to_train=to_train)
 
 

@@ -23,8 +23,9 @@ from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.checkpoints import FORMAT, Best, copied, tensor_digests
 from mlhw.vision.training.columns import EPOCH_COLUMNS, RATE_COLUMNS
 from mlhw.vision.training.device import SMALL_STEP, one_thread
+from mlhw.vision.training.objective import minimised
 from mlhw.vision.training.probe import Probe, harm, probe
-from mlhw.vision.training.task import Evaluation, Task, evaluate_network
+from mlhw.vision.training.task import Evaluation, Task, evaluate_network, hits
 
 if TYPE_CHECKING:
     from mlhw.result.recorder import Recorder
@@ -173,9 +174,10 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
                     group["lr"] = rate * group["full_rate"]
                 logits = network.head(inputs) if on_features else network(inputs)
                 nll = functional.cross_entropy(logits, labels)
-                loss = smoothed(nll, logits, config.optim.label_smoothing)
+                smoothing = config.optim.label_smoothing
+                loss = minimised(nll, logits, labels, smoothing, task.class_weights)
                 task.sums[0] += nll.detach() * len(labels)
-                task.sums[1] += (logits.detach().argmax(1) == labels).sum()
+                task.sums[1] += hits(logits.detach(), labels).sum()
                 if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
                     require_finite(task, progress)
                 optimizer.zero_grad(set_to_none=True)
@@ -194,17 +196,6 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
             recorder.progress(progress.step, plan.epochs * plan.steps_per_epoch, "training")
     require_finite(task, progress)  # waits for a GPU to be done
     progress.training_seconds = time.perf_counter() - clock
-
-
-def smoothed(nll: torch.Tensor, logits: torch.Tensor, share: float) -> torch.Tensor:
-    """The mean cross-entropy to labels of which ``share`` is spread evenly over all classes.
-
-    Szegedy et al. 2015 (arXiv:1512.00567, section 7). The tables hold the plain ``nll``, so that
-    training and validation can be compared.
-    """
-    if not share:
-        return nll
-    return (1 - share) * nll - share * functional.log_softmax(logits, 1).mean()
 
 
 def validates(epoch: int, epochs: int, val_every: int) -> bool:
