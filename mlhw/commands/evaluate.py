@@ -205,22 +205,32 @@ def writable_folder(out: str | None) -> Path | None:
 
 
 def warn_of_training_images(path: Path, data: str, split: str, recorder: Recorder) -> None:
-    """Warn where the run was trained on some of these images, by the name of its data."""
+    """Warn where the run was trained on some of these images, by the place of its data."""
     from mlhw.vision.config import Config
 
-    kept = path / "config.yaml"
-    if split not in ("all", "train") or not kept.is_file():
-        return
-    trained_on = load_config(Config, str(kept)).data.name
-    # The run keeps its paths absolute.
-    same = os.path.realpath(data.partition(":")[2]) == os.path.realpath(
-        trained_on.partition(":")[2]
-    )
-    if data == trained_on or (":" in data and ":" in trained_on and same):
+    kept = (path if path.is_dir() else path.parent.parent) / "config.yaml"
+    if kept.is_file() and is_trained_on(data, split, load_config(Config, str(kept)).data.name):
         recorder.warn(
             f"{data}: the model was trained on some of these images, so these numbers flatter it; "
             "without --data its own test images are taken"
         )
+
+
+def is_trained_on(data: str, split: str, trained_on: str) -> bool:
+    """Whether a split of ``data`` has images that a run on ``trained_on`` has learnt from."""
+    from mlhw.vision.images.listing import split_of
+
+    kind, _, place = data.partition(":")
+    other, _, home = trained_on.partition(":")
+    if not (place and home):
+        return data == trained_on and split in ("all", "train")
+    # The run keeps its paths absolute.
+    inside, root = Path(os.path.realpath(place)), Path(os.path.realpath(home))
+    if inside == root:
+        return split in ("all", "train")
+    if kind != other or not inside.is_relative_to(root):
+        return False
+    return split_of(inside.relative_to(root).parts[0]) == "train"
 
 
 def images_of_run(path: Path, split: SplitChoice, recorder: Recorder) -> LabelledSet:

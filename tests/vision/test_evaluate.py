@@ -164,10 +164,19 @@ def test_a_list_of_files_and_a_folder_of_a_test_split_alone_can_be_judged(
 def test_what_was_trained_on_is_said_to_flatter(
     run: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for split in ("train", "all"):
-        code, _, err = evaluate(capsys, run, "--data", f"folder:{data}", "--split", split)
-        assert code == 0
-        assert "was trained on some of these images" in err
+    model = run / "checkpoints" / "best.safetensors"
+    for place, split, flatters in (
+        (data, "train", True),
+        (data, "all", True),
+        (data, "val", False),
+        (data / "train", "auto", True),
+        (data / "val", "auto", False),
+    ):
+        for saved in (run, model):
+            arguments = ["--data", f"folder:{place}", "--split", split, "--format", "csv"]
+            code, _, err = evaluate(capsys, saved, *arguments)
+            assert code == 0
+            assert ("was trained on some of these images" in err) == flatters, (place, split)
 
 
 def test_unreadable_images_fail_or_are_left_out_and_named(
