@@ -19,7 +19,9 @@ from mlhw.config.load import load_config
 from mlhw.errors import FINISHED, ConfigError, reason_of
 from mlhw.result.recorder import Recorder
 from mlhw.result.tables import csv_text
+from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import locate
+from mlhw.system.files import write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 from mlhw.text.values import to_json
@@ -104,7 +106,7 @@ def evaluate_command(
             "--out",
             metavar="FOLDER",
             help="Write result.json, classes.csv, confusion.csv, coverage.csv, predictions.csv "
-            "and figures there.",
+            "figures and gallery.html there.",
         ),
     ] = None,
     format: Annotated[
@@ -162,6 +164,9 @@ def evaluate_command(
         result = evaluation_result(found)
         if folder is not None:
             result.save(folder, plots=not no_plots)
+            if result.gallery is not None and not no_plots:
+                page = gallery_page(result.gallery, run, screen.progress, report=None)
+                write_whole(folder / GALLERY, page)
     kind = "json" if as_json else format
     if kind == "json":
         print(json.dumps(to_json(result.summary), indent=2, ensure_ascii=False))

@@ -33,9 +33,16 @@ from mlhw.vision.training.checkpoints import (
     tensor_digests,
 )
 from mlhw.vision.training.columns import EPOCH_COLUMNS, prediction_columns
-from mlhw.vision.training.device import device_name, find_device, memory_errors, torch_settings
-from mlhw.vision.training.loop import Progress, record_rate, restore, train
+from mlhw.vision.training.device import (
+    deterministic_errors,
+    device_name,
+    find_device,
+    memory_errors,
+    torch_settings,
+)
+from mlhw.vision.training.loop import record_rate, train
 from mlhw.vision.training.preparation import Prepared, describe, prepare
+from mlhw.vision.training.progress import Progress, restore
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 
@@ -122,7 +129,11 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
     device = find_device(config.device)
     threads = usable_cpus() if config.threads == "auto" else config.threads
     keep_freed_memory()
-    with torch_settings(threads, device), memory_errors(config.batch_size):
+    with (
+        torch_settings(threads, device, config.deterministic),
+        memory_errors(config.batch_size),
+        deterministic_errors(),
+    ):
         prepared = prepare(config, recorder, device, threads, splits)
         config, splits = prepared.config, prepared.splits
         recorder.begin(
@@ -176,6 +187,7 @@ def reload_best(
         raise RunError("no validation gave a finite loss, so no model is the best")
     best = checkpoints.load_best()
     task.network.load_state_dict(best.tensors)
+    task.average = None  # it is what has been loaded
     return best, task.validate(progress.best_epoch)
 
 
