@@ -15,6 +15,7 @@ from torch.nn import functional
 from mlhw.result.recorder import Recorder
 from mlhw.system.provenance import usable_cpus
 from mlhw.vision.config import Config
+from mlhw.vision.images.shapes import cropped_warning
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.batches import Batch
 from mlhw.vision.training.device import find_device, memory_errors, torch_settings
@@ -116,6 +117,8 @@ def rehearse(config: Config, recorder: Recorder) -> Rehearsal:
         splits = load_splits(config, recorder, remember=False)
         prepared = prepare(config, recorder, device, threads, splits)
         task = prepared.task(recorder, on_disk=False)
+        if prepared.config.fit == "crop" and (warning := cropped_warning(splits)):
+            recorder.warn(warning)
         recorder.log("measuring a few batches")
         trial = _copied(prepared, recorder)
         per_image = _forward_seconds(trial)
@@ -235,6 +238,3 @@ def _parameter_bytes(task: Task) -> int:
     for values in task.optimizer.state.values():
         tensors += [value for value in values.values() if isinstance(value, torch.Tensor)]
     return sum(t.numel() * t.element_size() for t in tensors)
-
-
-# ------------------------------------------------------------------------------------- images

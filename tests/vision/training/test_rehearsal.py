@@ -59,7 +59,11 @@ def test_the_seconds_are_those_of_the_parts(small: Rehearsal) -> None:
     [
         ({"features": "off"}, 0, 3 * (4 * 0.001 + 100 * 0.01) + 3 * 100 * 0.01),
         ({"augment": "flip"}, 200 * 0.01, 3 * 4 * 0.001),
-        ({"augment": "flip", "unfreeze_at": None}, 100 * 0.01, 4 * (4 * 0.001 + 100 * 0.01)),
+        (
+            {"augment": "flip", "unfreeze_at": None},
+            100 * 0.01,
+            4 * (4 * 0.001 + 100 * 0.01),
+        ),
         ({"augment": "flip", "views": 2}, 300 * 0.01, 3 * 4 * 0.001),
         ({"unfreeze_at": 0}, 0, 0),
     ],
