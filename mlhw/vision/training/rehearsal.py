@@ -57,16 +57,6 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Some training images: ``plain`` and ``changed``, (n, 3, S, S) from 0 to 1, in ``epoch``."""
-
-    plain: np.ndarray
-    changed: np.ndarray
-    labels: np.ndarray
-    epoch: int
-
-
-@dataclass(frozen=True)
 class Rehearsal:
     """A prepared training, and what it is going to take."""
 
@@ -74,7 +64,6 @@ class Rehearsal:
     task: Task
     work: Work
     memory: Memory
-    sheet: Sheet
 
     @property
     def frozen_epochs(self) -> int:
@@ -136,9 +125,7 @@ def rehearse(config: Config, recorder: Recorder) -> Rehearsal:
         head_step = _head_seconds(trial)
         open_step, kept = _open_step(trial)
         memory = Memory(_image_bytes(task), _feature_bytes(task), _parameter_bytes(trial), kept)
-        return Rehearsal(
-            prepared, task, Work(per_image, head_step, open_step), memory, training_sheet(task)
-        )
+        return Rehearsal(prepared, task, Work(per_image, head_step, open_step), memory)
 
 
 def _copied(prepared: Prepared, recorder: Recorder) -> Task:
@@ -251,35 +238,3 @@ def _parameter_bytes(task: Task) -> int:
     for values in task.optimizer.state.values():
         tensors += [value for value in values.values() if isinstance(value, torch.Tensor)]
     return sum(t.numel() * t.element_size() for t in tensors)
-
-
-# ------------------------------------------------------------------------------------- images
-
-
-def training_sheet(task: Task) -> Sheet:
-    """The first images of the first epoch that sees images, as they are and as they are changed there.
-
-    Where every epoch trains on stored features, those of epoch 0 are shown, with the changes of its view.
-    """
-    plan = task.plan
-    seen = [epoch for epoch in range(plan.epochs) if not task.uses_features(epoch)]
-    epoch = seen[0] if seen else 0
-    indices = task.order(epoch)[:SHEET]
-    if seen:
-        count = -(-len(indices) // task.config.batch_size)
-        batches = [b for b, _ in itertools.islice(task.training_batches(epoch, 0), count)]
-        changed = torch.cat(batches)[: len(indices)]
-    else:
-        changes = task.changes(epoch) if task.config.views else None
-        changed = next(task.train.batches(indices, SHEET, changes=changes))[0]
-    plain = next(task.train.batches(indices, SHEET))[0]
-    labels = task.train.images.labels[indices]
-    return Sheet(_visible(task, plain), _visible(task, changed), labels, epoch)
-
-
-def _visible(task: Task, batch: torch.Tensor) -> np.ndarray:
-    """Normalised images as they were before: values from 0 to 1."""
-    preprocessing = task.train.preprocessing
-    mean, std = (torch.tensor(v)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
-    values: np.ndarray = (batch.detach().float().cpu() * std + mean).clamp(0, 1).numpy()
-    return values

@@ -117,17 +117,3 @@ def test_measuring_trains_no_weight(small: Rehearsal) -> None:
     ):
         assert np.array_equal(tensor.numpy(), other.numpy()), name
     assert not small.task.optimizer.state
-
-
-def test_the_sheet_shows_images_as_they_are_and_as_they_are_changed() -> None:
-    plain = rehearsal().sheet
-    assert np.array_equal(plain.plain, plain.changed)
-    sheet = rehearsal(augment="flip", batch_size=5).sheet
-    assert (sheet.epoch, sheet.plain.shape) == (3, (12, 3, 8, 8))
-    flipped = [
-        not np.array_equal(a, b) and np.array_equal(a, b[:, :, ::-1])
-        for a, b in zip(sheet.plain, sheet.changed, strict=True)
-    ]
-    assert any(flipped)
-    same = [np.array_equal(a, b) for a, b in zip(sheet.plain, sheet.changed, strict=True)]
-    assert all(f or s for f, s in zip(flipped, same, strict=True))
