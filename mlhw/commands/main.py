@@ -31,6 +31,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     "all": ("mlhw.commands.all", "Every experiment, and one report that answers the assignment."),
     "data": ("mlhw.commands.data", "What a file of points holds, before any run."),
     "evaluate": ("mlhw.commands.evaluate", "How good a fine-tuned network is on labelled images."),
+    "export": ("mlhw.commands.export", "A fine-tuned network as a file that other programs run."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
     "runs": ("mlhw.commands.runs", "List, show, compare, run again and clean up runs."),
 }

@@ -21,6 +21,7 @@ from mlhw.vision.assessment import (
     confusion_columns,
     overview,
 )
+from mlhw.vision.gallery import judged_images
 from mlhw.vision.images.scales import use_models_scale
 from mlhw.vision.training.batches import evaluation_batch, pieces
 from mlhw.vision.training.columns import prediction_columns
@@ -115,6 +116,7 @@ def evaluation_result(o: Evaluated) -> Result:
         summary_of(o),
         tables={table.name: table for table in tables},
         plots=EVALUATED.plots(o),
+        gallery=judged_images(o.judged.images, classes, found.probabilities, o.words),
     )
 
 

@@ -84,7 +84,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
         gallery=judged_images(
             outcome.images,
             outcome.splits.classes,
-            outcome.evaluated.probabilities,
+            outcome.assessed.probabilities,
             outcome.split,
         ),
         observations=OBSERVATIONS.look(outcome),

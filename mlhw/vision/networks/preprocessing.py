@@ -141,13 +141,17 @@ class Preprocessing:
         """The second half of ``to_batch``: 8-bit (N, 3, S, S) to float32, normalised."""
         import torch
 
-        # (x/255 − mean)/std in one multiplication and one addition.
-        scale = torch.tensor([1 / (255 * s) for s in self.std], device=batch.device)
-        shift = torch.tensor(
-            [-m / s for m, s in zip(self.mean, self.std, strict=True)], device=batch.device
-        )
+        scale, shift = (each.to(batch.device) for each in self.scale_and_shift())
         values = batch.to(torch.float32, memory_format=torch.channels_last)
         return values.mul_(scale[:, None, None]).add_(shift[:, None, None])
+
+    def scale_and_shift(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """float32 (3,) each: (x/255 − mean)/std in one multiplication and one addition."""
+        import torch
+
+        scale = torch.tensor([1 / (255 * s) for s in self.std])
+        shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)])
+        return scale, shift
 
     def to_json(self) -> dict[str, Any]:
         """JSON values from which ``from_json`` makes the same object."""

@@ -261,16 +261,16 @@ def training_sheet(task: Task) -> Sheet:
 
     Where every epoch trains on stored features, those of epoch 0 are shown, with the changes of its view.
     """
-    config, plan = task.config, task.plan
+    plan = task.plan
     seen = [epoch for epoch in range(plan.epochs) if not task.uses_features(epoch)]
     epoch = seen[0] if seen else 0
     indices = task.order(epoch)[:SHEET]
     if seen:
-        count = -(-len(indices) // config.batch_size)
+        count = -(-len(indices) // task.config.batch_size)
         batches = [b for b, _ in itertools.islice(task.training_batches(epoch, 0), count)]
         changed = torch.cat(batches)[: len(indices)]
     else:
-        changes = task.changes(epoch) if config.views else None
+        changes = task.changes(epoch) if task.config.views else None
         changed = next(task.train.batches(indices, SHEET, changes=changes))[0]
     plain = next(task.train.batches(indices, SHEET))[0]
     labels = task.train.images.labels[indices]
