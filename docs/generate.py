@@ -32,7 +32,9 @@ The YAML is that of version 1.2: `1e-3` is a number, `on` and `no` are words, `0
 whole number is due, `1e3` is one. A key stands once. Unknown keys are errors that name the nearest
 neighbour, also of what others call a key (`lr` for `etas`); all errors are reported at once, each with
 its place: `error: my.yaml:12: optim.lr: must be greater than 0 (got -0.1)`. Paths in a file start from
-the file's folder, paths on the command line from the working directory.
+the file's folder, paths on the command line from the working directory. An option, or a `--set`, that
+would do nothing beside the other keys (`--momentum` with adamw) is an error; in a file it may stand, so that
+a saved configuration runs again with others changed.
 
 Every command also has `--runs-dir DIR` (or `MLHW_RUNS_DIR`), `--name TEXT`, `--json`, `--quiet`,
 `--verbose`, `--tensorboard`, `--mlflow [URI]`, `--no-plots`, and `--no-check`, with which a failing
@@ -51,7 +53,7 @@ def page() -> str:
 
 
 def row(leaf: Leaf) -> str:
-    option = f"`{leaf.option}`" if leaf.has_option else ""
+    option = ", ".join(f"`{word}`" for word in leaf.spellings) if leaf.has_option else ""
     default = yaml12.inline(leaf.default)
     default = "" if leaf.is_section or "; " in default else f"`{default}`"
     meaning = leaf.description.replace("|", "\\|")

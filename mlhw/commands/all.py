@@ -75,6 +75,7 @@ class Assignment:
     Config = AllConfig
     actions: Sequence[Action] = ()
     resumable = False
+    going_on = None
     curves = None
     tracked = False  # each of the experiments is, by itself
 

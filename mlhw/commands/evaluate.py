@@ -120,6 +120,7 @@ def evaluate_command(
     """
     from mlhw.vision.evaluate import evaluate, evaluation_lines, evaluation_result
     from mlhw.vision.images.labelled import labelled_images
+    from mlhw.vision.images.scales import beyond_words
     from mlhw.vision.saved import load_model
 
     folder = writable_folder(out)
@@ -135,6 +136,8 @@ def evaluate_command(
                 data, split, data_dir=data_dir, on_error=on_error, recorder=recorder
             )
             warn_of_training_images(path, data, judged.split, recorder)
+        if clipped := beyond_words(judged.images, model.preprocessing.pixels):
+            recorder.warn(clipped)
         found = evaluate(run, model, judged, screen.progress)
         result = evaluation_result(found)
         if folder is not None:

@@ -42,16 +42,18 @@ class _LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
+        alone: list[str] = []
         if name in EXPERIMENTS:
             from mlhw.commands.run import command_of
 
             command = command_of(experiment(name), without=("junit",))
+            alone = [a.option for a in experiment(name).actions if a.may_be_alone]
         elif name in TOOLS:
             command = importlib.import_module(TOOLS[name][0]).command()
         if name is not None:
             from mlhw.commands.options import with_values
 
-            rest = with_values(rest)
+            rest = with_values(rest, alone)
         return name, command, rest
 
 

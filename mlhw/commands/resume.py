@@ -1,17 +1,17 @@
-"""``--resume RUN``: an unfinished run goes on in its folder, with its configuration."""
+"""``--resume RUN``: a run goes on in its folder, with its configuration, or a finished one for longer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mlhw.commands.options import complete_run
 from mlhw.config.load import load_config
-from mlhw.config.model import ExperimentConfig
+from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.errors import ConfigError
 from mlhw.runs.execute import Runnable
 from mlhw.runs.options import RunOptions
@@ -22,28 +22,46 @@ Resume = Annotated[
     typer.Option(
         OPTION,
         metavar="RUN",
-        help="Go on with an unfinished run, in the same folder.",
+        help="Go on with an unfinished run, in the same folder, or with a finished one for longer.",
         autocompletion=complete_run,
     ),
 ]
 
 
 def resumed(
-    experiment: Runnable, run: str, options: RunOptions, keys: Sequence[str]
+    experiment: Runnable,
+    run: str,
+    options: RunOptions,
+    values: Mapping[str, tuple[tuple[str, ...], Any]],
 ) -> tuple[ExperimentConfig, RunOptions]:
     """The configuration of the run that goes on, and the options with its folder.
 
-    ``keys`` are the options of configuration keys that were given. Raises ConfigError if there are any,
-    if ``--config`` or ``--set`` was given, or if ``run`` is no unfinished run of this experiment.
+    ``values`` are the options of keys that were given, each with its key's path and its value. Raises
+    ConfigError for those that the experiment does not take here, for ``--config``, and if ``run`` is no
+    run of this experiment, or a finished one that nothing makes longer.
     """
-    from mlhw.runs.history import locate, unfinished
+    from mlhw.runs.history import locate, run_of, unfinished
 
-    given = [*keys, *(["--config"] if options.config_files else [])]
-    given += ["--set"] if options.sets else []
-    if given:
+    going_on = experiment.going_on
+    taken = going_on.keys if going_on else ()
+    given = {option: ".".join(path) for option, (path, _) in values.items()}
+    set_keys = {item.partition("=")[0].strip() for item in options.sets}
+    refused = [option for option, key in given.items() if key not in taken]
+    refused += ["--config"] if options.config_files else []
+    refused += ["--set"] if not set_keys <= set(taken) else []
+    if refused:
+        names = {leaf.key: leaf.option for leaf in leaves(experiment.Config)}
+        but = f" ({', '.join(names[key] for key in taken)} may be given)" if taken else ""
         raise ConfigError(
-            f"{OPTION} takes its configuration from the run; leave {', '.join(given)} out"
+            f"{OPTION} takes its configuration from the run; leave {', '.join(refused)} out{but}"
         )
-    folder = unfinished(locate(run, Path(options.runs_dir)).resolve(), experiment.name)
-    config = load_config(experiment.Config, str(folder / "config.yaml"))
-    return config, replace(options, resume=folder)
+    folder = locate(run, Path(options.runs_dir)).resolve()
+    longer = going_on.longer if going_on else ""
+    finished = run_of(folder, experiment.name).get("status") == "finished"
+    if longer not in {*given.values(), *set_keys}:
+        option = next((x.option for x in leaves(experiment.Config) if x.key == longer), "")
+        unfinished(folder, experiment.name, longer=option)
+    config = load_config(
+        experiment.Config, str(folder / "config.yaml"), sets=options.sets, options=values
+    )
+    return config, replace(options, resume=folder, longer=finished)

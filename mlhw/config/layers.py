@@ -20,12 +20,14 @@ from mlhw.text.yaml12 import KeyPath
 class Origin:
     """Where a value was written, for errors, and the folder that a relative path there starts from.
 
-    ``option`` is the path of the key that a named option sets.
+    ``option`` is the path of the key that a named option sets. ``typed``: on the command line, not in a
+    file.
     """
 
     label: str
     folder: str
     option: tuple[str, ...] | None = None
+    typed: bool = False
 
 
 def merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
@@ -79,10 +81,10 @@ class Layers:
         except ConfigError as error:
             self.errors.extend(error.lines)
             return
-        self._put(path, value, Origin("--set", os.getcwd()))
+        self._put(path, value, Origin("--set", os.getcwd(), typed=True))
 
     def add_option(self, option: str, path: tuple[str, ...], value: Any) -> None:
-        self._put(path, value, Origin(option, os.getcwd(), option=path))
+        self._put(path, value, Origin(option, os.getcwd(), option=path, typed=True))
 
     def expand_texts(self) -> None:
         """Sections given as one text, to their keys."""
@@ -120,6 +122,9 @@ class Layers:
             value = section.from_text(value)  # type: ignore[union-attr]
             self.expand_texts()
             replaced: list[KeyPath] = [(*path, key) for key in value]
+        elif isinstance(value, Mapping) and section is not None:
+            # Laid over what is there, key by key; the other keys stay where they were written.
+            replaced = [(*path, key) for key in value]
         else:
             replaced = [path]
         layer: dict[str, Any] = {path[-1]: value}

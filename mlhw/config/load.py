@@ -98,7 +98,7 @@ def load_config(
     """One validated configuration from YAML files, ``--set`` items and named options.
 
     Of several files the later wins, key by key. ``options`` maps an option's name to the path of its key
-    and its value.
+    and its value. What is typed, as an option or by ``--set``, has to do something (``model.idle``).
     """
     layers = Layers(model)
     for file in (files,) if isinstance(files, str) else files or ():
@@ -109,7 +109,22 @@ def load_config(
         layers.add_option(name, path, value)
     config = resolve(layers)
     assert isinstance(config, model)
+    if lines := _idle(layers, config):
+        raise ConfigError(*lines)
     return config
+
+
+def _idle(layers: Layers, config: Any) -> list[str]:
+    """A line for each key that was typed, not read from a file, and would do nothing."""
+    lines = []
+    for key, reason in config.idle():
+        path = tuple(key.split("."))
+        holder, _ = layers.held(path)
+        source = layers.source(path)
+        given = isinstance(holder, dict) and path[-1] in holder
+        if given and source is not None and source.typed:
+            lines.append(placed(layers, path, f"would do nothing: {reason}"))
+    return lines
 
 
 def from_keywords(model: type[Model], keywords: Mapping[str, Any]) -> Model:

@@ -55,22 +55,27 @@ class ExperimentConfig(Section):
         ),
     ] = 0
 
+    def idle(self) -> Iterator[tuple[str, str]]:
+        """The keys that do nothing beside the others, each with the reason; refused where typed."""
+        return iter(())
+
 
 @dataclass(frozen=True)
 class Option:
     """Marks a field in ``Annotated[...]`` for the command line.
 
     ``name`` replaces the option's name made from the key (``optim.name`` is ``--optim``), ``metavar``
-    what the help shows for the value. A non-scalar field gets an option only with this mark, and its
-    validator has to take the text. A ``repeatable`` one may be given several times and
-    gathers a list. ``values`` are what the shell's completion offers, or a function of what has been typed
-    that gives them.
+    what the help shows for the value, ``aliases`` are other spellings of the option. A non-scalar field
+    gets an option only with this mark, and its validator has to take the text. A ``repeatable`` one may be
+    given several times and gathers a list. ``values`` are what the shell's completion offers, or a function
+    of what has been typed that gives them.
     """
 
     name: str | None = None
     metavar: str | None = None
     repeatable: bool = False
     values: tuple[str, ...] | Callable[[str], Sequence[str]] = ()
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,12 @@ class Leaf:
             return str(mark.name)
         is_name = self.path[-1] == "name" and len(self.path) > 1
         return "--" + self.path[-2 if is_name else -1].replace("_", "-")
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The option and its aliases."""
+        mark = self.marked(Option)
+        return (self.option, *(mark.aliases if mark is not None else ()))
 
     @property
     def scalar(self) -> bool:

@@ -4,8 +4,8 @@
 experiment; its modules are the same in all of them:
 
 - ``experiment.py``: a docstring (the question as its first line, the mathematics, the command, the number
-  to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``ACTIONS``
-  and ``RESUMABLE``
+  to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``ACTIONS``,
+  ``RESUMABLE`` and ``GOING_ON``
 - ``claims.py``: ``CLAIMS``
 - ``observations.py``, where it has some: ``OBSERVATIONS``
 - ``report.py``: ``FORMULAS``, ``COLUMNS`` of every table, ``headlines``, summary and answers; where they
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlhw.config.model import ExperimentConfig
     from mlhw.experiments.actions import Action
     from mlhw.experiments.curves import Curves
+    from mlhw.experiments.going_on import GoingOn
     from mlhw.result.claims import Claims
     from mlhw.result.observations import Observations
     from mlhw.result.plots import Figures
@@ -93,6 +94,11 @@ class Experiment:
     def resumable(self) -> bool:
         """Whether an unfinished run can go on in its folder."""
         return getattr(self.part("experiment"), "RESUMABLE", False)
+
+    @property
+    def going_on(self) -> GoingOn | None:
+        """What may be said anew of a run that goes on; None where nothing may."""
+        return getattr(self.part("experiment"), "GOING_ON", None)
 
     @property
     def claims(self) -> Claims[Any]:

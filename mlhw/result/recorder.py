@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from mlhw.config.model import ExperimentConfig
     from mlhw.result.result import Result
+    from mlhw.system.screen import Screen
 
 
 class Recorder:
@@ -20,7 +21,8 @@ class Recorder:
 
     ``begin`` marks the line between checking input (errors before it exit 2 and leave no folder)
     and work; tables come after it. An experiment that can report what it has when it is stopped sets
-    ``so_far`` to a function that gives this result.
+    ``so_far`` to a function that gives this result. What is in ``at_end`` is called once the run has
+    finished and all of it is in its folder, for files that nobody needs any more.
     """
 
     def __init__(self) -> None:
@@ -29,6 +31,7 @@ class Recorder:
         self.config: ExperimentConfig | None = None
         self.facts: dict[str, Any] = {}
         self.so_far: Callable[[], Result] | None = None
+        self.at_end: list[Callable[[], None]] = []
 
     # What an experiment calls.
 
@@ -39,6 +42,10 @@ class Recorder:
         """
         self.config = config
         self.facts.update(facts)
+
+    def settle(self, config: ExperimentConfig) -> None:
+        """``config`` has resolved what could not be told before the work; a rerun takes it from there."""
+        self.config = config
 
     def log(self, message: str, *, screen: bool = True) -> None:
         """A line for the log; ``screen=False`` keeps it from the screen unless ``--verbose``."""
@@ -78,6 +85,11 @@ class Recorder:
         """The folder of the run that goes on, also before ``begin``; None for a new run."""
         return None
 
+    @property
+    def lengthens(self) -> bool:
+        """Whether the run that goes on had finished and is to be longer."""
+        return False
+
     @contextmanager
     def holding_interrupts(self) -> Iterator[None]:
         """Signals wait until the end of the block, so that it is never left half done."""
@@ -88,3 +100,22 @@ class Recorder:
     def _sink(self, table: Table) -> Callable[[Sequence[Sequence[Any]]], None] | None:
         """What takes the rows that will be added to ``table``."""
         return None
+
+
+class SpokenRecorder(Recorder):
+    """One that shows lines and progress on the screen and writes no file."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self.screen = screen
+
+    def log(self, message: str, *, screen: bool = True) -> None:
+        super().log(message)
+        self.screen.log(message, detail=not screen)
+
+    def warn(self, message: str) -> None:
+        super().warn(message)
+        self.screen.warn(message)
+
+    def progress(self, done: float, total: float, what: str) -> None:
+        self.screen.progress(done, total, what)

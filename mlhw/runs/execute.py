@@ -26,6 +26,7 @@ from mlhw.errors import (
 )
 from mlhw.experiments.actions import Action
 from mlhw.experiments.curves import Curves
+from mlhw.experiments.going_on import GoingOn
 from mlhw.result import plots
 from mlhw.result.claims import claim_lines
 from mlhw.result.observations import observation_lines
@@ -56,6 +57,8 @@ class Runnable(Protocol):
     def actions(self) -> Sequence[Action]: ...
     @property
     def resumable(self) -> bool: ...
+    @property
+    def going_on(self) -> GoingOn | None: ...
     @property
     def curves(self) -> Curves | None: ...
     @property

@@ -136,6 +136,10 @@ class FolderRecorder(Recorder):
     def resumes(self) -> Path | None:
         return self.options.resume
 
+    @property
+    def lengthens(self) -> bool:
+        return self.options.longer
+
     @contextmanager
     def holding_interrupts(self) -> Iterator[None]:
         with self.interrupts.hold():
@@ -176,12 +180,18 @@ class FolderRecorder(Recorder):
                 "data_digest": self.facts.get("data_digest"),
             }
             self._write_record()
-            if self.options.resume is None:
-                write_whole(self._folder / "config.yaml", as_yaml(config))
+            # After the record: a run that dies in between is taken up again as it was.
+            self._write_config(as_yaml(config))
             for line in self.log_lines:
                 self._write_log(line)
             point_latest(self._folder)
         self.trackers = self._make_trackers(self)
+
+    def settle(self, config: ExperimentConfig) -> None:
+        super().settle(config)
+        assert self._folder is not None
+        with self.interrupts.hold():
+            write_whole(self._folder / "config.yaml", as_yaml(config))
 
     def log(self, message: str, *, screen: bool = True) -> None:
         super().log(message)
@@ -254,6 +264,11 @@ class FolderRecorder(Recorder):
         """
         try:
             self._record_end(status, exit_code, reason)
+            for function in self.at_end if status == "finished" else ():
+                try:
+                    function()
+                except OSError as error:
+                    self.warn(f"{error.filename}: cannot be removed: {reason_of(error)}")
         finally:
             self.close()
 
@@ -302,6 +317,12 @@ class FolderRecorder(Recorder):
             with self.interrupts.hold(), naming(self._log_file.name):
                 self._log_file.write(line + "\n")
                 self._log_file.flush()
+
+    def _write_config(self, text: str) -> None:
+        assert self._folder is not None
+        path = self._folder / "config.yaml"
+        if self.options.resume is None or path.read_text(encoding="utf-8") != text:
+            write_whole(path, text)
 
     def _write_record(self) -> None:
         assert self._folder is not None

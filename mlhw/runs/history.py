@@ -272,23 +272,30 @@ def locate(name: str, runs_dir: Path) -> Path:
     return find(name, runs_dir).folder
 
 
-def unfinished(folder: Path, experiment: str) -> Path:
+def unfinished(folder: Path, experiment: str, *, longer: str = "") -> Path:
     """``folder``, if it holds a run of ``experiment`` that has not finished.
 
-    Raises ConfigError otherwise.
+    ``longer`` is the option that lets a finished one go on, for the message. Raises ConfigError otherwise.
     """
+    if run_of(folder, experiment).get("status") == "finished":
+        more = f"{longer} N makes it longer, and " if longer else ""
+        raise ConfigError(
+            f"--resume {folder}: is finished; {more}mlhw {experiment} -c {folder / 'config.yaml'} runs it "
+            "again"
+        )
+    return folder
+
+
+def run_of(folder: Path, experiment: str) -> dict[str, Any]:
+    """The record of the run of ``experiment`` in ``folder``. Raises ConfigError if it is none."""
     record = _read_json(folder / "run.json")
     if not record:
         kind = "a damaged run" if _NAME.match(folder.name) else "no run folder"
         raise ConfigError(f"--resume {folder}: is {kind} ({_damage(folder / 'run.json')})")
-    found, status = (record.get(key, "?") for key in ("experiment", "status"))
+    found = record.get("experiment", "?")
     if found != experiment:
         raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")
-    if status == "finished":
-        raise ConfigError(
-            f"--resume {folder}: is finished; mlhw {experiment} -c {folder / 'config.yaml'} runs it again"
-        )
-    return folder
+    return record
 
 
 def _process_exists(pid: Any) -> bool:

@@ -37,8 +37,8 @@ class RunOptions:
     """The options that every run has, in the order in which the help lists them.
 
     ``command`` is the command line as it was typed, ``resume`` the folder of a run that goes on instead
-    of a new one. ``mlflow`` is the address of an MLflow store, empty for MLflow's own default, None for
-    none.
+    of a new one, ``longer`` whether that run had finished. ``mlflow`` is the address of an MLflow store,
+    empty for MLflow's own default, None for none.
     """
 
     command: tuple[str, ...] = ()
@@ -81,6 +81,7 @@ class RunOptions:
     plots: bool = _typed(True, "--no-plots", help="Draw no figures.")
     check: bool = _typed(True, "--no-check", help="A failing claim does not change the exit code.")
     resume: Path | None = None
+    longer: bool = False
 
     def words(self) -> list[str]:
         """The words on a command line that make these options again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -16,21 +16,28 @@ from mlhw.config.model import (
     Section,
     comma_list,
 )
+from mlhw.vision.data_settings import DataSettings
+from mlhw.vision.idle_keys import idle_keys
 from mlhw.vision.names import (
+    AUGMENT_PRESETS,
+    AUGMENTATIONS,
     BUILT_IN_NETWORKS,
-    DATA_SETS,
     DEVICES,
-    OWN_DATA,
-    Augment,
     BestBy,
+    ClassWeights,
+    Fit,
     Layout,
-    OnError,
     Precision,
+    Sampler,
     ScheduleName,
+    augmentations,
 )
 
 # More threads than any machine has cores; OpenMP's pool crashes on ten thousands.
 MOST_THREADS = 1024
+# Of the epochs, where the configuration does not say: most of them train the head, which costs little on
+# stored features.
+OPEN_SHARE = 3 / 13
 
 
 def network_names(typed: str) -> Sequence[str]:
@@ -46,6 +53,16 @@ def network_names(typed: str) -> Sequence[str]:
     return (*BUILT_IN_NETWORKS, "torchvision:", "timm:")
 
 
+def _joined(value: Any) -> Any:
+    """A list of names in a file as the text that an option takes."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _augmentations(text: str) -> str:
+    augmentations(text)
+    return text
+
+
 def _widths(value: Any) -> Any:
     """``"64,32"`` as [64, 32]; an empty text as no hidden layer."""
     if not isinstance(value, str):
@@ -56,46 +73,22 @@ def _widths(value: Any) -> Any:
     return [int(item) for item in items]
 
 
-class DataSettings(Section):
-    """Which images. As one text (``--data digits``) it is the name."""
+def _auto_or(least: int, most: int | None = None) -> AfterValidator:
+    """``auto``, or a number within these bounds."""
+    words = f"at least {least}" if most is None else f"{least} to {most}"
 
-    name: Annotated[
-        str,
-        InputFile(prefixes=OWN_DATA),
-        Option("--data", metavar="NAME|folder:PATH|csv:PATH", values=(*DATA_SETS, *OWN_DATA)),
-        Field(
-            description="images: digits, cifar10, cifar100, mnist, fashion-mnist, folder:PATH or csv:PATH"
-        ),
-    ] = "digits"
-    dir: Annotated[
-        str | None,
-        InputFile,
-        Option(name="--data-dir", metavar="DIR"),
-        Field(description="where named data sets and one's own weights are kept; null is ./data"),
-    ] = None
-    val: Annotated[
-        int | float | None,
-        Option(metavar="COUNT|SHARE"),
-        Field(ge=0, description="validation images, a count or a fraction; null as the data say"),
-    ] = None
-    test: Annotated[
-        int | float | None,
-        Option(metavar="COUNT|SHARE"),
-        Field(ge=0, description="test images, a count or a fraction; 0 for none"),
-    ] = None
-    on_error: Annotated[OnError, Field(description="what an unreadable image does")] = "fail"
-    resident: Annotated[
-        bool | None,
-        Field(description="keep the decoded images in memory; null does where they fit"),
-    ] = None
-    download: Annotated[bool, Field(description="fetch a named data set that is missing")] = False
-    digest: Annotated[
-        str | None, NoOption(), Field(description="recorded by a run; a rerun warns of a change")
-    ] = None
+    def check(value: int | str) -> int | str:
+        if isinstance(value, int) and (value < least or (most is not None and value > most)):
+            raise ValueError(f"must be auto or {words} (got {value})")
+        return value
 
-    @staticmethod
-    def from_text(text: str) -> dict[str, Any]:
-        return {"name": text}
+    return AfterValidator(check)
+
+
+def _rate_or_auto(value: float | str | None) -> float | str | None:
+    if isinstance(value, float) and value <= 0:
+        raise ValueError(f"must be auto or greater than 0 (got {value:g})")
+    return value
 
 
 class HeadSettings(Section):
@@ -118,8 +111,20 @@ class OptimSettings(Section):
     name: Annotated[Literal["sgd", "adamw"], Field(description="optimizer")] = "adamw"
     lr: Annotated[float, Field(gt=0, description="full learning rate of the head")] = 1e-3
     backbone_lr: Annotated[
-        float | None, Field(gt=0, description="full rate of the backbone; null is lr")
-    ] = None
+        float | Literal["auto"] | None,
+        AfterValidator(_rate_or_auto),
+        Option(metavar="NUMBER|auto"),
+        Field(
+            description="full rate of the backbone; null is lr; auto tries lr × 1, 0.3, 0.1, 0.03, 0.01, "
+            "and is lr on the built-in digits"
+        ),
+    ] = "auto"
+    find_lr: Annotated[
+        bool,
+        Field(
+            description="try these rates before unfreezing, in a table and a figure; auto does anyway"
+        ),
+    ] = False
     layer_decay: Annotated[
         float,
         Field(gt=0, le=1, description="factor on the rate for each stage further from the output"),
@@ -127,7 +132,9 @@ class OptimSettings(Section):
     momentum: Annotated[float, Field(ge=0, lt=1, description="momentum of sgd")] = 0.9
     nesterov: Annotated[bool, Field(description="Nesterov's momentum for sgd")] = False
     weight_decay: Annotated[
-        float, Field(ge=0, description="on weights, not on biases and norms")
+        float,
+        Option(aliases=("--wd",)),
+        Field(ge=0, description="on weights, not on biases and norms"),
     ] = 1e-2
     clip: Annotated[
         float | None, Field(gt=0, description="largest norm of the gradient; null is any")
@@ -136,11 +143,11 @@ class OptimSettings(Section):
         float, Field(ge=0, lt=1, description="share of each label spread over all classes")
     ] = 0.1
 
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> OptimSettings:
-        if self.nesterov and (self.name != "sgd" or self.momentum == 0):
-            raise ValueError("nesterov: needs sgd with a momentum above 0")
-        return self
+    @property
+    def backbone_rate(self) -> float:
+        """The full rate of the backbone; ``lr`` as long as ``auto`` is not settled."""
+        rate = self.backbone_lr
+        return self.lr if rate is None or rate == "auto" else rate
 
 
 class ScheduleSettings(Section):
@@ -151,18 +158,6 @@ class ScheduleSettings(Section):
         float | None,
         Field(ge=0, lt=1, description="share of the steps that it rises; null is 0.3 or 0"),
     ] = None
-
-
-def _auto_or(least: int, most: int | None = None) -> AfterValidator:
-    """``auto``, or a number within these bounds."""
-    words = f"at least {least}" if most is None else f"{least} to {most}"
-
-    def check(value: int | str) -> int | str:
-        if isinstance(value, int) and (value < least or (most is not None and value > most)):
-            raise ValueError(f"must be auto or {words} (got {value})")
-        return value
-
-    return AfterValidator(check)
 
 
 class Config(ExperimentConfig):
@@ -188,10 +183,24 @@ class Config(ExperimentConfig):
         Option(metavar="PIXELS|auto"),
         Field(description="side of what the network sees; auto is its own, at most 8 × the image"),
     ] = "auto"
+    fit: Annotated[Fit, Field(description="crop the middle, or pad or squash whole images")] = (
+        "crop"
+    )
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training data")] = (
         13
     )
-    batch_size: Annotated[int, Field(ge=1, le=65_536, description="images in a step")] = 32
+    continued: Annotated[
+        list[Annotated[list[int], Field(min_length=2, max_length=2)]],
+        NoOption(),
+        Field(description="recorded by a run that went on: [epochs done, planned] each time"),
+    ] = []
+    batch_size: Annotated[
+        int, Option(aliases=("-b",)), Field(ge=1, le=65_536, description="images in a step")
+    ] = 32
+    keep: Annotated[
+        Literal["last", "best"],
+        Field(description="checkpoints of a finished run: last and best, or the best alone"),
+    ] = "last"
     val_every: Annotated[int, Field(ge=1, description="epochs from validation to validation")] = 1
     best: Annotated[
         Literal["auto", BestBy],
@@ -204,21 +213,44 @@ class Config(ExperimentConfig):
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     unfreeze_at: Annotated[
-        int | None, Field(ge=0, description="first epoch that trains the backbone; null never does")
-    ] = 10
+        int | Literal["auto"] | None,
+        _auto_or(0),
+        Option(metavar="INTEGER|auto"),
+        Field(
+            description="first epoch that trains the backbone; null never does, auto leaves the last 3 of 13"
+        ),
+    ] = "auto"
     unfreeze_stages: Annotated[
         int | None, Field(ge=1, description="how many of its last stages; null is all")
     ] = None
     batch_norm: Annotated[
         Literal["eval", "train"], Field(description="statistics of batch norm in trained stages")
     ] = "eval"
-    augment: Annotated[Augment, Field(description="random changes of training images")] = "none"
+    augment: Annotated[
+        str,
+        BeforeValidator(_joined),
+        AfterValidator(_augmentations),
+        Option(metavar="NAMES", values=(*AUGMENT_PRESETS, *AUGMENTATIONS)),
+        Field(description="random changes of training images: a preset, or names with commas"),
+    ] = "none"
+    mixup: Annotated[
+        float, Field(ge=0, description="MixUp's α: training images added in pairs; 0 is none")
+    ] = 0.0
+    cutmix: Annotated[
+        float, Field(ge=0, description="CutMix's α: parts of images put into others; 0 is none")
+    ] = 0.0
+    sampler: Annotated[
+        Sampler, Field(description="training images each once, or every class equally often")
+    ] = "shuffle"
+    class_weights: Annotated[
+        ClassWeights, Field(description="weights in the loss; balanced: every class the same")
+    ] = "none"
     features: Annotated[
         Literal["auto", "memory", "disk", "off"],
         Field(description="where a frozen backbone's outputs are stored; off recomputes them"),
     ] = "auto"
     views: Annotated[
-        int, Field(ge=0, description="stored changes of an image; 0 makes new ones every epoch")
+        int, Field(ge=0, description="stored changes of an image for frozen epochs")
     ] = 0
     compare: Annotated[
         Literal["auto", "random", "none"],
@@ -241,19 +273,41 @@ class Config(ExperimentConfig):
     workers: Annotated[
         int | Literal["auto"],
         _auto_or(0, MOST_THREADS),
-        Option(metavar="INTEGER|auto"),
+        Option(metavar="INTEGER|auto", aliases=("-j",)),
         Field(
             description="threads that make batches ahead; auto is 0 for images in memory, else 2"
         ),
     ] = "auto"
 
     @model_validator(mode="after")
-    def _options_that_would_do_nothing(self) -> Config:
-        if self.unfreeze_stages is not None and self.unfreeze_at is None:
-            raise ValueError("unfreeze_stages: needs unfreeze_at")
-        if self.views and (self.augment == "none" or self.features == "off"):
-            raise ValueError("views: needs augment and stored features")
+    def _mixing_and_balancing_make_sense(self) -> Config:
+        if self.sampler == "balanced" and self.class_weights == "balanced":
+            raise ValueError(
+                "sampler, class_weights: both balanced count small classes twice; choose one"
+            )
+        if self.mixes and self.batch_size == 1:
+            raise ValueError("mixup, cutmix: need a batch_size of 2 or more")
         return self
+
+    @model_validator(mode="after")
+    def _continued_in_order(self) -> Config:
+        done = 0
+        for end, planned in self.continued:
+            if not done < end <= planned or end >= self.epochs:
+                raise ValueError(
+                    f"continued: must be [epochs done, planned] in order, all done before the {self.epochs} "
+                    f"epochs are (got {self.continued})"
+                )
+            done = end
+        return self
+
+    def idle(self) -> Iterator[tuple[str, str]]:
+        return idle_keys(self)
+
+    @property
+    def mixes(self) -> bool:
+        """Are images mixed with others?"""
+        return self.mixup > 0 or self.cutmix > 0
 
     @property
     def best_by(self) -> BestBy:
@@ -261,6 +315,18 @@ class Config(ExperimentConfig):
         return "accuracy" if self.best == "auto" else self.best
 
     @property
+    def first_open_epoch(self) -> int | None:
+        """``unfreeze_at`` as a number; None where the backbone is never trained.
+
+        ``auto`` leaves it the last 3 of 13 epochs, the same share of others, and one of two; an epoch
+        by itself trains the head.
+        """
+        if self.unfreeze_at != "auto":
+            return self.unfreeze_at
+        return self.epochs - max(round(self.epochs * OPEN_SHARE), min(1, self.epochs - 1))
+
+    @property
     def trains_backbone(self) -> bool:
         """Does any epoch train more than the head?"""
-        return self.unfreeze_at is not None and self.unfreeze_at < self.epochs
+        first = self.first_open_epoch
+        return first is not None and first < self.epochs

@@ -90,7 +90,7 @@ def _compared(saved: SavedModel, again: SavedModel, target: Path, size: int) -> 
         p = saved.probabilities(images)
         given = [again.probabilities(images)]
         if again.program is not None:  # its own, which other programs use
-            given.append(again.program.outputs(again.preprocessing.fit(images))[1])
+            given.append(again.program.outputs(again.preprocessing.fitted(images))[1])
         for each in given:
             probabilities_off = max(probabilities_off, float(np.abs(p - each).max()))
     # Written so that NaN is no agreement.

@@ -53,7 +53,7 @@ class SavedModel:
 
         if not len(images):
             return np.empty((0, len(self.classes)), np.float32)
-        return self.answer(self.preprocessing.fit(images))
+        return self.answer(self.preprocessing.fitted(images))
 
     def probabilities(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """float64 (N, classes): the softmax of the logits over the temperature."""

@@ -65,7 +65,8 @@ class Plan:
     """Which epochs train the head alone, which train the backbone too, at which rates.
 
     The schedule runs once through the epochs with a frozen backbone and starts again at
-    ``unfreeze_at``: layers that begin to learn there are given a whole cycle.
+    ``unfreeze_at``: layers that begin to learn there are given a whole cycle. So do epochs that were
+    added to a run that had ended, which leaves the epochs before them as they were.
 
     Attributes:
         epochs, steps_per_epoch: lengths of the run.
@@ -75,6 +76,7 @@ class Plan:
         schedule, warmup: as ``rate_factor`` takes them.
         lr, backbone_lr: full rates of the head and of the backbone's last stage.
         layer_decay: factor on the rate for each stage further from the output.
+        continued: (epochs done, epochs planned) each time that epochs were added.
     """
 
     epochs: int
@@ -87,6 +89,7 @@ class Plan:
     lr: float
     backbone_lr: float
     layer_decay: float
+    continued: tuple[tuple[int, int], ...] = ()
 
     @property
     def ever_unfreezes(self) -> bool:
@@ -95,6 +98,17 @@ class Plan:
     def frozen(self, epoch: int) -> bool:
         """Does the backbone as a whole stay as it is in this epoch?"""
         return self.unfreeze_at is None or epoch < self.unfreeze_at
+
+    def stretch(self, epoch: int) -> tuple[int, int]:
+        """The first of the epochs that were planned together with ``epoch``, and the one after the last."""
+        starts = [0, *(done for done, _ in self.continued)]
+        ends = [*(planned for _, planned in self.continued), self.epochs]
+        number = sum(start <= epoch for start in starts) - 1
+        return starts[number], ends[number]
+
+    def ends_stretch(self, epoch: int) -> bool:
+        """Were epochs added after this one?"""
+        return any(done == epoch + 1 for done, _ in self.continued)
 
     def first_open_stage(self, epoch: int) -> int:
         """Stages from this number on are trained in ``epoch``; ``stages`` where none is."""
@@ -106,8 +120,10 @@ class Plan:
 
     def factor(self, step: int) -> float:
         """The schedule at a global step, counted from the start of the run."""
-        border = min(self.epochs if self.unfreeze_at is None else self.unfreeze_at, self.epochs)
-        first, last = (0, border) if step < border * self.steps_per_epoch else (border, self.epochs)
+        first, last = self.stretch(step // self.steps_per_epoch)
+        if self.unfreeze_at is not None and first < self.unfreeze_at < last:
+            border = self.unfreeze_at * self.steps_per_epoch
+            first, last = (first, self.unfreeze_at) if step < border else (self.unfreeze_at, last)
         start = first * self.steps_per_epoch
         return rate_factor(
             self.schedule, step - start, (last - first) * self.steps_per_epoch, self.warmup

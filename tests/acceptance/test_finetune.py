@@ -19,7 +19,8 @@ from tests.conftest import PROGRAM, ROOT, Mlhw, shared
 
 SMALL = ["--model", "cifar_resnet20", "--weights", "none", "--image-size", "8", "--threads", "1"]
 SMALL += ["--precision", "fp32", "--layout", "channels-last", "--features", "memory"]
-COLUMNS = "epoch,train_loss,train_acc,val_loss,val_acc,lr,images_per_s,seconds,"
+COLUMNS = "epoch,train_loss,train_acc,val_loss,val_acc,lr,backbone_lr,images_per_s,seconds,"
+
 COLUMNS += "val_balanced_acc,val_macro_f1"
 
 
@@ -35,12 +36,20 @@ def test_the_smoke_configuration_leaves_every_file(mlhw: Mlhw, tmp_path: Path) -
     found = summary(done)
     run = tmp_path / "runs" / "latest"
     files = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()}
-    figures = ["losses", "accuracy", "learning-rate", "confusion", "reliability", "coverage"]
+    figures = ["losses", "accuracy", "learning-rate", "find-lr"]
+    figures += ["confusion", "reliability", "coverage"]
     figures += ["worst", "random"]
     assert files == {
         *("config.yaml", "run.json", "log.txt", "result.json", "report.html"),
+        *(
+            "metrics.csv",
+            "rates.csv",
+            "predictions.csv",
+            "classes.csv",
+            "confusion.csv",
+            "coverage.csv",
+        ),
         "gallery.html",
-        *("metrics.csv", "predictions.csv", "classes.csv", "confusion.csv", "coverage.csv"),
         *(f"checkpoints/{n}" for n in ("best.safetensors", "last.pt", "prev.pt", "manifest.json")),
         *(f"plots/{name}.{kind}" for name in figures for kind in ("png", "svg")),
     }
@@ -75,6 +84,10 @@ def test_ones_own_folder_of_pictures_is_learnt_and_predicted(mlhw: Mlhw, tmp_pat
     options += ["--unfreeze-at", "null", "--lr", "0.02", "--json", "--no-plots"]
     found = summary(mlhw("finetune", *SMALL, *options))
     assert found["classes"] == ["blue", "green", "red"]
+    result = json.loads((tmp_path / "runs" / "latest" / "result.json").read_text())
+    verdicts = {claim["id"]: claim["verdict"] for claim in result["claims"]}
+    assert verdicts["loss-fell"] == "not applicable"
+    assert {s["id"]: s["observed"] for s in result["observations"]} == {"loss-fell": True}
     assert found["images"] == {"train": 48, "val": 12, "test": 12, "skipped": 0}
     assert found["test_acc"] == 1.0
     with open(tmp_path / "runs" / "latest" / "predictions.csv", newline="") as file:

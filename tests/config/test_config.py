@@ -273,13 +273,14 @@ def test_the_printed_configuration_is_read_back_equal(name: str, tmp_path: Path)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_key_misspelt_by_one_letter_is_named_with_the_right_one(name: str) -> None:
     model = experiment(name).Config
+    keys = {leaf.path[-1] for leaf in leaves(model)}
     for leaf in leaves(model):
         key = leaf.path[-1]
         misspelt = key[:-1] + next(c for c in "xqz" if c != key[-1]) if len(key) > 2 else key + "x"
         with pytest.raises(ConfigError) as caught:
             load_config(model, sets=[".".join([*leaf.path[:-1], misspelt]) + "=1"])
         assert f"unknown key '{misspelt}'" in caught.value.lines[0]
-        if len(key) > 3:
+        if len(key) > 3 and key[:-1] not in keys:  # foldx is as near to fold as to folds
             assert f"did you mean '{key}'?" in caught.value.lines[0]
 
 

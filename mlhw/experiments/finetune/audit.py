@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw.maths.calibration import COLDEST, HOTTEST
+from mlhw.vision.names import DATA_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from mlhw.vision.config import Config
+    from mlhw.vision.training.probe import Probe
     from mlhw.vision.training.session import Finetuned
 
 STEPS = 5_000  # an epoch of more steps is not worked out again
@@ -32,13 +34,21 @@ EPOCHS = 2  # rounding grows from step to step
 def scheduled(config: Config, steps_an_epoch: int) -> np.ndarray:
     """The share of the full rate at every step, (steps,), as the schedule's name says.
 
-    It begins anew where layers are unfrozen. A half cosine from u to v is u + (v − u) sin²(πs/2) over
-    the share s of its steps.
+    It begins anew where layers are unfrozen, and where epochs were added: of what was planned before,
+    only the part that was done counts. A half cosine from u to v is u + (v − u) sin²(πs/2) over the share s
+    of its steps.
     """
-    border = config.epochs if config.unfreeze_at is None else min(config.unfreeze_at, config.epochs)
-    parts = [n * steps_an_epoch for n in (border, config.epochs - border) if n]
+    first = config.first_open_epoch
     name, warmup = config.schedule.name, config.schedule.warmup
-    return np.concatenate([_course(name, np.arange(n), n, warmup) for n in parts])
+    done, shares = 0, np.empty(0)
+    for ended, planned in [*config.continued, (config.epochs, config.epochs)]:
+        border = planned if first is None else first
+        border = min(max(border, done), planned)
+        parts = [n * steps_an_epoch for n in (border - done, planned - border) if n]
+        course = np.concatenate([_course(name, np.arange(n), n, warmup) for n in parts])
+        shares = np.concatenate([shares, course[: (ended - done) * steps_an_epoch]])
+        done = ended
+    return shares
 
 
 def _course(name: str, k: np.ndarray, steps: int, warmup: float | None) -> np.ndarray:
@@ -79,7 +89,7 @@ def group_rates(o: Finetuned) -> Iterator[tuple[float, float]]:
         full = optim.lr
         if stage is not None:
             away = len(backbone.stages) - 1 - stage
-            full = (optim.backbone_lr or optim.lr) * optim.layer_decay**away
+            full = optim.backbone_rate * optim.layer_decay**away
         yield group["lr"], full * last
 
 
@@ -88,9 +98,9 @@ def group_rates(o: Finetuned) -> Iterator[tuple[float, float]]:
 
 def why_not(o: Finetuned) -> str | None:
     """Why the first epoch cannot be worked out again; None where it can."""
-    if o.config.unfreeze_at == 0:
+    if o.config.first_open_epoch == 0:
         return "the backbone learns from the first epoch on"
-    if o.task.store is None or (o.config.augment != "none" and not o.config.views):
+    if o.task.store is None or o.task.recomputes:
         return "no epoch used stored features"
     if not o.task.store.stored(o.task.val):
         return "the run went on with a trained backbone, and the features of before were not kept"
@@ -105,7 +115,6 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     """``train_loss``, ``train_acc``, ``val_loss``, ``val_acc`` of the first frozen epochs."""
     import torch
 
-    from mlhw.vision.images import augment
     from mlhw.vision.networks.head import new_head
 
     config, store = o.config, o.task.store
@@ -115,20 +124,23 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     labels = o.task.val.images.labels
     classes, count = len(o.splits.classes), len(t)
     head = new_head(z.shape[1], classes, hidden=config.head.hidden, seed=config.seed)
+    if o.task.head_start is not None:
+        head.load_state_dict(o.task.head_start)
     w = [p.detach().double().requires_grad_() for p in head.parameters()]
     steps = steps_an_epoch(count, config)
     shares = scheduled(config, steps)
     update = _optimizer(config, w)
     found = []
-    frozen = config.epochs if config.unfreeze_at is None else config.unfreeze_at
+    first = config.first_open_epoch
+    frozen = config.epochs if first is None else first
     for epoch in range(min(EPOCHS, frozen, len(o.table))):
         x = store.features(
             o.task.train,
-            change=config.augment,
+            change=config.augment if config.views else "none",
             seed=config.seed,
             view=epoch % config.views if config.views else 0,
         )
-        order = augment.order(config.seed, epoch, count)
+        order = o.task.order(epoch)
         loss_sum, right = _epoch(
             config,
             w,
@@ -136,6 +148,7 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
             torch.from_numpy(np.array(x)[order]).double(),
             t[order],
             shares[epoch * steps :],
+            class_weights(config, o.task.train.images.labels, classes),
         )
         with torch.no_grad():
             log_p = torch.log_softmax(_forward(w, z), 1).numpy()
@@ -150,6 +163,16 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     return found
 
 
+def class_weights(config: Config, labels: np.ndarray, classes: int) -> torch.Tensor:
+    """float64 (K,): 1, or what makes the images of each class weigh N/K together."""
+    import torch
+
+    if config.class_weights == "none":
+        return torch.ones(classes, dtype=torch.float64)
+    counts = np.array([(labels == k).sum() for k in range(classes)])
+    return torch.from_numpy(counts.sum() / counts / classes)
+
+
 def _epoch(
     config: Config,
     w: list[torch.Tensor],
@@ -157,6 +180,7 @@ def _epoch(
     x: torch.Tensor,
     t: torch.Tensor,
     shares: np.ndarray,
+    weights: torch.Tensor,
 ) -> tuple[float, int]:
     """One epoch over features and labels in its order: the sum of the losses, the right answers."""
     import torch
@@ -172,7 +196,8 @@ def _epoch(
         loss_sum += float(nll.detach().sum())
         right += int((log_p.argmax(1) == t[rows]).sum())
         s = config.optim.label_smoothing
-        loss = ((1 - s) * nll - s / classes * log_p.sum(1)).mean()
+        each = (1 - s) * weights[t[rows]] * nll - s / classes * (log_p @ weights)
+        loss = each.sum() / weights[t[rows]].sum()
         gradients = torch.autograd.grad(loss, w)
         if config.optim.clip is not None:
             size = math.sqrt(sum(float((g**2).sum()) for g in gradients))
@@ -222,18 +247,68 @@ def _optimizer(config: Config, w: list[torch.Tensor]) -> Callable[[Any, float], 
     return update
 
 
+# ------------------------------------------------------------------------------------- the course
+
+
+def on_built_in_images(o: Finetuned) -> bool:
+    """Whether the images are a named data set, on which the course of a training is known."""
+    return o.splits.name in DATA_SETS
+
+
+def training_losses(o: Finetuned) -> dict[str, tuple[float, float]]:
+    """The first and the last epoch's loss of the frozen and of the open part, where it has two epochs.
+
+    Without a part whose images are mixed: how hard they are is drawn anew in each epoch.
+    """
+    losses = o.table.column("train_loss")
+    first = o.config.first_open_epoch
+    border = len(losses) if first is None else min(first, len(losses))
+    parts = {"frozen": losses[:border], "open": losses[border:]}
+    if o.config.mixes:
+        parts = {"frozen": parts["frozen"]} if o.task.uses_features(0) else {}
+    return {name: (float(p[0]), float(p[-1])) for name, p in parts.items() if len(p) > 1}
+
+
+def ends(parts: dict[str, tuple[float, float]]) -> Iterator[tuple[str, str, float]]:
+    """The parts' losses one by one: part, ``first`` or ``last``, loss."""
+    for name, (first, last) in parts.items():
+        yield name, "first", first
+        yield name, "last", last
+
+
+def rate_by_rule(found: Probe, lr: float) -> float:
+    """The rate that the recorded losses lead to: the largest within an error of the loss before.
+
+    Where none was tried, 0.03 of the head's.
+    """
+    if not found.rates:
+        return 0.03 * lr
+    within = [
+        rate
+        for rate, loss, error in zip(found.rates, found.losses, found.errors, strict=True)
+        if loss - found.before <= error  # false for a loss that is NaN
+        and math.isfinite(loss)
+    ]
+    return sorted(within)[-1] if within else sorted(found.rates)[0]
+
+
 def validated(o: Finetuned, epoch: int) -> bool:
-    """Whether there is a validation after this epoch: every so many, and after the last one."""
+    """Whether there is a validation after this epoch: every so many, and after the last one planned."""
     due = o.config.val_every
-    return epoch % due == due - 1 or epoch == o.config.epochs - 1
+    lasts = {o.config.epochs, *(planned for _, planned in o.config.continued)}
+    return epoch % due == due - 1 or epoch + 1 in lasts
 
 
 def waited(o: Finetuned) -> int:
-    """Validations after the best one; while the backbone is still to be unfrozen they do not count."""
+    """Validations after the best one; while the backbone is still to be unfrozen they do not count.
+
+    Nor do those before epochs were added.
+    """
     epochs = np.arange(len(o.table))
     known = ~np.isnan(o.table.column("val_loss").astype(float))
-    frozen = (o.config.unfreeze_at or 0) if o.config.trains_backbone else 0
-    return int(np.sum(known & (epochs > o.best.metadata["epoch"]) & (epochs >= frozen)))
+    first = (o.config.first_open_epoch or 0) if o.config.trains_backbone else 0
+    first = max([first, *(done for done, _ in o.config.continued)])
+    return int(np.sum(known & (epochs > o.best.metadata["epoch"]) & (epochs >= first)))
 
 
 # ------------------------------------------------------------------------------------- temperature

@@ -69,15 +69,51 @@ def stored_features(o: Finetuned) -> Check:
     )
 
 
-@CLAIMS.claim("loss-fell", "the training loss fell")
+@CLAIMS.claim("loss-fell", "the training loss fell, with the backbone frozen and with it open")
 def loss_fell(o: Finetuned) -> Check:
-    losses = o.table.column("train_loss")
-    if len(losses) < 2:
-        return not_applicable("one epoch shows no course")
+    """On one's own images, where rates and epochs are still to be found, it is an observation."""
+    if not audit.on_built_in_images(o):
+        return not_applicable("an observation, on images of one's own")
+    parts = audit.training_losses(o)
+    if not parts:
+        return not_applicable("no two epochs that can be compared: one alone, or mixed images")
     return check(
-        bool(losses[-1] < losses[0]),
-        measured=losses[-1],
-        expected=f"below {losses[0]:.6g}, the first epoch's",
+        all(last < first for first, last in parts.values()),
+        measured={name: last for name, (_, last) in parts.items()},
+        expected={name: f"below {first:.6g}" for name, (first, _) in parts.items()},
+        note="the last epoch's mean loss, and the first's of the same part of the run",
+    )
+
+
+@CLAIMS.claim(
+    "rate-as-tried",
+    "the backbone's rate is the largest that a few steps on copies show harmless, and they left no trace",
+)
+def rate_as_tried(o: Finetuned) -> Check:
+    found = o.progress.probed
+    if found is None:
+        return not_applicable("no rate of the backbone was to be found")
+    due = audit.rate_by_rule(found, o.config.optim.lr)
+    used = o.config.optim.backbone_lr
+    # A mean of 256 differences is the difference of the means but for rounding.
+    scale = max([1.0, *(abs(loss) for loss in found.losses if np.isfinite(loss))])
+    apart = [
+        abs(loss - found.before - more)
+        for loss, more in zip(found.losses, found.excess, strict=True)
+        if np.isfinite(loss)
+    ]
+    off = max(apart, default=0.0) / scale
+    return check(
+        found.chosen == due
+        and used == (found.chosen if found.given is None else found.given)
+        and off <= 1e-12
+        and found.changed == 0,
+        measured={"chosen": found.chosen, "used": used, "differences": off}
+        | {"changed tensors": found.changed},
+        expected={"chosen": due, "used": due if found.given is None else found.given}
+        | {"differences": 0, "changed tensors": 0},
+        tolerance=1e-12,
+        note="by the losses in rates.csv" if found.rates else found.why,
     )
 
 
@@ -140,8 +176,12 @@ def rates_as_scheduled(o: Finetuned) -> Check:
     steps = audit.steps_an_epoch(len(o.task.train), o.config)
     shares = audit.scheduled(o.config, steps)
     epochs = len(o.table)
-    expected = o.config.optim.lr * shares[steps * np.arange(1, epochs + 1) - 1]
-    off = np.abs(o.table.column("lr") - expected) / o.config.optim.lr
+    at_ends = shares[steps * np.arange(1, epochs + 1) - 1]
+    off = np.abs(o.table.column("lr") / o.config.optim.lr - at_ends)
+    first = o.config.first_open_epoch
+    opened = np.arange(epochs) >= (epochs if first is None else first)
+    of_backbone = o.table.column("backbone_lr").astype(float) / o.config.optim.backbone_rate
+    off = np.where(opened, np.maximum(off, np.abs(of_backbone - at_ends)), off)
     last = max(abs(used - due) / o.config.optim.lr for used, due in audit.group_rates(o))
     measured = {"table": float(off.max()), "optimizer": last}
     counted = [int(epoch) for epoch in o.table.column("epoch")] == list(range(epochs))
@@ -149,7 +189,11 @@ def rates_as_scheduled(o: Finetuned) -> Check:
     if o.progress.stopped:
         whole = audit.waited(o) == o.config.patience
     return check(
-        max(measured.values()) <= 1e-12 and o.progress.step == steps * epochs and counted and whole,
+        max(measured.values()) <= 1e-12
+        and o.progress.step == steps * epochs
+        and counted
+        and whole
+        and bool(np.all(np.isnan(of_backbone[~opened]))),
         measured=measured | {"steps": o.progress.step},
         expected={"table": 0, "optimizer": 0, "steps": steps * epochs},
         tolerance=1e-12,
@@ -183,6 +227,30 @@ def losses_fit_accuracies(o: Finetuned) -> Check:
         expected={"least loss above ln 2 of the wrong": "at least 0", "loss": 0, "accuracy": 0},
         tolerance=1e-4,
         note=f"over all epochs; then the {o.split} loss and accuracy off those of the probabilities",
+    )
+
+
+@CLAIMS.claim(
+    "classes-alike",
+    "every class counts the same: it is drawn equally often in each epoch, or its images weigh N/K together",
+)
+def classes_alike(o: Finetuned) -> Check:
+    """Draws may differ by one, where N is no multiple of K; weights are float32."""
+    labels, classes = o.task.train.images.labels, len(o.splits.classes)
+    counts = np.bincount(labels, minlength=classes)
+    if o.config.sampler == "balanced":
+        drawn = [
+            np.bincount(labels[o.task.order(e)], minlength=classes) for e in range(len(o.table))
+        ]
+        apart = max(int(np.ptp(times)) for times in drawn)
+        whole = all(int(times.sum()) == len(labels) for times in drawn)
+        return check(apart <= 1 and whole, measured=apart, expected="at most 1", tolerance=1)
+    if o.task.class_weights is None:
+        return not_applicable("sampler: shuffle and class_weights: none count every image the same")
+    together = o.task.class_weights.double().cpu().numpy() * counts * classes / len(labels)
+    off = float(np.abs(together - 1).max())
+    return check(
+        off <= 1e-6, measured=off, expected=0, tolerance=1e-6, note="largest relative difference"
     )
 
 

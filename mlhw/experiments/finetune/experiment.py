@@ -9,6 +9,7 @@ in the end it alone is tested, once.
 
     mlhw finetune                                  # 1,797 handwritten digits, all of it offline
     mlhw finetune -c configs/finetune-cifar10.yaml
+    mlhw finetune --dry-run                        # what would be done, and how long it takes
     mlhw finetune --resume runs/latest
 
 On the digits the head alone gets about 0.95 of the test images right, three more epochs of all
@@ -19,8 +20,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlhw.experiments.actions import Action, Done
 from mlhw.experiments.finetune.claims import CLAIMS
+from mlhw.experiments.finetune.observations import OBSERVATIONS
 from mlhw.experiments.finetune.report import answers, formulas, summary
+from mlhw.experiments.going_on import GoingOn
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.vision.config import Config
@@ -28,15 +32,35 @@ from mlhw.vision.config import Config
 if TYPE_CHECKING:
     from mlhw.vision.images.datasets import ImageSplits
 
-__all__ = ["POSITION", "QUESTION", "RESUMABLE", "Config", "run"]
+__all__ = ["GOING_ON", "POSITION", "QUESTION", "RESUMABLE", "Config", "run"]
 
 POSITION = 6
 RESUMABLE = True
+GOING_ON = GoingOn("epochs", ("data.name", "data.dir"))
 QUESTION = (
     "Does a network that was trained on something else learn a new task faster than one that knows "
     "nothing? A pre-trained network gets a new head, is trained and validated, and the model with "
     "the best validation is kept and tested."
 )
+
+
+def dry_run(value: str, config: Config, recorder: Recorder) -> Done:
+    """``--dry-run [FOLDER]``: read and check everything, measure a few batches, say what would be done."""
+    from mlhw.experiments.finetune.dry_run import rehearsal_report
+
+    return rehearsal_report(value, config, recorder)
+
+
+ACTIONS = [
+    Action(
+        "--dry-run",
+        "[FOLDER]",
+        "Read and check all data, say what would be trained and how long it takes, and end; with a "
+        "folder, write that report and a sheet of training images into it.",
+        dry_run,
+        may_be_alone=True,
+    )
+]
 
 
 def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -> Result:
@@ -63,4 +87,5 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
             outcome.assessed.probabilities,
             outcome.split,
         ),
+        observations=OBSERVATIONS.look(outcome),
     )

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlhw.experiments.finetune.rates import tried_rates_figure
 from mlhw.result import plots
 from mlhw.result.plots import Figures
 from mlhw.vision import figures
+from mlhw.vision.training import sheet
 from mlhw.vision.training.columns import EPOCH_COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mlhw.vision.training.probe import Probe
     from mlhw.vision.training.session import Finetuned
 
 FIGURES = Figures["Finetuned"]()
@@ -147,6 +150,27 @@ def rate_figure(o: Finetuned) -> Figure:
     return figure
 
 
+@FIGURES.figure(
+    "find-lr",
+    "Rates tried for the backbone",
+    "Each rate trained a copy for a few steps before the backbone was unfrozen. The largest that leaves the "
+    "loss of other training images where it was, or lowers it, does the backbone no harm.",
+    alt=lambda o: (
+        f"Loss after a few steps at each of {len(tried(o).rates)} rates of the backbone, above the loss "
+        f"before; used is {o.task.plan.backbone_lr:g}."
+    ),
+    when=lambda o: o.progress.probed is not None and bool(tried(o).rates),
+)
+def find_rate_figure(o: Finetuned) -> Figure:
+    return tried_rates_figure(tried(o), o.task.plan.backbone_lr)
+
+
+def tried(o: Finetuned) -> Probe:
+    found = o.progress.probed
+    assert found is not None
+    return found
+
+
 # ------------------------------------------------------------------------------------- mistakes
 
 
@@ -186,6 +210,20 @@ def coverage_figure(o: Finetuned) -> Figure:
 
 
 # ------------------------------------------------------------------------------------- images
+
+
+@FIGURES.figure(
+    "augmented",
+    "Training images, changed at random",
+    lambda o: (
+        "Left each training image at the size that the network sees, then as epochs change it"
+        + ("; mixed images have the shares of their classes above them." if o.config.mixes else ".")
+    ),
+    alt=lambda o: f"A grid of training images and their random changes: {o.config.augment}.",
+    when=lambda o: o.task.changes(0) is not None,
+)
+def augmented_figure(o: Finetuned) -> Figure:
+    return sheet.augmented_sheet(o.task)
 
 
 @FIGURES.figure(

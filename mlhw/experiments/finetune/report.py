@@ -27,6 +27,7 @@ FORMULAS = [
 """What holds of every configuration; ``formulas`` adds what this one minimises, and how."""
 COLUMNS = {
     "metrics": columns.EPOCH_COLUMNS,
+    "rates": columns.RATE_COLUMNS,
     "predictions": columns.PREDICTION_COLUMNS,
     "classes": assessment.CLASS_COLUMNS,
     "confusion": assessment.confusion_columns(["CLASS"]),
@@ -58,6 +59,17 @@ def formulas(config: Config) -> list[Formula]:
             f" With label smoothing ε = {smoothing:g} (Szegedy et al. 2015); the tables hold the one "
             "without."
         )
+    weighted, mean = "", r"E = -\frac{1}{N} \sum_n \sum_k q_k(n) \ln p_k(x_n)"
+    if config.class_weights == "balanced":
+        weighted = " Each class k, with N_k images, weighs w_k, so that all K weigh the same."
+        mean = (
+            r"E = -\frac{\sum_n \sum_k w_k \, q_k(n) \ln p_k(x_n)}{\sum_n w_{t_n}}, \quad "
+            r"w_k = \frac{N}{K N_k}"
+        )
+    elif config.sampler == "balanced":
+        weighted = " An epoch draws N images, each class equally often."
+    if config.mixes:
+        weighted += " Of mixed images q are the shares of their classes, smoothed alike."
     steps = {
         "adamw": Formula(
             "One step of AdamW (Loshchilov and Hutter 2019): g is the gradient of a batch's E, m and v "
@@ -77,8 +89,8 @@ def formulas(config: Config) -> list[Formula]:
         *FORMULAS,
         Formula(
             "What training minimises: the cross-entropy over the N training images, t their classes "
-            f"(Bishop, PRML, eq. 4.108).{smoothed}",
-            r"E = -\frac{1}{N} \sum_n \sum_k q_k(n) \ln p_k(x_n), \quad " + targets,
+            f"(Bishop, PRML, eq. 4.108).{smoothed}{weighted}",
+            mean + r", \quad " + targets,
         ),
         steps[config.optim.name],
         Formula(
@@ -121,16 +133,24 @@ def summary(o: Finetuned) -> dict[str, Any]:
             "test": len(o.splits.test) if o.splits.test else 0,
             "skipped": len(o.splits.skipped),
         },
+        "duplicates": o.splits.duplicates.summary(),
         "device": str(o.task.device),
         "precision": o.config.precision,
         "layout": o.config.layout,
         "predictions": "test" if o.test else "val",
+        "backbone_lr": o.task.plan.backbone_lr if o.config.trains_backbone else None,
+        "probe": o.progress.probe and tried_rates(o.progress.probe),
         "random_weights": o.random and {"val_acc": o.random.val_acc, "test_acc": o.random.test_acc},
         "calibration": o.assessed.calibration(),
         "metrics": o.assessed.metrics(),
         "per_class": o.assessed.per_class(),
         "confusion": o.assessed.confusion_list(),
     }
+
+
+def tried_rates(probe: dict[str, Any]) -> dict[str, Any]:
+    """What was tried for the backbone, without what only the claims need."""
+    return {key: value for key, value in probe.items() if key not in ("given", "changed")}
 
 
 def answers(o: Finetuned) -> list[str]:
@@ -141,7 +161,7 @@ def answers(o: Finetuned) -> list[str]:
             str(epoch),
             *(NOTHING if is_nothing(v) else f"{v:.4f}" for v in values[:4]),
             f"{values[4]:.2e}",
-            f"{values[6]:.2f}",
+            f"{values[7]:.2f}",
         ]
         for epoch, *values in o.progress.rows
     ]
@@ -157,6 +177,10 @@ def answers(o: Finetuned) -> list[str]:
     if o.random:
         lines.append(
             f"the same network from random weights: {o.random.split} accuracy {o.random.accuracy:.4f}"
+        )
+    if o.progress.probed:
+        lines.append(
+            f"learning rate of the backbone: {o.task.plan.backbone_lr:g}; {o.progress.probed.why}"
         )
     wrong = int((~o.assessed.right).sum())
     lines.append(f"{wrong} of {len(o.labels)} {o.split} images are taken for something else")

@@ -5,15 +5,18 @@
 ``cifar10``, ``cifar100``            32 × 32 in colour, under ``data/``
 ``mnist``, ``fashion-mnist``         28 × 28, under ``data/``
 ``folder:PATH``                      ``train/CLASS/*``, ``val/CLASS/*``, ``test/CLASS/*``; or
-                                     ``train/`` alone; or ``CLASS/*``
-``csv:PATH``                         ``file_name,label`` with paths relative to the file
+                                     ``train/`` alone; or ``CLASS/*``; see ``folders``
+``csv:PATH``                         ``file_name,label`` and maybe ``split``, ``group``; see
+                                     ``csv_lists``
 ===================================  ===========================================================
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,16 +25,18 @@ import numpy as np
 from mlhw.errors import ConfigError, DataError
 from mlhw.result.recorder import Recorder
 from mlhw.text.words import hint, nearest
-from mlhw.vision.images import archives, file_images
-from mlhw.vision.images.folders import Listing, list_csv, list_folder, refuse
+from mlhw.vision.images import archives
+from mlhw.vision.images.cutting import LabelledImages, cut_images, no_validation, own_split
+from mlhw.vision.images.duplicates import Duplicates, find_duplicates
 from mlhw.vision.images.image_sets import ArraySource, ImageSet, ImageSource, ListSource, as_pixels
-from mlhw.vision.images.splits import DEFAULT_SHARE, Amount, Shares, stratified
-from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OWN_DATA, OnError
+from mlhw.vision.images.listing import Listing
+from mlhw.vision.images.own_files import OwnImages, Reading, list_files, read_files
+from mlhw.vision.images.splits import Amount, Fold, Shares
+from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OWN_DATA
+from mlhw.vision.networks.preprocessing import EIGHT_BIT, PixelScale
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
-
-_MOST_SKIPPED = 0.01
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ class ImageSplits:
         test: None if there is none.
         digest: sha256 over the splits' digests and the class names.
         skipped: (name, reason) of the images left out under ``on_error="skip"``.
+        origins: for each split, where its images are from: a folder, a column, or cut out of which.
+        divided: groups that the data set itself has in more than one split.
+        pixels: how those of more than 8 bits are scaled, once ``scales.scale_pixels`` has fixed it.
     """
 
     name: str
@@ -54,6 +62,27 @@ class ImageSplits:
     test: ImageSet | None
     digest: str
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    origins: dict[str, str] = field(default_factory=dict)
+    divided: int = 0
+    pixels: PixelScale = EIGHT_BIT
+
+    @property
+    def parts(self) -> dict[str, ImageSet]:
+        """The splits that there are, by name."""
+        found = {"train": self.train, "val": self.val}
+        return found if self.test is None else {**found, "test": self.test}
+
+    def counts(self, split: str) -> list[int]:
+        """How many images of each class are in a split."""
+        counts = np.bincount(self.parts[split].labels, minlength=len(self.classes))
+        return [int(count) for count in counts]
+
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        """Pictures that are there more than once."""
+        return find_duplicates(
+            [(split, part.fingerprints, part.labels) for split, part in self.parts.items()]
+        )
 
 
 def load_images(
@@ -63,9 +92,9 @@ def load_images(
     val: Amount | None = None,
     test: Amount | None = None,
     seed: int = 0,
-    on_error: OnError = "fail",
+    fold: Fold | None = None,
     download: bool = False,
-    resident: bool | None = None,
+    reading: Reading | None = None,
     recorder: Recorder | None = None,
 ) -> ImageSplits:
     """The data set that ``spec`` names, every image checked.
@@ -79,9 +108,9 @@ def load_images(
             folder that has ``val/``); ``test=0`` for no test split.
         seed: of the splits. Which split an image falls in depends on the seed, its class and its
             name, not on the order of files or rows.
-        on_error: ``fail`` on an unreadable image, or ``skip`` up to 1 % of them.
+        fold: the images that validate, in place of ``val``.
         download: fetch what is missing under ``data_dir``.
-        resident: keep decoded files in memory; None does where they have one size and fit in 2 GiB.
+        reading: how a user's own files are read.
         recorder: logs downloads and the files left out, and shows the progress of reading and
             downloading; None for neither.
 
@@ -90,14 +119,12 @@ def load_images(
         DataError: what is missing, unreadable or contradictory, one line for each file.
     """
     recorder = recorder or Recorder()
-    shares = Shares(val, test, seed)
+    reading = reading or Reading()
+    shares = Shares(val, test, seed, fold)
     kind, colon, place = spec.partition(":")
     if colon and f"{kind}:" in OWN_DATA and place:
-        path = Path(place).expanduser()
-        listing = list_folder(path, recorder.log) if kind == "folder" else list_csv(path)
-        return _from_files(
-            spec, listing, shares, on_error=on_error, resident=resident, recorder=recorder
-        )
+        listing = list_files(kind, Path(place).expanduser(), reading, recorder)
+        return _from_files(spec, listing, shares, reading, recorder)
     if spec == "digits":
         return _digits(shares)
     fetching = archives.Fetching(Path(data_dir), download, recorder)
@@ -147,22 +174,8 @@ def from_dataset(
         known = [str(k) for k in range(int(labels.max()) + 1)] if count else []
     uniform = len({image.shape for image in pixels}) == 1
     source: ImageSource = ArraySource(np.stack(pixels)) if uniform else ListSource(pixels)
-    images = _Labelled(source, labels, _numbers(count), [str(c) for c in known])
+    images = LabelledImages(source, labels, _numbers(count), [str(c) for c in known])
     return _cut(name, images, Shares(val, test, seed))
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    """All images of a data set, before they are split: (n,) labels and names, K class names."""
-
-    source: ImageSource
-    labels: np.ndarray
-    names: list[str]
-    classes: list[str]
-
-    def subset(self, indices: np.ndarray) -> ImageSet:
-        names = [self.names[i] for i in indices]
-        return ImageSet(self.source, indices, self.labels[indices], names, self.classes)
 
 
 # --------------------------------------------------------------------------------- from where
@@ -174,81 +187,48 @@ def _digits(shares: Shares) -> ImageSplits:
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # 17 grey levels, 0 … 16
     labels = digits.target.astype(np.int64)
-    images = _Labelled(ArraySource(pixels), labels, _numbers(len(labels)), _numbers(10))
+    images = LabelledImages(ArraySource(pixels), labels, _numbers(len(labels)), _numbers(10))
     return _cut("digits", images, shares)
 
 
 def _from_arrays(spec: str, arrays: archives.Arrays, shares: Shares) -> ImageSplits:
     if shares.test:
-        raise _own_split(spec, "test", len(arrays.test))
+        raise own_split(spec, "test", len(arrays.test))
     count, classes = len(arrays.train), arrays.classes
-    images = _Labelled(ArraySource(arrays.train), arrays.train_labels, _numbers(count), classes)
-    cut = stratified(
-        images.labels,
-        images.names,
-        classes,
-        val=_some(DEFAULT_SHARE if shares.val is None else shares.val),
-        test=0,
-        seed=shares.seed,
-    )
+    names = _numbers(count)
+    images = LabelledImages(ArraySource(arrays.train), arrays.train_labels, names, classes)
+    parts = cut_images(spec, images, replace(shares, test=0))
+    train, val = (images.subset(parts[split]) for split in ("train", "val"))
+    how = f"fold {shares.fold.number} of {shares.fold.count}" if shares.fold else "cut out"
+    origins = {"train": "its training images", "val": f"{how} of its training images"}
     own_test = None
     if shares.test is None:
         names = _numbers(len(arrays.test))
-        testing = _Labelled(ArraySource(arrays.test), arrays.test_labels, names, classes)
+        testing = LabelledImages(ArraySource(arrays.test), arrays.test_labels, names, classes)
         own_test = testing.subset(np.arange(len(arrays.test)))
-    return _splits(spec, classes, images.subset(cut.train), images.subset(cut.val), own_test)
+        origins["test"] = "its test images"
+    return _splits(spec, (train, val, own_test), classes, origins)
 
 
 def _from_files(
-    spec: str,
-    listing: Listing,
-    shares: Shares,
-    *,
-    on_error: OnError,
-    resident: bool | None,
-    recorder: Recorder,
+    spec: str, listing: Listing, shares: Shares, reading: Reading, recorder: Recorder
 ) -> ImageSplits:
     for what, amount in (("val", shares.val), ("test", shares.test)):
         if what in listing.splits and amount:
-            raise _own_split(spec, what, len(listing.splits[what]))
+            raise own_split(spec, what, len(listing.splits[what]))
     if shares.val == 0 and "val" in listing.splits:
-        raise _no_validation()
-    samples = [sample for part in listing.splits.values() for sample in part]
-    paths = [sample.path for sample in samples]
-    most = int(_MOST_SKIPPED * len(paths)) if on_error == "skip" else len(paths)
-    found = file_images.survey(
-        paths, resident=resident, most_unreadable=most, progress=recorder.progress
-    )
-    lines = [f"{paths[i]}: {reason}" for i, reason in sorted(found.unreadable.items())]
-    if on_error == "fail":
-        refuse(lines)
-    elif len(lines) > most:
-        refuse(
-            [
-                f"{spec}: more than {_MOST_SKIPPED:.0%} of {len(paths):,} images cannot be read",
-                *lines,
-            ]
-        )
-    elif lines:
-        recorder.log(f"skipping {len(lines)} of {len(paths):,} images that cannot be read")
-        for line in lines:
-            recorder.log(line)
-    images = _Labelled(
-        file_images.file_source(paths, found, resident=resident),
-        np.array([listing.classes.index(sample.label) for sample in samples], dtype=np.int64),
-        [sample.name for sample in samples],
-        listing.classes,
-    )
-    usable = np.array([i not in found.unreadable for i in range(len(paths))])
-    ends = np.cumsum([0, *(len(part) for part in listing.splits.values())])
-    own = {
-        split: np.flatnonzero(usable[start:end]) + start
-        for split, start, end in zip(listing.splits, ends[:-1], ends[1:], strict=True)
-    }
-    missing = set(range(len(listing.classes))) - set(images.labels[own["train"]].tolist())
-    refuse([f"{spec}: no image of class {listing.classes[k]!r} is left" for k in sorted(missing)])
-    skipped = [(images.names[i], reason) for i, reason in sorted(found.unreadable.items())]
-    return _cut(spec, images, shares, own=own, skipped=skipped)
+        raise no_validation()
+    found = read_files(spec, listing, reading, recorder)
+    splits = _cut(spec, found.images, shares, found, recorder)
+    return replace(splits, divided=_divided(found))
+
+
+def _divided(found: OwnImages) -> int:
+    """Groups with images in more than one split of the listing."""
+    if found.images.groups is None:
+        return 0
+    sets = [np.unique(found.images.groups[part]) for part in found.own.values()]
+    return int((np.bincount(np.concatenate(sets)) > 1).sum())
 
 
 # --------------------------------------------------------------------------------- splits
@@ -256,73 +236,46 @@ def _from_files(
 
 def _cut(
     spec: str,
-    images: _Labelled,
+    images: LabelledImages,
     shares: Shares,
-    *,
-    own: dict[str, np.ndarray] | None = None,
-    skipped: list[tuple[str, str]] | None = None,
+    found: OwnImages | None = None,
+    recorder: Recorder | None = None,
 ) -> ImageSplits:
-    """The splits in ``own`` (positions), and those that are not in it cut out of ``own["train"]``.
-
-    Without ``own`` every image may go anywhere.
-    """
-    labels, classes = images.labels, images.classes
-    if len(classes) < 2:
-        raise DataError(f"{spec}: at least two classes are needed, there are {len(classes)}")
-    own = {"train": np.arange(len(labels))} if own is None else own
-    is_whole = "val" not in own and "test" not in own
-    val, test = shares.val, shares.test
-    if val is None:
-        val = 0 if "val" in own else DEFAULT_SHARE
-    elif "val" not in own:
-        val = _some(val)
-    cut_test: Amount = (DEFAULT_SHARE if is_whole else 0) if test is None else test
-    pool = own["train"]
-    names = [images.names[i] for i in pool]
-    cut = stratified(labels[pool], names, classes, val=val, test=cut_test, seed=shares.seed)
-    parts = {"train": pool[cut.train], "val": pool[cut.val], "test": pool[cut.test]}
-    parts |= {split: own[split] for split in ("val", "test") if split in own}
-    if test == 0:
-        parts["test"] = parts["test"][:0]
-    if not len(parts["val"]):
-        raise DataError(f"{spec}: there is no validation image")
-    train, val_set, test_set = (images.subset(parts[part]) for part in ("train", "val", "test"))
-    return _splits(spec, classes, train, val_set, test_set if len(test_set) else None, skipped)
+    """The splits that ``found`` has, and those that it has not cut out of its training images."""
+    own = found.own if found else None
+    parts = cut_images(spec, images, shares, own=own, log=(recorder or Recorder()).log)
+    train, val, test = (images.subset(parts[split]) for split in ("train", "val", "test"))
+    known = found.origins if found else {}
+    source = known.get("train", spec)
+    origins = dict.fromkeys(("val", "test"), f"cut out of {source}")
+    if shares.fold is not None:
+        origins["val"] = f"fold {shares.fold.number} of {shares.fold.count} of {source}"
+    origins |= {"train": source, **known}
+    return _splits(
+        spec,
+        (train, val, test if len(test) else None),
+        images.classes,
+        origins,
+        found.skipped if found else [],
+    )
 
 
 def _splits(
     spec: str,
+    parts: tuple[ImageSet, ImageSet, ImageSet | None],
     classes: list[str],
-    train: ImageSet,
-    val: ImageSet,
-    test: ImageSet | None,
-    skipped: list[tuple[str, str]] | None = None,
+    origins: dict[str, str],
+    skipped: Sequence[tuple[str, str]] = (),
 ) -> ImageSplits:
-    parts = [train.digest, val.digest, test.digest if test else "", *classes]
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return ImageSplits(spec, classes, train, val, test, digest, skipped or [])
+    train, val, test = parts
+    texts = [train.digest, val.digest, test.digest if test else "", *classes]
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    return ImageSplits(spec, classes, train, val, test, digest, list(skipped), origins)
 
 
 def _numbers(count: int) -> list[str]:
     """Names for images, or classes, that have none."""
     return [str(i) for i in range(count)]
-
-
-def _some(val: Amount) -> Amount:
-    if val == 0:
-        raise _no_validation()
-    return val
-
-
-def _no_validation() -> ConfigError:
-    return ConfigError("data.val: must be above 0; the best epoch is chosen by validation images")
-
-
-def _own_split(spec: str, what: str, count: int) -> ConfigError:
-    out = ", or set it to 0 to leave them out" if what == "test" else ""
-    return ConfigError(
-        f"data.{what}: {spec} has its own {what} split of {count:,} images; omit this{out}"
-    )
 
 
 def _unknown(spec: str) -> ConfigError:

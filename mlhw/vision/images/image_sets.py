@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mlhw.errors import DataError
+from mlhw.vision.images.fingerprints import Fingerprints, fingerprints_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+    from mlhw.vision.networks.preprocessing import PixelScale
 
 Decoded = np.ndarray | list[np.ndarray]
 Shape = tuple[int, int]
@@ -30,11 +33,18 @@ class ImageSource(Protocol):
     def resident(self) -> bool:
         """Whether the decoded images are in memory."""
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n, 2), height and width of every image."""
+
     def images(self, indices: np.ndarray) -> Decoded:
         """Decoded images at ``indices``: (n, H, W, 3), or a list where sizes differ."""
 
     def digests(self, indices: np.ndarray) -> Iterator[bytes]:
         """Bytes that change with the contents of the images at ``indices``, for a digest."""
+
+    def fingerprints(self) -> Fingerprints:
+        """What copies of the images, all of them, have in common."""
 
 
 class ImageSet:
@@ -47,6 +57,7 @@ class ImageSet:
             their names, so it does not depend on where their folder lies or how it is listed.
         image_shape: (H, W) where all images of the data set have one size, else None.
         resident: the decoded images are all in memory, as bytes.
+        fingerprints: what copies of the images have in common.
     """
 
     def __init__(
@@ -76,6 +87,27 @@ class ImageSet:
     def resident(self) -> bool:
         return self._source.resident
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n, 2), height and width of each image in pixels."""
+        return np.asarray(self._source.sizes[self._indices])
+
+    @property
+    def limits(self) -> np.ndarray:
+        """(n, 4), ``DeepImage.limits`` of each image; NaN of those of 8 bits."""
+        limits = getattr(self._source, "limits", None)
+        return np.full((len(self), 4), np.nan) if limits is None else limits[self._indices]
+
+    def use_scale(self, scale: PixelScale) -> None:
+        """Have ``images`` read pixels of more than 8 bits by ``scale``; it holds for all splits."""
+        use = getattr(self._source, "use_scale", None)
+        if use is not None:
+            use(scale)
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        return self._source.fingerprints().of(self._indices)
+
     def images(self, indices: ArrayLike) -> Decoded:
         """Decoded 8-bit RGB images of the samples at ``indices`` (n,).
 
@@ -97,10 +129,15 @@ class ArraySource:
 
     pixels: np.ndarray
     resident: bool = True
+    prints: Fingerprints | None = None
 
     @property
     def shape(self) -> Shape:
         return self.pixels.shape[1], self.pixels.shape[2]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.tile(self.shape, (len(self.pixels), 1))
 
     def images(self, indices: np.ndarray) -> np.ndarray:
         chosen = self.pixels[indices]
@@ -111,6 +148,11 @@ class ArraySource:
         for part in _blocks(indices, 4096):
             yield np.ascontiguousarray(self.pixels[part]).tobytes()
 
+    def fingerprints(self) -> Fingerprints:
+        if self.prints is None:
+            self.prints = fingerprints_of(self.pixels, len(self.pixels))
+        return self.prints
+
 
 @dataclass
 class ListSource:
@@ -119,6 +161,11 @@ class ListSource:
     pixels: Sequence[np.ndarray]
     shape: Shape | None = None
     resident: bool = True
+    prints: Fingerprints | None = None
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.array([image.shape[:2] for image in self.pixels]).reshape(-1, 2)
 
     def images(self, indices: np.ndarray) -> list[np.ndarray]:
         return [self.pixels[i].copy() for i in indices]
@@ -126,6 +173,11 @@ class ListSource:
     def digests(self, indices: np.ndarray) -> Iterator[bytes]:
         for i in indices:
             yield f"{self.pixels[i].shape}".encode() + self.pixels[i].tobytes()
+
+    def fingerprints(self) -> Fingerprints:
+        if self.prints is None:
+            self.prints = fingerprints_of(self.pixels, len(self.pixels))
+        return self.prints
 
 
 def _blocks(indices: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -141,6 +193,11 @@ def as_pixels(image: Any, what: str) -> np.ndarray:
         array = image.detach().cpu().numpy()
         array = array.transpose(1, 2, 0) if array.ndim == 3 else array
     else:
+        if getattr(image, "mode", "").startswith(("I", "F")):
+            raise DataError(
+                f"{what}: has pixels of more than 8 bits (Pillow's mode {image.mode}), whose scale is "
+                "unknown; scale them to 8 bits, or give the files as folder:PATH"
+            )
         array = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
     if np.issubdtype(array.dtype, np.floating):
         if not (array.size and array.min() >= 0 and array.max() <= 1):

@@ -15,9 +15,11 @@ from mlhw.errors import ConfigError, DataError
 from mlhw.result.recorder import Recorder
 from mlhw.text.words import listing
 from mlhw.vision.images import archives, file_images
+from mlhw.vision.images.csv_lists import list_csv
 from mlhw.vision.images.datasets import load_images
-from mlhw.vision.images.folders import list_csv, list_folder, refuse
+from mlhw.vision.images.folders import list_folder
 from mlhw.vision.images.image_sets import ArraySource, ImageSet
+from mlhw.vision.images.listing import refuse
 from mlhw.vision.names import CIFAR, MNIST, OWN_DATA, OnError, SplitChoice
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ def _own_files(
     if kind == "folder":
         listed = list_folder(place, recorder.log, to_train=False)
     else:
-        listed = list_csv(place, to_train=False)
+        listed = list_csv(place, recorder.log, to_train=False)
     name = split_to_judge(spec, choice, list(listed.splits), whole=list(listed.splits) == ["train"])
     samples = [s for part, found in listed.splits.items() if name in (part, "all") for s in found]
     if not samples:

@@ -21,15 +21,25 @@ DEFAULT_SHARE = 0.15
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Fold ``number``, from 0, of ``count`` equal ones."""
+
+    number: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Shares:
     """How many of the images ``val`` and ``test`` get, and the seed that decides which.
 
-    Each is a count or a fraction of the images; None leaves it to the data set.
+    Each is a count or a fraction of the images; None leaves it to the data set. With a ``fold``,
+    validation is that fold of all that is not tested.
     """
 
     val: Amount | None
     test: Amount | None
     seed: int
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +71,8 @@ def stratified(
     """
     sizes = np.bincount(labels, minlength=len(classes))
     wanted = {
-        "val": _count("val", val, len(labels), len(classes)),
-        "test": _count("test", test, len(labels), len(classes)),
+        "val": count_of("val", val, len(labels), len(classes)),
+        "test": count_of("test", test, len(labels), len(classes)),
     }
     needed = 1 + sum(count > 0 for count in wanted.values())
     small = [f"{classes[k]!r} has {size}" for k, size in enumerate(sizes) if size < needed]
@@ -75,7 +85,7 @@ def stratified(
             f"data.val, data.test: {wanted['val']} + {wanted['test']} images of {len(labels)} leave "
             f"too few to train {len(classes)} classes"
         )
-    order = _shuffled(names, seed)
+    order = shuffled(names, seed)
     ranks = np.empty(len(order), dtype=np.int64)
     ranks[order] = np.arange(len(order))
     # The test images first: they stay the same whatever val is.
@@ -93,7 +103,11 @@ def stratified(
     return Cut(**{part: np.sort(np.concatenate(chosen)) for part, chosen in parts.items()})
 
 
-def _count(what: str, amount: Amount, total: int, classes: int) -> int:
+def count_of(what: str, amount: Amount, total: int, classes: int) -> int:
+    """The images of ``total`` that ``amount`` means for ``data.WHAT``; at least one for each class.
+
+    Raises ConfigError for an amount that is none.
+    """
     if isinstance(amount, float) and not amount.is_integer():
         if not 0 < amount < 1:
             raise ConfigError(
@@ -130,6 +144,7 @@ def _shares(sizes: np.ndarray, count: int, most: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _shuffled(names: Sequence[str], seed: int) -> np.ndarray:
+def shuffled(names: Sequence[str], seed: int) -> np.ndarray:
+    """Positions of ``names`` in the order of a hash of the seed and each of them."""
     keys = [hashlib.sha256(f"{seed}\0{name}".encode()).digest() for name in names]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)

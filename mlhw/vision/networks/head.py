@@ -98,7 +98,7 @@ def parameter_groups(
     Stages that are still frozen have theirs too, so that unfreezing changes nothing in the optimizer.
     Weight decay is for weights; biases and the scales and shifts of norms, all of them vectors, are
     left out, as He et al. 2018 (arXiv:1812.01187, section 3.1) do. ``full_rate`` is the group's
-    learning rate before the schedule.
+    learning rate before the schedule, ``stage`` what it is of (None: the head).
     """
     members: dict[tuple[int | None, bool], list[nn.Parameter]] = {}
     for name, parameter in network.backbone.named_parameters():
@@ -111,6 +111,13 @@ def parameter_groups(
             "params": parameters,
             "weight_decay": weight_decay if decays else 0.0,
             "full_rate": plan.full_rate(stage),
+            "stage": stage,
         }
         for (stage, decays), parameters in members.items()
     ]
+
+
+def set_full_rates(optimizer: torch.optim.Optimizer, plan: Plan) -> None:
+    """Give the groups that ``parameter_groups`` has made the full rates of another plan."""
+    for group in optimizer.param_groups:
+        group["full_rate"] = plan.full_rate(group["stage"])

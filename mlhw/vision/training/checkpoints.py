@@ -3,7 +3,7 @@
 =====================  ==========================================================================
 ``best.safetensors``   the model with the best validation, and what is needed to use it
 ``last.pt``            tensors and JSON values: the run as it stood after its last epoch
-``prev.pt``            the same, one save earlier
+``prev.pt``            the same, one save earlier, until the run has finished
 ``manifest.json``      sha256, size and epoch of each
 =====================  ==========================================================================
 
@@ -18,7 +18,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,15 @@ class Checkpoints:
                     warn(f"{problem}; going on from {name}")
                 return found
         raise DataError(*problems, f"{self.folder}: holds no checkpoint to go on from")
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Remove the files of these names, where there are such, from the folder and from the manifest."""
+        if self.folder is None:
+            return
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+        entries = _read_manifest(self.folder)
+        _write_manifest(self.folder, {n: entry for n, entry in entries.items() if n not in names})
 
     def load_best(self) -> Best:
         """The best model, as it is on disk. Raises DataError if it is missing or damaged."""

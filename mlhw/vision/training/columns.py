@@ -4,15 +4,24 @@ from __future__ import annotations
 
 EPOCH_COLUMNS = {
     "epoch": "passes over the training images, from 0",
-    "train_loss": "mean loss over the epoch's training images, each before its update",
+    "train_loss": "mean loss over the epoch's training images, each before its update; of mixed ones to the "
+    "shares of their classes",
     "train_acc": "share of them that is classified right (0 to 1)",
     "val_loss": "mean loss over the validation images after the epoch; empty where not validated",
     "val_acc": "share of them that is classified right (0 to 1)",
     "lr": "learning rate of the head at the epoch's last step",
+    "backbone_lr": "the same of the backbone's last stage; empty while it is frozen",
     "images_per_s": "training images a second",
     "seconds": "how long the epoch took",
     "val_balanced_acc": "mean over the classes of the share of their validation images that is right",
     "val_macro_f1": "mean F1 over the classes, of the validation images",
+}
+
+RATE_COLUMNS = {
+    "rate": "learning rate of the backbone's last stage that was tried",
+    "loss": "mean loss of other training images after a few steps at it",
+    "excess": "by how much that is above their loss before",
+    "standard_error": "of this paired difference",
 }
 
 PREDICTION_COLUMNS = {

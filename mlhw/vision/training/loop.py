@@ -21,9 +21,11 @@ from mlhw.errors import Interrupted, RunError
 from mlhw.maths.calibration import fit_temperature
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.checkpoints import FORMAT, Best, copied, tensor_digests
-from mlhw.vision.training.columns import EPOCH_COLUMNS
+from mlhw.vision.training.columns import EPOCH_COLUMNS, RATE_COLUMNS
 from mlhw.vision.training.device import SMALL_STEP, one_thread
-from mlhw.vision.training.task import Evaluation, Task, evaluate_network
+from mlhw.vision.training.objective import minimised
+from mlhw.vision.training.probe import Probe, harm, probe
+from mlhw.vision.training.task import Evaluation, Task, evaluate_network, hits
 
 if TYPE_CHECKING:
     from mlhw.result.recorder import Recorder
@@ -61,6 +63,13 @@ class Progress:
     changed_while_frozen: int | None = None
     stored_loss: float | None = None
     recomputed_loss: float | None = None
+    probe: dict[str, Any] | None = None
+    warned: bool = False
+
+    @property
+    def probed(self) -> Probe | None:
+        """What was found out about the backbone's rate, once it is."""
+        return Probe(**self.probe) if self.probe else None
 
 
 def train(
@@ -79,18 +88,23 @@ def train(
         Interrupted: a signal came; everything up to the last whole batch is saved.
         RunError: the loss is not finite; the save of the last epoch is kept as it was.
     """
-    log = log or recorder.log
+    say = log or recorder.log
     try:
         while progress.epoch < task.plan.epochs and not progress.stopped:
             started = time.perf_counter() - progress.seconds
-            log(f"INFO:root:Epoch No: {progress.epoch}")
+            say(f"INFO:root:Epoch No: {progress.epoch}")
+            if is_to_be_probed(task, progress):
+                find_rate(task, progress, checkpoints, recorder)
             train_epoch(task, progress, recorder)
             found = None
-            if validates(progress.epoch, task.plan.epochs, task.config.val_every):
+            planned = task.plan.stretch(progress.epoch)[1]
+            if validates(progress.epoch, planned, task.config.val_every):
                 found = task.validate(progress.epoch)
             with recorder.holding_interrupts():
                 progress.seconds = time.perf_counter() - started
-                finish_epoch(task, progress, table, found, log)
+                finish_epoch(task, progress, table, found, say)
+                if log is None and not progress.warned:
+                    warn_of_harm(task, progress, recorder)
                 is_best = found is not None and progress.best_epoch == table.rows[-1][0]
                 best = new_best(task, progress, found) if found and is_best else None
                 checkpoints.save(lambda: state(task, progress), progress.epoch, best)
@@ -99,6 +113,46 @@ def train(
             if math.isfinite(task.sums[0].item()):
                 checkpoints.save(lambda: state(task, progress), progress.epoch, None)
         raise
+
+
+def is_to_be_probed(task: Task, progress: Progress) -> bool:
+    """Does the backbone learn from now on, at a rate that is still to be found?"""
+    optim = task.config.optim
+    opens = not task.plan.frozen(progress.epoch) and progress.batch == 0
+    return opens and progress.probe is None and (optim.find_lr or optim.backbone_lr == "auto")
+
+
+def find_rate(task: Task, progress: Progress, checkpoints: Checkpoints, recorder: Recorder) -> None:
+    """Try rates for the backbone, settle on one, and record it: in the checkpoint first."""
+    found = probe(task, progress.epoch, recorder)
+    with recorder.holding_interrupts():
+        progress.probe = dataclasses.asdict(found)
+        task.open_with(found.chosen)
+        checkpoints.save(lambda: state(task, progress), progress.epoch, None)
+        record_rate(task, progress, recorder)
+    rate = task.plan.backbone_lr
+    given = (
+        "" if rate == found.chosen else f" as given, where the trial would take {found.chosen:g}"
+    )
+    recorder.log(f"learning rate of the backbone: {rate:g}{given}; {found.why}")
+
+
+def record_rate(task: Task, progress: Progress, recorder: Recorder) -> None:
+    """The settled rate in ``config.yaml``, and what was tried as the table ``rates``."""
+    found = progress.probed
+    if found is None:
+        return
+    task.open_with(found.chosen)
+    recorder.settle(task.config)
+    recorder.table("rates", RATE_COLUMNS, kept=found.rows)
+
+
+def warn_of_harm(task: Task, progress: Progress, recorder: Recorder) -> None:
+    """Say so, once, where the backbone's rate has clearly done harm."""
+    line = harm(progress.rows, task.plan, len(task.val))
+    if line is not None:
+        progress.warned = True
+        recorder.warn(line)
 
 
 def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
@@ -120,9 +174,10 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
                     group["lr"] = rate * group["full_rate"]
                 logits = network.head(inputs) if on_features else network(inputs)
                 nll = functional.cross_entropy(logits, labels)
-                loss = smoothed(nll, logits, config.optim.label_smoothing)
+                smoothing = config.optim.label_smoothing
+                loss = minimised(nll, logits, labels, smoothing, task.class_weights)
                 task.sums[0] += nll.detach() * len(labels)
-                task.sums[1] += (logits.detach().argmax(1) == labels).sum()
+                task.sums[1] += hits(logits.detach(), labels).sum()
                 if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
                     require_finite(task, progress)
                 optimizer.zero_grad(set_to_none=True)
@@ -141,17 +196,6 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
             recorder.progress(progress.step, plan.epochs * plan.steps_per_epoch, "training")
     require_finite(task, progress)  # waits for a GPU to be done
     progress.training_seconds = time.perf_counter() - clock
-
-
-def smoothed(nll: torch.Tensor, logits: torch.Tensor, share: float) -> torch.Tensor:
-    """The mean cross-entropy to labels of which ``share`` is spread evenly over all classes.
-
-    Szegedy et al. 2015 (arXiv:1512.00567, section 7). The tables hold the plain ``nll``, so that
-    training and validation can be compared.
-    """
-    if not share:
-        return nll
-    return (1 - share) * nll - share * functional.log_softmax(logits, 1).mean()
 
 
 def validates(epoch: int, epochs: int, val_every: int) -> bool:
@@ -195,6 +239,9 @@ def finish_epoch(
         found.loss if found else None,
         found.accuracy if found else None,
         task.plan.lr * task.plan.factor(progress.step - 1),
+        None
+        if task.plan.frozen(epoch)
+        else task.plan.backbone_lr * task.plan.factor(progress.step - 1),
         count / progress.training_seconds,
         progress.seconds,
         found.balanced_accuracy if found else None,
@@ -215,8 +262,10 @@ def finish_epoch(
             progress.waited = 0  # what unfreezing will bring is not known yet
         else:
             progress.waited += 1
-        patience = task.config.patience
-        if patience is not None and progress.waited >= patience and epoch + 1 < task.plan.epochs:
+        patience, planned = task.config.patience, task.plan.stretch(epoch)[1]
+        if task.plan.ends_stretch(epoch):
+            progress.waited = 0
+        elif patience is not None and progress.waited >= patience and epoch + 1 < planned:
             progress.stopped = True
             log(f"stopped early: {patience} validations without a better one")
     progress.rows.append(list(row))
@@ -297,7 +346,16 @@ def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
     if task.device.type == "cuda":
         torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)
     progress = Progress(**saved["progress"])
-    # A run of before some columns came has none of their values.
-    missing = [None] * len(EPOCH_COLUMNS)
-    progress.rows = [[*row, *missing[len(row) :]] for row in progress.rows]
+    progress.rows = [with_all_columns(row) for row in progress.rows]
+    if not progress.batch and task.plan.ends_stretch(progress.epoch - 1):
+        progress.waited, progress.stopped = 0, False
     return progress
+
+
+def with_all_columns(row: list[Any]) -> list[Any]:
+    """A row of ``metrics.csv``; what an earlier version did not note is empty."""
+    if len(row) == len(EPOCH_COLUMNS):
+        return row
+    place = list(EPOCH_COLUMNS).index("backbone_lr")
+    missing = len(EPOCH_COLUMNS) - len(row) - 1
+    return [*row[:place], None, *row[place:], *[None] * missing]

@@ -5,23 +5,31 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from mlhw.errors import ConfigError, DataError
+from mlhw.errors import ConfigError
 from mlhw.result.recorder import Recorder
 from mlhw.system.files import cache_folder
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
+from mlhw.vision.images.inventory import tell_duplicates, tell_origins
+from mlhw.vision.images.own_files import Reading
+from mlhw.vision.images.scales import scale_pixels
+from mlhw.vision.images.shapes import cropped_warning
+from mlhw.vision.images.splits import Fold
+from mlhw.vision.names import augmentations
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
+from mlhw.vision.networks.weight_files import Tensors
 from mlhw.vision.schedules import Plan
-from mlhw.vision.training.batches import Loader, pieces, smallest_batch
-from mlhw.vision.training.checkpoints import Checkpoints
+from mlhw.vision.training.batches import Loader, count_steps
 from mlhw.vision.training.device import Compute, choose_compute
 from mlhw.vision.training.features import FeatureStore
+from mlhw.vision.training.going_on import find_start, load_saved, with_added_epochs
 from mlhw.vision.training.task import Task
 
 # Digits of 8 × 8 pixels do not need a photograph's 224, and much larger ones show only blur.
@@ -42,6 +50,7 @@ class Prepared:
         compute: the device, the precision and the memory layout.
         threads: CPU threads of the run.
         saved: the state that the run goes on from; None starts at the beginning.
+        head: the tensors of the head at the start, if another run's are taken; None if it is random.
     """
 
     config: Config
@@ -51,21 +60,23 @@ class Prepared:
     compute: Compute
     threads: int
     saved: dict[str, Any] | None = None
+    head: Tensors | None = None
 
     @property
     def plan(self) -> Plan:
-        config, images = self.config, np.arange(len(self.splits.train))
+        config = self.config
         return Plan(
             epochs=config.epochs,
-            steps_per_epoch=len(pieces(images, config.batch_size, least=smallest_batch(config))),
-            unfreeze_at=config.unfreeze_at,
+            steps_per_epoch=count_steps(config, len(self.splits.train)),
+            unfreeze_at=config.first_open_epoch,
             stages=len(self.backbone.stages),
             unfreeze_stages=config.unfreeze_stages,
             schedule=config.schedule.name,
             warmup=config.schedule.warmup,
             lr=config.optim.lr,
-            backbone_lr=config.optim.backbone_lr or config.optim.lr,
+            backbone_lr=config.optim.backbone_rate,
             layer_decay=config.optim.layer_decay,
+            continued=tuple((done, planned) for done, planned in config.continued),
         )
 
     def task(self, recorder: Recorder, *, on_disk: bool = True) -> Task:
@@ -94,20 +105,29 @@ class Prepared:
             "data": self.splits.digest,
         }
         validation = replace(loader, images=self.splits.val)
-        return Task(config, self.network, backbone, plan, loader, validation, store, metadata)
+        return Task(
+            config, self.network, backbone, plan, loader, validation, store, metadata, self.head
+        )
 
     def with_random_weights(self) -> Prepared:
-        """The same network, data, epochs and rates, but random weights at the start.
+        """The same network, data and epochs, but random weights at the start.
 
         Batch norm learns its statistics, whatever the configuration says: random weights come with
-        none.
+        none. Nor do they hold anything that a rate could undo, so ``backbone_lr: auto`` is lr.
         """
-        config = self.config.model_copy(update={"weights": "none", "batch_norm": "train"})
+        optim = self.config.optim.model_copy(update={"find_lr": False})
+        if optim.backbone_lr == "auto":
+            optim = optim.model_copy(update={"backbone_lr": None})
+        changes = {"weights": "none", "batch_norm": "train", "optim": optim}
+        config = self.config.model_copy(update=changes)
         size = self.backbone.preprocessing.size
         backbone = load_backbone(config.model, "none", image_size=size, seed=config.seed)
+        backbone = as_configured(backbone, config, self.splits)
         network = with_new_head(config, backbone, self.splits)
         self.compute.prepare(network)
-        return replace(self, config=config, backbone=backbone, network=network, saved=None)
+        return replace(
+            self, config=config, backbone=backbone, network=network, saved=None, head=None
+        )
 
 
 def prepare(
@@ -123,12 +143,18 @@ def prepare(
     """
     if splits is None:
         splits = load_splits(config, recorder)
-    saved = load_saved(recorder, splits)
+    tell_duplicates(splits, config.data.on_leak, recorder)
+    saved = load_saved(config, recorder, splits)
+    config = with_added_epochs(config, saved, recorder, len(splits.train))
+    start = find_start(config)
+    if start is not None:
+        config = start.configured(config)
     backbone = load_network(config, splits, recorder)
     network = with_new_head(config, backbone, splits)
+    head = start.give_head(network, config, splits.classes, recorder) if start else None
     compute = measured_compute(config, network, backbone, splits, device, recorder)
     compute.prepare(network)
-    prepared = Prepared(config, splits, backbone, network, compute, threads, saved)
+    prepared = Prepared(config, splits, backbone, network, compute, threads, saved, head)
     prepared = replace(prepared, config=resolved(prepared))
     require_statistics(prepared)
     return prepared
@@ -138,8 +164,11 @@ def data_dir(config: Config) -> str:
     return config.data.dir or os.path.abspath("data")
 
 
-def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
-    """The images that the configuration names, with a warning if a rerun finds others."""
+def load_splits(config: Config, recorder: Recorder, *, remember: bool = True) -> ImageSplits:
+    """The images that the configuration names, with a warning if a rerun finds others.
+
+    ``remember=False`` keeps nothing for the next run.
+    """
     data = config.data
     splits = load_images(
         data.name,
@@ -147,9 +176,16 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
         val=data.val,
         test=data.test,
         seed=config.seed,
-        on_error=data.on_error,
+        fold=Fold(data.fold or 0, data.folds) if data.folds else None,
         download=data.download,
-        resident=data.resident,
+        reading=Reading(
+            data.on_error,
+            data.max_skipped,
+            data.resident,
+            Path(data.image_root) if data.image_root else None,
+            data.group,
+            remember,
+        ),
         recorder=recorder,
     )
     if data.digest not in (None, splits.digest) and not recorder.resumes:
@@ -157,24 +193,8 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
             f"the data have changed since this configuration was recorded: digest "
             f"{splits.digest[:12]}, then {str(data.digest)[:12]}"
         )
-    return splits
-
-
-def load_saved(recorder: Recorder, splits: ImageSplits) -> dict[str, Any] | None:
-    """The state of the run that goes on; None for a new one or one that had saved nothing yet."""
-    if recorder.resumes is None:
-        return None
-    folder = recorder.resumes / "checkpoints"
-    if not folder.is_dir() or not any(folder.glob("*.pt")):
-        recorder.log("nothing was saved yet: the run starts from the beginning")
-        return None
-    saved = Checkpoints(folder).load_last(recorder.warn)
-    if saved["data"] != splits.digest:
-        raise DataError(
-            f"{recorder.resumes}: the data have changed since this run (digest {splits.digest[:12]}, "
-            f"then {saved['data'][:12]}), so it cannot go on"
-        )
-    return saved
+    given = (data.pixel_range[0], data.pixel_range[1]) if data.pixel_range else None
+    return replace(splits, pixels=scale_pixels(splits, recorder, given))
 
 
 def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Backbone:
@@ -193,7 +213,13 @@ def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Bac
         largest = LARGEST_ENLARGEMENT * max(shape)
         if largest < backbone.preprocessing.size:
             return load_network(config.model_copy(update={"image_size": largest}), splits, recorder)
-    return backbone
+    return as_configured(backbone, config, splits)
+
+
+def as_configured(backbone: Backbone, config: Config, splits: ImageSplits) -> Backbone:
+    """The backbone with what the configuration and the images add to its own preprocessing."""
+    preprocessing = replace(backbone.preprocessing, fit=config.fit, pixels=splits.pixels)
+    return replace(backbone, preprocessing=preprocessing)
 
 
 def with_new_head(config: Config, backbone: Backbone, splits: ImageSplits) -> TunedNetwork:
@@ -235,9 +261,20 @@ def measured_compute(
 def resolved(prepared: Prepared) -> Config:
     """The configuration with everything that was ``auto`` written out."""
     config, splits, compute = prepared.config, prepared.splits, prepared.compute
-    in_memory = splits.train.resident
-    compare = "random" if splits.name == "digits" and config.weights != "none" else "none"
+    # Where a GPU trains, the processor is free to change images one by one.
+    one_by_one = set(augmentations(config.augment)) - {"flip", "crop"}
+    changing = compute.device.type != "cpu" and bool(one_by_one)
+    at_once = splits.train.resident and not changing
+    digits = splits.name == "digits" and config.weights != "none"
+    compare = "random" if digits else "none"
+    optim = config.optim
+    if digits and optim.backbone_lr == "auto":
+        # Enlarged digits are nothing like photographs. A backbone that is to read them has to be changed
+        # so much that a few steps look like harm: at lr × 0.1 it judges 0.95 of them right, at lr 0.99.
+        optim = optim.model_copy(update={"backbone_lr": None})
     data = config.data.model_copy(update={"digest": splits.digest, "dir": data_dir(config)})
+    if splits.pixels.span is not None:
+        data = data.model_copy(update={"pixel_range": list(splits.pixels.span)})
     return config.model_copy(
         update={
             "image_size": prepared.backbone.preprocessing.size,
@@ -245,9 +282,11 @@ def resolved(prepared: Prepared) -> Config:
             "precision": compute.precision,
             "layout": compute.layout,
             "threads": prepared.threads,
-            "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
+            "workers": (0 if at_once else 2) if config.workers == "auto" else config.workers,
             "best": config.best_by,
             "compare": compare if config.compare == "auto" else config.compare,
+            "unfreeze_at": config.first_open_epoch,
+            "optim": optim,
             "data": data,
         }
     )
@@ -293,6 +332,9 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "
         f"{len(splits.val)} to validate, {test} to test"
     )
+    tell_origins(splits, recorder)
+    if config.fit == "crop" and (warning := cropped_warning(splits)):
+        recorder.warn(warning)
     for name, reason in splits.skipped:
         recorder.log(f"left out: {name}: {reason}", screen=False)
     if splits.skipped:
@@ -303,9 +345,21 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         recorder.log(
             f"the head alone is trained until epoch {plan.unfreeze_at}, then the backbone too"
         )
-    if task.store is not None and config.augment != "none":
-        recorder.log(
-            "random changes of the images: features are computed anew in every frozen epoch"
-            if task.recomputes
-            else f"random changes of the images: {config.views} stored views of each, in turn"
-        )
+    if task.changes(0) is not None:
+        recorder.log(f"random changes of the images: {when_changed(task)}")
+
+
+def when_changed(task: Task) -> str:
+    """In which epochs images are changed at random, in words."""
+    first = task.plan.unfreeze_at
+    if task.store is None:
+        return "in every epoch"
+    if task.recomputes:
+        return "features are computed anew in every epoch; --views 4 stores those of four changes"
+    if task.config.views:
+        later = f"; from epoch {first} on new ones" if task.plan.ever_unfreezes else ""
+        return f"{task.config.views} stored views of each, in turn{later}"
+    return (
+        f"from epoch {first} on; the frozen epochs before train on stored features of the images as "
+        "they are (--views 4 stores those of four changes, --features off stores none)"
+    )

@@ -24,10 +24,16 @@ from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.images.image_sets import ImageSet
 from mlhw.vision.training.allocator import keep_freed_memory
-from mlhw.vision.training.checkpoints import Best, Checkpoints, tensor_digests
+from mlhw.vision.training.checkpoints import (
+    LAST,
+    PREVIOUS,
+    Best,
+    Checkpoints,
+    tensor_digests,
+)
 from mlhw.vision.training.columns import EPOCH_COLUMNS, prediction_columns
 from mlhw.vision.training.device import device_name, find_device, memory_errors, torch_settings
-from mlhw.vision.training.loop import Progress, restore, train
+from mlhw.vision.training.loop import Progress, record_rate, restore, train
 from mlhw.vision.training.preparation import Prepared, describe, prepare
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
@@ -125,11 +131,14 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         describe(prepared, task, recorder)
         folder = recorder.folder
         checkpoints = Checkpoints(folder / "checkpoints" if folder else None)
+        unneeded = (PREVIOUS, LAST) if config.keep == "best" else (PREVIOUS,)
+        recorder.at_end.append(lambda: checkpoints.drop(unneeded))
         torch.manual_seed(config.seed % 2**63)
         progress = Progress()
         if prepared.saved:
             progress = restore(task, prepared.saved)
             recorder.log(f"going on at epoch {progress.epoch}, batch {progress.batch}")
+            record_rate(task, progress, recorder)
         table = recorder.table("metrics", EPOCH_COLUMNS, kept=progress.rows)
         train(task, progress, checkpoints, recorder, table)
         changed = changed_buffers(task) if config.batch_norm == "eval" else None
@@ -142,7 +151,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         test = test_best(task, splits)
         random = from_random_weights(prepared, recorder) if config.compare == "random" else None
         found = Finetuned(
-            config, splits, task, progress, table, best, reloaded, test, changed, random
+            task.config, splits, task, progress, table, best, reloaded, test, changed, random
         )
         write_tables(found, recorder)
         return found

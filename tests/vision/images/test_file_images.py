@@ -12,6 +12,7 @@ from mlhw.errors import RunError
 from mlhw.result.recorder import Recorder
 from mlhw.vision.images import file_images
 from mlhw.vision.images.datasets import load_images
+from mlhw.vision.images.own_files import Reading
 from tests.vision.images.drawn import class_folders, errors_of, everything, picture
 from tests.vision.watching import Watching
 
@@ -43,7 +44,7 @@ def test_up_to_one_percent_of_bad_images_can_be_skipped(tmp_path: Path) -> None:
     (tmp_path / "b" / "worse.png").write_bytes(b"")
     recorder = Recorder()
     for _ in range(2):  # read, then remembered
-        splits = load_images(f"folder:{tmp_path}", on_error="skip", recorder=recorder)
+        splits = load_images(f"folder:{tmp_path}", reading=Reading("skip"), recorder=recorder)
         assert sum(len(part) for part in everything(splits)) == 198
         assert [name for name, _ in splits.skipped] == ["a/bad.png", "b/worse.png"]
         assert splits.skipped[1][1] == "is empty"
@@ -51,16 +52,26 @@ def test_up_to_one_percent_of_bad_images_can_be_skipped(tmp_path: Path) -> None:
         assert f"{tmp_path / 'b' / 'worse.png'}: is empty" in recorder.log_lines
         assert not any("bad.png" in name for part in everything(splits) for name in part.names)
     (tmp_path / "a" / "third.png").write_bytes(b"")
-    errors = errors_of(f"folder:{tmp_path}", on_error="skip")
+    errors = errors_of(f"folder:{tmp_path}", reading=Reading("skip"))
     assert "more than 1% of 201 images" in errors[0]
     assert len(errors) == 4
+    more = load_images(f"folder:{tmp_path}", reading=Reading("skip", 0.015))
+    assert len(more.skipped) == 3
+    assert errors_of(f"folder:{tmp_path}", reading=Reading("skip", 0)) != []
+
+
+def test_one_bad_image_of_few_can_be_skipped(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"a": 21, "b": 22})
+    (tmp_path / "a" / "bad.png").write_bytes(b"no image")
+    skipped = load_images(f"folder:{tmp_path}", reading=Reading("skip")).skipped
+    assert [name for name, _ in skipped] == ["a/bad.png"]
 
 
 def test_a_class_of_which_nothing_is_left_is_an_error(tmp_path: Path) -> None:
     class_folders(tmp_path, {"a": 150, "b": 150})
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "bad.png").write_bytes(b"")
-    errors = errors_of(f"folder:{tmp_path}", on_error="skip")
+    errors = errors_of(f"folder:{tmp_path}", reading=Reading("skip"))
     assert errors == [f"folder:{tmp_path}: no image of class 'c' is left"]
 
 
@@ -69,7 +80,7 @@ def test_a_class_of_which_nothing_is_left_is_an_error(tmp_path: Path) -> None:
 
 def test_images_of_one_size_are_kept_and_others_are_read_when_asked_for(animals: Path) -> None:
     assert load_images(f"folder:{animals}").train.resident
-    on_demand = load_images(f"folder:{animals}", resident=False).train
+    on_demand = load_images(f"folder:{animals}", reading=Reading(resident=False)).train
     assert (on_demand.resident, on_demand.image_shape) == (False, (6, 9))
     pixels = on_demand.images([1, 0])
     assert isinstance(pixels, np.ndarray)
@@ -82,7 +93,7 @@ def test_images_of_one_size_are_kept_and_others_are_read_when_asked_for(animals:
         assert isinstance(images, list)
         for name, image in zip(part.names, images, strict=True):
             np.testing.assert_array_equal(image, np.asarray(Image.open(animals / name)))
-    (line,) = errors_of(f"folder:{animals}", resident=True)
+    (line,) = errors_of(f"folder:{animals}", reading=Reading(resident=True))
     assert "data.resident" in line
     assert "wide.png" in line
 
@@ -91,7 +102,7 @@ def test_too_many_pixels_are_not_kept(animals: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(file_images, "RESIDENT_BYTES", 1000)
     splits = load_images(f"folder:{animals}")
     assert not splits.train.resident
-    assert load_images(f"folder:{animals}", resident=True).train.resident
+    assert load_images(f"folder:{animals}", reading=Reading(resident=True)).train.resident
 
 
 def test_a_second_run_knows_the_files_without_reading_them(
@@ -112,7 +123,7 @@ def test_a_second_run_knows_the_files_without_reading_them(
 
 
 def test_a_file_that_becomes_unreadable_later_fails_the_run_by_name(animals: Path) -> None:
-    train = load_images(f"folder:{animals}", resident=False).train
+    train = load_images(f"folder:{animals}", reading=Reading(resident=False)).train
     (animals / train.names[2]).write_bytes(b"gone")
     with pytest.raises(RunError, match=f"{train.names[2]}: .* when it was checked"):
         train.images([2])
@@ -125,7 +136,7 @@ def test_large_files_are_decoded_in_threads_and_in_order(tmp_path: Path) -> None
     for name in ("a", "b"):
         for i in range(8):
             picture(tmp_path / name / f"{i}.png", i, size=(90, 80))
-    splits = load_images(f"folder:{tmp_path}", resident=False, val=2, test=2)
+    splits = load_images(f"folder:{tmp_path}", reading=Reading(resident=False), val=2, test=2)
     images = splits.train.images(range(12))
     for name, image in zip(splits.train.names, images, strict=True):
         np.testing.assert_array_equal(image, np.asarray(Image.open(tmp_path / name)))

@@ -25,7 +25,8 @@ from mlhw.vision.images.datasets import ImageSplits, from_dataset, load_images
 from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.training import loop as training
-from mlhw.vision.training.loop import smoothed, validates
+from mlhw.vision.training.loop import validates
+from mlhw.vision.training.objective import smoothed
 
 SMALL: dict[str, Any] = {
     "model": "cifar_resnet20",
@@ -68,7 +69,7 @@ def plain_loop(splits: ImageSplits, epochs: int, lr: float) -> tuple[list[float]
         uniform = augment.random_numbers(0, epoch, len(splits.train))
         for start in range(0, len(order), 64):
             indices = order[start : start + 64]
-            pixels = backbone.preprocessing.fit(splits.train.images(indices))
+            pixels = backbone.preprocessing.fitted(splits.train.images(indices))
             pixels = augment.change(pixels, uniform[indices], "flip-crop")
             labels = torch.from_numpy(splits.train.labels[indices])
             loss = functional.cross_entropy(
@@ -302,9 +303,8 @@ def test_a_last_batch_of_one_joins_the_one_before_where_batch_norm_is_trained(
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"unfreeze_at": None, "unfreeze_stages": 1}, "unfreeze_stages: needs unfreeze_at"),
-        ({"views": 2}, "views: needs augment and stored features"),
-        ({"optim": {"name": "adamw", "nesterov": True}}, "nesterov: needs sgd"),
+        ({"continued": [[3, 2]]}, r"continued: must be \[epochs done, planned\] in order"),
+        ({"continued": [[2, 2]], "epochs": 2}, "all done before the 2 epochs are"),
         ({"image_size": 0}, r"image_size: must be auto or at least 1 \(got 0\)"),
         ({"threads": 100_000}, r"threads: must be auto or 1 to 1024 \(got 100000\)"),
         ({"workers": -1}, r"workers: must be auto or 0 to 1024 \(got -1\)"),

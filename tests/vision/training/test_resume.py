@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -14,83 +13,21 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from mlhw.commands.main import main
-from mlhw.vision.schedules import Plan
-from mlhw.vision.training import checkpoints
+from mlhw.vision.training import checkpoints, probe
 from mlhw.vision.training import loop as training
 from mlhw.vision.training.features import FeatureStore
 from tests.conftest import PROGRAM
-
-EPOCHS, UNFREEZE_AT = 4, 2
-STEPS = 6  # a run of 4 epochs of 6 batches: 24 steps
-
-# Everything that has a state: dropout, momentum, augmentation, batch norm that learns.
-OPTIONS = [
-    *("--model", "cifar_resnet20", "--weights", "none", "--image-size", "8"),
-    *("--val", "0.4", "--test", "0.4", "--batch-size", "64"),
-    *("--epochs", str(EPOCHS), "--unfreeze-at", str(UNFREEZE_AT), "--batch-norm", "train"),
-    *("--augment", "flip-crop", "--hidden", "16", "--dropout", "0.3", "--lr", "0.01"),
-    *("--threads", "1", "--precision", "fp32", "--layout", "channels-last", "--no-plots", "-q"),
-]
-
-
-def finetune(folder: Path, *options: str) -> tuple[int, Path]:
-    """Exit code and run folder of a run in this process."""
-    code = main(["finetune", *OPTIONS, "--runs-dir", str(folder), "--no-check", *options])
-    return code, (folder / "latest").resolve()
-
-
-def resume(run: Path) -> int:
-    return main(["finetune", "--resume", str(run), "--no-plots", "-q", "--no-check"])
-
-
-def metrics(run: Path) -> list[dict[str, str]]:
-    with open(run / "metrics.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{k: v for k, v in r.items() if k not in ("images_per_s", "seconds")} for r in rows]
-
-
-def assert_same(run: Path, other: Path) -> None:
-    """Weights, optimizer, generators, tables and results are the same bits."""
-    states = [torch.load(r / "checkpoints" / "last.pt", weights_only=True) for r in (run, other)]
-    for state in states:
-        state["progress"].pop("rows")
-    assert_equal(states[0], states[1])
-    assert_equal(*(load_file(r / "checkpoints" / "best.safetensors") for r in (run, other)))
-    assert metrics(run) == metrics(other)
-    assert (run / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()
-    results = [json.loads((r / "result.json").read_text()) for r in (run, other)]
-    assert results[0] == results[1]
-
-
-def assert_equal(one: Any, other: Any) -> None:
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_equal(one[key], other[key])
-    elif isinstance(one, list):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
-            assert_equal(a, b)
-    elif one == one:  # NaN stands for nothing yet
-        assert one == other
-
-
-def stops_at_step(patch: pytest.MonkeyPatch, step: int, signum: int = signal.SIGINT) -> None:
-    """Send a signal while the given step is computed."""
-    real = Plan.factor
-
-    def factor(self: Plan, now: int) -> float:
-        if now == step and patched.pop("armed", False):
-            signal.raise_signal(signum)
-        return real(self, now)
-
-    patched = {"armed": True}
-    patch.setattr(Plan, "factor", factor)
+from tests.vision.training.small_runs import (
+    EPOCHS,
+    OPTIONS,
+    assert_same,
+    finetune,
+    metrics,
+    resume,
+    stops_at_step,
+)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +56,21 @@ def test_stopped_at_any_step_it_ends_as_if_it_had_not_been(
     record = json.loads((run / "run.json").read_text())
     assert (record["status"], len(record["resumed"])) == ("finished", 1)
     assert_same(run, uninterrupted)
+
+
+def test_images_that_v2_changes_are_the_same_after_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout, which draws from the generator that v2 would draw from."""
+    options = ["--augment", "strong,jitter", "--sampler", "shuffle", "--epochs", "3"]
+    code, whole = finetune(tmp_path / "whole", *options, "--workers", "0")
+    assert code == 0
+    with monkeypatch.context() as patch:
+        stops_at_step(patch, 14)
+        code, run = finetune(tmp_path / "stopped", *options, "--workers", "2")
+    assert code == 130
+    assert resume(run) == 0
+    assert_same(run, whole)
 
 
 def test_stopped_again_and_again_it_still_ends_the_same(
@@ -169,6 +121,7 @@ def once(function: Callable[..., Any], call: int) -> Callable[..., Any]:
 PHASES = {
     "features": (FeatureStore, "compute", 1),
     "validation": (training.Task, "validate", 3),
+    "rates": (probe, "trained_copy", 2),
     "saving": (checkpoints, "write_whole", 6),
     "testing": (training.Task, "validate", 6),
 }
@@ -209,8 +162,8 @@ def test_a_run_on_other_data_does_not_go_on(
 def test_resume_takes_no_other_options_and_no_finished_run(
     uninterrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["finetune", "--resume", str(uninterrupted), "--epochs", "9"]) == 2
-    assert "leave --epochs out" in capsys.readouterr().err
+    assert main(["finetune", "--resume", str(uninterrupted), "--lr", "9"]) == 2
+    assert "leave --lr out (--epochs, --data" in capsys.readouterr().err
     assert resume(uninterrupted) == 2
     assert "is finished" in capsys.readouterr().err
     assert main(["finetune", "--resume", str(tmp_path)]) == 2
