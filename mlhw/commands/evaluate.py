@@ -87,6 +87,12 @@ def evaluate_command(
     data_dir: Annotated[
         str, typer.Option("--data-dir", metavar="DIR", help="Where named data sets are kept.")
     ] = "data",
+    image_root: Annotated[
+        str | None,
+        typer.Option(
+            "--image-root", metavar="DIR", help="Where relative names in a CSV file begin."
+        ),
+    ] = None,
     on_error: Annotated[
         OnError, typer.Option("--on-error", help="What an unreadable image does.")
     ] = "fail",
@@ -120,6 +126,7 @@ def evaluate_command(
     """
     from mlhw.vision.evaluate import evaluate, evaluation_lines, evaluation_result
     from mlhw.vision.images.labelled import labelled_images
+    from mlhw.vision.images.own_files import Reading
     from mlhw.vision.images.scales import beyond_words
     from mlhw.vision.saved import load_model
 
@@ -132,8 +139,10 @@ def evaluate_command(
         if data is None:
             judged = images_of_run(path, split, recorder)
         else:
+            root = None if image_root is None else Path(image_root)
+            reading = Reading(on_error=on_error, max_skipped=1.0, image_root=root)
             judged = labelled_images(
-                data, split, data_dir=data_dir, on_error=on_error, recorder=recorder
+                data, split, data_dir=data_dir, reading=reading, recorder=recorder
             )
             warn_of_training_images(path, data, judged.split, recorder)
         if clipped := beyond_words(judged.images, model.preprocessing.pixels):

@@ -195,8 +195,15 @@ class Config(ExperimentConfig):
         Field(description="recorded by a run that went on: [epochs done, planned] each time"),
     ] = []
     batch_size: Annotated[
-        int, Option(aliases=("-b",)), Field(ge=1, le=65_536, description="images in a step")
+        int, Option(aliases=("-b",)), Field(ge=1, le=65_536, description="images in a batch")
     ] = 32
+    accumulate: Annotated[
+        int, Field(ge=1, le=65_536, description="batches whose gradients make one step")
+    ] = 1
+    ema: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="decay of the weights' moving average; null keeps none"),
+    ] = None
     keep: Annotated[
         Literal["last", "best"],
         Field(description="checkpoints of a finished run: last and best, or the best alone"),
@@ -264,6 +271,10 @@ class Config(ExperimentConfig):
         Field(description="of the backbone; auto measures fp32 and bf16"),
     ] = "auto"
     layout: Annotated[Literal["auto", Layout], Field(description="memory; auto measures")] = "auto"
+    compile: Annotated[bool, Field(description="compile the backbone by torch.compile")] = False
+    deterministic: Annotated[
+        bool, Field(description="the same bits on a GPU too: no TF32, no algorithm that may differ")
+    ] = False
     threads: Annotated[
         int | Literal["auto"],
         _auto_or(1, MOST_THREADS),

@@ -69,10 +69,14 @@ def _course(name: str, k: np.ndarray, steps: int, warmup: float | None) -> np.nd
 
 
 def steps_an_epoch(images: int, config: Config) -> int:
-    """Batches in an epoch: a last one of a single image joins the one before where batch norm learns."""
+    """Steps in an epoch, one for every ``accumulate`` batches.
+
+    A last batch of a single image joins the one before where batch norm learns.
+    """
     whole, rest = divmod(images, config.batch_size)
     joins = config.trains_backbone and config.batch_norm == "train" and config.batch_size > 1
-    return max(1, whole + (rest > 0) - (rest == 1 and joins and whole > 0))
+    batches = max(1, whole + (rest > 0) - (rest == 1 and joins and whole > 0))
+    return math.ceil(batches / config.accumulate)
 
 
 def group_rates(o: Finetuned) -> Iterator[tuple[float, float]]:
@@ -129,7 +133,8 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     w = [p.detach().double().requires_grad_() for p in head.parameters()]
     steps = steps_an_epoch(count, config)
     shares = scheduled(config, steps)
-    update = _optimizer(config, w)
+    judged = [p.detach().clone() for p in w] if config.ema else w
+    update = _averaging(config, w, judged)
     found = []
     first = config.first_open_epoch
     frozen = config.epochs if first is None else first
@@ -151,7 +156,7 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
             class_weights(config, o.task.train.images.labels, classes),
         )
         with torch.no_grad():
-            log_p = torch.log_softmax(_forward(w, z), 1).numpy()
+            log_p = torch.log_softmax(_forward(judged, z), 1).numpy()
         found.append(
             {
                 "train_loss": loss_sum / count,
@@ -188,9 +193,9 @@ def _epoch(
     steps = steps_an_epoch(len(x), config)
     classes = len(w[-1])
     loss_sum, right = 0.0, 0
+    images = config.batch_size * config.accumulate
     for k in range(steps):
-        end = len(x) if k == steps - 1 else (k + 1) * config.batch_size
-        rows = slice(k * config.batch_size, end)
+        rows = slice(k * images, len(x) if k == steps - 1 else (k + 1) * images)
         log_p = torch.log_softmax(_forward(w, x[rows]), 1)
         nll = -log_p[torch.arange(len(log_p)), t[rows]]
         loss_sum += float(nll.detach().sum())
@@ -212,6 +217,27 @@ def _forward(w: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         x = x @ w[k].T + w[k + 1]
         x = x.clamp(min=0.0) if k + 2 < len(w) else x
     return x
+
+
+def _averaging(
+    config: Config, w: list[torch.Tensor], judged: list[torch.Tensor]
+) -> Callable[[Any, float], None]:
+    """An update of the weights, and of their exponential average where one is kept.
+
+    Its decay is at most (1 + t)/(10 + t) at the t-th update.
+    """
+    update, count = _optimizer(config, w), 0
+
+    def both(gradients: Any, rate: float) -> None:
+        nonlocal count
+        update(gradients, rate)
+        if config.ema:
+            kept = min(config.ema, (count + 1) / (count + 10))
+            for mean, now in zip(judged, w, strict=True):
+                mean.mul_(kept).add_((1 - kept) * now.detach())
+        count += 1
+
+    return both
 
 
 def _optimizer(config: Config, w: list[torch.Tensor]) -> Callable[[Any, float], None]:

@@ -18,6 +18,7 @@ from mlhw.result.plots import Plot
 from mlhw.system.files import write_whole
 from mlhw.text.values import to_json
 from mlhw.text.words import listing, quantity, text_table
+from mlhw.vision.images.shapes import WIDE, aspects
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from mlhw.vision.config import Config
     from mlhw.vision.images.datasets import ImageSplits
     from mlhw.vision.training.rehearsal import Rehearsal
-
-WIDE = 1.5
-"""Sides of this ratio: the square in the middle is two thirds of the image."""
 
 SHEET_NAME, TEXT, NUMBERS = "augmented", "dry-run.txt", "dry-run.json"
 _MOST_COLUMNS = 12  # classes that have a column of their own
@@ -83,7 +81,7 @@ def rehearsal_numbers(r: Rehearsal) -> dict[str, Any]:
                 for split, part in splits.parts.items()
             },
             "skipped": len(splits.skipped),
-            **shapes(splits),
+            **image_shapes(splits),
             "duplicates": splits.duplicates.summary(),
         },
         "plan": {
@@ -137,10 +135,10 @@ def backbone_rate(r: Rehearsal) -> Any:
     return r.prepared.config.optim.lr if given is None else given
 
 
-def shapes(splits: ImageSplits) -> dict[str, Any]:
+def image_shapes(splits: ImageSplits) -> dict[str, Any]:
     """Widths and heights, and how much longer the longer side is than the shorter."""
     sizes = np.concatenate([part.sizes for part in splits.parts.values()])
-    areas, aspects = sizes.prod(axis=1), sizes.max(axis=1) / sizes.min(axis=1)
+    areas, ratios = sizes.prod(axis=1), aspects(sizes)
     order = np.argsort(areas, kind="stable")
     named = {"smallest": order[0], "median": order[len(order) // 2], "largest": order[-1]}
     return {
@@ -149,9 +147,9 @@ def shapes(splits: ImageSplits) -> dict[str, Any]:
             for name, i in named.items()
         },
         "aspects": {
-            "median": float(np.median(aspects)),
-            "largest": float(aspects.max()),
-            "wide": int((aspects > WIDE).sum()),
+            "median": float(np.median(ratios)),
+            "largest": float(ratios.max()),
+            "wide": int((ratios > WIDE).sum()),
         },
     }
 
@@ -172,12 +170,12 @@ def report_lines(record: dict[str, Any]) -> list[str]:
         lines.append(
             f"sizes: {sizes['smallest']} to {sizes['largest']} pixels, the median {sizes['median']}"
         )
-    aspects = data["aspects"]
-    if aspects["largest"] > 1:
+    sides = data["aspects"]
+    if sides["largest"] > 1:
         total = sum(split["images"] for split in data["splits"].values())
         lines.append(
-            f"sides: the longer up to {aspects['largest']:.2f} times the shorter, the median "
-            f"{aspects['median']:.2f}; {aspects['wide']} of {total} images beyond {WIDE:g}"
+            f"sides: the longer up to {sides['largest']:.2f} times the shorter, the median "
+            f"{sides['median']:.2f}; {sides['wide']} of {total} images beyond {WIDE:g}"
         )
     lines += [*duplicate_lines(data["duplicates"]), "", *plan_lines(plan)]
     return lines

@@ -173,7 +173,12 @@ def answers(o: Finetuned) -> list[str]:
     ]
     of = "the test images" if o.test else "the validation images, on which it was picked"
     first, *rest = assessment.overview(o.assessed)
-    lines += [f"this model on {of}: {first}", *rest, calibrated(o)]
+    lines += [
+        f"this model on {of}: {first}",
+        assessment.means_in_words(o.assessed),
+        *rest,
+        calibrated(o),
+    ]
     if o.random:
         lines.append(
             f"the same network from random weights: {o.random.split} accuracy {o.random.accuracy:.4f}"

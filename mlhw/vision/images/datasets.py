@@ -30,7 +30,13 @@ from mlhw.vision.images.cutting import LabelledImages, cut_images, no_validation
 from mlhw.vision.images.duplicates import Duplicates, find_duplicates
 from mlhw.vision.images.image_sets import ArraySource, ImageSet, ImageSource, ListSource, as_pixels
 from mlhw.vision.images.listing import Listing
-from mlhw.vision.images.own_files import OwnImages, Reading, list_files, read_files
+from mlhw.vision.images.own_files import (
+    OwnImages,
+    Reading,
+    list_files,
+    read_files,
+    require_every_class,
+)
 from mlhw.vision.images.splits import Amount, Fold, Shares
 from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OWN_DATA
 from mlhw.vision.networks.preprocessing import EIGHT_BIT, PixelScale
@@ -219,6 +225,7 @@ def _from_files(
     if shares.val == 0 and "val" in listing.splits:
         raise no_validation()
     found = read_files(spec, listing, reading, recorder)
+    require_every_class(spec, found)
     splits = _cut(spec, found.images, shares, found, recorder)
     return replace(splits, divided=_divided(found))
 

@@ -61,6 +61,7 @@ class FileSource:
         sizes, limits: as in ``Survey``.
         scale: of pixels of more than 8 bits; to be set before those are asked for.
         pixels: the decoded images.
+        unreadable: positions of files that hold none, whose pixels are left as they are.
         asked: how many have been asked for.
     """
 
@@ -72,6 +73,7 @@ class FileSource:
     limits: np.ndarray
     scale: PixelScale = EIGHT_BIT
     pixels: np.ndarray | None = None
+    unreadable: frozenset[int] = frozenset()
     asked: int = 0
 
     def images(self, indices: np.ndarray) -> Decoded:
@@ -101,7 +103,8 @@ class FileSource:
     def _array(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         assert self.shape is not None
         array = np.empty((len(indices), *self.shape, 3), dtype=np.uint8)
-        for row, image in enumerate(self._decoded(indices)):
+        rows = [row for row, i in enumerate(indices) if i not in self.unreadable]
+        for row, image in zip(rows, self._decoded([indices[row] for row in rows]), strict=True):
             if image.shape != array.shape[1:]:
                 raise RunError(
                     f"{self.paths[indices[row]]}: has changed its size since it was read"
@@ -227,6 +230,7 @@ def file_source(paths: list[Path], found: Survey, *, resident: bool | None) -> F
         found.sizes,
         found.limits,
         pixels=found.pixels if keeps else None,
+        unreadable=frozenset(found.unreadable),
     )
 
 

@@ -144,9 +144,15 @@ def smallest_batch(config: Config) -> int:
     return 2 if config.trains_backbone and config.batch_norm == "train" else 1
 
 
+def batch_sizes(config: Config, images: int) -> list[int]:
+    """Images in each batch of an epoch that goes over so many."""
+    parts = pieces(np.arange(images), config.batch_size, least=smallest_batch(config))
+    return [len(part) for part in parts]
+
+
 def count_steps(config: Config, images: int) -> int:
-    """Steps in which an epoch goes over so many images."""
-    return len(pieces(np.arange(images), config.batch_size, least=smallest_batch(config)))
+    """Steps in which an epoch goes over so many images: one for every ``accumulate`` batches."""
+    return -(-len(batch_sizes(config, images)) // config.accumulate)
 
 
 def ahead(make: Callable[[Piece], Made], parts: Sequence[Piece], workers: int) -> Iterator[Made]:

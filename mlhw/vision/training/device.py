@@ -7,9 +7,10 @@ on some networks (depthwise convolutions on a CPU). No rule tells which; a few b
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -187,22 +188,71 @@ def trial_step(
 
 
 @contextmanager
-def torch_settings(threads: int, device: torch.device) -> Iterator[None]:
+def torch_settings(
+    threads: int, device: torch.device, deterministic: bool = False
+) -> Iterator[None]:
     """torch's settings for a run; at the end the caller, a notebook say, has its own back.
 
     Operators use ``threads`` threads, and random numbers drawn in the block change no generator
-    outside. On a GPU only algorithms that add in a fixed order are used: without them a resumed run
-    would end with other numbers than one that never stopped.
+    outside. On a GPU cuDNN's algorithms add in a fixed order: without that a resumed run would end with
+    other numbers than one that never stopped. ``deterministic`` goes all the way: any operation that may
+    give other bits is an error, and products have float32's own digits, not TF32's.
     """
     before, ordered = torch.get_num_threads(), torch.backends.cudnn.deterministic
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with (
+            torch.random.fork_rng([device] if device.type == "cuda" else []),
+            same_bits() if deterministic else nullcontext(),
+        ):
             yield
     finally:
         torch.set_num_threads(before)
         torch.backends.cudnn.deterministic = ordered
+
+
+@contextmanager
+def same_bits() -> Iterator[None]:
+    """torch's settings under which the same run on the same GPU gives the same bits.
+
+    cuBLAS reads its variable when it is first used (its reproducibility is described in NVIDIA's manual
+    of cuBLAS, section 2.1.4).
+    """
+    workspace = "CUBLAS_WORKSPACE_CONFIG"
+    before = torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    variable, tries = os.environ.get(workspace), torch.backends.cudnn.benchmark
+    os.environ.setdefault(workspace, ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=only_warns)
+        torch.backends.cudnn.benchmark = tries
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
+        if variable is None:
+            os.environ.pop(workspace, None)
+
+
+@contextmanager
+def deterministic_errors() -> Iterator[None]:
+    """What ``deterministic`` forbids as a RunError that names the operation."""
+    try:
+        yield
+    except RuntimeError as error:
+        operation, refused, _ = str(error).partition(
+            " does not have a deterministic implementation"
+        )
+        if not refused:
+            raise
+        raise RunError(
+            f"deterministic: {operation.split()[-1]} on this device may give other bits each time; leave "
+            "--deterministic out, or take another network"
+        ) from error
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
@@ -20,11 +20,13 @@ from torch.nn import functional
 from mlhw.errors import Interrupted, RunError
 from mlhw.maths.calibration import fit_temperature
 from mlhw.vision.networks.head import set_learning
-from mlhw.vision.training.checkpoints import FORMAT, Best, copied, tensor_digests
-from mlhw.vision.training.columns import EPOCH_COLUMNS, RATE_COLUMNS
+from mlhw.vision.training.batches import batch_sizes
+from mlhw.vision.training.checkpoints import Best, copied, tensor_digests
+from mlhw.vision.training.columns import RATE_COLUMNS
 from mlhw.vision.training.device import SMALL_STEP, one_thread
-from mlhw.vision.training.objective import minimised
-from mlhw.vision.training.probe import Probe, harm, probe
+from mlhw.vision.training.objective import divisor, minimised
+from mlhw.vision.training.probe import harm, probe
+from mlhw.vision.training.progress import Progress, state
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network, hits
 
 if TYPE_CHECKING:
@@ -35,41 +37,6 @@ if TYPE_CHECKING:
 
 # Asking a GPU for a loss makes it wait, so there only every so many steps.
 STEPS_BETWEEN_CHECKS = 50
-
-
-@dataclass
-class Progress:
-    """Where a run stands. JSON values only.
-
-    ``epoch`` epochs are complete and ``batch`` batches of the next one; ``step`` counts batches from
-    the start. In ``skipped_steps`` float16 gradients overflowed: the optimizer made no step, and the
-    loss is scaled less from then on.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    training_seconds: float = 0.0
-    seconds: float = 0.0
-    best_epoch: int | None = None
-    best_loss: float = math.nan
-    best_accuracy: float = math.nan
-    best_balanced_accuracy: float = math.nan
-    best_macro_f1: float = math.nan
-    waited: int = 0
-    stopped: bool = False
-    skipped_steps: int = 0
-    rows: list[list[Any]] = field(default_factory=list)
-    changed_while_frozen: int | None = None
-    stored_loss: float | None = None
-    recomputed_loss: float | None = None
-    probe: dict[str, Any] | None = None
-    warned: bool = False
-
-    @property
-    def probed(self) -> Probe | None:
-        """What was found out about the backbone's rate, once it is."""
-        return Probe(**self.probe) if self.probe else None
 
 
 def train(
@@ -160,42 +127,63 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
     config, plan, network, optimizer = task.config, task.plan, task.network, task.optimizer
     epoch, on_features = progress.epoch, task.uses_features(progress.epoch)
     started = time.perf_counter() - progress.seconds
-    batches = task.training_batches(epoch, progress.batch)  # computes the features, if need be
+    batches = iter(task.training_batches(epoch, progress.batch))  # computes features, if need be
+    sizes = batch_sizes(config, len(task.train))
     small = task.head_multiplications if on_features else SMALL_STEP
     set_learning(network, task.backbone, plan.first_open_stage(epoch), batch_norm=config.batch_norm)
     learning = [p for p in network.parameters() if p.requires_grad]
     clock = time.perf_counter() - progress.training_seconds
     with one_thread(small):
-        for inputs, labels in batches:
+        for first in batches:
             # A signal waits until the step is done and counted.
             with recorder.holding_interrupts():
                 rate = plan.factor(progress.step)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["full_rate"]
-                logits = network.head(inputs) if on_features else network(inputs)
-                nll = functional.cross_entropy(logits, labels)
-                smoothing = config.optim.label_smoothing
-                loss = minimised(nll, logits, labels, smoothing, task.class_weights)
-                task.sums[0] += nll.detach() * len(labels)
-                task.sums[1] += hits(logits.detach(), labels).sum()
-                if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
-                    require_finite(task, progress)
                 optimizer.zero_grad(set_to_none=True)
-                task.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-                if config.optim.clip is not None:
-                    task.scaler.unscale_(optimizer)
-                    torch.nn.utils.clip_grad_norm_(learning, config.optim.clip)
-                task.scaler.step(optimizer)
-                scale = task.scaler.get_scale()
-                task.scaler.update()
-                progress.skipped_steps += task.scaler.get_scale() < scale
-                progress.batch += 1
+                of_step = sizes[progress.batch : progress.batch + config.accumulate]
+                parts = [first, *islice(batches, len(of_step) - 1)]
+                whole = sum(divisor(labels, task.class_weights) for _, labels in parts)
+                for inputs, labels in parts:
+                    logits = network.head(inputs) if on_features else network(inputs)
+                    nll = functional.cross_entropy(logits, labels)
+                    smoothing = config.optim.label_smoothing
+                    loss = minimised(nll, logits, labels, smoothing, task.class_weights)
+                    task.sums[0] += nll.detach() * len(labels)
+                    task.sums[1] += hits(logits.detach(), labels).sum()
+                    if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
+                        require_finite(task, progress)
+                    # The mean over all images of the step is that of each batch by its share.
+                    share = divisor(labels, task.class_weights) / whole
+                    task.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
+                apply_gradients(task, learning)
+                if task.average is not None:
+                    task.average.update(network, progress.step)
+                progress.batch += len(of_step)
                 progress.step += 1
                 now = time.perf_counter()
                 progress.training_seconds, progress.seconds = now - clock, now - started
             recorder.progress(progress.step, plan.epochs * plan.steps_per_epoch, "training")
     require_finite(task, progress)  # waits for a GPU to be done
     progress.training_seconds = time.perf_counter() - clock
+
+
+def apply_gradients(task: Task, learning: list[torch.nn.Parameter]) -> None:
+    """One step of the optimizer, with clipped gradients where asked for.
+
+    In float16 it is skipped where they overflowed. Whether they did is counted on the device: to ask for
+    the scale would make a GPU wait in every step.
+    """
+    clip = task.config.optim.clip
+    if task.scaler.is_enabled():
+        task.scaler.unscale_(task.optimizer)
+        found = [p.grad for p in learning if p.grad is not None]
+        norms = torch.stack([gradient.abs().amax() for gradient in found])
+        task.sums[2] += ~torch.isfinite(norms).all()
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(learning, clip)
+    task.scaler.step(task.optimizer)
+    task.scaler.update()
 
 
 def validates(epoch: int, epochs: int, val_every: int) -> bool:
@@ -231,7 +219,8 @@ def finish_epoch(
 ) -> None:
     """Count the epoch, write its row and its log lines, and note whether it is the best."""
     epoch, count = progress.epoch, len(task.train)
-    loss_sum, correct = task.sums.tolist()
+    loss_sum, correct, skipped = task.sums.tolist()
+    progress.skipped_steps += int(skipped)
     row = (
         epoch,
         loss_sum / count,
@@ -300,7 +289,7 @@ def inspect_frozen(task: Task, progress: Progress) -> None:
     progress.changed_while_frozen = sum(now[name] != then[name] for name in then)
     if task.store is not None:
         progress.stored_loss = task.validate(progress.epoch - 1).loss
-        progress.recomputed_loss = evaluate_network(task.network, task.val.all()).loss
+        progress.recomputed_loss = evaluate_network(task.judged, task.val.all()).loss
 
 
 def new_best(task: Task, progress: Progress, found: Evaluation) -> Best:
@@ -312,50 +301,4 @@ def new_best(task: Task, progress: Progress, found: Evaluation) -> Best:
         "val_acc": progress.best_accuracy,
         "temperature": fit_temperature(found.logits, found.labels),
     }
-    return Best(copied(task.network.state_dict()), metadata)
-
-
-# ------------------------------------------------------------------------------------- state
-
-
-def state(task: Task, progress: Progress) -> dict[str, Any]:
-    """All that ``restore`` needs to go on as if nothing had happened: tensors and JSON values."""
-    cuda = task.device.type == "cuda"
-    return {
-        "format": FORMAT,
-        "progress": dataclasses.asdict(progress),
-        "sums": task.sums.cpu(),
-        "network": task.network.state_dict(),
-        "optimizer": task.optimizer.state_dict(),
-        "scaler": task.scaler.state_dict(),
-        "generators": {
-            "cpu": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(task.device) if cuda else None,
-        },
-        "data": task.metadata["data"],
-    }
-
-
-def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
-    """Put ``task`` and torch's generators into a saved state, and give the progress made."""
-    task.network.load_state_dict(saved["network"])
-    task.optimizer.load_state_dict(saved["optimizer"])
-    task.scaler.load_state_dict(saved["scaler"])
-    task.sums.copy_(saved["sums"])
-    torch.set_rng_state(saved["generators"]["cpu"])
-    if task.device.type == "cuda":
-        torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)
-    progress = Progress(**saved["progress"])
-    progress.rows = [with_all_columns(row) for row in progress.rows]
-    if not progress.batch and task.plan.ends_stretch(progress.epoch - 1):
-        progress.waited, progress.stopped = 0, False
-    return progress
-
-
-def with_all_columns(row: list[Any]) -> list[Any]:
-    """A row of ``metrics.csv``; what an earlier version did not note is empty."""
-    if len(row) == len(EPOCH_COLUMNS):
-        return row
-    place = list(EPOCH_COLUMNS).index("backbone_lr")
-    missing = len(EPOCH_COLUMNS) - len(row) - 1
-    return [*row[:place], None, *row[place:], *[None] * missing]
+    return Best(copied(task.judged.state_dict()), metadata)

@@ -43,7 +43,14 @@ def minimised(
     log_p = functional.log_softmax(logits, 1)
     shares = labels if labels.ndim == 2 else functional.one_hot(labels, logits.shape[1])
     targets = (1 - smoothing) * shares + smoothing / logits.shape[1]
-    return -(weights * targets * log_p).sum() / (weights * shares).sum()
+    return -(weights * targets * log_p).sum() / divisor(labels, weights)
+
+
+def divisor(labels: torch.Tensor, weights: torch.Tensor | None) -> float | torch.Tensor:
+    """What the mean of ``minimised`` divides by: the number of images, or Σ w q over them."""
+    if weights is None:
+        return float(len(labels))
+    return (weights * labels).sum() if labels.ndim == 2 else weights[labels].sum()
 
 
 def smoothed(nll: torch.Tensor, logits: torch.Tensor, share: float) -> torch.Tensor:

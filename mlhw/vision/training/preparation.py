@@ -27,6 +27,7 @@ from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.networks.weight_files import Tensors
 from mlhw.vision.schedules import Plan
 from mlhw.vision.training.batches import Loader, count_steps
+from mlhw.vision.training.compiling import compile_backbone, require_compiling
 from mlhw.vision.training.device import Compute, choose_compute
 from mlhw.vision.training.features import FeatureStore
 from mlhw.vision.training.going_on import find_start, load_saved, with_added_epochs
@@ -125,6 +126,8 @@ class Prepared:
         backbone = as_configured(backbone, config, self.splits)
         network = with_new_head(config, backbone, self.splits)
         self.compute.prepare(network)
+        if config.compile:
+            compile_backbone(network)
         return replace(
             self, config=config, backbone=backbone, network=network, saved=None, head=None
         )
@@ -154,6 +157,9 @@ def prepare(
     head = start.give_head(network, config, splits.classes, recorder) if start else None
     compute = measured_compute(config, network, backbone, splits, device, recorder)
     compute.prepare(network)
+    if config.compile:
+        require_compiling(compute)
+        compile_backbone(network)
     prepared = Prepared(config, splits, backbone, network, compute, threads, saved, head)
     prepared = replace(prepared, config=resolved(prepared))
     require_statistics(prepared)
@@ -332,6 +338,10 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "
         f"{len(splits.val)} to validate, {test} to test"
     )
+    if config.deterministic:
+        recorder.log(
+            "deterministic: no TF32, and any operation whose bits may differ ends the run with an error"
+        )
     tell_origins(splits, recorder)
     if config.fit == "crop" and (warning := cropped_warning(splits)):
         recorder.warn(warning)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from mlhw.result.recorder import Recorder
 from mlhw.system.provenance import usable_cpus
 from mlhw.vision.config import Config
+from mlhw.vision.images.shapes import cropped_warning
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.batches import Batch
 from mlhw.vision.training.device import find_device, memory_errors, torch_settings
@@ -127,6 +128,8 @@ def rehearse(config: Config, recorder: Recorder) -> Rehearsal:
         splits = load_splits(config, recorder, remember=False)
         prepared = prepare(config, recorder, device, threads, splits)
         task = prepared.task(recorder, on_disk=False)
+        if prepared.config.fit == "crop" and (warning := cropped_warning(splits)):
+            recorder.warn(warning)
         recorder.log("measuring a few batches")
         trial = _copied(prepared, recorder)
         per_image = _forward_seconds(trial)
@@ -267,7 +270,8 @@ def training_sheet(task: Task) -> Sheet:
         batches = [b for b, _ in itertools.islice(task.training_batches(epoch, 0), count)]
         changed = torch.cat(batches)[: len(indices)]
     else:
-        changed = next(task.train.batches(indices, SHEET, changes=task.changes(epoch)))[0]
+        changes = task.changes(epoch) if task.config.views else None
+        changed = next(task.train.batches(indices, SHEET, changes=changes))[0]
     plain = next(task.train.batches(indices, SHEET))[0]
     labels = task.train.images.labels[indices]
     return Sheet(_visible(task, plain), _visible(task, changed), labels, epoch)

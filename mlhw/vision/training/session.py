@@ -17,6 +17,7 @@ from mlhw.system.provenance import usable_cpus
 from mlhw.vision.assessment import (
     CLASS_COLUMNS,
     COVERAGE_COLUMNS,
+    MOST_CLASSES,
     Assessment,
     confusion_columns,
 )
@@ -32,9 +33,16 @@ from mlhw.vision.training.checkpoints import (
     tensor_digests,
 )
 from mlhw.vision.training.columns import EPOCH_COLUMNS, prediction_columns
-from mlhw.vision.training.device import device_name, find_device, memory_errors, torch_settings
-from mlhw.vision.training.loop import Progress, record_rate, restore, train
+from mlhw.vision.training.device import (
+    deterministic_errors,
+    device_name,
+    find_device,
+    memory_errors,
+    torch_settings,
+)
+from mlhw.vision.training.loop import record_rate, train
 from mlhw.vision.training.preparation import Prepared, describe, prepare
+from mlhw.vision.training.progress import Progress, restore
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 
@@ -121,7 +129,11 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
     device = find_device(config.device)
     threads = usable_cpus() if config.threads == "auto" else config.threads
     keep_freed_memory()
-    with torch_settings(threads, device), memory_errors(config.batch_size):
+    with (
+        torch_settings(threads, device, config.deterministic),
+        memory_errors(config.batch_size),
+        deterministic_errors(),
+    ):
         prepared = prepare(config, recorder, device, threads, splits)
         config, splits = prepared.config, prepared.splits
         recorder.begin(
@@ -175,6 +187,7 @@ def reload_best(
         raise RunError("no validation gave a finite loss, so no model is the best")
     best = checkpoints.load_best()
     task.network.load_state_dict(best.tensors)
+    task.average = None  # it is what has been loaded
     return best, task.validate(progress.best_epoch)
 
 
@@ -209,12 +222,15 @@ def tempered(best: Best, images: int) -> str:
 
 
 def write_tables(o: Finetuned, recorder: Recorder) -> None:
-    """``predictions.csv``, and ``classes.csv``, ``confusion.csv`` and ``coverage.csv`` of them."""
+    """``classes.csv``, ``confusion.csv``, ``coverage.csv``, and the ``predictions.csv`` that they sum up."""
     classes, found = o.splits.classes, o.assessed
     for name, columns, rows in (
-        ("predictions", prediction_columns(classes), found.prediction_rows(o.images.names)),
         ("classes", CLASS_COLUMNS, found.class_rows()),
         ("confusion", confusion_columns(classes), found.confusion_rows()),
         ("coverage", COVERAGE_COLUMNS, found.coverage_rows()),
+        ("predictions", prediction_columns(classes), found.prediction_rows(o.images.names)),
     ):
-        recorder.table(name, columns).extend(rows)
+        table = recorder.table(name, columns)
+        table.extend(rows)
+        if name != "predictions":
+            table.reported = MOST_CLASSES

@@ -17,8 +17,10 @@ from mlhw.vision.images import augment
 from mlhw.vision.images.transforms import Changes
 from mlhw.vision.names import augmentations
 from mlhw.vision.networks.head import parameter_groups, set_full_rates
+from mlhw.vision.training.averaging import Average
 from mlhw.vision.training.batches import Batch, feature_batches, smallest_batch
 from mlhw.vision.training.checkpoints import tensor_digests
+from mlhw.vision.training.compiling import compile_backbone
 from mlhw.vision.training.device import one_thread
 from mlhw.vision.training.objective import balanced_weights
 
@@ -40,9 +42,10 @@ class Task:
 
     ``store`` is None where features are not kept. ``metadata`` goes into the best model's file.
     ``head_start`` are the head's tensors where another run's are the start, None where they are drawn.
-    ``sums`` are the loss and the right answers summed over the samples of the epoch under way,
-    (2,), on the device, so that adding to them does not make a GPU wait. ``class_weights`` of the loss
-    are (K,), None for 1 each.
+    ``sums`` are the loss and the right answers summed over the samples of the epoch under way, and the
+    steps that float16 made it skip, (3,), on the device, so that adding to them does not make a GPU wait.
+    ``average`` is the moving average of the weights, None without one.
+    ``class_weights`` of the loss are (K,), None for 1 each.
     """
 
     config: Config
@@ -58,6 +61,7 @@ class Task:
     optimizer: torch.optim.Optimizer = field(init=False)
     scaler: torch.amp.GradScaler = field(init=False)
     sums: torch.Tensor = field(init=False)
+    average: Average | None = field(init=False, default=None)
     class_weights: torch.Tensor | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -77,10 +81,19 @@ class Task:
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision == "fp16")
         self.backbone_digests = tensor_digests(self.network.backbone.state_dict())
         exact = torch.float32 if compute.device.type == "mps" else torch.float64  # it has no more
-        self.sums = torch.zeros(2, dtype=exact, device=compute.device)
+        self.sums = torch.zeros(3, dtype=exact, device=compute.device)
         if self.config.class_weights == "balanced":
             weights = balanced_weights(self.train.images.labels, len(self.metadata["classes"]))
             self.class_weights = torch.from_numpy(weights).float().to(compute.device)
+        if self.config.ema is not None:
+            self.average = Average(self.network, self.config.ema)
+            if self.config.compile:
+                compile_backbone(self.average.network)
+
+    @property
+    def judged(self) -> TunedNetwork:
+        """The network that is validated and kept: with the average of the weights, where there is one."""
+        return self.average.network if self.average is not None else self.network
 
     def open_with(self, backbone_lr: float) -> None:
         """Settle the backbone's full rate, where the configuration has left it open.
@@ -167,7 +180,7 @@ class Task:
     def validate(self, epoch: int) -> Evaluation:
         """Loss and accuracy on the validation split, from stored features in a frozen epoch."""
         if self.store is None or not self.plan.frozen(epoch):
-            return evaluate_network(self.network, self.val.all())
+            return evaluate_network(self.judged, self.val.all())
         features = self.store.features(self.val)
         everything = feature_batches(
             features,
@@ -177,7 +190,7 @@ class Task:
             self.device,
         )
         with one_thread(self.head_multiplications):
-            return evaluate_network(self.network, everything, of_features=True)
+            return evaluate_network(self.judged, everything, of_features=True)
 
     @property
     def head_multiplications(self) -> int:

@@ -10,7 +10,8 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from mlhw.vision.names import BestBy
-from mlhw.vision.training.loop import Progress, is_better
+from mlhw.vision.training.loop import is_better
+from mlhw.vision.training.progress import Progress
 from mlhw.vision.training.task import Evaluation
 
 

@@ -267,7 +267,8 @@ def test_a_notebook_finds_its_own_settings_back_and_gets_figures() -> None:
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
     assert set(result.figures) == {
-        *("losses", "accuracy", "learning-rate", "confusion", "reliability", "worst", "random"),
+        *("losses", "accuracy", "learning-rate"),
+        *("confusion", "reliability", "coverage", "worst", "random"),
     }
 
 

@@ -58,7 +58,12 @@ def test_the_seconds_are_those_of_the_parts(small: Rehearsal) -> None:
     ("changes", "features", "frozen"),
     [
         ({"features": "off"}, 0, 3 * (4 * 0.001 + 100 * 0.01) + 3 * 100 * 0.01),
-        ({"augment": "flip"}, 100 * 0.01, 3 * (4 * 0.001 + 100 * 0.01)),
+        ({"augment": "flip"}, 200 * 0.01, 3 * 4 * 0.001),
+        (
+            {"augment": "flip", "unfreeze_at": None},
+            100 * 0.01,
+            4 * (4 * 0.001 + 100 * 0.01),
+        ),
         ({"augment": "flip", "views": 2}, 300 * 0.01, 3 * 4 * 0.001),
         ({"unfreeze_at": 0}, 0, 0),
     ],
@@ -118,7 +123,7 @@ def test_the_sheet_shows_images_as_they_are_and_as_they_are_changed() -> None:
     plain = rehearsal().sheet
     assert np.array_equal(plain.plain, plain.changed)
     sheet = rehearsal(augment="flip", batch_size=5).sheet
-    assert (sheet.epoch, sheet.plain.shape) == (0, (12, 3, 8, 8))
+    assert (sheet.epoch, sheet.plain.shape) == (3, (12, 3, 8, 8))
     flipped = [
         not np.array_equal(a, b) and np.array_equal(a, b[:, :, ::-1])
         for a, b in zip(sheet.plain, sheet.changed, strict=True)

@@ -1,0 +1,99 @@
+"""Where a run stands, as it is saved: ``Progress``, the network, the optimizer, the generators."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mlhw.vision.training.checkpoints import FORMAT
+from mlhw.vision.training.columns import EPOCH_COLUMNS
+from mlhw.vision.training.probe import Probe
+
+if TYPE_CHECKING:
+    from mlhw.vision.training.task import Task
+
+
+@dataclass
+class Progress:
+    """Where a run stands. JSON values only.
+
+    ``epoch`` epochs are complete and ``batch`` batches of the next one; ``step`` counts the optimizer's
+    steps from the start. In ``skipped_steps`` float16 gradients overflowed: the optimizer made no step, and
+    the loss is scaled less from then on.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    training_seconds: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int | None = None
+    best_loss: float = math.nan
+    best_accuracy: float = math.nan
+    best_balanced_accuracy: float = math.nan
+    best_macro_f1: float = math.nan
+    waited: int = 0
+    stopped: bool = False
+    skipped_steps: int = 0
+    rows: list[list[Any]] = field(default_factory=list)
+    changed_while_frozen: int | None = None
+    stored_loss: float | None = None
+    recomputed_loss: float | None = None
+    probe: dict[str, Any] | None = None
+    warned: bool = False
+
+    @property
+    def probed(self) -> Probe | None:
+        """What was found out about the backbone's rate, once it is."""
+        return Probe(**self.probe) if self.probe else None
+
+
+def state(task: Task, progress: Progress) -> dict[str, Any]:
+    """All that ``restore`` needs to go on as if nothing had happened: tensors and JSON values."""
+    cuda = task.device.type == "cuda"
+    return {
+        "format": FORMAT,
+        "progress": dataclasses.asdict(progress),
+        "sums": task.sums.cpu(),
+        "network": task.network.state_dict(),
+        "average": task.average.network.state_dict() if task.average else None,
+        "optimizer": task.optimizer.state_dict(),
+        "scaler": task.scaler.state_dict(),
+        "generators": {
+            "cpu": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(task.device) if cuda else None,
+        },
+        "data": task.metadata["data"],
+    }
+
+
+def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
+    """Put ``task`` and torch's generators into a saved state, and give the progress made."""
+    task.network.load_state_dict(saved["network"])
+    if task.average is not None:
+        task.average.network.load_state_dict(saved["average"])
+    task.optimizer.load_state_dict(saved["optimizer"])
+    task.scaler.load_state_dict(saved["scaler"])
+    task.sums[: len(saved["sums"])] = saved["sums"]
+    torch.set_rng_state(saved["generators"]["cpu"])
+    if task.device.type == "cuda":
+        torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)
+    progress = Progress(**saved["progress"])
+    progress.rows = [with_all_columns(row) for row in progress.rows]
+    if not progress.batch and task.plan.ends_stretch(progress.epoch - 1):
+        progress.waited, progress.stopped = 0, False
+    return progress
+
+
+def with_all_columns(row: list[Any]) -> list[Any]:
+    """A row of ``metrics.csv``; what an earlier version did not note is empty."""
+    if len(row) == len(EPOCH_COLUMNS):
+        return row
+    place = list(EPOCH_COLUMNS).index("backbone_lr")
+    missing = len(EPOCH_COLUMNS) - len(row) - 1
+    return [*row[:place], None, *row[place:], *[None] * missing]
