@@ -81,6 +81,7 @@ def finetune(
     weights: str | os.PathLike[str] = ...,
     data: Mapping[str, Any] | str = ...,
     image_size: int | Literal["auto"] = ...,
+    repeats: int = ...,
     epochs: int = ...,
     continued: Collection[Collection[int]] = ...,
     batch_size: int = ...,

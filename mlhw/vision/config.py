@@ -48,7 +48,7 @@ def network_names(typed: str) -> Sequence[str]:
         import timm
 
         return [f"timm:{name}" for name in timm.list_models()]
-    return (*BUILT_IN_NETWORKS, "torchvision:", "timm:")
+    return (*BUILT_IN_NETWORKS, "torchvision:", "timm:", "hf-hub:")
 
 
 def _widths(value: Any) -> Any:
@@ -236,7 +236,8 @@ class Config(ExperimentConfig):
         str,
         Option(metavar="NAME", values=network_names),
         Field(
-            description="network: efficientnet_lite0, cifar_resnet20/32/44/56, torchvision:NAME, timm:NAME"
+            description="network: efficientnet_lite0, cifar_resnet20/32/44/56, torchvision:NAME, "
+            "timm:NAME, hf-hub:OWNER/NAME"
         ),
     ] = "efficientnet_lite0"
     weights: Annotated[
@@ -252,6 +253,9 @@ class Config(ExperimentConfig):
         Option(metavar="PIXELS|auto"),
         Field(description="side of what the network sees; auto is its own, at most 8 × the image"),
     ] = "auto"
+    repeats: Annotated[
+        int, Field(ge=1, le=1000, description="runs, each with the next seed, or the next fold")
+    ] = 1
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training data")] = (
         13
     )
@@ -337,6 +341,16 @@ class Config(ExperimentConfig):
             description="threads that make batches ahead; auto is 0 for images in memory, else 2"
         ),
     ] = "auto"
+
+    @model_validator(mode="after")
+    def _enough_to_repeat_over(self) -> Config:
+        if self.data.folds is not None and self.repeats > self.data.folds:
+            raise ValueError(f"repeats: there are {self.data.folds} folds (got {self.repeats})")
+        if self.seed + self.repeats > 2**63:
+            raise ValueError(
+                f"repeats: seeds end below 2^63 (got {self.repeats} from {self.seed} on)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _continued_in_order(self) -> Config:
