@@ -68,6 +68,10 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
 
     ``mlhw.image_splits`` makes splits of any ``torch.utils.data.Dataset``.
     """
+    if config.repeats > 1:
+        from mlhw.experiments.finetune.repeats import repeated
+
+        return repeated(config, recorder, lambda one, part: run(one, part, splits))
     from mlhw.experiments.finetune.figures import FIGURES
     from mlhw.vision.gallery import judged_images
     from mlhw.vision.training.session import finetune
