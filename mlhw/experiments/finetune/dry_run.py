@@ -94,6 +94,7 @@ def rehearsal_numbers(r: Rehearsal) -> dict[str, Any]:
             "epochs": plan.epochs,
             "frozen_epochs": r.frozen_epochs,
             "batch_size": config.batch_size,
+            "accumulate": config.accumulate,
             "steps_per_epoch": plan.steps_per_epoch,
             "schedule": plan.schedule,
             "rates": {"head": config.optim.lr, "backbone": backbone_rate(r)},
@@ -245,7 +246,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         (
             "epochs",
             f"{plan['epochs']}: {listing(parts)}; {quantity(plan['steps_per_epoch'], 'step')} of "
-            f"{plan['batch_size']} images each",
+            f"{plan['batch_size'] * plan['accumulate']} images each",
         ),
         ("rates", f"head {rate(rates['head'])}, backbone {backbone}, {plan['schedule']}"),
         ("features", plan["features"]),
