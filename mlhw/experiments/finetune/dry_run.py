@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from mlhw.vision.training.rehearsal import Rehearsal
 
 SHEET_NAME, TEXT, NUMBERS = "augmented", "dry-run.txt", "dry-run.json"
+_SPANS = {
+    "features": "features",
+    "frozen": "frozen epochs",
+    "probe": "trying rates",
+    "open": "open epochs",
+    "test": "test",
+    "comparison": "comparison with random weights",
+}
 _MOST_COLUMNS = 12  # classes that have a column of their own
 
 
@@ -258,7 +266,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         (
             "time",
             f"about {duration(plan['seconds']['total'])}: "
-            + ", ".join(f"{name} {duration(s)}" for name, s in took.items()),
+            + ", ".join(f"{_SPANS[name]} {duration(s)}" for name, s in took.items()),
         ),
     ]
     return [f"{name:<9} {words}" for name, words in rows]
@@ -280,7 +288,7 @@ def bytes_text(count: int) -> str:
 
 def duration(seconds: float) -> str:
     if seconds < 1:
-        return "less than a second"
+        return "under 1 s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
