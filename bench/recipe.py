@@ -36,6 +36,7 @@ RECIPES = {
     "head alone": ["--unfreeze-at", "null"],
     "default": [],
     "default, flips and crops": ["--augment", "flip-crop"],
+    "backbone at lr": ["--backbone-lr", "null"],  # what auto keeps from happening
 }
 DATA = {
     "digits": ["--data", "digits", "--compare", "none"],
