@@ -267,6 +267,14 @@ class Config(ExperimentConfig):
         Literal["auto", "random", "none"],
         Field(description="train from random weights too; auto does on the built-in digits"),
     ] = "auto"
+    explain: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="worst images, and as many others, that show where the network looked",
+        ),
+    ] = 0
     device: Annotated[
         str, Option(values=DEVICES), Field(description="where: auto, cpu, cuda, cuda:N or mps")
     ] = "auto"
