@@ -119,7 +119,7 @@ def find_duplicates(
         return Copies([places[i] for i in members], labels[members].tolist(), same)
 
     numbers = picture_numbers(pixels)
-    identical = [copies(members) for members in repeated(numbers)]
+    identical = [copies(members) for members in recurring(numbers)]
     thumbnails = np.concatenate([prints.thumbnails for _, prints, _ in parts])
     large = thumbnails.any(axis=(1, 2, 3))
     if not large.any():
@@ -138,7 +138,7 @@ def picture_numbers(pixels: np.ndarray) -> np.ndarray:
     return np.array([table.setdefault(bytes(key), len(table)) for key in keys], dtype=np.int64)
 
 
-def repeated(numbers: np.ndarray) -> list[np.ndarray]:
+def recurring(numbers: np.ndarray) -> list[np.ndarray]:
     """Positions of each number that occurs more than once, in the order of the first of them."""
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
@@ -179,7 +179,7 @@ def _pairs_in(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     first: list[np.ndarray] = []
     second: list[np.ndarray] = []
     waiting = 0
-    for members in repeated(keys):
+    for members in recurring(keys):
         if len(members) > _MOST_SHARING:
             continue
         i, j = np.triu_indices(len(members), 1)
