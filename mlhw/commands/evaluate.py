@@ -19,7 +19,9 @@ from mlhw.config.load import load_config
 from mlhw.errors import FINISHED, ConfigError, reason_of
 from mlhw.result.recorder import Recorder
 from mlhw.result.tables import csv_text
+from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import locate
+from mlhw.system.files import write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 from mlhw.text.values import to_json
@@ -85,6 +87,12 @@ def evaluate_command(
     data_dir: Annotated[
         str, typer.Option("--data-dir", metavar="DIR", help="Where named data sets are kept.")
     ] = "data",
+    image_root: Annotated[
+        str | None,
+        typer.Option(
+            "--image-root", metavar="DIR", help="Where relative names in a CSV file begin."
+        ),
+    ] = None,
     on_error: Annotated[
         OnError, typer.Option("--on-error", help="What an unreadable image does.")
     ] = "fail",
@@ -94,7 +102,7 @@ def evaluate_command(
             "--out",
             metavar="FOLDER",
             help="Write result.json, classes.csv, confusion.csv, coverage.csv, predictions.csv "
-            "and figures there.",
+            "figures and gallery.html there.",
         ),
     ] = None,
     format: Annotated[
@@ -118,6 +126,8 @@ def evaluate_command(
     """
     from mlhw.vision.evaluate import evaluate, evaluation_lines, evaluation_result
     from mlhw.vision.images.labelled import labelled_images
+    from mlhw.vision.images.own_files import Reading
+    from mlhw.vision.images.scales import beyond_words
     from mlhw.vision.saved import load_model
 
     folder = writable_folder(out)
@@ -129,14 +139,21 @@ def evaluate_command(
         if data is None:
             judged = images_of_run(path, split, recorder)
         else:
+            root = None if image_root is None else Path(image_root)
+            reading = Reading(on_error=on_error, max_skipped=1.0, image_root=root)
             judged = labelled_images(
-                data, split, data_dir=data_dir, on_error=on_error, recorder=recorder
+                data, split, data_dir=data_dir, reading=reading, recorder=recorder
             )
             warn_of_training_images(path, data, judged.split, recorder)
+        if clipped := beyond_words(judged.images, model.preprocessing.pixels):
+            recorder.warn(clipped)
         found = evaluate(run, model, judged, screen.progress)
         result = evaluation_result(found)
         if folder is not None:
             result.save(folder, plots=not no_plots)
+            if result.gallery is not None and not no_plots:
+                page = gallery_page(result.gallery, run, screen.progress, report=None)
+                write_whole(folder / GALLERY, page)
     kind = "json" if as_json else format
     if kind == "json":
         print(json.dumps(to_json(result.summary), indent=2, ensure_ascii=False))

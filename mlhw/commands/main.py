@@ -31,6 +31,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     "all": ("mlhw.commands.all", "Every experiment, and one report that answers the assignment."),
     "data": ("mlhw.commands.data", "What a file of points holds, before any run."),
     "evaluate": ("mlhw.commands.evaluate", "How good a fine-tuned network is on labelled images."),
+    "export": ("mlhw.commands.export", "A fine-tuned network as a file that other programs run."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
     "runs": ("mlhw.commands.runs", "List, show, compare, run again and clean up runs."),
 }
@@ -41,16 +42,18 @@ class _LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
+        alone: list[str] = []
         if name in EXPERIMENTS:
             from mlhw.commands.run import command_of
 
             command = command_of(experiment(name), without=("junit",))
+            alone = [a.option for a in experiment(name).actions if a.may_be_alone]
         elif name in TOOLS:
             command = importlib.import_module(TOOLS[name][0]).command()
         if name is not None:
             from mlhw.commands.options import with_values
 
-            rest = with_values(rest)
+            rest = with_values(rest, alone)
         return name, command, rest
 
 

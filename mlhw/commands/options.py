@@ -66,9 +66,12 @@ def run_values(given: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def with_values(arguments: Sequence[str]) -> list[str]:
-    """The words of a command line, an empty value behind an option that may stand alone (``--mlflow``)."""
-    alone = {typed.names[0] for typed, _ in TYPED.values() if typed.may_be_alone}
+def with_values(arguments: Sequence[str], also: Sequence[str] = ()) -> list[str]:
+    """The words of a command line, an empty value behind an option that may stand alone (``--mlflow``).
+
+    ``also`` are such options of this command.
+    """
+    alone = {typed.names[0] for typed, _ in TYPED.values() if typed.may_be_alone} | {*also}
     following = [*arguments, "-"][1:]
     return [
         f"{word}=" if word in alone and after.startswith("-") else word

@@ -93,6 +93,7 @@ def predict_command(
         raise ConfigError(f"--threshold: must be from 0 to 1 (got {threshold})")
     screen = Screen(quiet=quiet)
     count = Counter[str]()
+    worst = (0.0, "")
     with Interrupts(), contextlib.closing(screen):
         groups: Iterable[list[Path]] = given_images(images, screen.log)
         total = None
@@ -110,6 +111,9 @@ def predict_command(
             readable = isinstance(found, Prediction)
             count["read" if readable else "unreadable"] += 1
             count["unsure"] += isinstance(found, Prediction) and found.unsure
+            if isinstance(found, Prediction) and found.clipped:
+                count["clipped"] += 1
+                worst = max(worst, (found.clipped, found.path))
             if isinstance(found, Unreadable) and not quiet:
                 screen.warn(f"{found.path}: {found.reason}")
             print(writer.row(found), end="", flush=True)
@@ -118,6 +122,12 @@ def predict_command(
             if shows_bar:
                 screen.progress(count["read"] + count["unreadable"], total, "images")
     print(writer.end(), end="", flush=True)
+    if count["clipped"] and not quiet and model.preprocessing.pixels.span is not None:
+        low, high = model.preprocessing.pixels.span
+        screen.warn(
+            f"{count['clipped']} of {count['read']} images have pixels beyond {low:g} … {high:g}, the range "
+            f"of the training images, which are clipped (most in {worst[1]}: {worst[0]:.1%})"
+        )
     if count["unsure"]:
         screen.log(
             f"{count['unsure']} of {count['read']} images: no class is as probable as {threshold:g}"

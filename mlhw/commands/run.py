@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import sys
@@ -15,8 +16,13 @@ from mlhw.config.load import as_yaml, load_config
 from mlhw.config.model import leaves
 from mlhw.errors import FINISHED, ConfigError
 from mlhw.experiments.actions import Action
+from mlhw.result.recorder import SpokenRecorder
 from mlhw.runs.execute import Runnable, execute
 from mlhw.runs.options import RunOptions
+from mlhw.system.interrupts import Interrupts
+from mlhw.system.screen import Screen
+from mlhw.text.values import to_json
+from mlhw.text.words import printable
 
 PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,
@@ -55,7 +61,7 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
                 experiment.Config, run_options.config_files, run_options.sets, values
             )
         for action in asked:
-            return act(action, given[action.parameter], config, as_json=run_options.json)
+            return act(action, given[action.parameter], config, run_options)
         if run_options.print_config:
             print(as_yaml(config), end="")
             return FINISHED
@@ -75,10 +81,13 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
     return typer_command(experiment.name, experiment.question, command, parameters)
 
 
-def act(action: Action, value: str, config: Any, *, as_json: bool) -> int:
+def act(action: Action, value: str, config: Any, run_options: RunOptions) -> int:
     """Do what an action's option asks for, and say what was done."""
-    sentence = action.function(value, config)
-    print(json.dumps({action.done: value}, ensure_ascii=False) if as_json else sentence)
+    screen = Screen(quiet=run_options.quiet, verbose=run_options.verbose)
+    with contextlib.closing(screen), Interrupts():
+        done = action.function(value, config, SpokenRecorder(screen))
+    as_json = json.dumps(to_json(done.record), indent=2, ensure_ascii=False)
+    print(as_json if run_options.json else printable(done.text))
     return FINISHED
 
 

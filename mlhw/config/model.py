@@ -31,6 +31,10 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
+    def idle(self) -> Iterator[tuple[str, str]]:
+        """The keys that do nothing beside the others, each with the reason; refused where typed."""
+        return iter(())
+
     @classmethod
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler
@@ -54,10 +58,6 @@ class ExperimentConfig(Section):
             ge=0, lt=2**63, description="seed of every random draw; 'random' draws one, recorded"
         ),
     ] = 0
-
-    def idle(self) -> Iterator[tuple[str, str]]:
-        """The keys that do nothing beside the others, each with the reason; refused where typed."""
-        return iter(())
 
 
 @dataclass(frozen=True)

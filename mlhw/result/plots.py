@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -178,15 +179,11 @@ def draw(plot: Plot) -> Figure:
 
 def save(plot: Plot, folder: Path) -> bytes:
     """Write ``NAME.png`` and ``NAME.svg`` into ``folder`` and return the PNG's bytes."""
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     folder.mkdir(exist_ok=True)
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        # A name in a script that the font lacks is a row of boxes in the PNG; the SVG has it as text.
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure = plot.draw()
+    with _drawn(plot) as figure:
         png = _bytes(FigureCanvasAgg(figure).print_png)
         # The layout is settled now; the second canvas need not work it out again.
         figure.set_layout_engine("none")
@@ -194,6 +191,25 @@ def save(plot: Plot, folder: Path) -> bytes:
     write_whole(folder / f"{plot.name}.png", png)
     write_whole(folder / f"{plot.name}.svg", svg)
     return png
+
+
+def save_png(plot: Plot, folder: Path) -> None:
+    """Write ``NAME.png`` alone into ``folder``."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with _drawn(plot) as figure:
+        write_whole(folder / f"{plot.name}.png", _bytes(FigureCanvasAgg(figure).print_png))
+
+
+@contextmanager
+def _drawn(plot: Plot) -> Iterator[Figure]:
+    """The figure in the project's style, which holds in the block too, where it is printed."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # A name in a script that the font lacks is a row of boxes in the PNG; the SVG has it as text.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield plot.draw()
 
 
 def _bytes(printer: Callable[..., Any], **options: Any) -> bytes:

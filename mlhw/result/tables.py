@@ -16,7 +16,7 @@ class Table:
     """Rows under fixed columns, kept in memory and handed to ``sink`` as they come.
 
     ``columns`` are names, or a mapping of names to what they mean, for the report. Values are
-    numbers, texts or None (an empty cell).
+    numbers, texts or None (an empty cell). The report shows the first ``reported`` rows.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class Table:
         self.columns = tuple(columns)
         self.meanings = dict(columns) if isinstance(columns, Mapping) else {}
         self.rows: list[tuple[Any, ...]] = []
+        self.reported = 10
         self.sink = sink
 
     def append(self, *row: Any) -> None:

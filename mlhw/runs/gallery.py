@@ -21,15 +21,23 @@ MOST_SCORES = 20  # of an image; all others are in predictions.csv
 UNIT = 10_000  # probabilities are whole ten-thousandths there
 
 
-def gallery_page(gallery: Gallery, run: str, progress: ProgressBar, most: int = MOST_IMAGES) -> str:
+def gallery_page(
+    gallery: Gallery,
+    run: str,
+    progress: ProgressBar,
+    *,
+    report: str | None = "report.html",
+    most: int = MOST_IMAGES,
+) -> str:
     """The page, of ``most`` images at most.
 
-    ``run`` is the name of the run's folder, where the page lies beside ``report.html``.
+    ``run`` says what the numbers are of, ``report`` is the page beside this one that it links to.
     """
     positions = gallery.shown(most)
     text: str = template("gallery.html").render(
         title="Gallery",
         run=run,
+        report=report,
         split=gallery.split,
         total=len(gallery),
         count=len(positions),

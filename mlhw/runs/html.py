@@ -20,8 +20,6 @@ from mlhw.system import provenance
 from mlhw.text import yaml12
 from mlhw.text.values import NOTHING, flat, is_nothing, number_text
 
-_FIRST_ROWS = 10
-
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -58,7 +56,7 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> s
             "name": table.name,
             "columns": table.columns,
             "meanings": _meanings(table),
-            "rows": [[_short(value) for value in row] for row in table.rows[:_FIRST_ROWS]],
+            "rows": [[_short(value) for value in row] for row in table.rows[: table.reported]],
             "count": len(table),
         }
         for table in result.tables.values()

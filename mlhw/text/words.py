@@ -29,6 +29,11 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
     ]
 
 
+def quantity(count: int, one: str, many: str | None = None) -> str:
+    """``1 pair``, ``1,200 pairs``; ``many`` where it is not ``one`` with an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def listing(words: Sequence[str]) -> str:
     """Words in a sentence: ``a``, ``a and b``, ``a, b and c``."""
     *before, last = words or ("",)
@@ -78,3 +83,7 @@ def near_file(path: str) -> str:
     except OSError:
         near = None
     return hint(os.path.join(folder, near) if near else None)
+
+
+def shortened(name: str, length: int) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"

@@ -10,10 +10,12 @@
 ``config``         the configuration of ``mlhw finetune``
 ``training/``      ``session`` runs one fine-tuning; ``preparation`` reads and checks everything,
                    ``loop`` trains, ``checkpoints`` keeps it on disk
+``programs``       a network as ONNX or as an archive of torch.export, written and read
+``gallery``        the images that were judged, small, for a page
 ``saved``          a saved network, read back with its preprocessing, classes and temperature
+``export``         it as a file for other programs, checked
 ``predict``        it on image files
 ``evaluate``       it on labelled images
-``gallery``        the images that were judged, small, for a page
 =================  ==============================================================================
 
 A module imports from its own row and from rows above it.

@@ -23,7 +23,8 @@ from mlhw.text.words import listing, printable, text_table
 TOP_K = (2, 3, 5)
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 MOST_CLASSES = 100
-"""A confusion matrix of more classes stands in ``confusion.csv`` only, not in ``result.json`` too."""
+"""A confusion matrix of more classes stands in ``confusion.csv`` only, not in ``result.json`` too; a report
+shows so many rows of a table."""
 
 MOST_NAMED = 5
 
@@ -268,6 +269,17 @@ def overview(o: Assessment) -> list[str]:
             shown = [*names[:MOST_NAMED], *([f"{more} more"] if more > 0 else [])]
             lines.append(f"{words} (left out of its mean): {printable(listing(shown))}")
     return lines
+
+
+def means_in_words(o: Assessment) -> str:
+    """The means over the classes, in a sentence."""
+    m = o.metrics()
+    parts = [
+        f"{words} precision {_digits(m[mean]['precision'])}, recall {_digits(m[mean]['recall'])}, "
+        f"F1 {_digits(m[mean]['f1'])}, AUC {_digits(m[mean]['auc'])}"
+        for mean, words in (("macro", "means over the classes:"), ("weighted", "by their images:"))
+    ]
+    return "; ".join(parts)
 
 
 def class_lines(o: Assessment) -> list[str]:

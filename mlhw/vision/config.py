@@ -16,19 +16,21 @@ from mlhw.config.model import (
     Section,
     comma_list,
 )
+from mlhw.vision.data_settings import DataSettings
 from mlhw.vision.idle_keys import idle_keys
 from mlhw.vision.names import (
+    AUGMENT_PRESETS,
+    AUGMENTATIONS,
     BUILT_IN_NETWORKS,
-    DATA_SETS,
     DEVICES,
-    OWN_DATA,
-    Augment,
     BestBy,
+    ClassWeights,
+    Fit,
     Layout,
-    OnError,
-    OnLeak,
     Precision,
+    Sampler,
     ScheduleName,
+    augmentations,
 )
 
 # More threads than any machine has cores; OpenMP's pool crashes on ten thousands.
@@ -49,6 +51,16 @@ def network_names(typed: str) -> Sequence[str]:
 
         return [f"timm:{name}" for name in timm.list_models()]
     return (*BUILT_IN_NETWORKS, "torchvision:", "timm:", "hf-hub:")
+
+
+def _joined(value: Any) -> Any:
+    """A list of names in a file as the text that an option takes."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _augmentations(text: str) -> str:
+    augmentations(text)
+    return text
 
 
 def _widths(value: Any) -> Any:
@@ -77,87 +89,6 @@ def _rate_or_auto(value: float | str | None) -> float | str | None:
     if isinstance(value, float) and value <= 0:
         raise ValueError(f"must be auto or greater than 0 (got {value:g})")
     return value
-
-
-class DataSettings(Section):
-    """Which images. As one text (``--data digits``) it is the name."""
-
-    name: Annotated[
-        str,
-        InputFile(prefixes=OWN_DATA),
-        Option("--data", metavar="NAME|folder:PATH|csv:PATH", values=(*DATA_SETS, *OWN_DATA)),
-        Field(
-            description="images: digits, cifar10, cifar100, mnist, fashion-mnist, folder:PATH or csv:PATH"
-        ),
-    ] = "digits"
-    dir: Annotated[
-        str | None,
-        InputFile,
-        Option(name="--data-dir", metavar="DIR"),
-        Field(description="where named data sets and one's own weights are kept; null is ./data"),
-    ] = None
-    val: Annotated[
-        int | float | None,
-        Option(metavar="COUNT|SHARE"),
-        Field(ge=0, description="validation images, a count or a fraction; null as the data say"),
-    ] = None
-    test: Annotated[
-        int | float | None,
-        Option(metavar="COUNT|SHARE"),
-        Field(ge=0, description="test images, a count or a fraction; 0 for none"),
-    ] = None
-    folds: Annotated[
-        int | None,
-        Field(ge=2, le=1000, description="validate on one of so many equal folds, not on val"),
-    ] = None
-    fold: Annotated[
-        int | None, Field(ge=0, description="which of the folds, from 0; null is 0")
-    ] = None
-    group: Annotated[
-        str | None,
-        Option(metavar="COLUMN"),
-        Field(
-            min_length=1,
-            description="CSV column whose values no split may divide; null is group, if it is there",
-        ),
-    ] = None
-    image_root: Annotated[
-        str | None,
-        InputFile,
-        Option(metavar="DIR"),
-        Field(min_length=1, description="where relative names in a CSV begin; null is its folder"),
-    ] = None
-    on_error: Annotated[OnError, Field(description="what an unreadable image does")] = "fail"
-    max_skipped: Annotated[
-        float,
-        Option(metavar="SHARE"),
-        Field(ge=0, le=1, description="share that skip may leave out; above 0 one image always"),
-    ] = 0.01
-    on_leak: Annotated[
-        OnLeak,
-        Field(description="what one picture in two splits, or in two classes, does"),
-    ] = "warn"
-    resident: Annotated[
-        bool | None,
-        Field(description="keep the decoded images in memory; null does where they fit"),
-    ] = None
-    download: Annotated[bool, Field(description="fetch a named data set that is missing")] = False
-    digest: Annotated[
-        str | None, NoOption(), Field(description="recorded by a run; a rerun warns of a change")
-    ] = None
-
-    @staticmethod
-    def from_text(text: str) -> dict[str, Any]:
-        return {"name": text}
-
-    @model_validator(mode="after")
-    def _folds_belong_together(self) -> DataSettings:
-        if self.fold is not None and self.fold >= (self.folds or 0):
-            most = "needs folds" if self.folds is None else f"must be below folds, {self.folds}"
-            raise ValueError(f"fold: {most}")
-        if self.folds is not None and self.val is not None:
-            raise ValueError("val: is a fold where there are folds; omit one of the two")
-        return self
 
 
 class HeadSettings(Section):
@@ -253,6 +184,9 @@ class Config(ExperimentConfig):
         Option(metavar="PIXELS|auto"),
         Field(description="side of what the network sees; auto is its own, at most 8 × the image"),
     ] = "auto"
+    fit: Annotated[Fit, Field(description="crop the middle, or pad or squash whole images")] = (
+        "crop"
+    )
     repeats: Annotated[
         int, Field(ge=1, le=1000, description="runs, each with the next seed, or the next fold")
     ] = 1
@@ -303,13 +237,31 @@ class Config(ExperimentConfig):
     batch_norm: Annotated[
         Literal["eval", "train"], Field(description="statistics of batch norm in trained stages")
     ] = "eval"
-    augment: Annotated[Augment, Field(description="random changes of training images")] = "none"
+    augment: Annotated[
+        str,
+        BeforeValidator(_joined),
+        AfterValidator(_augmentations),
+        Option(metavar="NAMES", values=(*AUGMENT_PRESETS, *AUGMENTATIONS)),
+        Field(description="random changes of training images: a preset, or names with commas"),
+    ] = "none"
+    mixup: Annotated[
+        float, Field(ge=0, description="MixUp's α: training images added in pairs; 0 is none")
+    ] = 0.0
+    cutmix: Annotated[
+        float, Field(ge=0, description="CutMix's α: parts of images put into others; 0 is none")
+    ] = 0.0
+    sampler: Annotated[
+        Sampler, Field(description="training images each once, or every class equally often")
+    ] = "shuffle"
+    class_weights: Annotated[
+        ClassWeights, Field(description="weights in the loss; balanced: every class the same")
+    ] = "none"
     features: Annotated[
         Literal["auto", "memory", "disk", "off"],
         Field(description="where a frozen backbone's outputs are stored; off recomputes them"),
     ] = "auto"
     views: Annotated[
-        int, Field(ge=0, description="stored changes of an image; 0 makes new ones every epoch")
+        int, Field(ge=0, description="stored changes of an image for frozen epochs")
     ] = 0
     compare: Annotated[
         Literal["auto", "random", "none"],
@@ -353,6 +305,16 @@ class Config(ExperimentConfig):
         return self
 
     @model_validator(mode="after")
+    def _mixing_and_balancing_make_sense(self) -> Config:
+        if self.sampler == "balanced" and self.class_weights == "balanced":
+            raise ValueError(
+                "sampler, class_weights: both balanced count small classes twice; choose one"
+            )
+        if self.mixes and self.batch_size == 1:
+            raise ValueError("mixup, cutmix: need a batch_size of 2 or more")
+        return self
+
+    @model_validator(mode="after")
     def _continued_in_order(self) -> Config:
         done = 0
         for end, planned in self.continued:
@@ -366,6 +328,11 @@ class Config(ExperimentConfig):
 
     def idle(self) -> Iterator[tuple[str, str]]:
         return idle_keys(self)
+
+    @property
+    def mixes(self) -> bool:
+        """Are images mixed with others?"""
+        return self.mixup > 0 or self.cutmix > 0
 
     @property
     def best_by(self) -> BestBy:

@@ -21,6 +21,8 @@ from mlhw.vision.assessment import (
     confusion_columns,
     overview,
 )
+from mlhw.vision.gallery import judged_images
+from mlhw.vision.images.scales import use_models_scale
 from mlhw.vision.training.batches import evaluation_batch, pieces
 from mlhw.vision.training.columns import prediction_columns
 
@@ -57,9 +59,10 @@ class Evaluated:
 def evaluate(name: str, model: SavedModel, judged: LabelledSet, progress: ProgressBar) -> Evaluated:
     """The model, which ``name`` says how it was given, on every image.
 
-    Raises DataError for classes that the model does not know.
+    Raises DataError for classes, or a depth of pixels, that the model does not know.
     """
     labels = labels_of_model(model.classes, judged)
+    use_models_scale(judged.name, judged.images, model.preprocessing.pixels)
     found = []
     for part in pieces(np.arange(len(labels)), evaluation_batch(model.preprocessing.size)):
         found.append(model.logits(judged.images.images(part)))
@@ -113,6 +116,7 @@ def evaluation_result(o: Evaluated) -> Result:
         summary_of(o),
         tables={table.name: table for table in tables},
         plots=EVALUATED.plots(o),
+        gallery=judged_images(o.judged.images, classes, found.probabilities, o.words),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlhw.maths import calibration, classification
 from mlhw.result import plots
+from mlhw.text.words import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,10 +64,6 @@ def draw_confusion(o: Assessment, split: str) -> Figure:
     axes.set_xlabel("predicted class")
     axes.set_ylabel(f"class of the {split} image")
     return figure
-
-
-def shortened(name: str, length: int) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 # ------------------------------------------------------------------------------------- probabilities

@@ -39,7 +39,9 @@ def _training(config: Config) -> Iterator[tuple[str, str]]:
             if at is None
             else f"the backbone stays frozen (unfreeze_at is {at}, and there are {config.epochs} epochs)"
         )
-        for key in ("optim.backbone_lr", "optim.layer_decay", "unfreeze_stages", "batch_norm"):
+        for key in ("backbone_lr", "find_lr", "layer_decay"):
+            yield f"optim.{key}", why
+        for key in ("unfreeze_stages", "batch_norm"):
             yield key, why
         yield "unfreeze_at", f"there are {config.epochs} epochs, counted from 0"
     if optim.name == "adamw":
@@ -56,13 +58,27 @@ def _training(config: Config) -> Iterator[tuple[str, str]]:
         yield "views", "no features are stored (features is off)"
     elif stored:
         yield "views", stored
+    elif config.views and not config.trains_backbone:
+        for key in ("mixup", "cutmix"):
+            if getattr(config, key):
+                yield key, "every epoch trains on stored features (views), which cannot be mixed"
 
 
 def _images(config: Config) -> Iterator[tuple[str, str]]:
-    name = config.data.name
+    data, name = config.data, config.data.name
+    if data.folds is None:
+        yield "data.fold", "there are no folds (data.folds is null)"
+    else:
+        yield "data.val", f"validation is one of {data.folds} folds (data.folds)"
+    if not name.startswith("csv:"):
+        yield "data.image_root", f"{name} is no list of images (csv:PATH)"
+        yield "data.group", f"{name} is no list of images (csv:PATH)"
+    if data.on_error != "skip":
+        yield "data.max_skipped", f"no image is skipped (data.on_error is {data.on_error})"
     named = name in CIFAR or name in MNIST
     if not named:
         yield "data.download", f"{name} is not fetched from anywhere"
     if not name.startswith(OWN_DATA):
         yield "data.resident", f"{name} is in memory in any case"
         yield "data.on_error", f"{name} has no files of images"
+        yield "data.pixel_range", f"the images of {name} have 8 bits"

@@ -6,7 +6,7 @@ A file that is no readable image is reported and does not stop the others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,14 @@ class Prediction:
         top: (class, probability) of the most probable classes, the first first.
         probabilities: of every class, in the model's order.
         unsure: the first of ``top`` is less probable than was asked for.
+        clipped: the share of the pixels that lie beyond the range of the training images.
     """
 
     path: str
     top: list[tuple[str, float]]
     probabilities: list[float] = field(default_factory=list)
     unsure: bool = False
+    clipped: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,26 +55,37 @@ def predict(
         top: how many of the most probable classes are wanted.
         threshold: the probability below which a prediction is unsure.
     """
-    from mlhw.vision.images.decode import UnreadableImageError, decode, quiet_pillow, read
+    from mlhw.vision.images.decode import (
+        UnreadableImageError,
+        decode_whole,
+        eight_bit,
+        quiet_pillow,
+        read,
+    )
+    from mlhw.vision.images.depth import clipped_share
     from mlhw.vision.training.batches import evaluation_batch
 
-    most = evaluation_batch(model.preprocessing.size)
+    most, scale = evaluation_batch(model.preprocessing.size), model.preprocessing.pixels
     for group in groups:
         for start in range(0, len(group), most):
             part = group[start : start + most]
-            images, reasons = [], {}
+            images, clipped, reasons = [], [], {}
             with quiet_pillow():
                 for path in part:
                     try:
-                        images.append(decode(read(path)))
+                        image = decode_whole(read(path))
+                        images.append(eight_bit(image, scale))
+                        clipped.append(clipped_share(image, scale))
                     except UnreadableImageError as error:
                         reasons[path] = str(error)
-            rows = iter(model.probabilities(images))
+            rows = zip(model.probabilities(images), clipped, strict=True)
             for path in part:
                 if path in reasons:
                     yield Unreadable(str(path), reasons[path])
                 else:
-                    yield _prediction(str(path), next(rows), model.classes, top, threshold)
+                    row, beyond = next(rows)
+                    found = _prediction(str(path), row, model.classes, top, threshold)
+                    yield replace(found, clipped=beyond)
 
 
 def _prediction(

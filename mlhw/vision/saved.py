@@ -1,4 +1,4 @@
-"""A fine-tuned network as it was saved, ready to be used: the best model of a run, read back.
+"""A fine-tuned network as it was saved, ready to be used: the best model of a run, or an export of it.
 
 The preprocessing, the class names and the temperature of the probabilities are kept in the model's file.
 """
@@ -6,12 +6,12 @@ The preprocessing, the class names and the temperature of the probabilities are 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlhw.errors import ConfigError, DataError
+from mlhw.errors import ConfigError, DataError, reason_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     from mlhw.vision.networks.head import TunedNetwork
     from mlhw.vision.networks.preprocessing import Preprocessing
+    from mlhw.vision.networks.weight_files import Tensors
+    from mlhw.vision.programs import Program
+
+Logits = Callable[["torch.Tensor"], "np.ndarray"]
+"""8-bit (N, 3, S, S) on the CPU to float32 (N, classes)."""
 
 
 @dataclass(frozen=True)
@@ -26,27 +31,29 @@ class SavedModel:
     """A saved network with what belongs to it.
 
     Attributes:
-        network: in evaluation mode, on ``device``.
+        answer: 8-bit images (N, 3, S, S), resized and cut, to their float32 logits (N, classes).
         temperature: what the logits are divided by before the softmax, fitted on the run's validation
             images; 1 where none was (old files have none).
+        facts: all that its file says of it, JSON values.
+        network: in evaluation mode; None for an exported program.
+        program: what was exported; None for a network.
     """
 
-    network: TunedNetwork
+    answer: Logits
     preprocessing: Preprocessing
     classes: list[str]
     temperature: float
-    device: torch.device
+    facts: dict[str, Any]
+    network: TunedNetwork | None = None
+    program: Program | None = None
 
     def logits(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """float32 (N, classes) of 8-bit images (H, W, 3) of any sizes, before the temperature."""
         import numpy as np
-        import torch
 
         if not len(images):
             return np.empty((0, len(self.classes)), np.float32)
-        batch = self.preprocessing.to_batch(images).to(self.device)
-        with torch.inference_mode():
-            return self.network(batch).float().cpu().numpy()  # type: ignore[no-any-return]
+        return self.answer(self.preprocessing.fitted(images))
 
     def probabilities(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """float64 (N, classes): the softmax of the logits over the temperature."""
@@ -56,14 +63,11 @@ class SavedModel:
 
 
 def load_model(run: str | Path, device: str = "auto") -> SavedModel:
-    """The best model of a run folder, or a ``best.safetensors`` by itself.
+    """The best model of a run folder, a ``best.safetensors`` by itself, or what was exported of one.
 
     Raises ConfigError or DataError if there is none, or it is damaged.
     """
-    from mlhw.vision.networks.backbones import load_backbone
-    from mlhw.vision.networks.head import TunedNetwork, new_head
-    from mlhw.vision.networks.preprocessing import Preprocessing
-    from mlhw.vision.training.checkpoints import BEST, read_best
+    from mlhw.vision.training.checkpoints import BEST
     from mlhw.vision.training.device import find_device
 
     where = find_device(device)
@@ -75,25 +79,89 @@ def load_model(run: str | Path, device: str = "auto") -> SavedModel:
             f"{run}: has no {Path('checkpoints', BEST)}; give the run folder of an mlhw finetune that "
             "has validated at least once"
         )
-    best = read_best(path, path.read_bytes())
-    facts = best.metadata
     try:
-        backbone = load_backbone(facts["model"], "none", image_size=facts["image_size"])
-        head = new_head(
-            backbone.features,
-            len(facts["classes"]),
-            hidden=facts["head"]["hidden"],
-            dropout=facts["head"]["dropout"],
-        )
-        network = TunedNetwork(backbone.module, head)
-        network.load_state_dict(best.tensors)
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from None
+    return model_of(path, data, where)
+
+
+def model_of(path: Path, data: bytes, device: torch.device) -> SavedModel:
+    """The model in the bytes of the file ``path``. Raises ConfigError or DataError as ``load_model``."""
+    from mlhw.vision.networks.preprocessing import Preprocessing
+    from mlhw.vision.programs import ONNX, PT2, read_program
+    from mlhw.vision.training.checkpoints import FORMAT, read_best
+
+    program = network = None
+    if path.suffix.lower() in (ONNX, PT2):
+        program = read_program(path, data, device)
+        facts = program.facts
+        if facts.get("mlhw_format") != FORMAT:
+            raise DataError(f"{path}: is no model of format {FORMAT} that mlhw export wrote")
+    else:
+        best = read_best(path, data)
+        facts = best.metadata
+    try:
         preprocessing = Preprocessing.from_json(facts["preprocessing"])
         classes = [str(name) for name in facts["classes"]]
         temperature = _temperature(facts)
+        if program is None:
+            network = _rebuilt(facts, best.tensors).to(device)
+            answer = _answers(network, preprocessing, device)
+        else:
+            answer = _answers_of(program)
+        model = SavedModel(answer, preprocessing, classes, temperature, facts, network, program)
+        if program is not None:
+            _try(model)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: its network cannot be rebuilt: {reason}") from None
-    return SavedModel(network.to(where).eval(), preprocessing, classes, temperature, where)
+    return model
+
+
+def _rebuilt(facts: dict[str, Any], tensors: Tensors) -> TunedNetwork:
+    """The network with its weights, on the CPU."""
+    from mlhw.vision.networks.backbones import load_backbone
+    from mlhw.vision.networks.head import TunedNetwork, new_head
+
+    backbone = load_backbone(facts["model"], "none", image_size=facts["image_size"])
+    head = new_head(
+        backbone.features,
+        len(facts["classes"]),
+        hidden=facts["head"]["hidden"],
+        dropout=facts["head"]["dropout"],
+    )
+    network = TunedNetwork(backbone.module, head)
+    network.load_state_dict(tensors)
+    return network.eval()
+
+
+def _answers(network: TunedNetwork, preprocessing: Preprocessing, device: torch.device) -> Logits:
+    import torch
+
+    def logits(pixels: torch.Tensor) -> np.ndarray:
+        batch = preprocessing.normalize(pixels).to(device)
+        with torch.inference_mode():
+            return network(batch).float().cpu().numpy()  # type: ignore[no-any-return]
+
+    return logits
+
+
+def _answers_of(program: Program) -> Logits:
+    return lambda pixels: program.outputs(pixels)[0]
+
+
+def _try(model: SavedModel) -> None:
+    """Raise ValueError if a program does not take the images that its file says it takes."""
+    import numpy as np
+
+    side = model.preprocessing.size
+    try:
+        found = model.logits([np.zeros((side, side, 3), np.uint8)])
+    except Exception as error:  # runtimes have errors of their own
+        raise ValueError(str(error)) from None
+    if found.shape != (1, len(model.classes)):
+        raise ValueError(f"it gives {found.shape[-1]} numbers for {len(model.classes)} classes")
 
 
 def _temperature(facts: dict[str, Any]) -> float:

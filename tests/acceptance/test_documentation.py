@@ -58,7 +58,7 @@ def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     (folder / "configs").symlink_to(ROOT / "configs")
     rng = np.random.default_rng(0)
     pictures = [f"photos/train/{kind}/{i}.jpg" for kind in ("cat", "dog") for i in range(10)]
-    for i, name in enumerate([*pictures, "photos/new/1.jpg", "holiday.jpg"]):
+    for i, name in enumerate([*pictures, "new/1.jpg", "holiday.jpg"]):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         pixels = rng.integers(0, 128, (16, 16, 3)) + (0 if i < 10 else 127)
         Image.fromarray(pixels.astype(np.uint8)).save(folder / name)

@@ -50,7 +50,7 @@ def test_the_smoke_configuration_leaves_every_file(mlhw: Mlhw, tmp_path: Path) -
             "coverage.csv",
         ),
         "gallery.html",
-        *(f"checkpoints/{n}" for n in ("best.safetensors", "last.pt", "prev.pt", "manifest.json")),
+        *(f"checkpoints/{n}" for n in ("best.safetensors", "last.pt", "manifest.json")),
         *(f"plots/{name}.{kind}" for name in figures for kind in ("png", "svg")),
     }
     lines = (run / "metrics.csv").read_text().splitlines()

@@ -93,10 +93,10 @@ def test_a_list_with_places_splits_and_groups_is_read(mlhw: Mlhw, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--fold", "1"], "fold: needs folds"),
+        (["--fold", "1"], "there are no folds (data.folds is null)"),
         (["--folds", "3", "--fold", "3"], "fold: must be below folds, 3"),
         (["--folds", "1"], "--folds"),
-        (["--folds", "3", "--val", "5"], "val: is a fold where there are folds"),
+        (["--folds", "3", "--val", "5"], "validation is one of 3 folds (data.folds)"),
         (["--max-skipped", "2"], "--max-skipped: must be at most 1"),
         (["--on-leak", "stop"], "--on-leak: must be one of warn, fail"),
     ],

@@ -10,8 +10,9 @@ import pytest
 
 from mlhw.commands.main import main
 from mlhw.errors import UsageError
-from mlhw.experiments.actions import Action
+from mlhw.experiments.actions import Action, Done
 from mlhw.experiments.lr_sweep import experiment as lr_sweep
+from mlhw.result.recorder import Recorder
 
 
 @pytest.fixture
@@ -19,18 +20,20 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, Any
     """lr-sweep with two actions; what they were called with."""
     calls: list[tuple[str, Any]] = []
 
-    def take(value: str, config: Any) -> str:
+    def take(value: str, config: Any, recorder: Recorder) -> Done:
         if value == "bad":
             raise UsageError("bad: is no file")
+        recorder.log("looking")
+        recorder.warn("it is late")
         calls.append((value, config))
-        return f"took {value}"
+        return Done(f"took {value}", {"took": value})
 
     monkeypatch.setattr(
         lr_sweep,
         "ACTIONS",
         [
-            Action("--take-this", "FILE", "Take it.", take, done="took"),
-            Action("--take-that", "FILE", "Take that.", take),
+            Action("--take-this", "FILE", "Take it.", take),
+            Action("--take-that", "[FILE]", "Take that.", take, may_be_alone=True),
         ],
         raising=False,
     )
@@ -45,6 +48,31 @@ def test_an_action_is_called_instead_of_the_run_and_says_what_it_did(
     assert capsys.readouterr().out == "took x.py\n"
     assert [value for value, _ in seen] == ["x.py"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--take-that"], ""),
+        (["--take-that", "--seed", "3"], ""),
+        (["--take-that", "x.py"], "x.py"),
+        (["--take-that=x.py"], "x.py"),
+    ],
+)
+def test_an_action_may_stand_alone(
+    seen: list[tuple[str, Any]], words: list[str], value: str
+) -> None:
+    assert main(["lr-sweep", *words]) == 0
+    assert [given for given, _ in seen] == [value]
+
+
+def test_what_an_action_says_while_it_works_is_on_the_screen(
+    seen: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lr-sweep", "--take-this", "x.py"]) == 0
+    assert capsys.readouterr().err == "looking\nwarning: it is late\n"
+    assert main(["lr-sweep", "--take-this", "x.py", "--quiet"]) == 0
+    assert capsys.readouterr().err == "warning: it is late\n"
 
 
 def test_with_json_an_action_prints_one_object(

@@ -206,3 +206,28 @@ def test_saturated_units_whose_sums_cancel_raise_no_alarm(seed: int) -> None:
     }
     found = mlhw.vanishing(residual=True, draws=13, shallow_depth=None, seed=seed, **keys)
     assert failing(found) == []
+
+
+def test_a_start_beyond_float64s_digits_raises_no_alarm_either() -> None:
+    found = mlhw.lr_sweep(
+        data={"name": "iris", "classes": [1, 2]},
+        etas=[0.05561185239323633, 1.3583497411840717],
+        w0=[
+            *(19.785883683137754, 89.11733559009707, 118.21997924360736),
+            *(89.99848183134152, -80.60277801458255),
+        ],
+        max_iterations=7,
+    )
+    assert failing(found) == []
+
+
+def test_a_plateau_is_left_to_the_noise_of_single_samples(tmp_path: Path) -> None:
+    """Far from 0 gradient descent is soon done with the bias's direction, and has hardly begun another."""
+    rng = np.random.default_rng(0)
+    for seed in range(6):
+        x = 2.0**19 + rng.integers(0, 2, 35)
+        np.savez(
+            tmp_path / "p.npz", X=x[:, None], y=rng.permutation(np.arange(35) < 18).astype(int)
+        )
+        keys = {"data": str(tmp_path / "p.npz"), "seed": seed, "epochs": 120}
+        assert failing(mlhw.sgd_sweep(etas=[3.4e-12, 3e-12], **keys)) == []

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from mlhw.vision.images import augment
 from mlhw.vision.schedules import Plan
 from mlhw.vision.training import loop as training
-from mlhw.vision.training import preparation, probe, session
+from mlhw.vision.training import objective, preparation, probe, session
 from mlhw.vision.training.features import FeatureStore
 
 SMALL = ["--val", "0.3", "--test", "0.3", "--threads", "1", "--features", "memory"]
@@ -19,6 +20,7 @@ SMALL += ["--precision", "fp32", "--layout", "channels-last"]
 COMMAND = [*SMALL, "--model", "cifar_resnet20", "--weights", "none", "--image-size", "8"]
 COMMAND += ["--epochs", "4", "--unfreeze-at", "2", "--lr", "0.01"]
 COMMANDS = {
+    "classes-alike": [*COMMAND, "--sampler", "balanced"],
     "beats-random": [
         *SMALL,
         *("--image-size", "32", "--epochs", "3", "--unfreeze-at", "null"),
@@ -82,7 +84,7 @@ def _pretrained_weights_are_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def _labels_are_not_smoothed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(training, "smoothed", lambda nll, logits, share: nll)
+    patch.setattr(objective, "smoothed", lambda nll, logits, share: nll)
 
 
 def _rates_are_a_little_high(patch: pytest.MonkeyPatch) -> None:
@@ -100,12 +102,21 @@ def _accuracy_is_flattered(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(session, "evaluate_network", flattered)
 
 
+def _classes_are_drawn_as_they_come(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        augment,
+        "balanced_order",
+        lambda seed, epoch, labels: augment.order(seed, epoch, len(labels)),
+    )
+
+
 def _temperature_is_a_little_high(patch: pytest.MonkeyPatch) -> None:
     real = training.fit_temperature
     patch.setattr(training, "fit_temperature", lambda logits, labels: 1.05 * real(logits, labels))
 
 
 TAMPERINGS = {
+    "classes-alike": _classes_are_drawn_as_they_come,
     "temperature-fitted": _temperature_is_a_little_high,
     "first-epochs-again": _labels_are_not_smoothed,
     "rates-as-scheduled": _rates_are_a_little_high,

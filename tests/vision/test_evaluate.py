@@ -74,6 +74,7 @@ def test_the_runs_own_test_images_give_the_runs_own_numbers(
             assert (out / name).read_bytes() == (run / name).read_bytes()
         assert json.loads((out / "result.json").read_text())["summary"] == found
         assert not (out / "plots").exists()
+        assert not (out / "gallery.html").exists()
 
 
 def test_the_numbers_are_scikit_learns_of_the_predictions(
@@ -132,6 +133,7 @@ def test_a_folder_of_some_classes_of_one_and_of_one_image_can_be_judged(
             assert (by_class[name]["recall"] is None) == (name not in counts)
         assert found["metrics"]["without_images"] == [n for n in COLOURS if n not in counts]
         assert (out / "plots" / "confusion.png").exists()
+        assert "report.html" not in (out / "gallery.html").read_text()  # there is none to link to
         assert "nan" not in text.lower()
 
 

@@ -18,6 +18,7 @@ FROZEN = ["--unfreeze-at", "null"]
 
 IDLE = [
     (["--backbone-lr", "1e-4", *FROZEN], "--backbone-lr", "the backbone stays frozen"),
+    (["--find-lr", *FROZEN], "--find-lr", "the backbone stays frozen"),
     (["--layer-decay", "0.5", *FROZEN], "--layer-decay", "unfreeze_at is null"),
     (["--unfreeze-stages", "2", *FROZEN], "--unfreeze-stages", "the backbone stays frozen"),
     (["--batch-norm", "train", *FROZEN], "--batch-norm", "the backbone stays frozen"),
@@ -41,6 +42,11 @@ IDLE = [
     (["--download"], "--download", "digits is not fetched from anywhere"),
     (["--on-error", "skip"], "--on-error", "digits has no files of images"),
     (["--resident"], "--resident", "digits is in memory in any case"),
+    (["--fold", "1"], "--fold", "there are no folds"),
+    (["--folds", "3", "--val", "9"], "--val", "validation is one of 3 folds"),
+    (["--image-root", "."], "--image-root", "digits is no list of images"),
+    (["--group", "x"], "--group", "digits is no list of images"),
+    (["--max-skipped", "0.1"], "--max-skipped", "no image is skipped"),
 ]
 
 

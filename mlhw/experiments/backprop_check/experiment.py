@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mlhw.config.model import InputFile, Option
 from mlhw.errors import ConfigError
-from mlhw.experiments.actions import Action
+from mlhw.experiments.actions import Action, Done
 from mlhw.experiments.backprop_check.claims import CLAIMS
 from mlhw.experiments.backprop_check.evidence import Evidence, course_values
 from mlhw.experiments.backprop_check.figures import FIGURES
@@ -67,12 +67,13 @@ class Config(NetworkConfig):
     ] = 5.0
 
 
-def write_template(value: str, config: Config) -> str:
+def write_template(value: str, config: Config, recorder: Recorder) -> Done:
     """``--write-template FILE``: a starting file for the network of the other options."""
     if not value.strip():
         raise ConfigError("--write-template: is empty; give the name of a new file")
     template.write(Path(value), network_of(config))
-    return f"wrote {value}; check it with: mlhw backprop-check --implementation {value}"
+    sentence = f"wrote {value}; check it with: mlhw backprop-check --implementation {value}"
+    return Done(sentence, {"wrote": value})
 
 
 ACTIONS = [
@@ -81,7 +82,6 @@ ACTIONS = [
         "FILE",
         "Write a starting file for one's own back-propagation, its notation explained, and end.",
         write_template,
-        done="wrote",
     )
 ]
 

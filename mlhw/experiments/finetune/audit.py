@@ -104,7 +104,7 @@ def why_not(o: Finetuned) -> str | None:
     """Why the first epoch cannot be worked out again; None where it can."""
     if o.config.first_open_epoch == 0:
         return "the backbone learns from the first epoch on"
-    if o.task.store is None or (o.config.augment != "none" and not o.config.views):
+    if o.task.store is None or o.task.recomputes:
         return "no epoch used stored features"
     if not o.task.store.stored(o.task.val):
         return "the run went on with a trained backbone, and the features of before were not kept"
@@ -119,7 +119,6 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     """``train_loss``, ``train_acc``, ``val_loss``, ``val_acc`` of the first frozen epochs."""
     import torch
 
-    from mlhw.vision.images import augment
     from mlhw.vision.networks.head import new_head
 
     config, store = o.config, o.task.store
@@ -142,11 +141,11 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     for epoch in range(min(EPOCHS, frozen, len(o.table))):
         x = store.features(
             o.task.train,
-            change=config.augment,
+            change=config.augment if config.views else "none",
             seed=config.seed,
             view=epoch % config.views if config.views else 0,
         )
-        order = augment.order(config.seed, epoch, count)
+        order = o.task.order(epoch)
         loss_sum, right = _epoch(
             config,
             w,
@@ -154,6 +153,7 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
             torch.from_numpy(np.array(x)[order]).double(),
             t[order],
             shares[epoch * steps :],
+            class_weights(config, o.task.train.images.labels, classes),
         )
         with torch.no_grad():
             log_p = torch.log_softmax(_forward(judged, z), 1).numpy()
@@ -168,6 +168,16 @@ def first_epochs(o: Finetuned) -> list[dict[str, float]]:
     return found
 
 
+def class_weights(config: Config, labels: np.ndarray, classes: int) -> torch.Tensor:
+    """float64 (K,): 1, or what makes the images of each class weigh N/K together."""
+    import torch
+
+    if config.class_weights == "none":
+        return torch.ones(classes, dtype=torch.float64)
+    counts = np.array([(labels == k).sum() for k in range(classes)])
+    return torch.from_numpy(counts.sum() / counts / classes)
+
+
 def _epoch(
     config: Config,
     w: list[torch.Tensor],
@@ -175,6 +185,7 @@ def _epoch(
     x: torch.Tensor,
     t: torch.Tensor,
     shares: np.ndarray,
+    weights: torch.Tensor,
 ) -> tuple[float, int]:
     """One epoch over features and labels in its order: the sum of the losses, the right answers."""
     import torch
@@ -190,7 +201,8 @@ def _epoch(
         loss_sum += float(nll.detach().sum())
         right += int((log_p.argmax(1) == t[rows]).sum())
         s = config.optim.label_smoothing
-        loss = ((1 - s) * nll - s / classes * log_p.sum(1)).mean()
+        each = (1 - s) * weights[t[rows]] * nll - s / classes * (log_p @ weights)
+        loss = each.sum() / weights[t[rows]].sum()
         gradients = torch.autograd.grad(loss, w)
         if config.optim.clip is not None:
             size = math.sqrt(sum(float((g**2).sum()) for g in gradients))
@@ -270,11 +282,16 @@ def on_built_in_images(o: Finetuned) -> bool:
 
 
 def training_losses(o: Finetuned) -> dict[str, tuple[float, float]]:
-    """The first and the last epoch's loss of the frozen and of the open part, where it has two epochs."""
+    """The first and the last epoch's loss of the frozen and of the open part, where it has two epochs.
+
+    Without a part whose images are mixed: how hard they are is drawn anew in each epoch.
+    """
     losses = o.table.column("train_loss")
     first = o.config.first_open_epoch
     border = len(losses) if first is None else min(first, len(losses))
     parts = {"frozen": losses[:border], "open": losses[border:]}
+    if o.config.mixes:
+        parts = {"frozen": parts["frozen"]} if o.task.uses_features(0) else {}
     return {name: (float(p[0]), float(p[-1])) for name, p in parts.items() if len(p) > 1}
 
 

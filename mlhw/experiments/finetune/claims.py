@@ -76,7 +76,7 @@ def loss_fell(o: Finetuned) -> Check:
         return not_applicable("an observation, on images of one's own")
     parts = audit.training_losses(o)
     if not parts:
-        return not_applicable("an epoch by itself shows no course")
+        return not_applicable("no two epochs that can be compared: one alone, or mixed images")
     return check(
         all(last < first for first, last in parts.values()),
         measured={name: last for name, (_, last) in parts.items()},
@@ -227,6 +227,30 @@ def losses_fit_accuracies(o: Finetuned) -> Check:
         expected={"least loss above ln 2 of the wrong": "at least 0", "loss": 0, "accuracy": 0},
         tolerance=1e-4,
         note=f"over all epochs; then the {o.split} loss and accuracy off those of the probabilities",
+    )
+
+
+@CLAIMS.claim(
+    "classes-alike",
+    "every class counts the same: it is drawn equally often in each epoch, or its images weigh N/K together",
+)
+def classes_alike(o: Finetuned) -> Check:
+    """Draws may differ by one, where N is no multiple of K; weights are float32."""
+    labels, classes = o.task.train.images.labels, len(o.splits.classes)
+    counts = np.bincount(labels, minlength=classes)
+    if o.config.sampler == "balanced":
+        drawn = [
+            np.bincount(labels[o.task.order(e)], minlength=classes) for e in range(len(o.table))
+        ]
+        apart = max(int(np.ptp(times)) for times in drawn)
+        whole = all(int(times.sum()) == len(labels) for times in drawn)
+        return check(apart <= 1 and whole, measured=apart, expected="at most 1", tolerance=1)
+    if o.task.class_weights is None:
+        return not_applicable("sampler: shuffle and class_weights: none count every image the same")
+    together = o.task.class_weights.double().cpu().numpy() * counts * classes / len(labels)
+    off = float(np.abs(together - 1).max())
+    return check(
+        off <= 1e-6, measured=off, expected=0, tolerance=1e-6, note="largest relative difference"
     )
 
 

@@ -9,6 +9,7 @@ in the end it alone is tested, once.
 
     mlhw finetune                                  # 1,797 handwritten digits, all of it offline
     mlhw finetune -c configs/finetune-cifar10.yaml
+    mlhw finetune --dry-run                        # what would be done, and how long it takes
     mlhw finetune --resume runs/latest
 
 On the digits the head alone gets about 0.95 of the test images right, three more epochs of all
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlhw.experiments.actions import Action, Done
 from mlhw.experiments.finetune.claims import CLAIMS
 from mlhw.experiments.finetune.observations import OBSERVATIONS
 from mlhw.experiments.finetune.report import answers, formulas, summary
@@ -42,15 +44,34 @@ QUESTION = (
 )
 
 
+def dry_run(value: str, config: Config, recorder: Recorder) -> Done:
+    """``--dry-run [FOLDER]``: read and check everything, measure a few batches, say what would be done."""
+    from mlhw.experiments.finetune.dry_run import rehearsal_report
+
+    return rehearsal_report(value, config, recorder)
+
+
+ACTIONS = [
+    Action(
+        "--dry-run",
+        "[FOLDER]",
+        "Read and check all data, say what would be trained and how long it takes, and end; with a "
+        "folder, write that report and a sheet of training images into it.",
+        dry_run,
+        may_be_alone=True,
+    )
+]
+
+
 def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -> Result:
     """Fine-tune on ``config.data``, or on ``splits`` that a caller brings.
 
     ``mlhw.image_splits`` makes splits of any ``torch.utils.data.Dataset``.
     """
     if config.repeats > 1:
-        from mlhw.experiments.finetune.repeats import repeated
+        from mlhw.experiments.finetune.repeats import over_repeats
 
-        return repeated(config, recorder, lambda one, part: run(one, part, splits))
+        return over_repeats(config, recorder, lambda one, part: run(one, part, splits))
     from mlhw.experiments.finetune.figures import FIGURES
     from mlhw.vision.gallery import judged_images
     from mlhw.vision.training.session import finetune
@@ -67,7 +88,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
         gallery=judged_images(
             outcome.images,
             outcome.splits.classes,
-            outcome.evaluated.probabilities,
+            outcome.assessed.probabilities,
             outcome.split,
         ),
         observations=OBSERVATIONS.look(outcome),

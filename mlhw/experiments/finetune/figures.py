@@ -10,6 +10,7 @@ from mlhw.experiments.finetune.rates import tried_rates_figure
 from mlhw.result import plots
 from mlhw.result.plots import Figures
 from mlhw.vision import figures
+from mlhw.vision.training import sheet
 from mlhw.vision.training.columns import EPOCH_COLUMNS
 
 if TYPE_CHECKING:
@@ -209,6 +210,20 @@ def coverage_figure(o: Finetuned) -> Figure:
 
 
 # ------------------------------------------------------------------------------------- images
+
+
+@FIGURES.figure(
+    "augmented",
+    "Training images, changed at random",
+    lambda o: (
+        "Left each training image at the size that the network sees, then as epochs change it"
+        + ("; mixed images have the shares of their classes above them." if o.config.mixes else ".")
+    ),
+    alt=lambda o: f"A grid of training images and their random changes: {o.config.augment}.",
+    when=lambda o: o.task.changes(0) is not None,
+)
+def augmented_figure(o: Finetuned) -> Figure:
+    return sheet.augmented_sheet(o.task)
 
 
 @FIGURES.figure(

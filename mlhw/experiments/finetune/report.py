@@ -60,6 +60,17 @@ def formulas(config: Config) -> list[Formula]:
             f" With label smoothing ε = {smoothing:g} (Szegedy et al. 2015); the tables hold the one "
             "without."
         )
+    weighted, mean = "", r"E = -\frac{1}{N} \sum_n \sum_k q_k(n) \ln p_k(x_n)"
+    if config.class_weights == "balanced":
+        weighted = " Each class k, with N_k images, weighs w_k, so that all K weigh the same."
+        mean = (
+            r"E = -\frac{\sum_n \sum_k w_k \, q_k(n) \ln p_k(x_n)}{\sum_n w_{t_n}}, \quad "
+            r"w_k = \frac{N}{K N_k}"
+        )
+    elif config.sampler == "balanced":
+        weighted = " An epoch draws N images, each class equally often."
+    if config.mixes:
+        weighted += " Of mixed images q are the shares of their classes, smoothed alike."
     steps = {
         "adamw": Formula(
             "One step of AdamW (Loshchilov and Hutter 2019): g is the gradient of a batch's E, m and v "
@@ -79,8 +90,8 @@ def formulas(config: Config) -> list[Formula]:
         *FORMULAS,
         Formula(
             "What training minimises: the cross-entropy over the N training images, t their classes "
-            f"(Bishop, PRML, eq. 4.108).{smoothed}",
-            r"E = -\frac{1}{N} \sum_n \sum_k q_k(n) \ln p_k(x_n), \quad " + targets,
+            f"(Bishop, PRML, eq. 4.108).{smoothed}{weighted}",
+            mean + r", \quad " + targets,
         ),
         steps[config.optim.name],
         Formula(
@@ -163,7 +174,12 @@ def answers(o: Finetuned) -> list[str]:
     ]
     of = "the test images" if o.test else "the validation images, on which it was picked"
     first, *rest = assessment.overview(o.assessed)
-    lines += [f"this model on {of}: {first}", *rest, calibrated(o)]
+    lines += [
+        f"this model on {of}: {first}",
+        assessment.means_in_words(o.assessed),
+        *rest,
+        calibrated(o),
+    ]
     if o.random:
         lines.append(
             f"the same network from random weights: {o.random.split} accuracy {o.random.accuracy:.4f}"

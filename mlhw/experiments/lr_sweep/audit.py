@@ -59,7 +59,13 @@ def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits)
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.where(known == found, 0.0, np.abs(known / found - 1.0))
         held = np.isfinite(problem.X @ one.W[limits.iterations[part]].T).all(axis=0)
-        size = max(1.0, float(np.sum(np.abs(problem.X).max(axis=0) ** 2)))
-        held &= 2.0 / np.minimum(known, found) >= FULL_DIGITS * size
+        held &= has_all_digits(problem.X, np.minimum(known, found))
     kept: np.ndarray = apart[held]
     return kept
+
+
+def has_all_digits(X: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Whether the curvature that a limit comes from is so large that float64 has all its digits."""
+    size = max(1.0, float(np.sum(np.abs(X).max(axis=0) ** 2)))
+    enough: np.ndarray = 2.0 / limits >= FULL_DIGITS * size
+    return enough

@@ -100,10 +100,10 @@ def iterations_end_as_asked(e: Evidence) -> Claim:
 )
 def limits_are_curvatures(e: Evidence) -> Claim:
     X = e.problem.X
-    pairs = {
-        "2/L": (e.problem.monotone_eta, steepest_limit(X)),
-        "at the start": (e.problem.start_limit, float(limits_at(X, e.asked.w0[:, None])[0])),
-    }
+    pairs = {"2/L": (e.problem.monotone_eta, steepest_limit(X))}
+    start = e.problem.start_limit, float(limits_at(X, e.asked.w0[:, None])[0])
+    if audit.has_all_digits(X, np.array(min(start))):
+        pairs["at the start"] = start
     if e.problem.optimum is not None and e.problem.critical_eta is not None:
         w = e.problem.optimum.w
         # σ(1 − σ) moves by at most the rounding of xᵀw, relative; far from 0 that is too much to compare.

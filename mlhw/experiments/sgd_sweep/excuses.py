@@ -152,12 +152,13 @@ def _on_a_plateau(e: Evidence, row: dict[str, Any]) -> bool:
     So it is where features lie far from 0: the steepest direction, nearly that of the bias, is soon
     done, and the others take as many times longer as the offset is of the spread, squared. Gradient
     descent gained less than ``NEAR``, or a tenth or less of its gain in the second half of its
-    passes while SGD has three quarters of that gain too.
+    passes while SGD has three quarters of that gain too, or is behind by what noise brings about there.
     """
     if row["gd_nll"] is None or row["sgd_nll"] is None:
         return False
     path = e.gd[:, e.etas.index(row["eta"])]
     gained = path[0] - row["gd_nll"]
     lately = path[row["passes"] // 2] - row["gd_nll"]
-    level = path[0] - row["sgd_nll"] >= 0.75 * gained
+    behind = row["sgd_nll"] - row["gd_nll"]
+    level = behind <= max(0.25 * gained, 2.0 * e.noise(row["eta"]))
     return bool(-SAME_NLL <= gained <= NEAR or (lately <= 0.1 * gained and level))

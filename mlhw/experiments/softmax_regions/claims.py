@@ -131,7 +131,9 @@ def boundary_gaps(e: Evidence) -> Claim:
             log_p = log_softmax(-way.gaps.at(np.array([r])))[0]
             found = log_p[way.classes[0]] - log_p[way.others]
             size = max(1.0, gaps.max(), way.gaps.start.max())
-            bend = max(bend, float(np.max(np.abs(found - gaps)) / size))
+            with np.errstate(invalid="ignore"):  # both may be beyond float64
+                apart = np.where(found == gaps, 0.0, np.abs(found - gaps) / size)
+            bend = float(np.maximum(bend, apart.max()))
             if way.kind == "segment" and part == 1:
                 ends_level = ends_level and gaps.min() == 0
             else:

@@ -87,7 +87,8 @@ def relu_chain_zeros(e: Evidence) -> Claim:
 
 
 @CLAIMS.claim(
-    "relu-chain-product", "otherwise every h' is 1 and the gradient is the plain product of weights"
+    "relu-chain-product",
+    "otherwise every h' is 1 and the gradient is a plain product: of a - t, z and the weights behind",
 )
 def relu_chain_product(e: Evidence) -> Claim:
     if e.setting.biased:

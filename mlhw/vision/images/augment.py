@@ -6,17 +6,17 @@ an epoch sees the very pixels it would have seen, with any number of workers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-
-from mlhw.vision.names import Augment
 
 if TYPE_CHECKING:
     import torch
 
+Simple = Literal["none", "flip", "crop", "flip-crop"]
+
 # Each kind of draw has a stream of its own.
-_ORDER, _CHANGE = 0, 1
+_ORDER, _CHANGE, _BALANCED = 0, 1, 4
 
 # He et al. 2015, section 4.2, shift 32 × 32 images by up to 4 pixels.
 SHIFT = 1 / 8
@@ -27,12 +27,30 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(count)
 
 
+def balanced_order(seed: int, epoch: int, labels: np.ndarray) -> np.ndarray:
+    """As many samples as there are ``labels`` (n,), every class equally often, in random order.
+
+    Where n is no multiple of the number of classes, some are drawn once more, others in each epoch.
+    So are samples within a class: each is drawn as often as any other of it, or once more.
+    """
+    generator = np.random.default_rng([seed, _BALANCED, epoch])
+    present = np.unique(labels)
+    quotas = np.full(len(present), len(labels) // len(present))
+    quotas[generator.permutation(len(present))[: len(labels) % len(present)]] += 1
+    drawn = []
+    for label, quota in zip(present, quotas, strict=True):
+        members = np.flatnonzero(labels == label)
+        times, rest = divmod(int(quota), len(members))
+        drawn += [np.tile(members, times), generator.permutation(members)[:rest]]
+    return generator.permutation(np.concatenate(drawn))
+
+
 def random_numbers(seed: int, epoch: int, count: int) -> np.ndarray:
     """Three uniform numbers in [0, 1) for each sample in this epoch, (count, 3)."""
     return np.random.default_rng([seed, _CHANGE, epoch]).random((count, 3))
 
 
-def change(pixels: torch.Tensor, uniform: np.ndarray, augment: Augment) -> torch.Tensor:
+def change(pixels: torch.Tensor, uniform: np.ndarray, augment: Simple) -> torch.Tensor:
     """Flipped and shifted images.
 
     Args:

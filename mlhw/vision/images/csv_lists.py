@@ -56,7 +56,7 @@ def list_csv(
         log: is told of columns that are not read.
         image_root: the folder of the images.
         group: name of the column whose values no split may divide; None is ``group`` where there is one.
-        to_train: False asks nothing of the classes, and no row need be in train.
+        to_train: without it nothing is asked of the classes, and no row need be in train.
 
     ``split`` (or another of ``SPLIT_COLUMNS``) says any word of ``SPLIT_WORDS``; ``is_valid`` and the
     others of ``FLAG_COLUMNS`` say true or false.
@@ -85,17 +85,16 @@ def list_csv(
         more = len(columns.idle) - _MOST_NAMED
         names = ", ".join(columns.idle[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         log(f"{path}: columns that are not read: {names}")
+    classes = all_classes({"train": splits.get("train", [])} if to_train else splits)
+    if to_train:
+        if "train" not in splits:
+            raise DataError(
+                f"{path}: no row is in train; column {columns.names} has {', '.join(splits)} alone"
+            )
+        kinds = {split: all_classes({split: part}) for split, part in splits.items()}
+        refuse(class_problems(str(path), kinds))
     where = f"column {columns.names} of {path.name}" if columns.decides else path.name
-    origins = dict.fromkeys(splits, where)
-    if not to_train:
-        return Listing(splits, all_classes(splits), origins)
-    if columns.decides and "train" not in splits:
-        raise DataError(
-            f"{path}: no row is in train; column {columns.names} has {', '.join(splits)} alone"
-        )
-    labels = {split: sorted({s.label for s in samples}) for split, samples in splits.items()}
-    refuse(class_problems(str(path), labels))
-    return Listing(splits, all_classes({"train": splits["train"]}), origins)
+    return Listing(splits, classes, dict.fromkeys(splits, where))
 
 
 # --------------------------------------------------------------------------------- header

@@ -57,7 +57,7 @@ def cut_images(
         raise own_split(spec, "val", len(own["val"]), key="data.folds")
     if val is None:
         val = 0 if "val" in own else DEFAULT_SHARE
-    elif "val" not in own:
+    elif "val" not in own and shares.fold is None:
         val = positive(val)
     cut_test: Amount = (DEFAULT_SHARE if is_whole else 0) if test is None else test
     pool = own["train"]

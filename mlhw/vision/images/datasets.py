@@ -30,9 +30,16 @@ from mlhw.vision.images.cutting import LabelledImages, cut_images, no_validation
 from mlhw.vision.images.duplicates import Duplicates, find_duplicates
 from mlhw.vision.images.image_sets import ArraySource, ImageSet, ImageSource, ListSource, as_pixels
 from mlhw.vision.images.listing import Listing
-from mlhw.vision.images.own_files import OwnImages, Reading, list_files, read_files
+from mlhw.vision.images.own_files import (
+    OwnImages,
+    Reading,
+    list_files,
+    read_files,
+    require_every_class,
+)
 from mlhw.vision.images.splits import Amount, Fold, Shares
 from mlhw.vision.names import CIFAR, DATA_SETS, MNIST, OWN_DATA
+from mlhw.vision.networks.preprocessing import EIGHT_BIT, PixelScale
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -51,6 +58,7 @@ class ImageSplits:
         skipped: (name, reason) of the images left out under ``on_error="skip"``.
         origins: for each split, where its images are from: a folder, a column, or cut out of which.
         divided: groups that the data set itself has in more than one split.
+        pixels: how those of more than 8 bits are scaled, once ``scales.scale_pixels`` has fixed it.
     """
 
     name: str
@@ -62,6 +70,7 @@ class ImageSplits:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     origins: dict[str, str] = field(default_factory=dict)
     divided: int = 0
+    pixels: PixelScale = EIGHT_BIT
 
     @property
     def parts(self) -> dict[str, ImageSet]:
@@ -122,9 +131,6 @@ def load_images(
     if colon and f"{kind}:" in OWN_DATA and place:
         listing = list_files(kind, Path(place).expanduser(), reading, recorder)
         return _from_files(spec, listing, shares, reading, recorder)
-    for key in ("image_root", "group"):
-        if getattr(reading, key) is not None:
-            raise ConfigError(f"data.{key}: is of csv:PATH alone, not of {spec}")
     if spec == "digits":
         return _digits(shares)
     fetching = archives.Fetching(Path(data_dir), download, recorder)
@@ -219,6 +225,7 @@ def _from_files(
     if shares.val == 0 and "val" in listing.splits:
         raise no_validation()
     found = read_files(spec, listing, reading, recorder)
+    require_every_class(spec, found)
     splits = _cut(spec, found.images, shares, found, recorder)
     return replace(splits, divided=_divided(found))
 

@@ -1,8 +1,8 @@
 """One image file to 8-bit RGB, the way a viewer shows it, or a reason why not.
 
-Turned as its EXIF data say; CMYK, 16-bit, palette and grey images become RGB; what is transparent is
-laid over white. Nothing is guessed: a file that ends early is not completed with grey, and one that
-claims an enormous size is not decoded.
+Turned as its EXIF data say; CMYK, palette and grey images become RGB, pixels of more than 8 bits by a
+scale that the caller gives; what is transparent is laid over white. Nothing is guessed: a file that
+ends early is not completed with grey, and one that claims an enormous size is not decoded.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlhw.vision.images.depth import DeepImage, deep_image, is_deep
+
 if TYPE_CHECKING:
     from PIL import Image
+
+    from mlhw.vision.networks.preprocessing import PixelScale
 
 # A quarter of a gigabyte as RGB; also where Pillow begins to suspect a decompression bomb.
 LARGEST_PIXELS = 89_478_485
@@ -82,8 +86,32 @@ def read(path: Path) -> bytes:
     return content
 
 
-def decode(content: bytes) -> np.ndarray:
+def decode(content: bytes, scale: PixelScale) -> np.ndarray:
     """The first frame of an image file's ``content`` as uint8 (H, W, 3).
+
+    Raises UnreadableImageError, also for pixels that ``scale`` does not take.
+    """
+    return eight_bit(decode_whole(content), scale)
+
+
+def eight_bit(image: np.ndarray | DeepImage, scale: PixelScale) -> np.ndarray:
+    """What ``decode_whole`` gave as uint8 (H, W, 3); raises UnreadableImageError as ``decode`` does."""
+    if isinstance(image, DeepImage):
+        if scale.span is None:
+            raise UnreadableImageError(
+                "has pixels of more than 8 bits, where the training images have 8, so their scale is "
+                "unknown"
+            )
+        return image.rgb(scale.span)
+    if not scale.eight_bit:
+        raise UnreadableImageError(
+            "has 8-bit pixels, where the training images have more bits, so their scale is unknown"
+        )
+    return image
+
+
+def decode_whole(content: bytes) -> np.ndarray | DeepImage:
+    """The first frame with all its bits: uint8 (H, W, 3), or what has more.
 
     Raises UnreadableImageError.
     """
@@ -94,17 +122,31 @@ def decode(content: bytes) -> np.ndarray:
             width, height = image.size
             if width * height > LARGEST_PIXELS:
                 raise UnreadableImageError(_too_large(f"{width:,} × {height:,} pixels"))
+            if is_deep(image):
+                return _deep(image, content)
             image.load()
             return _rgb(_upright(image))
     except UnidentifiedImageError as error:
-        raise UnreadableImageError("is not an image that can be read") from error
+        kinds = ""
+        if content[:4] in (b"II*\0", b"MM\0*"):
+            kinds = "; of TIFF, 8 and 16 bits, signed 32-bit integers and 32-bit floats can"
+        raise UnreadableImageError(f"is not an image that can be read{kinds}") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(_too_large("too many pixels")) from error
     except UnreadableImageError:
         raise
+    except NotImplementedError as error:
+        raise UnreadableImageError(str(error) or "cannot be read in this form") from error
     # Damaged files upset decoders in any way there is, from SyntaxError to struct.error.
     except Exception as error:
         raise UnreadableImageError(f"is damaged or cut off ({_first_line(error)})") from error
+
+
+def _deep(image: Image.Image, content: bytes) -> DeepImage:
+    found = deep_image(image, content, _upright)
+    if found.values.dtype.kind == "f" and not np.isfinite(found.values).all():
+        raise UnreadableImageError("has pixels that are no numbers (NaN or infinite)")
+    return found
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -120,13 +162,6 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.array(image)
-    if image.mode.startswith("I"):  # I;16 in its byte orders, and 32-bit integers
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise UnreadableImageError("has integer pixels beyond 16 bits, whose scale is unknown")
-        return np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode == "F":
-        raise UnreadableImageError("has floating-point pixels, whose scale is unknown")
     if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
         opaque = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(opaque, image.convert("RGBA"))

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -25,14 +26,23 @@ from mlhw.errors import ConfigError, RunError
 from mlhw.system.download import ProgressBar
 from mlhw.system.files import cache_folder, whole
 from mlhw.system.provenance import usable_cpus
-from mlhw.vision.images.decode import UNREAD, UnreadableImageError, decode, quiet_pillow, read
+from mlhw.vision.images.decode import (
+    UNREAD,
+    UnreadableImageError,
+    decode,
+    decode_whole,
+    quiet_pillow,
+    read,
+)
+from mlhw.vision.images.depth import DeepImage
 from mlhw.vision.images.fingerprints import NO_THUMBNAIL, Fingerprints, fingerprint
 from mlhw.vision.images.image_sets import Decoded, Shape
+from mlhw.vision.networks.preprocessing import EIGHT_BIT, PixelScale
 
 RESIDENT_BYTES = 2 << 30
 # Below this a thread costs more than it brings: decoding is over before Python's lock has moved on.
 _SMALL_FILE = 16 << 10
-_FORMAT = "2"  # raised when what is remembered, or the way images are decoded, changes
+_FORMAT = "3"  # raised when what is remembered, or the way images are decoded, changes
 _REMEMBERED = 32
 
 _LOADING = threading.Lock()
@@ -48,7 +58,10 @@ class FileSource:
         prints: what copies of each have in common, its sha256 among it.
         shape: that of all, None where sizes differ.
         resident: keep all decoded images in memory, once more than a few have been asked for.
+        sizes, limits: as in ``Survey``.
+        scale: of pixels of more than 8 bits; to be set before those are asked for.
         pixels: the decoded images.
+        unreadable: positions of files that hold none, whose pixels are left as they are.
         asked: how many have been asked for.
     """
 
@@ -56,7 +69,11 @@ class FileSource:
     prints: Fingerprints
     shape: Shape | None
     resident: bool
+    sizes: np.ndarray
+    limits: np.ndarray
+    scale: PixelScale = EIGHT_BIT
     pixels: np.ndarray | None = None
+    unreadable: frozenset[int] = frozenset()
     asked: int = 0
 
     def images(self, indices: np.ndarray) -> Decoded:
@@ -71,6 +88,11 @@ class FileSource:
             return list(self._decoded(indices))
         return self._array(indices)
 
+    def use_scale(self, scale: PixelScale) -> None:
+        if scale != self.scale and not np.isnan(self.limits).all():
+            self.pixels = None  # read by the scale before
+        self.scale = scale
+
     def digests(self, indices: np.ndarray) -> Iterator[bytes]:
         assert self.prints.files is not None
         return (bytes(row) for row in self.prints.files[indices])
@@ -81,7 +103,8 @@ class FileSource:
     def _array(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         assert self.shape is not None
         array = np.empty((len(indices), *self.shape, 3), dtype=np.uint8)
-        for row, image in enumerate(self._decoded(indices)):
+        rows = [row for row, i in enumerate(indices) if i not in self.unreadable]
+        for row, image in zip(rows, self._decoded([indices[row] for row in rows]), strict=True):
             if image.shape != array.shape[1:]:
                 raise RunError(
                     f"{self.paths[indices[row]]}: has changed its size since it was read"
@@ -91,12 +114,13 @@ class FileSource:
 
     def _decoded(self, indices: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
         with quiet_pillow():
-            yield from _in_threads(_decode_checked, [self.paths[i] for i in indices])
+            checked = partial(_decode_checked, scale=self.scale)
+            yield from _in_threads(checked, [self.paths[i] for i in indices])
 
 
-def _decode_checked(path: Path) -> np.ndarray:
+def _decode_checked(path: Path, scale: PixelScale) -> np.ndarray:
     try:
-        return decode(read(path))
+        return decode(read(path), scale)
     except UnreadableImageError as error:
         raise RunError(f"{path}: {error}; it could be read when it was checked") from error
 
@@ -111,14 +135,16 @@ class Survey:
     Attributes:
         prints: of the files, what copies have in common.
         sizes: (n, 2), height and width of each; 0 of what cannot be read.
+        limits: (n, 4), ``DeepImage.limits``; NaN of images of 8 bits.
         shape: (H, W) of the images that can be read, None where sizes differ.
         odd: position of the first image whose size differs from those before it.
         unreadable: reasons by position.
-        pixels: (n, H, W, 3), the images themselves if they are to be kept in memory.
+        pixels: (n, H, W, 3), the images themselves if they are to be kept in memory and have 8 bits.
     """
 
     prints: Fingerprints
     sizes: np.ndarray
+    limits: np.ndarray
     shape: Shape | None
     odd: int | None
     unreadable: dict[int, str]
@@ -146,6 +172,7 @@ def survey(
     thumbnails = np.zeros((len(paths), *NO_THUMBNAIL.shape), dtype=np.uint8)
     prints = Fingerprints(pictures, thumbnails, contents)
     sizes = np.zeros((len(paths), 2), dtype=np.int64)
+    limits = np.full((len(paths), 4), np.nan)
     unreadable: dict[int, str] = {}
     shape: Shape | None = None
     odd: int | None = None
@@ -159,20 +186,22 @@ def survey(
             if image is None:
                 unreadable[i] = seen.reason
                 if len(unreadable) > most_unreadable:
-                    return Survey(prints, sizes, None, None, unreadable)
+                    return Survey(prints, sizes, limits, None, None, unreadable)
                 continue
             pictures[i], thumbnails[i] = np.frombuffer(seen.pixels, dtype=np.uint8), seen.thumbnail
             height, width = sizes[i] = image.shape[:2]
+            if seen.limits is not None:
+                limits[i], pixels = seen.limits, None
             if shape is None:
                 shape = height, width
-                if _keeps(resident, len(paths), shape):
+                if seen.limits is None and _keeps(resident, len(paths), shape):
                     pixels = np.empty((len(paths), height, width, 3), dtype=np.uint8)
             elif shape != (height, width) and odd is None:
                 odd, pixels = i, None
             if pixels is not None:
                 pixels[i] = image
     progress(len(paths), len(paths), "reading images")
-    found = Survey(prints, sizes, shape if odd is None else None, odd, unreadable, pixels)
+    found = Survey(prints, sizes, limits, shape if odd is None else None, odd, unreadable, pixels)
     passing = any(reason.startswith(UNREAD) for reason in unreadable.values())
     if remember and not passing:
         _remember(key, found)
@@ -190,9 +219,19 @@ def file_source(paths: list[Path], found: Survey, *, resident: bool | None) -> F
                 f"data.resident: only images of one size can be kept in memory, and {paths[found.odd]} "
                 "has another than those before it"
             )
-        return FileSource(paths, found.prints, None, resident=False)
-    keeps = _keeps(resident, len(paths), found.shape)
-    return FileSource(paths, found.prints, found.shape, keeps, found.pixels if keeps else None)
+        keeps = False
+    else:
+        keeps = _keeps(resident, len(paths), found.shape)
+    return FileSource(
+        paths,
+        found.prints,
+        found.shape,
+        keeps,
+        found.sizes,
+        found.limits,
+        pixels=found.pixels if keeps else None,
+        unreadable=frozenset(found.unreadable),
+    )
 
 
 def _keeps(resident: bool | None, count: int, shape: Shape) -> bool:
@@ -202,23 +241,33 @@ def _keeps(resident: bool | None, count: int, shape: Shape) -> bool:
 
 
 class _Seen(NamedTuple):
-    """Of one file: its sha256, and the image with what copies of it have in common, or why there is none."""
+    """Of one file: its sha256, and the image with what copies of it have in common, or why there is none.
+
+    ``limits`` are a deep image's.
+    """
 
     content: bytes
     image: np.ndarray | None
     pixels: bytes = b""
     thumbnail: np.ndarray = NO_THUMBNAIL
     reason: str = ""
+    limits: tuple[float, float, float, float] | None = None
 
 
 def _examine(path: Path) -> _Seen:
     content = b""
     try:
         content = read(path)
-        image = decode(content)
+        image = decode_whole(content)
     except UnreadableImageError as error:
         return _Seen(hashlib.sha256(content).digest(), None, reason=str(error))
-    return _Seen(hashlib.sha256(content).digest(), image, *fingerprint(image))
+    digest = hashlib.sha256(content).digest()
+    if isinstance(image, DeepImage):
+        # Its thumbnail is by its own range: copies are alike in it too, whatever scale will be used.
+        shown = image.rgb(image.own_span)
+        hashed = hashlib.blake2b(image.values.tobytes(), digest_size=16).digest()
+        return _Seen(digest, shown, hashed, fingerprint(shown)[1], limits=image.limits)
+    return _Seen(digest, image, *fingerprint(image))
 
 
 def _in_threads(function: Callable[[Path], T], paths: list[Path]) -> Iterator[T]:
@@ -267,6 +316,7 @@ def _recall(key: str, count: int) -> Survey | None:
     try:
         with np.load(cache_folder("images") / f"{key}.npz", allow_pickle=False) as file:
             facts, sizes = json.loads(str(file["facts"])), file["sizes"]
+            limits = file["limits"]
             prints = Fingerprints(*(file[name] for name in ("pixels", "thumbnails", "files")))
         shape = tuple(facts["shape"]) if facts["shape"] else None
         unreadable = {int(i): str(reason) for i, reason in facts["unreadable"]}
@@ -275,9 +325,9 @@ def _recall(key: str, count: int) -> Survey | None:
             array = getattr(prints, name)
             if array.shape != (count, *rest) or array.dtype != np.uint8:
                 return None
-        if sizes.shape != (count, 2) or sizes.dtype != np.int64:
+        if sizes.shape != (count, 2) or sizes.dtype != np.int64 or limits.shape != (count, 4):
             return None
-        return Survey(prints, sizes, shape, facts["odd"], unreadable)
+        return Survey(prints, sizes, limits, shape, facts["odd"], unreadable)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
 
@@ -294,6 +344,7 @@ def _remember(key: str, found: Survey) -> None:
                 file,
                 facts=np.array(json.dumps(facts)),
                 sizes=found.sizes,
+                limits=found.limits,
                 pixels=prints.pixels,
                 thumbnails=prints.thumbnails,
                 files=prints.files,

@@ -32,7 +32,7 @@ def list_folder(root: Path, log: Callable[[str], None], *, to_train: bool = True
     ``test/CLASS/*`` may also stand beside the classes of ``CLASS/*``. A ``test/`` without folders of
     classes is passed over. Files may lie deeper in a class's folder, and they and the folders may be
     links to elsewhere. Hidden files and files without the suffix of an image are left out; ``log`` is
-    told of all that is. Without ``to_train`` nothing is asked of the classes, and no train need be there.
+    told of all that is. Without ``to_train`` nothing is asked of the classes, and no split need be there.
 
     Raises DataError for an empty class, a class that train lacks, fewer than two classes, names that
     differ in case alone, two folders for one split, a folder of images that no split would use, and
@@ -104,11 +104,11 @@ def _split_folders(root: Path, log: Callable[[str], None], to_train: bool) -> di
             )
     elif not others and named:
         if to_train:
-            raise DataError(
-                f"{root}: has {', '.join(sorted(f.name for f in named.values()))} but no train"
-            )
+            names = ", ".join(sorted(folder.name for folder in named.values()))
+            raise DataError(f"{root}: has {names} but no train")
     else:
-        _refuse_splits_inside(root, others)
+        if to_train:
+            _refuse_splits_inside(root, others)
         named = {"train": root, **named}
     for split in [split for split in ("val", "test") if split in named]:
         if _folders_in(named[split]):
@@ -122,7 +122,7 @@ def _split_folders(root: Path, log: Callable[[str], None], to_train: bool) -> di
         log(
             f"{folder}: passed over: its images lie in no folders of classes, so nothing can be tested"
         )
-        if named["train"] == root:
+        if named.get("train") == root:
             log(f"{folder}: if {folder.name!r} is a class itself, put all classes into train/")
     return named
 
@@ -143,7 +143,7 @@ def _folder_of(
 
 
 def _refuse_splits_inside(root: Path, classes: list[str]) -> None:
-    """Raise DataError where the folders of splits stand in those of classes, or one level deeper."""
+    """Raise DataError where the splits stand inside of the classes, or all of it one level deeper."""
     for name in classes:
         words = [word for word in _folders_in(root / name) if split_of(word)]
         if "train" in map(split_of, words) and len({split_of(word) for word in words}) > 1:
@@ -153,6 +153,10 @@ def _refuse_splits_inside(root: Path, classes: list[str]) -> None:
                 else "expected train/CLASS/*, not CLASS/train/*"
             )
             raise DataError(f"{root}: {name}/ holds the splits {', '.join(words)}; {meant}")
+    if len(classes) == 1 and len(_folders_in(root / classes[0])) > 1:
+        raise DataError(
+            f"{root}: {classes[0]}/ is the only class; did you mean folder:{root / classes[0]}?"
+        )
 
 
 def _folders_in(folder: Path) -> list[str]:

@@ -16,6 +16,8 @@ from mlhw.vision.images.fingerprints import Fingerprints, fingerprints_of
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from mlhw.vision.networks.preprocessing import PixelScale
+
 Decoded = np.ndarray | list[np.ndarray]
 Shape = tuple[int, int]
 
@@ -30,6 +32,10 @@ class ImageSource(Protocol):
     @property
     def resident(self) -> bool:
         """Whether the decoded images are in memory."""
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n, 2), height and width of every image."""
 
     def images(self, indices: np.ndarray) -> Decoded:
         """Decoded images at ``indices``: (n, H, W, 3), or a list where sizes differ."""
@@ -82,6 +88,23 @@ class ImageSet:
         return self._source.resident
 
     @property
+    def sizes(self) -> np.ndarray:
+        """(n, 2), height and width of each image in pixels."""
+        return np.asarray(self._source.sizes[self._indices])
+
+    @property
+    def limits(self) -> np.ndarray:
+        """(n, 4), ``DeepImage.limits`` of each image; NaN of those of 8 bits."""
+        limits = getattr(self._source, "limits", None)
+        return np.full((len(self), 4), np.nan) if limits is None else limits[self._indices]
+
+    def use_scale(self, scale: PixelScale) -> None:
+        """Have ``images`` read pixels of more than 8 bits by ``scale``; it holds for all splits."""
+        use = getattr(self._source, "use_scale", None)
+        if use is not None:
+            use(scale)
+
+    @property
     def fingerprints(self) -> Fingerprints:
         return self._source.fingerprints().of(self._indices)
 
@@ -112,6 +135,10 @@ class ArraySource:
     def shape(self) -> Shape:
         return self.pixels.shape[1], self.pixels.shape[2]
 
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.tile(self.shape, (len(self.pixels), 1))
+
     def images(self, indices: np.ndarray) -> np.ndarray:
         chosen = self.pixels[indices]
         return chosen if chosen.ndim == 4 else np.repeat(chosen[..., None], 3, axis=3)
@@ -135,6 +162,10 @@ class ListSource:
     shape: Shape | None = None
     resident: bool = True
     prints: Fingerprints | None = None
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return np.array([image.shape[:2] for image in self.pixels]).reshape(-1, 2)
 
     def images(self, indices: np.ndarray) -> list[np.ndarray]:
         return [self.pixels[i].copy() for i in indices]
@@ -162,6 +193,11 @@ def as_pixels(image: Any, what: str) -> np.ndarray:
         array = image.detach().cpu().numpy()
         array = array.transpose(1, 2, 0) if array.ndim == 3 else array
     else:
+        if getattr(image, "mode", "").startswith(("I", "F")):
+            raise DataError(
+                f"{what}: has pixels of more than 8 bits (Pillow's mode {image.mode}), whose scale is "
+                "unknown; scale them to 8 bits, or give the files as folder:PATH"
+            )
         array = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
     if np.issubdtype(array.dtype, np.floating):
         if not (array.size and array.min() >= 0 and array.max() <= 1):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mlhw.errors import DataError
 from mlhw.result.recorder import Recorder
+from mlhw.text.words import quantity
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.images.duplicates import Copies
 from mlhw.vision.names import OnLeak
@@ -45,15 +46,15 @@ def tell_duplicates(splits: ImageSplits, on_leak: OnLeak, recorder: Recorder) ->
     harmless = [c for c in found.identical if not (c.leaks or c.contradicts)]
     if harmless:
         count = sum(len(c.places) - 1 for c in harmless)
-        recorder.log(f"{count} images are copies of others in the same split and class")
+        recorder.log(f"{quantity(count, 'copy', 'copies')} of images in the same split and class")
     for copies in found.identical[:_MOST_LISTED]:
         recorder.log(f"identical: {_shown(splits, copies, ' = ')}", screen=False)
     if found.near:
         across, two = sum(c.leaks for c in found.near), sum(c.contradicts for c in found.near)
         examples = [_shown(splits, c, " ~ ") for c in sorted(found.near, key=lambda c: not c.leaks)]
         recorder.log(
-            f"{len(found.near)} pairs of images look nearly the same, {across} of them across splits, "
-            f"{two} in two classes: {'; '.join(examples[:_MOST_SHOWN])}"
+            f"{quantity(len(found.near), 'pair')} of images that look nearly the same, {across} across "
+            f"splits, {two} in two classes: {'; '.join(examples[:_MOST_SHOWN])}"
         )
         for text in examples[:_MOST_LISTED]:
             recorder.log(f"nearly the same: {text}", screen=False)
@@ -70,7 +71,7 @@ def _leaks(splits: ImageSplits) -> Iterator[str]:
             if c.places[0][0] != split and any(s == split for s, _ in c.places)
         ]
         bytewise = sum(c.same_file for c in copies)
-        files = f"; {bytewise} of these pictures are the same file" if bytewise else ""
+        files = f", {bytewise} byte for byte" if bytewise else ""
         yield (
             f"{leaked} of {len(splits.parts[split])} {split} images are in "
             f"{' and '.join(dict.fromkeys(c.places[0][0] for c in copies))} too, pixel for pixel{files}: "
@@ -82,13 +83,12 @@ def _contradictions(splits: ImageSplits) -> Iterator[str]:
     pictures = splits.duplicates.contradictions
     if pictures:
         shown = "; ".join(_shown(splits, c, " = ", classes=True) for c in pictures[:_MOST_SHOWN])
-        count = f"{len(pictures)} pictures are" if len(pictures) > 1 else "1 picture is"
-        yield f"{count} in more than one class: {shown}"
+        yield f"{quantity(len(pictures), 'picture')} in more than one class: {shown}"
 
 
 def _divided_groups(splits: ImageSplits) -> Iterator[str]:
     if splits.divided:
-        yield f"data.group: {splits.divided} groups have images in more than one split"
+        yield f"data.group: {quantity(splits.divided, 'group')} with images in more than one split"
 
 
 def _shown(splits: ImageSplits, copies: Copies, sign: str, *, classes: bool = False) -> str:

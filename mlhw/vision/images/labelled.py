@@ -14,13 +14,12 @@ import numpy as np
 from mlhw.errors import ConfigError, DataError
 from mlhw.result.recorder import Recorder
 from mlhw.text.words import listing
-from mlhw.vision.images import archives, file_images
-from mlhw.vision.images.csv_lists import list_csv
+from mlhw.vision.images import archives
 from mlhw.vision.images.datasets import load_images
-from mlhw.vision.images.folders import list_folder
 from mlhw.vision.images.image_sets import ArraySource, ImageSet
-from mlhw.vision.images.listing import refuse
-from mlhw.vision.names import CIFAR, MNIST, OWN_DATA, OnError, SplitChoice
+from mlhw.vision.images.listing import Listing, refuse
+from mlhw.vision.images.own_files import Reading, list_files, read_files
+from mlhw.vision.names import CIFAR, MNIST, OWN_DATA, SplitChoice
 
 if TYPE_CHECKING:
     from mlhw.vision.images.datasets import ImageSplits
@@ -74,7 +73,7 @@ def labelled_images(
     choice: SplitChoice,
     *,
     data_dir: str | Path = "data",
-    on_error: OnError = "fail",
+    reading: Reading | None = None,
     recorder: Recorder,
 ) -> LabelledSet:
     """The images that ``spec`` names, every one checked; of a data set with splits the chosen one.
@@ -83,14 +82,15 @@ def labelled_images(
         spec: as ``load_images`` takes it.
         choice: which split; see ``split_to_judge``.
         data_dir: where cifar10, cifar100, mnist and fashion-mnist are kept.
-        on_error: ``fail`` on an unreadable image, or ``skip`` it.
+        reading: how a user's own files are read.
         recorder: logs and warns, and shows the progress of reading.
 
     Raises ConfigError or DataError for what cannot be used.
     """
+    reading = reading or Reading()
     kind, colon, place = spec.partition(":")
     if colon and f"{kind}:" in OWN_DATA and place:
-        return _own_files(spec, kind, Path(place).expanduser(), choice, on_error, recorder)
+        return _own_files(spec, kind, Path(place).expanduser(), choice, reading, recorder)
     if spec in CIFAR or spec in MNIST:
         fetching = archives.Fetching(Path(data_dir), False, recorder)
         arrays = (archives.cifar if spec in CIFAR else archives.mnist)(spec, fetching)
@@ -132,32 +132,21 @@ def _own_files(
     kind: str,
     place: Path,
     choice: SplitChoice,
-    on_error: OnError,
+    reading: Reading,
     recorder: Recorder,
 ) -> LabelledSet:
-    if kind == "folder":
-        listed = list_folder(place, recorder.log, to_train=False)
-    else:
-        listed = list_csv(place, recorder.log, to_train=False)
-    name = split_to_judge(spec, choice, list(listed.splits), whole=list(listed.splits) == ["train"])
-    samples = [s for part, found in listed.splits.items() if name in (part, "all") for s in found]
-    if not samples:
+    listed = list_files(kind, place, reading, recorder, to_train=False)
+    whole = list(listed.splits) == ["train"]
+    name = split_to_judge(spec, choice, list(listed.splits), whole=whole)
+    chosen = [s for part, found in listed.splits.items() if name in (part, "all") for s in found]
+    if not chosen:
         raise DataError(f"{place}: there is no image in a folder of a class; expected CLASS/*")
-    paths = [sample.path for sample in samples]
-    checked = file_images.survey(
-        paths, resident=None, most_unreadable=len(paths), progress=recorder.progress
-    )
-    lines = [f"{paths[i]}: {reason}" for i, reason in sorted(checked.unreadable.items())]
-    if on_error == "fail" or len(lines) == len(paths):
-        refuse(lines)
-    for line in lines:
-        recorder.warn(f"left out: {line}")
-    usable = np.array([i for i in range(len(paths)) if i not in checked.unreadable])
-    labels = np.array([listed.classes.index(samples[i].label) for i in usable], dtype=np.int64)
-    # Memory would be filled with all files, the unreadable ones too.
-    resident = False if lines else None
-    source = file_images.file_source(paths, checked, resident=resident)
-    names = [samples[i].name for i in usable]
-    images = ImageSet(source, usable, labels, names, listed.classes)
-    skipped = [(samples[i].name, reason) for i, reason in sorted(checked.unreadable.items())]
-    return LabelledSet(spec, listed.classes, images, name, skipped)
+    found = read_files(spec, Listing({name: chosen}, listed.classes), reading, recorder)
+    if not len(found.own[name]):
+        refuse([f"{place / image}: {reason}" for image, reason in found.skipped])
+    if found.skipped:
+        recorder.warn(
+            f"{len(found.skipped)} of {len(chosen)} images cannot be read and are left out"
+        )
+    images = found.images.subset(found.own[name])
+    return LabelledSet(spec, listed.classes, images, name, found.skipped)

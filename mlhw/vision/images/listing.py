@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,11 @@ SPLIT_WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""What folders, and values in a CSV file, call the splits, in lower case; any case is understood."""
+"""What folders, and values in a CSV file, call the splits, in lower case; any case is understood, and so
+is ``training_set`` or ``test data``."""
+
+_SET = re.compile(r"[ _-]?(set|data|dataset|images)$")
+_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 MOST_LINES = 20
 
@@ -44,7 +49,14 @@ class Listing:
 
 def split_of(word: str) -> str | None:
     """``train``, ``val`` or ``test`` for any word that means it, else None."""
-    return SPLIT_WORDS.get(word.strip().casefold())
+    lower = word.strip().casefold()
+    return SPLIT_WORDS.get(lower) or SPLIT_WORDS.get(_SET.sub("", lower))
+
+
+def _alludes_to(name: str) -> set[str]:
+    """The splits that parts of a name mean: ``seg_train``, ``testA``."""
+    found = {split_of(part) for part in _PARTS.findall(name)}
+    return {split for split in found if split}
 
 
 def refuse(problems: list[str]) -> None:
@@ -55,16 +67,26 @@ def refuse(problems: list[str]) -> None:
         raise DataError(*problems[:MOST_LINES], *more)
 
 
+def all_classes(splits: Mapping[str, Sequence[ListedImage]]) -> list[str]:
+    """The classes of all splits, in order; numbers by their size."""
+    labels = {sample.label for part in splits.values() for sample in part}
+    numeric = all(label.isascii() and label.isdigit() for label in labels)
+    return sorted(labels, key=lambda label: (int(label), label) if numeric else (0, label))
+
+
 def class_problems(place: str, classes: dict[str, list[str]]) -> list[str]:
     """What is wrong with the class names of each split: one line for each fault."""
     train = classes["train"]
     problems = []
     if len(train) < 2:
         found = f"only {train[0]!r}" if train else "none"
-        problems.append(f"{place}: at least two classes are needed, there is {found}")
-    elif all(split_of(name) for name in train):
         problems.append(
-            f"{place}: the classes {', '.join(train)} are all names of splits; expected train/CLASS/*"
+            f"{place}: at least two classes are needed, there is {found}; expected train/CLASS/* or CLASS/*"
+        )
+    elif all(map(_alludes_to, train)) and len(set.union(*map(_alludes_to, train))) > 1:
+        names = ", ".join(train[:5]) + (", …" if len(train) > 5 else "")
+        problems.append(
+            f"{place}: the classes {names} are all named like splits; expected train/CLASS/*"
         )
     spellings: dict[str, str] = {}
     for name in train:
@@ -77,13 +99,6 @@ def class_problems(place: str, classes: dict[str, list[str]]) -> list[str]:
             names = ", ".join(map(repr, unknown[:5]))
             problems.append(f"{place}: {split} has classes that train lacks: {names}")
     return problems
-
-
-def all_classes(splits: Mapping[str, Sequence[ListedImage]]) -> list[str]:
-    """The classes of all splits, in order; where all are numbers, by their size."""
-    labels = {sample.label for part in splits.values() for sample in part}
-    numeric = all(label.isascii() and label.isdigit() for label in labels)
-    return sorted(labels, key=lambda label: (int(label), label) if numeric else (0, label))
 
 
 def portable_name(path: Path) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mlhw.errors import ConfigError
 from mlhw.result.recorder import Recorder
 from mlhw.vision.images import file_images
 from mlhw.vision.images.csv_lists import list_csv
@@ -57,21 +56,26 @@ class OwnImages:
     skipped: list[tuple[str, str]]
 
 
-def list_files(kind: str, place: Path, reading: Reading, recorder: Recorder) -> Listing:
-    """The files of a ``folder`` or a ``csv``. Raises ConfigError or DataError."""
+def list_files(
+    kind: str, place: Path, reading: Reading, recorder: Recorder, *, to_train: bool = True
+) -> Listing:
+    """The files of a ``folder`` or a ``csv``. Raises DataError."""
     if kind == "csv":
-        return list_csv(place, recorder.log, image_root=reading.image_root, group=reading.group)
-    for key in ("image_root", "group"):
-        if getattr(reading, key) is not None:
-            raise ConfigError(f"data.{key}: is of csv:PATH alone; {place} is read as a folder")
-    return list_folder(place, recorder.log)
+        return list_csv(
+            place,
+            recorder.log,
+            image_root=reading.image_root,
+            group=reading.group,
+            to_train=to_train,
+        )
+    return list_folder(place, recorder.log, to_train=to_train)
 
 
 def read_files(spec: str, listing: Listing, reading: Reading, recorder: Recorder) -> OwnImages:
     """Read every file, and leave out what cannot be read where ``reading`` allows it.
 
-    Raises DataError, one line for each file that cannot be read, or for a class of which nothing is
-    left to train; ConfigError if images of different sizes are to be kept in memory.
+    Raises DataError, one line for each file that cannot be read; ConfigError if images of different
+    sizes are to be kept in memory.
     """
     samples = [sample for part in listing.splits.values() for sample in part]
     paths = [sample.path for sample in samples]
@@ -103,10 +107,15 @@ def read_files(spec: str, listing: Listing, reading: Reading, recorder: Recorder
         split: np.flatnonzero(usable[start:end]) + start
         for split, start, end in zip(listing.splits, ends[:-1], ends[1:], strict=True)
     }
-    missing = set(range(len(listing.classes))) - set(images.labels[own["train"]].tolist())
-    refuse([f"{spec}: no image of class {listing.classes[k]!r} is left" for k in sorted(missing)])
     skipped = [(images.names[i], reason) for i, reason in sorted(found.unreadable.items())]
     return OwnImages(images, own, listing.origins, skipped)
+
+
+def require_every_class(spec: str, found: OwnImages) -> None:
+    """Raise DataError for each class of which no image is left to train."""
+    classes = found.images.classes
+    missing = set(range(len(classes))) - set(found.images.labels[found.own["train"]].tolist())
+    refuse([f"{spec}: no image of class {classes[k]!r} is left" for k in sorted(missing)])
 
 
 def _most_skipped(reading: Reading, count: int) -> int:

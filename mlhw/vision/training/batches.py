@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from mlhw.vision.images import augment
 from mlhw.vision.training.device import memory_format
 
 if TYPE_CHECKING:
     from mlhw.vision.config import Config
     from mlhw.vision.images.image_sets import ImageSet
-    from mlhw.vision.names import Augment
+    from mlhw.vision.images.transforms import Changes
     from mlhw.vision.networks.preprocessing import Preprocessing
     from mlhw.vision.training.device import Compute
 
@@ -65,33 +64,44 @@ class Loader:
         *,
         start: int = 0,
         least: int = 1,
-        change: Augment = "none",
-        uniform: np.ndarray | None = None,
+        changes: Changes | None = None,
+        numbers: np.ndarray | None = None,
     ) -> Iterator[Batch]:
         """Normalised images (N, 3, S, S) and labels (N,) of the samples at ``indices``, in order.
+
+        Mixed images have shares of the classes (N, K) in place of labels.
 
         Args:
             indices: the samples, (n,).
             batch_size: N; the last batch may be smaller.
             start: number of the first batch that is wanted.
             least: a last batch of fewer joins the one before.
-            change, uniform: random changes and the uniform numbers of *all* samples of the split,
-                as ``augment.random_numbers`` gives them.
+            changes: random changes of the images.
+            numbers: of each image in ``indices``, for its draws; None is the sample's own.
         """
+        numbers = indices if numbers is None else numbers
 
-        def make(part: np.ndarray) -> Batch:
-            pixels = self.preprocessing.fit(self.images.images(part))
-            if uniform is not None:
-                pixels = augment.change(pixels, uniform[part], change)
+        def make(place: tuple[int, np.ndarray]) -> Batch:
+            number, positions = place
+            part = indices[positions]
+            images = self.images.images(part)
+            if changes is None:
+                pixels = self.preprocessing.fitted(images)
+            else:
+                pixels = changes.fitted(images, numbers[positions], self.preprocessing)
             labels = torch.from_numpy(self.images.labels[part])
             if self.compute.device.type == "cuda":  # bytes travel, floats are made there
                 pixels = pixels.pin_memory().to(self.compute.device, non_blocking=True)
                 labels = labels.pin_memory().to(self.compute.device, non_blocking=True)
             batch = self.preprocessing.normalize(pixels.to(self.compute.device))
+            labels = labels.to(self.compute.device)
+            if changes is not None and changes.mixes:
+                batch, labels = changes.mixed(batch, labels, number)
             layout = memory_format(self.compute.layout)
-            return batch.contiguous(memory_format=layout), labels.to(self.compute.device)
+            return batch.contiguous(memory_format=layout), labels
 
-        return ahead(make, pieces(indices, batch_size, start, least), self.workers)
+        parts = pieces(np.arange(len(indices)), batch_size, start, least)
+        return ahead(make, list(enumerate(parts, start)), self.workers)
 
     def all(self) -> Iterator[Batch]:
         """Every image once, in the split's order, in batches for evaluation."""

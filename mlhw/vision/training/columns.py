@@ -4,7 +4,8 @@ from __future__ import annotations
 
 EPOCH_COLUMNS = {
     "epoch": "passes over the training images, from 0",
-    "train_loss": "mean loss over the epoch's training images, each before its update",
+    "train_loss": "mean loss over the epoch's training images, each before its update; of mixed ones to the "
+    "shares of their classes",
     "train_acc": "share of them that is classified right (0 to 1)",
     "val_loss": "mean loss over the validation images after the epoch; empty where not validated",
     "val_acc": "share of them that is classified right (0 to 1)",

@@ -20,10 +20,10 @@ import torch
 from mlhw.errors import reason_of
 from mlhw.result.recorder import Recorder
 from mlhw.system.files import whole
-from mlhw.vision.images import augment
+from mlhw.vision.images.transforms import Changes, changes_of
+from mlhw.vision.names import augmentations
 
 if TYPE_CHECKING:
-    from mlhw.vision.names import Augment
     from mlhw.vision.networks.head import TunedNetwork
     from mlhw.vision.training.batches import Loader
 
@@ -53,7 +53,7 @@ class FeatureStore:
     _held: dict[str, np.ndarray] = field(default_factory=dict)
 
     def features(
-        self, loader: Loader, *, change: Augment = "none", seed: int = 0, view: int = 0
+        self, loader: Loader, *, change: str = "none", seed: int = 0, view: int = 0
     ) -> np.ndarray:
         """float32 (n, d), row i of image i; computed if they are not there yet.
 
@@ -65,10 +65,8 @@ class FeatureStore:
         if key not in self._held:
             found = self._load(key, len(loader)) if self.folder else None
             if found is None:
-                uniform = None
-                if change != "none":
-                    uniform = augment.random_numbers(seed, view, len(loader))
-                found = self._keep(key, self.compute(loader, change, uniform))
+                changes = changes_of(change, seed, view, len(loader))
+                found = self._keep(key, self.compute(loader, changes))
             self._held[key] = found
         return self._held[key]
 
@@ -79,13 +77,13 @@ class FeatureStore:
             self.folder is not None and (self.folder / f"{key}.npy").is_file()
         )
 
-    def key(self, loader: Loader, change: Augment, seed: int, view: int) -> str:
+    def key(self, loader: Loader, change: str, seed: int, view: int) -> str:
         """sha256 over everything that the features depend on, the last bit included."""
         facts = {
             "weights": self.weights_digest,
             "preprocessing": loader.preprocessing.to_json(),
             "images": loader.images.digest,
-            "change": None if change == "none" else [change, seed, view],
+            "change": None if change == "none" else [augmentations(change), seed, view],
             "precision": [loader.compute.precision, loader.compute.layout],
             "device": str(loader.compute.device),
             "threads": self.threads,
@@ -93,13 +91,11 @@ class FeatureStore:
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
-    def compute(self, loader: Loader, change: Augment, uniform: np.ndarray | None) -> np.ndarray:
+    def compute(self, loader: Loader, changes: Changes | None) -> np.ndarray:
         self.network.eval()
         features = np.empty((len(loader), self.width), np.float32)
         done = 0
-        batches = loader.batches(
-            np.arange(len(loader)), loader.evaluation_batch, change=change, uniform=uniform
-        )
+        batches = loader.batches(np.arange(len(loader)), loader.evaluation_batch, changes=changes)
         with torch.inference_mode():
             for images, _ in batches:
                 features[done : done + len(images)] = self.network.features(images).cpu().numpy()

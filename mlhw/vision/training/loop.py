@@ -11,7 +11,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,9 +24,10 @@ from mlhw.vision.training.batches import batch_sizes
 from mlhw.vision.training.checkpoints import Best, copied, tensor_digests
 from mlhw.vision.training.columns import RATE_COLUMNS
 from mlhw.vision.training.device import SMALL_STEP, one_thread
+from mlhw.vision.training.objective import divisor, minimised
 from mlhw.vision.training.probe import harm, probe
 from mlhw.vision.training.progress import Progress, state
-from mlhw.vision.training.task import Evaluation, Task, evaluate_network
+from mlhw.vision.training.task import Evaluation, Task, evaluate_network, hits
 
 if TYPE_CHECKING:
     from mlhw.result.recorder import Recorder
@@ -141,16 +142,19 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
                     group["lr"] = rate * group["full_rate"]
                 optimizer.zero_grad(set_to_none=True)
                 of_step = sizes[progress.batch : progress.batch + config.accumulate]
-                for inputs, labels in chain([first], islice(batches, len(of_step) - 1)):
+                parts = [first, *islice(batches, len(of_step) - 1)]
+                whole = sum(divisor(labels, task.class_weights) for _, labels in parts)
+                for inputs, labels in parts:
                     logits = network.head(inputs) if on_features else network(inputs)
                     nll = functional.cross_entropy(logits, labels)
-                    loss = smoothed(nll, logits, config.optim.label_smoothing)
+                    smoothing = config.optim.label_smoothing
+                    loss = minimised(nll, logits, labels, smoothing, task.class_weights)
                     task.sums[0] += nll.detach() * len(labels)
-                    task.sums[1] += (logits.detach().argmax(1) == labels).sum()
+                    task.sums[1] += hits(logits.detach(), labels).sum()
                     if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
                         require_finite(task, progress)
                     # The mean over all images of the step is that of each batch by its share.
-                    share = len(labels) / sum(of_step)
+                    share = divisor(labels, task.class_weights) / whole
                     task.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
                 apply_gradients(task, learning)
                 if task.average is not None:
@@ -180,17 +184,6 @@ def apply_gradients(task: Task, learning: list[torch.nn.Parameter]) -> None:
         torch.nn.utils.clip_grad_norm_(learning, clip)
     task.scaler.step(task.optimizer)
     task.scaler.update()
-
-
-def smoothed(nll: torch.Tensor, logits: torch.Tensor, share: float) -> torch.Tensor:
-    """The mean cross-entropy to labels of which ``share`` is spread evenly over all classes.
-
-    Szegedy et al. 2015 (arXiv:1512.00567, section 7). The tables hold the plain ``nll``, so that
-    training and validation can be compared.
-    """
-    if not share:
-        return nll
-    return (1 - share) * nll - share * functional.log_softmax(logits, 1).mean()
 
 
 def validates(epoch: int, epochs: int, val_every: int) -> bool:

@@ -18,7 +18,10 @@ from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.images.inventory import tell_duplicates, tell_origins
 from mlhw.vision.images.own_files import Reading
+from mlhw.vision.images.scales import scale_pixels
+from mlhw.vision.images.shapes import cropped_warning
 from mlhw.vision.images.splits import Fold
+from mlhw.vision.names import augmentations
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.networks.weight_files import Tensors
@@ -120,6 +123,7 @@ class Prepared:
         config = self.config.model_copy(update=changes)
         size = self.backbone.preprocessing.size
         backbone = load_backbone(config.model, "none", image_size=size, seed=config.seed)
+        backbone = as_configured(backbone, config, self.splits)
         network = with_new_head(config, backbone, self.splits)
         self.compute.prepare(network)
         if config.compile:
@@ -166,8 +170,11 @@ def data_dir(config: Config) -> str:
     return config.data.dir or os.path.abspath("data")
 
 
-def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
-    """The images that the configuration names, with a warning if a rerun finds others."""
+def load_splits(config: Config, recorder: Recorder, *, remember: bool = True) -> ImageSplits:
+    """The images that the configuration names, with a warning if a rerun finds others.
+
+    ``remember=False`` keeps nothing for the next run.
+    """
     data = config.data
     splits = load_images(
         data.name,
@@ -183,6 +190,7 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
             data.resident,
             Path(data.image_root) if data.image_root else None,
             data.group,
+            remember,
         ),
         recorder=recorder,
     )
@@ -191,7 +199,8 @@ def load_splits(config: Config, recorder: Recorder) -> ImageSplits:
             f"the data have changed since this configuration was recorded: digest "
             f"{splits.digest[:12]}, then {str(data.digest)[:12]}"
         )
-    return splits
+    given = (data.pixel_range[0], data.pixel_range[1]) if data.pixel_range else None
+    return replace(splits, pixels=scale_pixels(splits, recorder, given))
 
 
 def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Backbone:
@@ -210,7 +219,13 @@ def load_network(config: Config, splits: ImageSplits, recorder: Recorder) -> Bac
         largest = LARGEST_ENLARGEMENT * max(shape)
         if largest < backbone.preprocessing.size:
             return load_network(config.model_copy(update={"image_size": largest}), splits, recorder)
-    return backbone
+    return as_configured(backbone, config, splits)
+
+
+def as_configured(backbone: Backbone, config: Config, splits: ImageSplits) -> Backbone:
+    """The backbone with what the configuration and the images add to its own preprocessing."""
+    preprocessing = replace(backbone.preprocessing, fit=config.fit, pixels=splits.pixels)
+    return replace(backbone, preprocessing=preprocessing)
 
 
 def with_new_head(config: Config, backbone: Backbone, splits: ImageSplits) -> TunedNetwork:
@@ -252,7 +267,10 @@ def measured_compute(
 def resolved(prepared: Prepared) -> Config:
     """The configuration with everything that was ``auto`` written out."""
     config, splits, compute = prepared.config, prepared.splits, prepared.compute
-    in_memory = splits.train.resident
+    # Where a GPU trains, the processor is free to change images one by one.
+    one_by_one = set(augmentations(config.augment)) - {"flip", "crop"}
+    changing = compute.device.type != "cpu" and bool(one_by_one)
+    at_once = splits.train.resident and not changing
     digits = splits.name == "digits" and config.weights != "none"
     compare = "random" if digits else "none"
     optim = config.optim
@@ -261,6 +279,8 @@ def resolved(prepared: Prepared) -> Config:
         # so much that a few steps look like harm: at lr × 0.1 it judges 0.95 of them right, at lr 0.99.
         optim = optim.model_copy(update={"backbone_lr": None})
     data = config.data.model_copy(update={"digest": splits.digest, "dir": data_dir(config)})
+    if splits.pixels.span is not None:
+        data = data.model_copy(update={"pixel_range": list(splits.pixels.span)})
     return config.model_copy(
         update={
             "image_size": prepared.backbone.preprocessing.size,
@@ -268,7 +288,7 @@ def resolved(prepared: Prepared) -> Config:
             "precision": compute.precision,
             "layout": compute.layout,
             "threads": prepared.threads,
-            "workers": (0 if in_memory else 2) if config.workers == "auto" else config.workers,
+            "workers": (0 if at_once else 2) if config.workers == "auto" else config.workers,
             "best": config.best_by,
             "compare": compare if config.compare == "auto" else config.compare,
             "unfreeze_at": config.first_open_epoch,
@@ -323,6 +343,8 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
             "deterministic: no TF32, and any operation whose bits may differ ends the run with an error"
         )
     tell_origins(splits, recorder)
+    if config.fit == "crop" and (warning := cropped_warning(splits)):
+        recorder.warn(warning)
     for name, reason in splits.skipped:
         recorder.log(f"left out: {name}: {reason}", screen=False)
     if splits.skipped:
@@ -333,9 +355,21 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         recorder.log(
             f"the head alone is trained until epoch {plan.unfreeze_at}, then the backbone too"
         )
-    if task.store is not None and config.augment != "none":
-        recorder.log(
-            "random changes of the images: features are computed anew in every frozen epoch"
-            if task.recomputes
-            else f"random changes of the images: {config.views} stored views of each, in turn"
-        )
+    if task.changes(0) is not None:
+        recorder.log(f"random changes of the images: {when_changed(task)}")
+
+
+def when_changed(task: Task) -> str:
+    """In which epochs images are changed at random, in words."""
+    first = task.plan.unfreeze_at
+    if task.store is None:
+        return "in every epoch"
+    if task.recomputes:
+        return "features are computed anew in every epoch; --views 4 stores those of four changes"
+    if task.config.views:
+        later = f"; from epoch {first} on new ones" if task.plan.ever_unfreezes else ""
+        return f"{task.config.views} stored views of each, in turn{later}"
+    return (
+        f"from epoch {first} on; the frozen epochs before train on stored features of the images as "
+        "they are (--views 4 stores those of four changes, --features off stores none)"
+    )

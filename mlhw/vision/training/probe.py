@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from mlhw.vision.images import augment
 from mlhw.vision.networks.head import set_full_rates, set_learning
 from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.columns import EPOCH_COLUMNS
@@ -84,9 +83,9 @@ def probe(task: Task, epoch: int, recorder: Recorder) -> Probe:
     optimizer, and not in the generators of torch, NumPy and Python.
     """
     plan, config = task.plan, task.config
-    order = augment.order(config.seed, epoch, len(task.train))
+    order = task.order(epoch)
     used = STEPS * config.batch_size
-    judges = other_images(config.seed, order[used:])
+    judges = other_images(config.seed, unused(order, used))
     rates = [plan.lr * ratio for ratio in RATIOS]
     given = None if config.optim.backbone_lr == "auto" else config.optim.backbone_rate
     if plan.steps_per_epoch <= STEPS or len(judges) < 2:
@@ -120,6 +119,12 @@ def probe(task: Task, epoch: int, recorder: Recorder) -> Probe:
     )
 
 
+def unused(order: np.ndarray, used: int) -> np.ndarray:
+    """The samples of an epoch that are not among its first ``used``, each once, as they come."""
+    rest = order[used:][~np.isin(order[used:], order[:used])]
+    return rest[np.sort(np.unique(rest, return_index=True)[1])]
+
+
 def other_images(seed: int, others: np.ndarray) -> np.ndarray:
     """At most ``MOST_IMAGES`` of ``others``, drawn by the seed, in ascending order."""
     draws = np.random.default_rng([seed, *b"probe"])
@@ -137,7 +142,10 @@ def trained_copy(task: Task, plan: Plan, epoch: int, batches: Sequence[Batch]) -
         group["lr"] = group["full_rate"]
     for inputs, labels in batches:
         loss = functional.cross_entropy(
-            network(inputs), labels, label_smoothing=config.optim.label_smoothing
+            network(inputs),
+            labels,
+            weight=task.class_weights,
+            label_smoothing=config.optim.label_smoothing,
         )
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

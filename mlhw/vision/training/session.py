@@ -17,6 +17,7 @@ from mlhw.system.provenance import usable_cpus
 from mlhw.vision.assessment import (
     CLASS_COLUMNS,
     COVERAGE_COLUMNS,
+    MOST_CLASSES,
     Assessment,
     confusion_columns,
 )
@@ -221,12 +222,15 @@ def tempered(best: Best, images: int) -> str:
 
 
 def write_tables(o: Finetuned, recorder: Recorder) -> None:
-    """``predictions.csv``, and ``classes.csv``, ``confusion.csv`` and ``coverage.csv`` of them."""
+    """``classes.csv``, ``confusion.csv``, ``coverage.csv``, and the ``predictions.csv`` that they sum up."""
     classes, found = o.splits.classes, o.assessed
     for name, columns, rows in (
-        ("predictions", prediction_columns(classes), found.prediction_rows(o.images.names)),
         ("classes", CLASS_COLUMNS, found.class_rows()),
         ("confusion", confusion_columns(classes), found.confusion_rows()),
         ("coverage", COVERAGE_COLUMNS, found.coverage_rows()),
+        ("predictions", prediction_columns(classes), found.prediction_rows(o.images.names)),
     ):
-        recorder.table(name, columns).extend(rows)
+        table = recorder.table(name, columns)
+        table.extend(rows)
+        if name != "predictions":
+            table.reported = MOST_CLASSES

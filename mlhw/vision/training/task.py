@@ -14,12 +14,15 @@ from torch.nn import functional
 from mlhw.maths.classification import balanced_accuracy, confusion_matrix, macro_f1
 from mlhw.maths.softmax import softmax
 from mlhw.vision.images import augment
+from mlhw.vision.images.transforms import Changes
+from mlhw.vision.names import augmentations
 from mlhw.vision.networks.head import parameter_groups, set_full_rates
 from mlhw.vision.training.averaging import Average
 from mlhw.vision.training.batches import Batch, feature_batches, smallest_batch
 from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.compiling import compile_backbone
 from mlhw.vision.training.device import one_thread
+from mlhw.vision.training.objective import balanced_weights
 
 if TYPE_CHECKING:
     from mlhw.vision.config import Config
@@ -42,6 +45,7 @@ class Task:
     ``sums`` are the loss and the right answers summed over the samples of the epoch under way, and the
     steps that float16 made it skip, (3,), on the device, so that adding to them does not make a GPU wait.
     ``average`` is the moving average of the weights, None without one.
+    ``class_weights`` of the loss are (K,), None for 1 each.
     """
 
     config: Config
@@ -58,6 +62,7 @@ class Task:
     scaler: torch.amp.GradScaler = field(init=False)
     sums: torch.Tensor = field(init=False)
     average: Average | None = field(init=False, default=None)
+    class_weights: torch.Tensor | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         optim, compute = self.config.optim, self.train.compute
@@ -77,6 +82,9 @@ class Task:
         self.backbone_digests = tensor_digests(self.network.backbone.state_dict())
         exact = torch.float32 if compute.device.type == "mps" else torch.float64  # it has no more
         self.sums = torch.zeros(3, dtype=exact, device=compute.device)
+        if self.config.class_weights == "balanced":
+            weights = balanced_weights(self.train.images.labels, len(self.metadata["classes"]))
+            self.class_weights = torch.from_numpy(weights).float().to(compute.device)
         if self.config.ema is not None:
             self.average = Average(self.network, self.config.ema)
             if self.config.compile:
@@ -111,13 +119,18 @@ class Task:
 
     @property
     def recomputes(self) -> bool:
-        """Does every epoch need new features? It does where images change and no views are stored."""
-        return self.config.augment != "none" and self.config.views == 0
+        """Is every frozen epoch worked out anew, stored features or not?
+
+        Only where images change, no views are stored, and no other epochs come in which they could:
+        otherwise the frozen epochs train on stored features of the images as they are.
+        """
+        changes = self.config.augment != "none" or self.config.mixes
+        return changes and self.config.views == 0 and not self.plan.ever_unfreezes
 
     def training_batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """The batches of an epoch from batch ``start`` on: stored features, or images."""
         config = self.config
-        order = augment.order(config.seed, epoch, len(self.train))
+        order = self.order(epoch)
         if self.uses_features(epoch):
             return feature_batches(
                 self.training_features(epoch),
@@ -128,21 +141,38 @@ class Task:
                 start,
                 smallest_batch(config),
             )
-        uniform = None
-        if config.augment != "none":
-            uniform = augment.random_numbers(config.seed, epoch, len(self.train))
         return self.train.batches(
             order,
             config.batch_size,
             start=start,
             least=smallest_batch(config),
-            change=config.augment,
-            uniform=uniform,
+            changes=self.changes(epoch),
+            # A sample that is drawn several times is changed in several ways.
+            numbers=np.arange(len(order)) if config.sampler == "balanced" else None,
         )
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The training samples in the order of the epoch: each once, or each class equally often."""
+        seed, labels = self.config.seed, self.train.images.labels
+        if self.config.sampler == "balanced":
+            return augment.balanced_order(seed, epoch, labels)
+        return augment.order(seed, epoch, len(labels))
+
+    def changes(self, epoch: int) -> Changes | None:
+        """The random changes of an epoch that trains on images."""
+        config = self.config
+        names = augmentations(config.augment)
+        if not names and not config.mixes:
+            return None
+        classes = len(self.metadata["classes"])
+        count = len(self.train)
+        return Changes(names, config.seed, epoch, count, config.mixup, config.cutmix, classes)
 
     def training_features(self, epoch: int) -> np.ndarray:
         assert self.store is not None
-        view = epoch % max(self.config.views, 1)
+        if not self.config.views:
+            return self.store.features(self.train)
+        view = epoch % self.config.views
         return self.store.features(
             self.train, change=self.config.augment, seed=self.config.seed, view=view
         )
@@ -197,22 +227,27 @@ class Evaluation:
         return softmax(self.logits)
 
 
+def hits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Which predictions are right, (N,); of shares (N, K) the largest one's class counts."""
+    return logits.argmax(1) == (labels if labels.ndim == 1 else labels.argmax(1))
+
+
 def evaluate_network(
     network: TunedNetwork, batches: Iterator[Batch], *, of_features: bool = False
 ) -> Evaluation:
     """The network in evaluation mode on images, or its head on features."""
     network.eval()
-    losses, hits, found, seen = [], [], [], []
+    losses, right, found, seen = [], [], [], []
     with torch.inference_mode():
         for inputs, labels in batches:
             logits = network.head(inputs) if of_features else network(inputs)
             losses.append(functional.cross_entropy(logits, labels, reduction="none").cpu())
-            hits.append((logits.argmax(1) == labels).cpu())
+            right.append(hits(logits, labels).cpu())
             found.append(logits.float().cpu())
             seen.append(labels.cpu())
     return Evaluation(
         torch.cat(losses).double().mean().item(),
-        torch.cat(hits).double().mean().item(),
+        torch.cat(right).double().mean().item(),
         torch.cat(found).numpy(),
         torch.cat(seen).numpy(),
     )

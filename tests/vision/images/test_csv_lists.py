@@ -123,15 +123,6 @@ def test_relative_names_begin_at_the_image_root(animals: Path, tmp_path: Path) -
     assert inside.digest == load_images(f"folder:{animals}").digest
 
 
-@pytest.mark.parametrize("reading", [Reading(image_root=Path("x")), Reading(group="x")])
-@pytest.mark.parametrize("spec", ["digits", "folder"])
-def test_what_only_a_csv_has_is_refused_elsewhere(
-    animals: Path, spec: str, reading: Reading
-) -> None:
-    (line,) = errors_of(f"folder:{animals}" if spec == "folder" else spec, reading=reading)
-    assert "is of csv:PATH alone" in line
-
-
 # --------------------------------------------------------------------------------- splits
 
 

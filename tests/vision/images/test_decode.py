@@ -14,9 +14,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mlhw.vision.images import decode as images
-from mlhw.vision.images.decode import UnreadableImageError, decode, quiet_pillow
+from mlhw.vision.images.decode import UnreadableImageError, quiet_pillow
+from mlhw.vision.networks.preprocessing import PixelScale
 
 PATTERN = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def decode(content: bytes) -> np.ndarray:
+    return images.decode(content, PixelScale())
 
 
 def saved(image: Image.Image, format: str, **options: Any) -> bytes:
@@ -72,14 +77,6 @@ def test_grey_and_black_and_white_images_have_three_equal_channels() -> None:
     np.testing.assert_array_equal(image, np.repeat(PATTERN[..., :1], 3, axis=2))
     bits = decode(saved(grey.convert("1", dither=Image.Dither.NONE), "PNG"))
     assert set(bits.ravel()) == {0, 255}
-
-
-@pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_16_bit_images_are_scaled_not_clipped(format: str) -> None:
-    values = np.array([[0, 255, 256], [32768, 65280, 65535]], dtype=np.uint16)
-    image = decode(saved(Image.fromarray(values), format))
-    np.testing.assert_array_equal(image[..., 0], values >> 8)
-    np.testing.assert_array_equal(image[..., 0], image[..., 2])
 
 
 def test_cmyk_becomes_the_colour_that_is_printed() -> None:
@@ -177,18 +174,6 @@ def test_threads_leave_the_filters_of_warnings_as_they_were() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(decode_quietly, range(100)))
     assert list(warnings.filters) == before
-
-
-@pytest.mark.parametrize(
-    ("values", "word"),
-    [
-        (np.array([[0.5, 2.0]], dtype=np.float32), "floating-point"),
-        (np.array([[-1, 5]], dtype=np.int32), "scale is unknown"),
-        (np.array([[70_000, 5]], dtype=np.int32), "scale is unknown"),
-    ],
-)
-def test_pixels_whose_scale_nobody_knows_are_refused(values: np.ndarray, word: str) -> None:
-    assert word in reason(saved(Image.fromarray(values), "TIFF"))
 
 
 @settings(max_examples=300, deadline=None)

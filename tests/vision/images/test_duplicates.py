@@ -62,8 +62,8 @@ def test_the_same_file_in_two_splits_is_named(pets: Path) -> None:
         "near": None,
     }
     assert lines[0] == (
-        "warning: 1 of 5 val images are in train too, pixel for pixel; 1 of these pictures are the same "
-        "file: train/cat/0.png (train) = val/cat/copy.png (val)"
+        "warning: 1 of 5 val images are in train too, pixel for pixel, 1 byte for byte: "
+        "train/cat/0.png (train) = val/cat/copy.png (val)"
     )
     with pytest.raises(DataError, match="1 of 5 val images are in train too"):
         tell_duplicates(splits, "fail", Recorder())
@@ -82,7 +82,7 @@ def test_one_image_in_two_classes_is_named(pets: Path) -> None:
     splits, lines = told(pets)
     assert splits.duplicates.summary()["in_two_classes"] == 1
     assert lines[0] == (
-        "warning: 1 picture is in more than one class: train/cat/0.png (cat) = train/dog/x.png (dog)"
+        "warning: 1 picture in more than one class: train/cat/0.png (cat) = train/dog/x.png (dog)"
     )
     with pytest.raises(DataError, match="more than one class"):
         tell_duplicates(splits, "fail", Recorder())
@@ -94,7 +94,7 @@ def test_copies_in_one_split_and_class_are_told_and_never_fail(pets: Path) -> No
     splits = load_images(f"folder:{pets}")
     recorder = Recorder()
     tell_duplicates(splits, "fail", recorder)
-    assert recorder.log_lines[0] == "2 images are copies of others in the same split and class"
+    assert recorder.log_lines[0] == "2 copies of images in the same split and class"
     assert recorder.log_lines[1].startswith("identical: train/cat/0.png (train) = train/cat/x.png")
 
 
@@ -221,7 +221,7 @@ def test_near_duplicates_are_counted_and_never_fail(tmp_path: Path) -> None:
         "in_two_classes": 1,
     }
     assert recorder.log_lines[0] == (
-        "1 pairs of images look nearly the same, 1 of them across splits, 1 in two classes: "
+        "1 pair of images that look nearly the same, 1 across splits, 1 in two classes: "
         "train/a/1.png (train) ~ val/b/near.jpg (val)"
     )
 

@@ -56,6 +56,18 @@ def test_two_folders_for_one_split_are_an_error(tmp_path: Path, pair: tuple[str,
     assert line == f"{tmp_path}: has both {' and '.join(sorted(pair))}; which one is meant?"
 
 
+@pytest.mark.parametrize("names", [("training_set", "test_set"), ("Train Data", "test-images")])
+def test_a_set_of_a_split_is_that_split(tmp_path: Path, names: tuple[str, str]) -> None:
+    splits, lines = read(tree(tmp_path, **{name: {"a": 4, "b": 4} for name in names}))
+    assert splits.classes == ["a", "b"]
+    assert f"test: 8 images, {names[1]}/: a 4, b 4" in lines
+
+
+def test_classes_may_have_a_split_in_their_names(tmp_path: Path) -> None:
+    tree(tmp_path, **{"steam train": {"": 4}, "diesel train": {"": 4}})
+    assert read(tmp_path)[0].classes == ["diesel train", "steam train"]
+
+
 # --------------------------------------------------------------------------------- siblings
 
 
@@ -122,7 +134,11 @@ def test_a_class_may_be_called_test_inside_train(tmp_path: Path) -> None:
     ("folders", "words"),
     [
         ({"val": {"a": 3, "b": 3}, "Test": {"a": 1}}, "has Test, val but no train"),
-        ({"train": {"train": 3, "val": 3}}, "the classes train, val are all names of splits"),
+        ({"train": {"train": 3, "val": 3}}, "the classes train, val are all named like splits"),
+        ({".": {"seg_train": 3, "seg_test": 3}}, "seg_test, seg_train are all named like splits"),
+        ({".": {"trainA": 3, "trainB": 3, "testA": 3}}, "are all named like splits"),
+        ({"data": {"a": 3, "b": 3}}, "data/ is the only class; did you mean folder:"),
+        ({"data": {"train": 3, "b": 3}}, "data/ is the only class; did you mean folder:"),
         (
             {"a": {"train": 3, "val": 2}, "b": {"train": 3, "val": 2}},
             "a/ holds the splits train, val",

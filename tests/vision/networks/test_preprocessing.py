@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mlhw.errors import ConfigError
-from mlhw.vision.networks.preprocessing import Preprocessing
+from mlhw.vision.networks.preprocessing import PixelScale, Preprocessing
 from mlhw.vision.networks.torchvision_import import torchvision
 
 HALF = (0.5, 0.5, 0.5)
@@ -76,17 +76,49 @@ def test_resizing_agrees_with_pillow_to_one_level(
 ) -> None:
     image = noise(side, side, 3)
     expected = np.asarray(Image.fromarray(image).resize((64, 64), filter)).astype(int)
-    ours = Preprocessing(64, 64, interpolation, HALF, HALF).fit(image[None])  # type: ignore[arg-type]
+    ours = Preprocessing(64, 64, interpolation, HALF, HALF).fitted(image[None])  # type: ignore[arg-type]
     assert np.abs(ours[0].permute(1, 2, 0).numpy().astype(int) - expected).max() <= 1
 
 
 def test_nothing_is_cut_from_an_image_smaller_than_the_input() -> None:
     digit = np.zeros((1, 8, 8, 3), dtype=np.uint8)
     digit[0, 0, 0] = 255  # a corner that the middle seven eighths would lose
-    batch = Preprocessing(64, 73, "nearest", HALF, HALF).fit(digit)
+    batch = Preprocessing(64, 73, "nearest", HALF, HALF).fitted(digit)
     assert batch.shape == (1, 3, 64, 64)
     assert (batch[0, :, :8, :8] == 255).all()
     assert int((batch == 255).sum()) == 3 * 64
+
+
+MEAN = (0.2, 0.4, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "inside"),
+    [((20, 61), (10, 32)), ((61, 20), (32, 10)), ((33, 33), (32, 32)), ((8, 128), (2, 32))],
+)
+def test_padding_shows_the_whole_image_in_the_middle_of_the_mean_colour(
+    shape: tuple[int, int], inside: tuple[int, int]
+) -> None:
+    """Against Pillow's ImageOps.contain, laid on the colour that is normalised to 0."""
+    ours = Preprocessing(32, 37, "bilinear", MEAN, HALF, fit="pad")
+    image = smooth(*shape)
+    whole = ImageOps.contain(Image.fromarray(image), (32, 32), Image.Resampling.BILINEAR)
+    assert whole.size == inside[::-1]
+    expected = np.full((32, 32, 3), (51, 102, 153))
+    top, left = (32 - inside[0]) // 2, (32 - inside[1]) // 2
+    expected[top : top + inside[0], left : left + inside[1]] = np.asarray(whole)
+    found = ours.fitted(image[None])[0].permute(1, 2, 0).numpy().astype(int)
+    assert np.abs(found - expected).max() <= 2  # rows and columns are rounded in another order
+    assert float(ours.to_batch(image[None])[0].abs().amin()) < LEVEL
+
+
+@pytest.mark.parametrize("shape", [(20, 61), (61, 20), (7, 9)])
+def test_squashing_shows_the_whole_image_in_another_shape(shape: tuple[int, int]) -> None:
+    ours = Preprocessing(32, 37, "bicubic", MEAN, HALF, fit="squash")
+    image = smooth(*shape)
+    expected = Image.fromarray(image).resize((32, 32), Image.Resampling.BICUBIC)
+    found = ours.fitted(image[None])[0].permute(1, 2, 0).numpy().astype(int)
+    assert np.abs(found - np.asarray(expected).astype(int)).max() <= 2
 
 
 def test_white_and_black_become_the_extremes_of_the_normalised_range() -> None:
@@ -143,19 +175,35 @@ def test_a_batch_is_float32_in_channels_last_memory() -> None:
     std=st.tuples(*[st.floats(0.01, 1)] * 3),
     interpolation=st.sampled_from(["nearest", "bilinear", "bicubic"]),
     squash=st.booleans(),
+    fit=st.sampled_from(["crop", "pad", "squash"]),
+    pixels=st.sampled_from([PixelScale(), PixelScale((0, 260.5), False)]),
 )
-def test_it_survives_json(size, margin, mean, std, interpolation, squash) -> None:  # type: ignore[no-untyped-def]
-    p = Preprocessing(size, size + margin, interpolation, mean, std, squash)
+def test_it_survives_json(size, margin, mean, std, interpolation, squash, fit, pixels) -> None:  # type: ignore[no-untyped-def]
+    p = Preprocessing(size, size + margin, interpolation, mean, std, squash, fit, pixels)
     assert Preprocessing.from_json(json.loads(json.dumps(p.to_json()))) == p
 
 
 @pytest.mark.parametrize(
-    "break_it", [{"extra": 1}, {"mean": [0.5]}, {"size": 0}, {"std": [0, 1, 1]}]
+    "break_it",
+    [
+        {"extra": 1},
+        {"mean": [0.5]},
+        {"size": 0},
+        {"std": [0, 1, 1]},
+        {"fit": "cut"},
+        {"pixels": {"span": [3, 3]}},
+    ],
 )
 def test_json_that_it_did_not_write_is_refused(break_it: dict[str, object]) -> None:
     values = Preprocessing(224, 256, "bicubic", HALF, HALF).to_json() | break_it
     with pytest.raises((ValueError, TypeError, ConfigError)):
         Preprocessing.from_json(values)
+
+
+def test_json_of_models_before_there_was_a_fit_or_a_scale_is_read() -> None:
+    p = Preprocessing(224, 256, "bicubic", HALF, HALF)
+    values = {k: v for k, v in p.to_json().items() if k not in ("fit", "pixels")}
+    assert Preprocessing.from_json(values) == p
 
 
 def test_another_size_keeps_the_margin_in_proportion() -> None:

@@ -22,6 +22,7 @@ OPTIONS = [
     *("--model", "cifar_resnet20", "--weights", "none", "--image-size", "8"),
     *("--val", "0.4", "--test", "0.4", "--batch-size", "64"),
     *("--epochs", str(EPOCHS), "--unfreeze-at", str(UNFREEZE_AT), "--batch-norm", "train"),
+    *("--mixup", "0.4", "--cutmix", "1", "--sampler", "balanced"),
     *("--augment", "flip-crop", "--hidden", "16", "--dropout", "0.3", "--lr", "0.01"),
     *("--threads", "1", "--precision", "fp32", "--layout", "channels-last", "--no-plots", "-q"),
 ]

@@ -13,6 +13,7 @@ import torch
 from mlhw.result.recorder import Recorder
 from mlhw.vision.images import augment
 from mlhw.vision.images.datasets import ImageSplits, load_images
+from mlhw.vision.images.transforms import Changes
 from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.training.batches import Loader, ahead, evaluation_batch, pieces
@@ -133,7 +134,7 @@ def test_a_cache_that_cannot_be_written_costs_no_run(splits: ImageSplits, tmp_pa
 def test_stored_views_are_those_of_the_epochs(splits: ImageSplits) -> None:
     bench = Bench(splits, None)
     found = bench.store.features(bench.loader, change="flip-crop", seed=3, view=1)
-    pixels = bench.backbone.preprocessing.fit(splits.val.images(np.arange(len(splits.val))))
+    pixels = bench.backbone.preprocessing.fitted(splits.val.images(np.arange(len(splits.val))))
     changed = augment.change(pixels, augment.random_numbers(3, 1, len(splits.val)), "flip-crop")
     with torch.no_grad():
         expected = bench.network.features(bench.backbone.preprocessing.normalize(changed))
@@ -180,11 +181,12 @@ def test_an_error_in_a_worker_reaches_the_loop(workers: int) -> None:
 def test_batches_do_not_depend_on_the_number_of_workers(splits: ImageSplits) -> None:
     backbone = load_backbone("cifar_resnet20", "none", image_size=8)
     order = augment.order(0, 0, len(splits.val))
-    uniform = augment.random_numbers(0, 0, len(splits.val))
+    names = ("resized-crop", "flip", "trivialaugment", "jitter", "erase")
+    changes = Changes(names, 0, 0, len(splits.val), mixup=0.4, cutmix=1.0, classes=10)
     batches = [
         list(
             Loader(splits.val, backbone.preprocessing, CPU, workers).batches(
-                order, 32, start=1, change="flip-crop", uniform=uniform
+                order, 32, start=1, changes=changes
             )
         )
         for workers in (0, 3)
@@ -193,9 +195,9 @@ def test_batches_do_not_depend_on_the_number_of_workers(splits: ImageSplits) -> 
     for (images, labels), (others, theirs) in zip(*batches, strict=True):
         assert torch.equal(images, others)
         assert torch.equal(labels, theirs)
-    assert torch.cat([labels for _, labels in batches[0]]).tolist() == (
-        splits.val.labels[order[32:]].tolist()
-    )
+    plain = Loader(splits.val, backbone.preprocessing, CPU, 3).batches(order, 32, start=1)
+    labels = splits.val.labels[order[32:]].tolist()
+    assert torch.cat([labels for _, labels in plain]).tolist() == labels
 
 
 def test_an_evaluation_batch_holds_about_a_million_pixels() -> None:

@@ -71,6 +71,7 @@ def verdict(result: Result, id: str) -> str:
     ("keys", "batch_size", "accumulate"),
     [
         ({}, 16, 4),
+        ({"class_weights": "balanced"}, 16, 4),
         ({"optim": {"clip": 0.05, "name": "sgd", "lr": 0.1}}, 32, 2),
         ({"batch_size": 150}, 50, 3),  # 359 images: the last step has 59, in batches of 50 and 9
     ],
@@ -91,10 +92,7 @@ def test_a_batch_that_is_weighted_wrongly_is_found_out(
     splits: ImageSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if every batch of a step had as many images as the first."""
-    real = training.batch_sizes
-    monkeypatch.setattr(
-        training, "batch_sizes", lambda *given: [real(*given)[0]] * len(real(*given))
-    )
+    monkeypatch.setattr(training, "divisor", lambda labels, weights: 25.0)
     keys = {"batch_size": 25, "accumulate": 9, "optim": {"name": "sgd", "lr": 0.1}}
     assert (
         verdict(run(splits, **keys, schedule={"name": "constant"}), "first-epochs-again") == "fails"

@@ -30,7 +30,7 @@ from mlhw.vision.schedules import Plan
 from mlhw.vision.training import loop as training
 from mlhw.vision.training import probe as module
 from mlhw.vision.training.probe import MOST_IMAGES, Probe, choice, harm, paired
-from tests.vision.training.test_resume import assert_equal, metrics
+from tests.vision.training.small_runs import assert_equal, metrics
 
 SMALL: dict[str, Any] = {
     "model": "cifar_resnet20",
@@ -184,6 +184,22 @@ def test_a_run_that_opens_nothing_tries_nothing(splits: ImageSplits) -> None:
     assert "rates" not in recorder.tables
     assert result.summary["backbone_lr"] is result.summary["probe"] is None
     assert {c.id: c.verdict for c in result.claims}["rate-as-tried"] == "not applicable"
+
+
+def test_on_the_built_in_digits_a_pre_trained_backbone_learns_at_the_full_rate(
+    splits: ImageSplits, tmp_path: Path
+) -> None:
+    """Photographs' features are far from digits, so that a backbone has to change much."""
+    weights = tmp_path / "weights.pth"
+    torch.save(load_backbone("cifar_resnet20", "none", seed=3).module.state_dict(), weights)
+    keys: dict[str, Any] = {"epochs": 2, "unfreeze_at": 1, "weights": str(weights)}
+    result, recorder = run(splits, **keys)
+    assert "rates" not in recorder.tables
+    assert result.summary["backbone_lr"] == 0.01
+    assert isinstance(recorder.config, Config)
+    assert recorder.config.optim.backbone_lr is None
+    _, recorder = run(replace(splits, name="folder:digits"), **keys)
+    assert len(recorder.tables["rates"]) == len(RATES)
 
 
 @pytest.mark.parametrize("rate", ["fast", 0, -1e-3, True])

@@ -58,6 +58,21 @@ def test_stopped_at_any_step_it_ends_as_if_it_had_not_been(
     assert_same(run, uninterrupted)
 
 
+def test_images_that_v2_changes_are_the_same_after_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout, which draws from the generator that v2 would draw from."""
+    options = ["--augment", "strong,jitter", "--sampler", "shuffle", "--epochs", "3"]
+    code, whole = finetune(tmp_path / "whole", *options, "--workers", "0")
+    assert code == 0
+    with monkeypatch.context() as patch:
+        stops_at_step(patch, 14)
+        code, run = finetune(tmp_path / "stopped", *options, "--workers", "2")
+    assert code == 130
+    assert resume(run) == 0
+    assert_same(run, whole)
+
+
 def test_stopped_again_and_again_it_still_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path
 ) -> None:
