@@ -85,8 +85,11 @@ def evaluate_command(
         ),
     ] = "auto",
     data_dir: Annotated[
-        str, typer.Option("--data-dir", metavar="DIR", help="Where named data sets are kept.")
-    ] = "data",
+        str | None,
+        typer.Option(
+            "--data-dir", metavar="DIR", help="Where named data sets are kept. [default: data]"
+        ),
+    ] = None,
     image_root: Annotated[
         str | None,
         typer.Option(
@@ -94,8 +97,9 @@ def evaluate_command(
         ),
     ] = None,
     on_error: Annotated[
-        OnError, typer.Option("--on-error", help="What an unreadable image does.")
-    ] = "fail",
+        OnError | None,
+        typer.Option("--on-error", help="What an unreadable image does. [default: fail]"),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -130,6 +134,15 @@ def evaluate_command(
     from mlhw.vision.images.scales import beyond_words
     from mlhw.vision.saved import load_model
 
+    own = data is not None and data.startswith(OWN_DATA)
+    refuse_idle(
+        {
+            "--image-root": image_root is not None and not (data or "").startswith("csv:"),
+            "--on-error": on_error is not None and not own,
+            "--data-dir": data_dir is not None and (own or data is None),
+            "--no-plots": no_plots and out is None,
+        }
+    )
     folder = writable_folder(out)
     path = locate(run, Path(runs_dir))
     screen = Screen(quiet=quiet)
@@ -140,9 +153,9 @@ def evaluate_command(
             judged = images_of_run(path, split, recorder)
         else:
             root = None if image_root is None else Path(image_root)
-            reading = Reading(on_error=on_error, max_skipped=1.0, image_root=root)
+            reading = Reading(on_error or "fail", max_skipped=1.0, image_root=root)
             judged = labelled_images(
-                data, split, data_dir=data_dir, reading=reading, recorder=recorder
+                data, split, data_dir=data_dir or "data", reading=reading, recorder=recorder
             )
             warn_of_training_images(path, data, judged.split, recorder)
         if clipped := beyond_words(judged.images, model.preprocessing.pixels):
@@ -164,6 +177,24 @@ def evaluate_command(
     return FINISHED
 
 
+NEEDED = {
+    "--image-root": "--data csv:PATH",
+    "--on-error": "--data folder:PATH or csv:PATH",
+    "--data-dir": "--data with the name of a data set",
+    "--no-plots": "--out FOLDER",
+}
+"""Options that do nothing without others."""
+
+
+def refuse_idle(idle: dict[str, bool]) -> None:
+    """Raise ConfigError for options that would change nothing here."""
+    lines = [
+        f"{option}: changes nothing without {NEEDED[option]}" for option in idle if idle[option]
+    ]
+    if lines:
+        raise ConfigError(*lines)
+
+
 def writable_folder(out: str | None) -> Path | None:
     """The folder that the results go to, made. Raises ConfigError where they cannot or must not."""
     if out is None:
@@ -179,22 +210,32 @@ def writable_folder(out: str | None) -> Path | None:
 
 
 def warn_of_training_images(path: Path, data: str, split: str, recorder: Recorder) -> None:
-    """Warn where the run was trained on some of these images, by the name of its data."""
+    """Warn where the run was trained on some of these images, by the place of its data."""
     from mlhw.vision.config import Config
 
-    kept = path / "config.yaml"
-    if split not in ("all", "train") or not kept.is_file():
-        return
-    trained_on = load_config(Config, str(kept)).data.name
-    # The run keeps its paths absolute.
-    same = os.path.realpath(data.partition(":")[2]) == os.path.realpath(
-        trained_on.partition(":")[2]
-    )
-    if data == trained_on or (":" in data and ":" in trained_on and same):
+    kept = (path if path.is_dir() else path.parent.parent) / "config.yaml"
+    if kept.is_file() and is_trained_on(data, split, load_config(Config, str(kept)).data.name):
         recorder.warn(
             f"{data}: the model was trained on some of these images, so these numbers flatter it; "
             "without --data its own test images are taken"
         )
+
+
+def is_trained_on(data: str, split: str, trained_on: str) -> bool:
+    """Whether a split of ``data`` has images that a run on ``trained_on`` has learnt from."""
+    from mlhw.vision.images.listing import split_of
+
+    kind, _, place = data.partition(":")
+    other, _, home = trained_on.partition(":")
+    if not (place and home):
+        return data == trained_on and split in ("all", "train")
+    # The run keeps its paths absolute.
+    inside, root = Path(os.path.realpath(place)), Path(os.path.realpath(home))
+    if inside == root:
+        return split in ("all", "train")
+    if kind != other or not inside.is_relative_to(root):
+        return False
+    return split_of(inside.relative_to(root).parts[0]) == "train"
 
 
 def images_of_run(path: Path, split: SplitChoice, recorder: Recorder) -> LabelledSet:

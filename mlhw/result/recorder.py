@@ -122,6 +122,25 @@ class Recorder:
         return None
 
 
+class SpokenRecorder(Recorder):
+    """One that shows lines and progress on the screen and writes no file."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self.screen = screen
+
+    def log(self, message: str, *, screen: bool = True) -> None:
+        super().log(message)
+        self.screen.log(message, detail=not screen)
+
+    def warn(self, message: str) -> None:
+        super().warn(message)
+        self.screen.warn(message)
+
+    def progress(self, done: float, total: float, what: str) -> None:
+        self.screen.progress(done, total, what)
+
+
 class PartRecorder(Recorder):
     """The recorder of one run of several; see ``Recorder.part``."""
 
@@ -184,22 +203,3 @@ class PartRecorder(Recorder):
         if self.folder is None:
             return None
         return self.of.appending(self.folder / f"{table.name}.csv", table)
-
-
-class SpokenRecorder(Recorder):
-    """One that shows lines and progress on the screen and writes no file."""
-
-    def __init__(self, screen: Screen) -> None:
-        super().__init__()
-        self.screen = screen
-
-    def log(self, message: str, *, screen: bool = True) -> None:
-        super().log(message)
-        self.screen.log(message, detail=not screen)
-
-    def warn(self, message: str) -> None:
-        super().warn(message)
-        self.screen.warn(message)
-
-    def progress(self, done: float, total: float, what: str) -> None:
-        self.screen.progress(done, total, what)

@@ -267,6 +267,14 @@ class Config(ExperimentConfig):
         Literal["auto", "random", "none"],
         Field(description="train from random weights too; auto does on the built-in digits"),
     ] = "auto"
+    explain: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="worst images, and as many others, that show where the network looked",
+        ),
+    ] = 0
     device: Annotated[
         str, Option(values=DEVICES), Field(description="where: auto, cpu, cuda, cuda:N or mps")
     ] = "auto"
@@ -295,16 +303,6 @@ class Config(ExperimentConfig):
     ] = "auto"
 
     @model_validator(mode="after")
-    def _enough_to_repeat_over(self) -> Config:
-        if self.data.folds is not None and self.repeats > self.data.folds:
-            raise ValueError(f"repeats: there are {self.data.folds} folds (got {self.repeats})")
-        if self.seed + self.repeats > 2**63:
-            raise ValueError(
-                f"repeats: seeds end below 2^63 (got {self.repeats} from {self.seed} on)"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _mixing_and_balancing_make_sense(self) -> Config:
         if self.sampler == "balanced" and self.class_weights == "balanced":
             raise ValueError(
@@ -312,6 +310,16 @@ class Config(ExperimentConfig):
             )
         if self.mixes and self.batch_size == 1:
             raise ValueError("mixup, cutmix: need a batch_size of 2 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _enough_to_repeat_over(self) -> Config:
+        if self.data.folds is not None and self.repeats > self.data.folds:
+            raise ValueError(f"repeats: there are {self.data.folds} folds (got {self.repeats})")
+        if self.seed + self.repeats > 2**63:
+            raise ValueError(
+                f"repeats: seeds end below 2^63 (got {self.repeats} from {self.seed} on)"
+            )
         return self
 
     @model_validator(mode="after")

@@ -166,10 +166,19 @@ def test_a_list_of_files_and_a_folder_of_a_test_split_alone_can_be_judged(
 def test_what_was_trained_on_is_said_to_flatter(
     run: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for split in ("train", "all"):
-        code, _, err = evaluate(capsys, run, "--data", f"folder:{data}", "--split", split)
-        assert code == 0
-        assert "was trained on some of these images" in err
+    model = run / "checkpoints" / "best.safetensors"
+    for place, split, flatters in (
+        (data, "train", True),
+        (data, "all", True),
+        (data, "val", False),
+        (data / "train", "auto", True),
+        (data / "val", "auto", False),
+    ):
+        for saved in (run, model):
+            arguments = ["--data", f"folder:{place}", "--split", split, "--format", "csv"]
+            code, _, err = evaluate(capsys, saved, *arguments)
+            assert code == 0
+            assert ("was trained on some of these images" in err) == flatters, (place, split)
 
 
 def test_unreadable_images_fail_or_are_left_out_and_named(
@@ -224,6 +233,10 @@ def test_what_cannot_be_used_is_named(
         ([run, "--out", run], "is the folder of a run"),
         ([run, "--out", tmp_path / "file"], f"--out {tmp_path / 'file'}"),
         ([run, "--split", "all"], "--split all"),
+        ([run, "--no-plots"], "--no-plots: changes nothing without --out"),
+        ([run, "--on-error", "skip"], "--on-error: changes nothing without --data"),
+        ([run, "--data", f"folder:{data}", "--image-root", data], "--image-root: changes nothing"),
+        ([run, "--data", f"folder:{data}", "--data-dir", data], "--data-dir: changes nothing"),
         ([tmp_path, "--data", "digits"], "best.safetensors"),
     ):
         code, out, err = evaluate(capsys, *arguments)
