@@ -36,6 +36,7 @@ RECIPES = {
     "head alone": ["--unfreeze-at", "null"],
     "default": [],
     "default, flips and crops": ["--augment", "flip-crop"],
+    "backbone at lr": ["--backbone-lr", "null"],  # what auto keeps from happening
 }
 DATA = {
     "digits": ["--data", "digits", "--compare", "none"],
@@ -89,11 +90,12 @@ def measure(given: argparse.Namespace) -> None:
                     if key in read()["runs"]:
                         continue
                     words = [*options, *RECIPES[recipe], "--seed", seed, "--threads", given.threads]
-                    found = read()
+                    one = run(words)
+                    found = read()  # another process may measure other seeds
                     found["machine"] = machine()
-                    found["runs"][key] = run(words)
+                    found["runs"][key] = one
                     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-                    print(key, found["runs"][key], file=sys.stderr, flush=True)
+                    print(key, one, file=sys.stderr, flush=True)
 
 
 def read() -> dict[str, Any]:

@@ -82,6 +82,7 @@ def finetune(
     data: Mapping[str, Any] | str = ...,
     image_size: int | Literal["auto"] = ...,
     fit: Literal["crop", "pad", "squash"] = ...,
+    repeats: int = ...,
     epochs: int = ...,
     continued: Collection[Collection[int]] = ...,
     batch_size: int = ...,

@@ -112,7 +112,7 @@ def test_ones_own_folder_of_pictures_is_learnt_and_predicted(mlhw: Mlhw, tmp_pat
         (["--optim", "adam"], "must be one of sgd, adamw"),
         (["--batch-sise", "3"], "did you mean --batch-size"),
         (["--resume", "nowhere"], "no run 'nowhere' in "),
-        (["--unfreeze-stages", "2", "--unfreeze-at", "null"], "needs unfreeze_at"),
+        (["--unfreeze-stages", "2", "--unfreeze-at", "null"], "the backbone stays frozen"),
     ],
 )
 def test_bad_input_is_one_plain_line_and_leaves_no_folder(

@@ -48,11 +48,11 @@ def test_what_the_folders_of_others_call_their_splits_is_understood(
 
 
 def test_an_unused_folder_beside_the_splits_ends_before_work_begins(
-    mlhw: Mlhw, tmp_path: Path
+    mlhw_here: Mlhw, tmp_path: Path
 ) -> None:
     for folder in ("train", "extra"):
         class_folders(tmp_path / "pets" / folder, {"cat": 3, "dog": 3})
-    line = refusal_of(mlhw("finetune", *QUICK, "--data", "folder:pets"))
+    line = refusal_of(mlhw_here("finetune", *QUICK, "--data", "folder:pets"))
     assert "extra/ beside train/ would be used for nothing" in line
     assert not (tmp_path / "runs").exists()
 
@@ -63,7 +63,7 @@ def listed(folder: Path, header: str, rows: list[str]) -> Path:
     return folder / "labels.csv"
 
 
-def test_a_list_with_places_splits_and_groups_is_read(mlhw: Mlhw, tmp_path: Path) -> None:
+def test_a_list_with_places_splits_and_groups_is_read(mlhw_here: Mlhw, tmp_path: Path) -> None:
     pets = class_folders(tmp_path / "pets", {"cat": 12, "dog": 12})
     files = sorted(pets.rglob("*.png"))
     names = [f"{p.relative_to(pets)},{p.parent.name}" for p in files]
@@ -74,14 +74,14 @@ def test_a_list_with_places_splits_and_groups_is_read(mlhw: Mlhw, tmp_path: Path
         [f"{row},{parts[i % 3]}" for i, row in enumerate(names)],
     )
     options = ["--data", f"csv:{path}", "--image-root", "pets"]
-    found = summary_of(mlhw("finetune", *QUICK, *options))
+    found = summary_of(mlhw_here("finetune", *QUICK, *options))
     assert found["images"] == {"train": 16, "val": 8, "test": 0, "skipped": 0}
     config = tmp_path / "runs" / "latest" / "config.yaml"
     assert f"image_root: {pets}" in config.read_text()
     absolute = [f"{p},{p.parent.name},{i // 3}" for i, p in enumerate(files)]
     path = listed(tmp_path / "lists", "file_name,label,patient", absolute)
     options = ["--data", f"csv:{path}", "--group", "patient", "--folds", "4", "--fold", "3"]
-    found = summary_of(mlhw("finetune", *QUICK, *options, "--test", "0"))
+    found = summary_of(mlhw_here("finetune", *QUICK, *options, "--test", "0"))
     assert found["images"] == {"train": 18, "val": 6, "test": 0, "skipped": 0}
     with open(tmp_path / "runs" / "latest" / "predictions.csv") as file:
         rows = [line.split(",")[0] for line in file.read().splitlines()[1:]]
@@ -102,30 +102,30 @@ def test_a_list_with_places_splits_and_groups_is_read(mlhw: Mlhw, tmp_path: Path
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(
-    mlhw: Mlhw, options: list[str], message: str
+    mlhw_here: Mlhw, options: list[str], message: str
 ) -> None:
-    assert message in refusal_of(mlhw("finetune", *QUICK, *options))
+    assert message in refusal_of(mlhw_here("finetune", *QUICK, *options))
 
 
-def test_a_few_unreadable_images_of_few_are_skipped(mlhw: Mlhw, tmp_path: Path) -> None:
+def test_a_few_unreadable_images_of_few_are_skipped(mlhw_here: Mlhw, tmp_path: Path) -> None:
     pets = class_folders(tmp_path / "pets", {"cat": 21, "dog": 22})
     (pets / "cat" / "bad.jpg").write_bytes(b"no image")
     skip = ["--data", "folder:pets", "--on-error", "skip"]
-    assert summary_of(mlhw("finetune", *QUICK, *skip))["images"]["skipped"] == 1
+    assert summary_of(mlhw_here("finetune", *QUICK, *skip))["images"]["skipped"] == 1
     (pets / "dog" / "bad.jfif").write_bytes(b"")
-    line = refusal_of(mlhw("finetune", *QUICK, *skip))
+    line = refusal_of(mlhw_here("finetune", *QUICK, *skip))
     assert "more than 1% of 45 images cannot be read; --max-skipped (data.max_skipped)" in line
 
 
-def test_linked_images_are_read_and_several_labels_refused(mlhw: Mlhw, tmp_path: Path) -> None:
+def test_linked_images_are_read_and_several_labels_refused(mlhw_here: Mlhw, tmp_path: Path) -> None:
     store = class_folders(tmp_path / "store", {"x": 12})
     for i, path in enumerate(sorted(store.rglob("*.png"))):
         link = tmp_path / "linked" / ("ants" if i % 2 else "bees") / f"{i}.png"
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
-    found = summary_of(mlhw("finetune", *QUICK, "--data", "folder:linked"))
+    found = summary_of(mlhw_here("finetune", *QUICK, "--data", "folder:linked"))
     assert sum(found["images"].values()) == 12
     picture(tmp_path / "linked" / "a.png")
     path = listed(tmp_path / "linked", "file_name,label", ['a.png,"ants,wing"'])
-    line = refusal_of(mlhw("finetune", *QUICK, "--data", f"csv:{path}"))
+    line = refusal_of(mlhw_here("finetune", *QUICK, "--data", f"csv:{path}"))
     assert "labels.csv:2: several labels for one image are not supported: 'ants,wing'" in line

@@ -74,7 +74,7 @@ def pixels(run: Path) -> np.ndarray:
     with safe_open(run / "checkpoints" / BEST, "numpy") as file:
         values = json.loads(file.metadata()["preprocessing"])
     images = splits.test.images(np.arange(len(splits.test)))
-    fitted = Preprocessing.from_json(values).fit(images)
+    fitted = Preprocessing.from_json(values).fitted(images)
     return np.ascontiguousarray(fitted.numpy())
 
 

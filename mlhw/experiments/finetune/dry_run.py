@@ -21,14 +21,20 @@ from mlhw.text.words import listing, quantity, text_table
 from mlhw.vision.images.shapes import WIDE, aspects
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from mlhw.result.recorder import Recorder
     from mlhw.vision.config import Config
     from mlhw.vision.images.datasets import ImageSplits
     from mlhw.vision.training.rehearsal import Rehearsal
 
 SHEET_NAME, TEXT, NUMBERS = "augmented", "dry-run.txt", "dry-run.json"
+_SPANS = {
+    "features": "features",
+    "frozen": "frozen epochs",
+    "probe": "trying rates",
+    "open": "open epochs",
+    "test": "test",
+    "comparison": "comparison with random weights",
+}
 _MOST_COLUMNS = 12  # classes that have a column of their own
 
 
@@ -94,6 +100,7 @@ def rehearsal_numbers(r: Rehearsal) -> dict[str, Any]:
             "epochs": plan.epochs,
             "frozen_epochs": r.frozen_epochs,
             "batch_size": config.batch_size,
+            "accumulate": config.accumulate,
             "steps_per_epoch": plan.steps_per_epoch,
             "schedule": plan.schedule,
             "rates": {"head": config.optim.lr, "backbone": backbone_rate(r)},
@@ -245,7 +252,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         (
             "epochs",
             f"{plan['epochs']}: {listing(parts)}; {quantity(plan['steps_per_epoch'], 'step')} of "
-            f"{plan['batch_size']} images each",
+            f"{plan['batch_size'] * plan['accumulate']} images each",
         ),
         ("rates", f"head {rate(rates['head'])}, backbone {backbone}, {plan['schedule']}"),
         ("features", plan["features"]),
@@ -257,7 +264,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         (
             "time",
             f"about {duration(plan['seconds']['total'])}: "
-            + ", ".join(f"{name} {duration(s)}" for name, s in took.items()),
+            + ", ".join(f"{_SPANS[name]} {duration(s)}" for name, s in took.items()),
         ),
     ]
     return [f"{name:<9} {words}" for name, words in rows]
@@ -279,7 +286,7 @@ def bytes_text(count: int) -> str:
 
 def duration(seconds: float) -> str:
     if seconds < 1:
-        return "less than a second"
+        return "under 1 s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -290,32 +297,13 @@ def duration(seconds: float) -> str:
 
 
 def sheet_plot(r: Rehearsal) -> Plot:
-    """Training images as they are, and below each as epoch E sees it."""
+    """Training images as the network takes them, and as epochs change them."""
+    from mlhw.vision.training.sheet import augmented_sheet
+
     return Plot(
         SHEET_NAME,
         "Training images",
-        "Training images as they are stored, and as the network sees them.",
-        "A grid of training images, each above its randomly changed copy.",
-        lambda: sheet_figure(r),
+        "Training images at the size that the network sees, and as epochs change them.",
+        "A grid of training images and their random changes.",
+        lambda: augmented_sheet(r.task),
     )
-
-
-def sheet_figure(r: Rehearsal) -> Figure:
-    sheet, classes = r.sheet, r.prepared.splits.classes
-    changes = not np.array_equal(sheet.plain, sheet.changed)
-    shown = (sheet.plain, sheet.changed) if changes else (sheet.plain,)
-    columns = min(6, len(sheet.labels))
-    blocks = -(-len(sheet.labels) // columns)
-    figure = plots.new_figure(1.5 * columns + 0.5, (1.5 * len(shown) + 0.3) * blocks + 0.5)
-    axes = figure.subplots(len(shown) * blocks, columns, squeeze=False)
-    for cell in axes.flat:
-        cell.set_axis_off()
-    for i, label in enumerate(sheet.labels):
-        block, column = divmod(i, columns)
-        for row, images in enumerate(shown):
-            cell = axes[len(shown) * block + row, column]
-            cell.imshow(images[i].transpose(1, 2, 0), interpolation="nearest")
-        axes[len(shown) * block, column].set_title(plots.plain(classes[label][:18]), fontsize=8)
-    below = f", and below it as it is changed in epoch {sheet.epoch}" if changes else ""
-    figure.suptitle(f"training images, each as the network takes it{below}", fontsize=9)
-    return figure

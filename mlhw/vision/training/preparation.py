@@ -343,7 +343,8 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
             "deterministic: no TF32, and any operation whose bits may differ ends the run with an error"
         )
     tell_origins(splits, recorder)
-    if config.fit == "crop" and (warning := cropped_warning(splits)):
+    cuts = config.fit == "crop" and not backbone.preprocessing.squash
+    if cuts and (warning := cropped_warning(splits)):
         recorder.warn(warning)
     for name, reason in splits.skipped:
         recorder.log(f"left out: {name}: {reason}", screen=False)

@@ -17,7 +17,7 @@ from mlhw.system.provenance import usable_cpus
 from mlhw.vision.config import Config
 from mlhw.vision.images.shapes import cropped_warning
 from mlhw.vision.networks.head import set_learning
-from mlhw.vision.training.batches import Batch
+from mlhw.vision.training.batches import Batch, batch_sizes
 from mlhw.vision.training.device import find_device, memory_errors, torch_settings
 from mlhw.vision.training.preparation import Prepared, load_splits, prepare
 from mlhw.vision.training.probe import MOST_IMAGES, RATIOS, STEPS
@@ -32,8 +32,8 @@ SHEET = 12  # images
 class Work:
     """How long things take, in seconds.
 
-    ``image``: one image through the network, read and decoded; ``head_step``: one step of the head on
-    stored features; ``open_step``: one step of all that is unfrozen, None where nothing ever is.
+    ``image``: one image through the network, read and decoded; ``head_step``: a batch of stored features,
+    for the head; ``open_step``: a batch of images, for all that is unfrozen, None where nothing ever is.
     """
 
     image: float
@@ -57,16 +57,6 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Some training images: ``plain`` and ``changed``, (n, 3, S, S) from 0 to 1, in ``epoch``."""
-
-    plain: np.ndarray
-    changed: np.ndarray
-    labels: np.ndarray
-    epoch: int
-
-
-@dataclass(frozen=True)
 class Rehearsal:
     """A prepared training, and what it is going to take."""
 
@@ -74,7 +64,6 @@ class Rehearsal:
     task: Task
     work: Work
     memory: Memory
-    sheet: Sheet
 
     @property
     def frozen_epochs(self) -> int:
@@ -90,10 +79,10 @@ class Rehearsal:
         train, val = len(splits.train), len(splits.val)
         frozen = self.frozen_epochs
         opened = task.plan.epochs - frozen
-        steps = task.plan.steps_per_epoch
+        batches = len(batch_sizes(config, train))
         of_epochs = -(-frozen // config.val_every), -(-opened // config.val_every)
         stored = 0.0
-        each = steps * self.work.head_step
+        each = batches * self.work.head_step
         if task.store is not None:
             views = 0 if task.recomputes else max(config.views, 1)
             stored = (views * train + val) * self.work.image if frozen else 0.0
@@ -101,7 +90,9 @@ class Rehearsal:
             first = frozen * each
         else:
             first = frozen * (each + train * self.work.image) + of_epochs[0] * val * self.work.image
-        later = opened * steps * (self.work.open_step or 0.0) + of_epochs[1] * val * self.work.image
+        later = (
+            opened * batches * (self.work.open_step or 0.0) + of_epochs[1] * val * self.work.image
+        )
         test = len(splits.test) * self.work.image if splits.test else 0.0
         found = {"features": stored, "frozen": first, "probe": self._probe(), "open": later}
         found["test"] = test
@@ -136,13 +127,11 @@ def rehearse(config: Config, recorder: Recorder) -> Rehearsal:
         head_step = _head_seconds(trial)
         open_step, kept = _open_step(trial)
         memory = Memory(_image_bytes(task), _feature_bytes(task), _parameter_bytes(trial), kept)
-        return Rehearsal(
-            prepared, task, Work(per_image, head_step, open_step), memory, training_sheet(task)
-        )
+        return Rehearsal(prepared, task, Work(per_image, head_step, open_step), memory)
 
 
 def _copied(prepared: Prepared, recorder: Recorder) -> Task:
-    """The same task with copies of network and optimizer, which may be trained."""
+    """The same task with copies of network and optimizer, which may be trained; they are not compiled."""
     network = copy.deepcopy(prepared.network)
     return replace(prepared, network=network).task(recorder, on_disk=False)
 
@@ -245,41 +234,10 @@ def _feature_bytes(task: Task) -> int:
 
 
 def _parameter_bytes(task: Task) -> int:
-    """Of the trial after a step: parameters, buffers, gradients, and what the optimizer keeps."""
-    tensors = [*task.network.parameters(), *task.network.buffers()]
+    """Of the trial after a step: parameters, buffers, gradients, what the optimizer keeps, the average."""
+    networks = [task.network, *([task.average.network] if task.average else [])]
+    tensors = [t for network in networks for t in (*network.parameters(), *network.buffers())]
     tensors += [p.grad for p in task.network.parameters() if p.grad is not None]
     for values in task.optimizer.state.values():
         tensors += [value for value in values.values() if isinstance(value, torch.Tensor)]
     return sum(t.numel() * t.element_size() for t in tensors)
-
-
-# ------------------------------------------------------------------------------------- images
-
-
-def training_sheet(task: Task) -> Sheet:
-    """The first images of the first epoch that sees images, as they are and as they are changed there.
-
-    Where every epoch trains on stored features, those of epoch 0 are shown, with the changes of its view.
-    """
-    plan = task.plan
-    seen = [epoch for epoch in range(plan.epochs) if not task.uses_features(epoch)]
-    epoch = seen[0] if seen else 0
-    indices = task.order(epoch)[:SHEET]
-    if seen:
-        count = -(-len(indices) // task.config.batch_size)
-        batches = [b for b, _ in itertools.islice(task.training_batches(epoch, 0), count)]
-        changed = torch.cat(batches)[: len(indices)]
-    else:
-        changes = task.changes(epoch) if task.config.views else None
-        changed = next(task.train.batches(indices, SHEET, changes=changes))[0]
-    plain = next(task.train.batches(indices, SHEET))[0]
-    labels = task.train.images.labels[indices]
-    return Sheet(_visible(task, plain), _visible(task, changed), labels, epoch)
-
-
-def _visible(task: Task, batch: torch.Tensor) -> np.ndarray:
-    """Normalised images as they were before: values from 0 to 1."""
-    preprocessing = task.train.preprocessing
-    mean, std = (torch.tensor(v)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
-    values: np.ndarray = (batch.detach().float().cpu() * std + mean).clamp(0, 1).numpy()
-    return values

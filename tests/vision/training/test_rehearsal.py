@@ -75,6 +75,13 @@ def test_frozen_epochs_take_what_their_features_take(
     assert (found["features"], found["frozen"]) == pytest.approx((features, frozen))
 
 
+def test_batches_are_counted_and_not_the_steps_that_they_make(small: Rehearsal) -> None:
+    config = small.prepared.config.model_copy(update={"accumulate": 2})
+    found = replace(small, work=WORK, prepared=replace(small.prepared, config=config))
+    assert found.prepared.plan.steps_per_epoch == 2
+    assert found.seconds() == replace(small, work=WORK).seconds()
+
+
 def test_rates_that_are_tried_take_their_steps_and_images(small: Rehearsal) -> None:
     """Five rates, three steps each; 100 images judged before any of them and after each."""
     optim = small.prepared.config.optim.model_copy(update={"backbone_lr": "auto"})
@@ -100,6 +107,8 @@ def test_memory_is_counted_in_bytes(small: Rehearsal) -> None:
     # Weight, gradient, two moments; AdamW counts its steps in one number a tensor.
     steps = 4 * len(list(network.parameters()))
     assert small.memory.parameters == 4 * 4 * weights + buffers + steps
+    averaged = rehearsal(ema=0.9).memory.parameters
+    assert averaged == small.memory.parameters + 4 * weights + buffers
 
 
 def test_what_a_step_keeps_grows_with_the_batch(small: Rehearsal) -> None:
@@ -117,17 +126,3 @@ def test_measuring_trains_no_weight(small: Rehearsal) -> None:
     ):
         assert np.array_equal(tensor.numpy(), other.numpy()), name
     assert not small.task.optimizer.state
-
-
-def test_the_sheet_shows_images_as_they_are_and_as_they_are_changed() -> None:
-    plain = rehearsal().sheet
-    assert np.array_equal(plain.plain, plain.changed)
-    sheet = rehearsal(augment="flip", batch_size=5).sheet
-    assert (sheet.epoch, sheet.plain.shape) == (3, (12, 3, 8, 8))
-    flipped = [
-        not np.array_equal(a, b) and np.array_equal(a, b[:, :, ::-1])
-        for a, b in zip(sheet.plain, sheet.changed, strict=True)
-    ]
-    assert any(flipped)
-    same = [np.array_equal(a, b) for a, b in zip(sheet.plain, sheet.changed, strict=True)]
-    assert all(f or s for f, s in zip(flipped, same, strict=True))
