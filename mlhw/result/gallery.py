@@ -26,6 +26,7 @@ class Gallery:
         probabilities: (n, classes).
         thumbnails: gives small WebP pictures of the images at some positions, in their order, and
             shows how far it is.
+        looks: gives, for some positions, a WebP picture of where the network looked in that image.
     """
 
     split: str
@@ -34,6 +35,7 @@ class Gallery:
     labels: np.ndarray
     probabilities: np.ndarray
     thumbnails: Callable[[np.ndarray, ProgressBar], Iterator[bytes]]
+    looks: Callable[[], dict[int, bytes]] = dict
 
     def __len__(self) -> int:
         return len(self.names)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from mlhw.config.load import as_yaml
 from mlhw.result.tables import Table
+from mlhw.system.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
     from mlhw.config.model import ExperimentConfig
     from mlhw.result.result import Result
     from mlhw.system.screen import Screen
+
+
+Sink = Callable[[Sequence[Sequence[Any]]], None]
 
 
 class Recorder:
@@ -95,9 +101,23 @@ class Recorder:
         """Signals wait until the end of the block, so that it is never left half done."""
         yield
 
-    # For subclasses.
+    def part(self, name: str, whole: Callable[[Any], ExperimentConfig]) -> PartRecorder:
+        """The recorder of one of several runs that this one is made of, with a folder ``name`` in its own.
 
-    def _sink(self, table: Table) -> Callable[[Sequence[Sequence[Any]]], None] | None:
+        This one begins with the first of them, with the configuration that ``whole`` makes of that one's.
+        """
+        return PartRecorder(self, name, whole)
+
+    # For subclasses, and for parts.
+
+    def appending(self, path: Path, table: Table) -> Sink | None:
+        """What takes the rows that will be added to ``table``, and adds them to the file ``path``."""
+        return None
+
+    def close_tables(self, below: Path | None = None) -> None:
+        """Close the tables' files: all, or those below a folder."""
+
+    def _sink(self, table: Table) -> Sink | None:
         """What takes the rows that will be added to ``table``."""
         return None
 
@@ -119,3 +139,67 @@ class SpokenRecorder(Recorder):
 
     def progress(self, done: float, total: float, what: str) -> None:
         self.screen.progress(done, total, what)
+
+
+class PartRecorder(Recorder):
+    """The recorder of one run of several; see ``Recorder.part``."""
+
+    def __init__(self, of: Recorder, name: str, whole: Callable[[Any], ExperimentConfig]) -> None:
+        super().__init__()
+        self.of = of
+        self.name = name
+        self.whole = whole
+        self.at_end = of.at_end
+
+    @property
+    def folder(self) -> Path | None:
+        return self.of.folder / self.name if self.of.folder else None
+
+    @property
+    def resumes(self) -> Path | None:
+        folder = self.of.resumes / self.name if self.of.resumes else None
+        return folder if folder is not None and (folder / "config.yaml").is_file() else None
+
+    @property
+    def lengthens(self) -> bool:
+        return self.of.lengthens
+
+    def begin(self, config: ExperimentConfig, **facts: Any) -> None:
+        super().begin(config, **facts)
+        if self.of.folder is None:
+            self.of.begin(self.whole(config), **facts)
+        self._write_config(config)
+
+    def settle(self, config: ExperimentConfig) -> None:
+        super().settle(config)
+        self._write_config(config)
+
+    def _write_config(self, config: ExperimentConfig) -> None:
+        if self.folder is not None:
+            self.folder.mkdir(exist_ok=True)
+            write_whole(self.folder / "config.yaml", as_yaml(config))
+
+    def log(self, message: str, *, screen: bool = True) -> None:
+        self.of.log(message, screen=screen)
+
+    def warn(self, message: str) -> None:
+        self.of.warn(f"{self.name}: {message}")
+
+    def progress(self, done: float, total: float, what: str) -> None:
+        self.of.progress(done, total, f"{self.name}: {what}")
+
+    @contextmanager
+    def holding_interrupts(self) -> Iterator[None]:
+        with self.of.holding_interrupts():
+            yield
+
+    def end(self, result: Result) -> None:
+        """Write what the part has found, and close its tables."""
+        if self.folder is not None:
+            write_whole(self.folder / "result.json", json.dumps(result.as_dict(), indent=2) + "\n")
+            self.of.close_tables(self.folder)
+
+    def _sink(self, table: Table) -> Sink | None:
+        if self.folder is None:
+            return None
+        return self.of.appending(self.folder / f"{table.name}.csv", table)

@@ -19,7 +19,7 @@ from typing import IO, Any
 from mlhw.config.load import as_yaml
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError, reason_of
-from mlhw.result.recorder import Recorder
+from mlhw.result.recorder import Recorder, Sink
 from mlhw.result.tables import Table, cell, csv_text
 from mlhw.runs.options import RunOptions
 from mlhw.runs.trackers import Careful
@@ -206,11 +206,20 @@ class FolderRecorder(Recorder):
     def progress(self, done: float, total: float, what: str) -> None:
         self.screen.progress(done, total, what)
 
-    def _sink(self, table: Table) -> Callable[[Sequence[Sequence[Any]]], None] | None:
+    def _sink(self, table: Table) -> Sink | None:
         if self._folder is None:
             raise RuntimeError("recorder.begin comes before the first table")
+        add = self.appending(self._folder / f"{table.name}.csv", table)
+
+        def write(rows: Sequence[Sequence[Any]]) -> None:
+            add(rows)
+            for tracker in self.trackers:
+                tracker.rows(table, rows)
+
+        return write
+
+    def appending(self, path: Path, table: Table) -> Sink:
         # Whole, so that an interrupted run that goes on keeps its rows at any moment.
-        path = self._folder / f"{table.name}.csv"
         write_whole(path, csv_text(table))
         file = self._open(path)
 
@@ -223,8 +232,6 @@ class FolderRecorder(Recorder):
             with self.interrupts.hold(), naming(path):
                 file.write(text.getvalue())
                 file.flush()
-            for tracker in self.trackers:
-                tracker.rows(table, rows)
 
         return write
 
@@ -250,12 +257,14 @@ class FolderRecorder(Recorder):
         with contextlib.suppress(OSError):
             self._write_log(text.rstrip("\n"))
 
-    def close_tables(self) -> None:
+    def close_tables(self, below: Path | None = None) -> None:
         """Close the tables' files. Raises OSError if the last rows of one cannot be written."""
-        for file in self._files:
-            if file is not self._log_file:
-                with naming(file.name):
-                    file.close()
+        for file in list(self._files):
+            if file is self._log_file or (below and below not in Path(file.name).parents):
+                continue
+            with naming(file.name):
+                file.close()
+            self._files.remove(file)
 
     def finish(self, status: str, exit_code: int, reason: str | None) -> None:
         """Record how the run ended, then close the files, also if the record cannot be written.

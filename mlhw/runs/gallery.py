@@ -34,6 +34,7 @@ def gallery_page(
     ``run`` says what the numbers are of, ``report`` is the page beside this one that it links to.
     """
     positions = gallery.shown(most)
+    looks = gallery.looks()
     text: str = template("gallery.html").render(
         title="Gallery",
         run=run,
@@ -44,10 +45,17 @@ def gallery_page(
         classes=len(gallery.classes),
         scores=min(MOST_SCORES, len(gallery.classes)),
         most=most,
+        looks=bool(looks),
         data={
             "unit": UNIT,
             "classes": gallery.classes,
             "images": _entries(gallery, positions, progress),
+            # By the place in that list.
+            "looks": {
+                place: base64.b64encode(looks[position]).decode()
+                for place, position in enumerate(positions.tolist())
+                if position in looks
+            },
         },
     )
     return text

@@ -11,6 +11,7 @@
 ``training/``      ``session`` runs one fine-tuning; ``preparation`` reads and checks everything,
                    ``loop`` trains, ``checkpoints`` keeps it on disk
 ``programs``       a network as ONNX or as an archive of torch.export, written and read
+``gradcam``        which pixels speak for a class
 ``gallery``        the images that were judged, small, for a page
 ``saved``          a saved network, read back with its preprocessing, classes and temperature
 ``export``         it as a file for other programs, checked

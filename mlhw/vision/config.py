@@ -50,7 +50,7 @@ def network_names(typed: str) -> Sequence[str]:
         import timm
 
         return [f"timm:{name}" for name in timm.list_models()]
-    return (*BUILT_IN_NETWORKS, "torchvision:", "timm:")
+    return (*BUILT_IN_NETWORKS, "torchvision:", "timm:", "hf-hub:")
 
 
 def _joined(value: Any) -> Any:
@@ -167,7 +167,8 @@ class Config(ExperimentConfig):
         str,
         Option(metavar="NAME", values=network_names),
         Field(
-            description="network: efficientnet_lite0, cifar_resnet20/32/44/56, torchvision:NAME, timm:NAME"
+            description="network: efficientnet_lite0, cifar_resnet20/32/44/56, torchvision:NAME, "
+            "timm:NAME, hf-hub:OWNER/NAME"
         ),
     ] = "efficientnet_lite0"
     weights: Annotated[
@@ -186,6 +187,9 @@ class Config(ExperimentConfig):
     fit: Annotated[Fit, Field(description="crop the middle, or pad or squash whole images")] = (
         "crop"
     )
+    repeats: Annotated[
+        int, Field(ge=1, le=1000, description="runs, each with the next seed, or the next fold")
+    ] = 1
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training data")] = (
         13
     )
@@ -263,6 +267,14 @@ class Config(ExperimentConfig):
         Literal["auto", "random", "none"],
         Field(description="train from random weights too; auto does on the built-in digits"),
     ] = "auto"
+    explain: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="worst images, and as many others, that show where the network looked",
+        ),
+    ] = 0
     device: Annotated[
         str, Option(values=DEVICES), Field(description="where: auto, cpu, cuda, cuda:N or mps")
     ] = "auto"
@@ -298,6 +310,16 @@ class Config(ExperimentConfig):
             )
         if self.mixes and self.batch_size == 1:
             raise ValueError("mixup, cutmix: need a batch_size of 2 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _enough_to_repeat_over(self) -> Config:
+        if self.data.folds is not None and self.repeats > self.data.folds:
+            raise ValueError(f"repeats: there are {self.data.folds} folds (got {self.repeats})")
+        if self.seed + self.repeats > 2**63:
+            raise ValueError(
+                f"repeats: seeds end below 2^63 (got {self.repeats} from {self.seed} on)"
+            )
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,11 @@ _AT_ONCE = 64  # decoded images in memory
 
 
 def judged_images(
-    images: ImageSet, classes: list[str], probabilities: np.ndarray, split: str
+    images: ImageSet,
+    classes: list[str],
+    probabilities: np.ndarray,
+    split: str,
+    looks: Callable[[], dict[int, bytes]] = dict,
 ) -> Gallery:
     """The gallery of a split; its images are read again once the page is written.
 
@@ -27,6 +31,7 @@ def judged_images(
         classes: class names, in the order of the columns of ``probabilities``.
         probabilities: (n, classes), in the order of the images.
         split: its name in a sentence, ``test``.
+        looks: as in ``Gallery``.
     """
 
     def thumbnails(positions: np.ndarray, progress: ProgressBar) -> Iterator[bytes]:
@@ -36,4 +41,4 @@ def judged_images(
             for image in images.images(positions[start : start + _AT_ONCE]):
                 yield thumbnail(image, side)
 
-    return Gallery(split, classes, images.names, images.labels, probabilities, thumbnails)
+    return Gallery(split, classes, images.names, images.labels, probabilities, thumbnails, looks)

@@ -106,7 +106,7 @@ def model_of(path: Path, data: bytes, device: torch.device) -> SavedModel:
         classes = [str(name) for name in facts["classes"]]
         temperature = _temperature(facts)
         if program is None:
-            network = _rebuilt(facts, best.tensors).to(device)
+            network = rebuilt_network(facts, best.tensors).to(device)
             answer = _answers(network, preprocessing, device)
         else:
             answer = _answers_of(program)
@@ -119,7 +119,7 @@ def model_of(path: Path, data: bytes, device: torch.device) -> SavedModel:
     return model
 
 
-def _rebuilt(facts: dict[str, Any], tensors: Tensors) -> TunedNetwork:
+def rebuilt_network(facts: dict[str, Any], tensors: Tensors) -> TunedNetwork:
     """The network with its weights, on the CPU."""
     from mlhw.vision.networks.backbones import load_backbone
     from mlhw.vision.networks.head import TunedNetwork, new_head

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from mlhw.vision.training.rehearsal import Rehearsal
 
 SHEET_NAME, TEXT, NUMBERS = "augmented", "dry-run.txt", "dry-run.json"
+_SPANS = {
+    "features": "features",
+    "frozen": "frozen epochs",
+    "probe": "trying rates",
+    "open": "open epochs",
+    "test": "test",
+    "comparison": "comparison with random weights",
+}
 _MOST_COLUMNS = 12  # classes that have a column of their own
 
 
@@ -92,6 +100,7 @@ def rehearsal_numbers(r: Rehearsal) -> dict[str, Any]:
             "epochs": plan.epochs,
             "frozen_epochs": r.frozen_epochs,
             "batch_size": config.batch_size,
+            "accumulate": config.accumulate,
             "steps_per_epoch": plan.steps_per_epoch,
             "schedule": plan.schedule,
             "rates": {"head": config.optim.lr, "backbone": backbone_rate(r)},
@@ -243,7 +252,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         (
             "epochs",
             f"{plan['epochs']}: {listing(parts)}; {quantity(plan['steps_per_epoch'], 'step')} of "
-            f"{plan['batch_size']} images each",
+            f"{plan['batch_size'] * plan['accumulate']} images each",
         ),
         ("rates", f"head {rate(rates['head'])}, backbone {backbone}, {plan['schedule']}"),
         ("features", plan["features"]),
@@ -255,7 +264,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         (
             "time",
             f"about {duration(plan['seconds']['total'])}: "
-            + ", ".join(f"{name} {duration(s)}" for name, s in took.items()),
+            + ", ".join(f"{_SPANS[name]} {duration(s)}" for name, s in took.items()),
         ),
     ]
     return [f"{name:<9} {words}" for name, words in rows]
@@ -277,7 +286,7 @@ def bytes_text(count: int) -> str:
 
 def duration(seconds: float) -> str:
     if seconds < 1:
-        return "less than a second"
+        return "under 1 s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -68,10 +68,18 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
 
     ``mlhw.image_splits`` makes splits of any ``torch.utils.data.Dataset``.
     """
+    if config.repeats > 1:
+        from mlhw.experiments.finetune.repeats import over_repeats
+
+        return over_repeats(config, recorder, lambda one, part: run(one, part, splits))
     from mlhw.experiments.finetune.figures import FIGURES
+    from mlhw.experiments.finetune.looks import where_it_looked
     from mlhw.vision.gallery import judged_images
+    from mlhw.vision.gradcam import require_captum
     from mlhw.vision.training.session import finetune
 
+    if config.explain:
+        require_captum()
     outcome = finetune(config, recorder, splits)
     return Result(
         "finetune",
@@ -86,6 +94,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
             outcome.splits.classes,
             outcome.assessed.probabilities,
             outcome.split,
+            lambda: where_it_looked(outcome, recorder),
         ),
         observations=OBSERVATIONS.look(outcome),
     )

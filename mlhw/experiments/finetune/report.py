@@ -28,6 +28,7 @@ FORMULAS = [
 COLUMNS = {
     "metrics": columns.EPOCH_COLUMNS,
     "rates": columns.RATE_COLUMNS,
+    "repeats": columns.REPEAT_COLUMNS,
     "predictions": columns.PREDICTION_COLUMNS,
     "classes": assessment.CLASS_COLUMNS,
     "confusion": assessment.confusion_columns(["CLASS"]),

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const PAGE = 60, SHORT = 3, TINY = 48; // images on a page, scores on a card, pixels below which edges stay sharp
-  const { unit, classes, images } = JSON.parse(document.getElementById("data").textContent);
+  const { unit, classes, images, looks } = JSON.parse(document.getElementById("data").textContent);
   const [NAME, OWN, PREDICTED, SCORES, PICTURE] = [0, 1, 2, 3, 4];
   const at = id => document.getElementById(id);
   const form = at("choice"), field = name => form.elements[name];
@@ -100,8 +100,10 @@
     // Half a ten-thousandth more, so that 0.3 is not above the 3000 that it was rounded to.
     const from = number("from", 0) * unit - 0.5, to = number("to", 1) * unit + 0.5;
     const wanted = { own: field("class").value, predicted: field("predicted").value, judged: field("judged").value };
+    const looked = field("looks")?.value === "yes";
     found = [];
     images.forEach((image, i) => {
+      if (looked && !(i in looks)) return;
       if (wanted.own !== "" && image[OWN] !== +wanted.own) return;
       if (wanted.predicted !== "" && image[PREDICTED] !== +wanted.predicted) return;
       if (wanted.judged !== "" && isRight(image) !== (wanted.judged === "right")) return;
@@ -117,7 +119,7 @@
 
   // ---------------------------------------------------------------- the address
 
-  const FIELDS = ["class", "predicted", "judged", "from", "to", "name", "order"];
+  const FIELDS = ["class", "predicted", "judged", "from", "to", "name", "order", "looks"].filter(name => field(name));
   const OF_CLASSES = new Set(["class", "predicted"]);
 
   function keep() {
@@ -154,6 +156,14 @@
     at("heading").textContent = image[NAME];
     at("judgement").textContent = judgement(image);
     at("judgement").className = isRight(image) ? "right" : "wrong";
+    const seen = looks[found[current]];
+    at("looks").hidden = seen === undefined;
+    if (seen !== undefined) {
+      const words = `what speaks for ${classes[image[PREDICTED]]}, the brighter the more`;
+      at("looked").src = "data:image/webp;base64," + seen;
+      at("looked").alt = words;
+      at("evidence").textContent = words;
+    }
     at("scores").replaceChildren(...Array.from(scores(image), ([k, value]) => {
       const row = element("tr", k === image[OWN] ? "own" : ""), name = element("th", "", classes[k]), cell = element("td");
       name.scope = "row";

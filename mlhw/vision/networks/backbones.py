@@ -5,6 +5,7 @@
 ``cifar_resnet20`` …      32, 44, 56 layers, CIFAR-100; weights from a file or the net
 ``torchvision:NAME``      every torchvision classifier, with its published weights
 ``timm:NAME``             every timm classifier (timm has to be installed)
+``hf-hub:OWNER/NAME``     a timm classifier of the Hugging Face hub, or ``timm:hf-hub:OWNER/NAME``
 ========================  ======================================================================
 
 A name brings its weights and the preprocessing that belongs to them, so that they cannot be paired
@@ -26,6 +27,7 @@ from mlhw.vision.names import BUILT_IN_NETWORKS
 from mlhw.vision.networks import weight_files
 from mlhw.vision.networks.built_in import BUILDERS, WholeNetwork, cannot_take
 from mlhw.vision.networks.libraries import (
+    HUB,
     timm_module,
     timm_network,
     torchvision_names,
@@ -129,9 +131,13 @@ def load_backbone(
 
 
 def _build(model: str, weights: str, image_size: int | None) -> WholeNetwork:
-    family, colon, name = model.partition(":")
+    family, colon, name = model.removeprefix("timm:" if f"timm:{HUB}" in model else "").partition(
+        ":"
+    )
     if model in BUILDERS:
         return BUILDERS[model](image_size)
+    if f"{family}:" == HUB and name:
+        return timm_network(HUB + name, image_size)
     if family == "torchvision" and colon:
         names = torchvision_names()
         if name in names:
@@ -152,7 +158,7 @@ def _unknown(model: str, known: list[str]) -> ConfigError:
     hint = f", did you mean {' or '.join(map(repr, near))}?" if near else ""
     return ConfigError(
         f"model: unknown network {model!r}{hint} (known: {', '.join(BUILT_IN_NETWORKS)}, torchvision:NAME, "
-        "timm:NAME)"
+        "timm:NAME, hf-hub:OWNER/NAME)"
     )
 
 

@@ -116,6 +116,7 @@ class EfficientNetLite0(nn.Module):
         self.conv_head = _conv(channels, LITE0_FEATURES, 1)
         self.bn2 = _norm(LITE0_FEATURES)
         self.act = nn.ReLU6(inplace=True)
+        self.act_head = nn.ReLU6(inplace=True)  # of its own, so that the last maps can be asked for
         self.classifier: nn.Module = nn.Identity()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # the paper's: normal, by the fan out of a group
@@ -124,7 +125,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.act(self.bn1(self.conv_stem(x)))
-        x = self.act(self.bn2(self.conv_head(self.blocks(x))))
+        x = self.act_head(self.bn2(self.conv_head(self.blocks(x))))
         return cast(torch.Tensor, self.classifier(x.mean(dim=(2, 3))))
 
 

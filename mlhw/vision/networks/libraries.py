@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlhw.errors import ConfigError
+from mlhw.errors import ConfigError, DataError
 from mlhw.vision.networks.built_in import WholeNetwork, cannot_take, take_off
 from mlhw.vision.networks.preprocessing import Preprocessing
 from mlhw.vision.networks.published import Places, Published, checksum_in_name
@@ -109,6 +110,9 @@ def _last_layer(network: nn.Module) -> str:
 
 # ----------------------------------------------------------------------------------- timm
 
+HUB = "hf-hub:"
+"""What the name of a model of the Hugging Face hub begins with, as timm has it."""
+
 
 def timm_module() -> Any:
     """The module ``timm``. Raises ConfigError if it is not installed."""
@@ -123,9 +127,12 @@ def timm_module() -> Any:
 
 
 def timm_network(name: str, image_size: int | None) -> WholeNetwork:
-    """A timm classifier, with the preprocessing of timm's own data config."""
+    """A timm classifier, with the preprocessing of timm's own data config.
+
+    ``hf-hub:OWNER/MODEL[@REVISION]`` is one of the Hugging Face hub.
+    """
     timm = timm_module()
-    config = timm.get_pretrained_cfg(name)
+    config = hub_config(name) if name.startswith(HUB) else timm.get_pretrained_cfg(name)
     preprocessing = _of_timm_config(
         name, timm.data.resolve_data_config({}, pretrained_cfg=config.to_dict())
     ).with_size(image_size)
@@ -155,7 +162,10 @@ def timm_network(name: str, image_size: int | None) -> WholeNetwork:
         return dict(loaded.state_dict())
 
     def load(places: Places) -> tuple[Tensors, str]:
-        tensors, path = _published_by_timm(name, config).read(f"timm:{name}", places)
+        published = _published_by_timm(name, config)
+        if config.hf_hub_id and published.find(places) is None:
+            require_online(name)
+        tensors, path = published.read(f"timm:{name}", places)
         return adapt(tensors), path
 
     return WholeNetwork(
@@ -168,12 +178,59 @@ def timm_network(name: str, image_size: int | None) -> WholeNetwork:
     )
 
 
+def hub_config(name: str) -> Any:
+    """timm's configuration of a model of the Hugging Face hub, from its cache or from the net.
+
+    Raises DataError, one line, where neither has it, or it is no timm model.
+    """
+    import huggingface_hub
+
+    repository, revision = _of_hub(name.removeprefix(HUB))
+    timm = timm_module()
+    try:
+        huggingface_hub.hf_hub_download(repository, "config.json", revision=revision)
+    # A wrong name, no such model, a private one, no network, HF_HUB_OFFLINE: all their own errors.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"model: {name}: its config.json is neither in the cache of the hub "
+            f"({huggingface_hub.constants.HF_HUB_CACHE}) nor to be had: {reason[:200]}"
+        ) from error
+    try:
+        found, architecture, _ = timm.models.load_model_config_from_hf(name.removeprefix(HUB))
+        if not timm.is_model(architecture):
+            raise ValueError(f"no timm network is called {architecture!r}")
+        fields = {field.name for field in dataclasses.fields(timm.models.PretrainedCfg)}
+        return timm.models.PretrainedCfg(**{k: v for k, v in found.items() if k in fields})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"model: {name} is no model of timm's: {error}") from error
+
+
+def require_online(name: str) -> None:
+    """Raise DataError if the user wants nothing fetched from the Hugging Face hub."""
+    import huggingface_hub
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise DataError(
+            f"weights: those of {name} are not in the cache of the hub "
+            f"({huggingface_hub.constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE is set; unset it once, or "
+            "name a file with --weights FILE"
+        )
+
+
+def _of_hub(model: str) -> tuple[str, str | None]:
+    """``OWNER/MODEL@REVISION`` in two; without a revision None."""
+    repository, at, revision = model.partition("@")
+    return repository, revision if at else None
+
+
 def _published_by_timm(name: str, config: Any) -> Published:
     if config.hf_hub_id:
         file = config.hf_hub_filename or "model.safetensors"
         server = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-        url = f"{server}/{config.hf_hub_id}/resolve/main/{file}"
-        cached = _in_hub_cache(config.hf_hub_id, file)
+        repository, revision = _of_hub(config.hf_hub_id)
+        url = f"{server}/{repository}/resolve/{revision or 'main'}/{file}"
+        cached = _in_hub_cache(repository, file, revision)
         # A file of that name says nothing; the copy kept here is called after the model.
         own_name = f"{config.hf_hub_id.replace('/', '-')}{Path(file).suffix}"
         return Published((own_name,), url, None, cached)
@@ -183,10 +240,10 @@ def _published_by_timm(name: str, config: Any) -> Published:
     raise ConfigError(f"weights: there are none for timm:{name}; give a file or 'none'")
 
 
-def _in_hub_cache(repository: str, file: str) -> Path | None:
+def _in_hub_cache(repository: str, file: str, revision: str | None = None) -> Path | None:
     import huggingface_hub
 
-    path = huggingface_hub.try_to_load_from_cache(repository, file)
+    path = huggingface_hub.try_to_load_from_cache(repository, file, revision=revision)
     return Path(path) if isinstance(path, str) else None
 
 

@@ -37,3 +37,21 @@ def prediction_columns(classes: list[str]) -> dict[str, str]:
     each = PREDICTION_COLUMNS["p_CLASS"]
     fixed = {name: meaning for name, meaning in PREDICTION_COLUMNS.items() if name != "p_CLASS"}
     return fixed | {f"p_{name}": each for name in classes}
+
+
+REPEAT_COLUMNS = {
+    "repeat": "number of the run, from 0",
+    "seed": "its seed",
+    "fold": "the fold that it was validated on; empty without folds",
+    "folder": "where its tables and its model lie, in the folder of the whole",
+    "best_epoch": "the epoch of the model that it kept",
+    "val_loss": "mean loss of that model on the validation images",
+    "val_acc": "share of them that it classifies right (0 to 1)",
+    "test_loss": "the same on the test images; empty without any",
+    "test_acc": "share of them that it classifies right (0 to 1)",
+    "balanced_accuracy": "mean recall over the classes, on the test images (without any, validation)",
+    "macro_f1": "mean F1 over the classes, on the same",
+    "calibration_error": "expected calibration error of the tempered probabilities, on the same",
+    "claims_held": "claims that hold",
+    "claims_failed": "claims that do not",
+}

@@ -17,7 +17,7 @@ from mlhw.system.provenance import usable_cpus
 from mlhw.vision.config import Config
 from mlhw.vision.images.shapes import cropped_warning
 from mlhw.vision.networks.head import set_learning
-from mlhw.vision.training.batches import Batch
+from mlhw.vision.training.batches import Batch, batch_sizes
 from mlhw.vision.training.device import find_device, memory_errors, torch_settings
 from mlhw.vision.training.preparation import Prepared, load_splits, prepare
 from mlhw.vision.training.probe import MOST_IMAGES, RATIOS, STEPS
@@ -32,8 +32,8 @@ SHEET = 12  # images
 class Work:
     """How long things take, in seconds.
 
-    ``image``: one image through the network, read and decoded; ``head_step``: one step of the head on
-    stored features; ``open_step``: one step of all that is unfrozen, None where nothing ever is.
+    ``image``: one image through the network, read and decoded; ``head_step``: a batch of stored features,
+    for the head; ``open_step``: a batch of images, for all that is unfrozen, None where nothing ever is.
     """
 
     image: float
@@ -79,10 +79,10 @@ class Rehearsal:
         train, val = len(splits.train), len(splits.val)
         frozen = self.frozen_epochs
         opened = task.plan.epochs - frozen
-        steps = task.plan.steps_per_epoch
+        batches = len(batch_sizes(config, train))
         of_epochs = -(-frozen // config.val_every), -(-opened // config.val_every)
         stored = 0.0
-        each = steps * self.work.head_step
+        each = batches * self.work.head_step
         if task.store is not None:
             views = 0 if task.recomputes else max(config.views, 1)
             stored = (views * train + val) * self.work.image if frozen else 0.0
@@ -90,7 +90,9 @@ class Rehearsal:
             first = frozen * each
         else:
             first = frozen * (each + train * self.work.image) + of_epochs[0] * val * self.work.image
-        later = opened * steps * (self.work.open_step or 0.0) + of_epochs[1] * val * self.work.image
+        later = (
+            opened * batches * (self.work.open_step or 0.0) + of_epochs[1] * val * self.work.image
+        )
         test = len(splits.test) * self.work.image if splits.test else 0.0
         found = {"features": stored, "frozen": first, "probe": self._probe(), "open": later}
         found["test"] = test
@@ -129,7 +131,7 @@ def rehearse(config: Config, recorder: Recorder) -> Rehearsal:
 
 
 def _copied(prepared: Prepared, recorder: Recorder) -> Task:
-    """The same task with copies of network and optimizer, which may be trained."""
+    """The same task with copies of network and optimizer, which may be trained; they are not compiled."""
     network = copy.deepcopy(prepared.network)
     return replace(prepared, network=network).task(recorder, on_disk=False)
 
@@ -232,8 +234,9 @@ def _feature_bytes(task: Task) -> int:
 
 
 def _parameter_bytes(task: Task) -> int:
-    """Of the trial after a step: parameters, buffers, gradients, and what the optimizer keeps."""
-    tensors = [*task.network.parameters(), *task.network.buffers()]
+    """Of the trial after a step: parameters, buffers, gradients, what the optimizer keeps, the average."""
+    networks = [task.network, *([task.average.network] if task.average else [])]
+    tensors = [t for network in networks for t in (*network.parameters(), *network.buffers())]
     tensors += [p.grad for p in task.network.parameters() if p.grad is not None]
     for values in task.optimizer.state.values():
         tensors += [value for value in values.values() if isinstance(value, torch.Tensor)]

@@ -75,6 +75,13 @@ def test_frozen_epochs_take_what_their_features_take(
     assert (found["features"], found["frozen"]) == pytest.approx((features, frozen))
 
 
+def test_batches_are_counted_and_not_the_steps_that_they_make(small: Rehearsal) -> None:
+    config = small.prepared.config.model_copy(update={"accumulate": 2})
+    found = replace(small, work=WORK, prepared=replace(small.prepared, config=config))
+    assert found.prepared.plan.steps_per_epoch == 2
+    assert found.seconds() == replace(small, work=WORK).seconds()
+
+
 def test_rates_that_are_tried_take_their_steps_and_images(small: Rehearsal) -> None:
     """Five rates, three steps each; 100 images judged before any of them and after each."""
     optim = small.prepared.config.optim.model_copy(update={"backbone_lr": "auto"})
@@ -100,6 +107,8 @@ def test_memory_is_counted_in_bytes(small: Rehearsal) -> None:
     # Weight, gradient, two moments; AdamW counts its steps in one number a tensor.
     steps = 4 * len(list(network.parameters()))
     assert small.memory.parameters == 4 * 4 * weights + buffers + steps
+    averaged = rehearsal(ema=0.9).memory.parameters
+    assert averaged == small.memory.parameters + 4 * weights + buffers
 
 
 def test_what_a_step_keeps_grows_with_the_batch(small: Rehearsal) -> None:
