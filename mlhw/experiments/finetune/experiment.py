@@ -69,9 +69,9 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
     ``mlhw.image_splits`` makes splits of any ``torch.utils.data.Dataset``.
     """
     if config.repeats > 1:
-        from mlhw.experiments.finetune.repeats import repeated
+        from mlhw.experiments.finetune.repeats import over_repeats
 
-        return repeated(config, recorder, lambda one, part: run(one, part, splits))
+        return over_repeats(config, recorder, lambda one, part: run(one, part, splits))
     from mlhw.experiments.finetune.figures import FIGURES
     from mlhw.experiments.finetune.looks import where_it_looked
     from mlhw.vision.gallery import judged_images

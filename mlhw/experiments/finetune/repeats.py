@@ -55,7 +55,7 @@ class Repeated:
         return self.table.column(name).astype(float)
 
 
-def repeated(
+def over_repeats(
     config: Config, recorder: Recorder, run: Callable[[Config, PartRecorder], Result]
 ) -> Result:
     """Run ``config`` as often as it says, each run in a folder of its own, and sum them up.
@@ -76,7 +76,7 @@ def repeated(
         table = recorder.table("repeats", REPEAT_COLUMNS, kept=rows)
         if number == 0 and recorder.config is not None:
             # Precision, layout and the like were measured once; the later ones take what was found.
-            config = as_configured(config, recorder.config)
+            config = as_the_first(config, recorder.config)
     found = Repeated(table)
     names = [row[3] for row in rows]
     return Result(
@@ -123,7 +123,7 @@ def of_all(first: Config, repeats: int) -> Config:
     return first.model_copy(update={"repeats": repeats})
 
 
-def as_configured(config: Config, resolved: Any) -> Config:
+def as_the_first(config: Config, resolved: Any) -> Config:
     """``resolved`` with the seed and the fold that ``config`` begins with."""
     data = resolved.data.model_copy(update={"fold": config.data.fold})
     found: Config = resolved.model_copy(update={"seed": config.seed, "data": data})
