@@ -91,6 +91,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
         formulas(outcome.config),
         gallery=judged_images(
             outcome.images,
+            outcome.labels,
             outcome.splits.classes,
             outcome.assessed.probabilities,
             outcome.split,
