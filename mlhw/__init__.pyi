@@ -106,6 +106,7 @@ def finetune(
     features: Literal["auto", "memory", "disk", "off"] = ...,
     views: int = ...,
     compare: Literal["auto", "random", "none"] = ...,
+    explain: int = ...,
     device: str = ...,
     precision: Literal["auto", "fp32", "bf16", "fp16"] = ...,
     layout: Literal["auto", "contiguous", "channels-last"] = ...,

@@ -213,7 +213,9 @@ def warn_of_training_images(path: Path, data: str, split: str, recorder: Recorde
     """Warn where the run was trained on some of these images, by the place of its data."""
     from mlhw.vision.config import Config
 
-    kept = (path if path.is_dir() else path.parent.parent) / "config.yaml"
+    # A model's file is that of a run only where a run keeps it.
+    run = path.parent.parent if path.parent.name == "checkpoints" else path
+    kept = run / "config.yaml"
     if kept.is_file() and is_trained_on(data, split, load_config(Config, str(kept)).data.name):
         recorder.warn(
             f"{data}: the model was trained on some of these images, so these numbers flatter it; "

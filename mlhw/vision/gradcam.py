@@ -107,7 +107,7 @@ def evidence(
     return np.asarray(whole[:, 0].cpu().numpy())
 
 
-def overlay(image: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def laid_over(image: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """An 8-bit image (S, S, 3) under the colours of ``shares`` (S, S), whose largest is the brightest."""
     import matplotlib
 
@@ -141,7 +141,7 @@ def explained(
         batch = preprocessing.normalize(pixels)
         shares = evidence(network, batch, classes[start : start + _AT_ONCE], layer)
         seen = pixels.permute(0, 2, 3, 1).numpy()
-        found += [overlay(image, each) for image, each in zip(seen, shares, strict=True)]
+        found += [laid_over(image, each) for image, each in zip(seen, shares, strict=True)]
     return found
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from mlhw.commands.main import main
 from mlhw.errors import RunError
-from mlhw.vision.gradcam import evidence, feature_maps, overlay, to_explain
+from mlhw.vision.gradcam import evidence, feature_maps, laid_over, to_explain
 from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.networks.head import TunedNetwork, new_head
 
@@ -90,11 +90,11 @@ def test_the_brightest_colour_lies_where_the_evidence_is() -> None:
     image = np.full((4, 4, 3), 100, np.uint8)
     shares = np.zeros((4, 4), np.float32)
     shares[1, 2] = 0.3
-    found = overlay(image, shares)
+    found = laid_over(image, shares)
     assert found.shape == (128, 128, 3)
     brightness = found.sum(2)
     assert np.argwhere(brightness == brightness.max()).min(0).tolist() == [32, 64]
-    dark = overlay(image, np.zeros((4, 4), np.float32))  # nothing speaks for the class
+    dark = laid_over(image, np.zeros((4, 4), np.float32))  # nothing speaks for the class
     assert len(np.unique(dark.reshape(-1, 3), axis=0)) == 1
 
 
