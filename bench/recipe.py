@@ -107,7 +107,17 @@ def read() -> dict[str, Any]:
 def run(options: list[str]) -> dict[str, Any]:
     """One run of the command: validation accuracies by epoch, which epoch is kept, seconds in all."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, "-m", "mlhw", "finetune", *options, "--runs-dir", folder, "--json"]
+        words = [
+            sys.executable,
+            "-m",
+            "mlhw",
+            "finetune",
+            *options,
+            "--runs-dir",
+            folder,
+            "--json",
+            "--no-plots",
+        ]
         started = time.perf_counter()
         done = subprocess.run([*words, "-q"], capture_output=True, text=True)
         seconds = time.perf_counter() - started

@@ -213,13 +213,22 @@ def by_linear_programmes(points: Centred, s: np.ndarray) -> Separation | None:
         beside = margins > MARGIN
         if not beside.any():
             break
-        weights += np.where(np.abs(direction) > MARGIN, direction, 0.0)
+        direction = np.where(np.abs(direction) > MARGIN, direction, 0.0)
+        weights = _weighted_sum(s[:, None] * points.Z, weights, direction)
         left = left[~beside]
     if len(left) == len(s):
         return None
     strict = np.ones(len(s), bool)
     strict[left] = False
     return Separation(strict, weights[:-1])
+
+
+def _weighted_sum(signed: np.ndarray, first: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """So much of the first weights with the others that no row that the first separate is lost again."""
+    had, added = signed @ first, signed @ more
+    lost = (had > MARGIN) & (had + added <= MARGIN)
+    enough = max(1.0, float(np.max(2.0 - added[lost] / had[lost], initial=1.0)))
+    return np.asarray(enough * first + more)
 
 
 def _largest_margins(signed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -116,7 +116,7 @@ def evaluation_result(o: Evaluated) -> Result:
         summary_of(o),
         tables={table.name: table for table in tables},
         plots=EVALUATED.plots(o),
-        gallery=judged_images(o.judged.images, classes, found.probabilities, o.words),
+        gallery=judged_images(o.judged.images, found.labels, classes, found.probabilities, o.words),
     )
 
 

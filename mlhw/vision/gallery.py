@@ -19,6 +19,7 @@ _AT_ONCE = 64  # decoded images in memory
 
 def judged_images(
     images: ImageSet,
+    labels: np.ndarray,
     classes: list[str],
     probabilities: np.ndarray,
     split: str,
@@ -28,6 +29,7 @@ def judged_images(
 
     Args:
         images: the split, n images.
+        labels: (n,), positions in ``classes``; those of ``images`` may be positions in another list.
         classes: class names, in the order of the columns of ``probabilities``.
         probabilities: (n, classes), in the order of the images.
         split: its name in a sentence, ``test``.
@@ -41,4 +43,4 @@ def judged_images(
             for image in images.images(positions[start : start + _AT_ONCE]):
                 yield thumbnail(image, side)
 
-    return Gallery(split, classes, images.names, images.labels, probabilities, thumbnails, looks)
+    return Gallery(split, classes, images.names, labels, probabilities, thumbnails, looks)

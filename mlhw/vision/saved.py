@@ -67,18 +67,13 @@ def load_model(run: str | Path, device: str = "auto") -> SavedModel:
 
     Raises ConfigError or DataError if there is none, or it is damaged.
     """
-    from mlhw.vision.training.checkpoints import BEST
+    from mlhw.vision.training.checkpoints import best_in
     from mlhw.vision.training.device import find_device
 
     where = find_device(device)
     path = Path(run)
-    if path.is_dir():
-        path = path / "checkpoints" / BEST
     if not path.is_file():
-        raise ConfigError(
-            f"{run}: has no {Path('checkpoints', BEST)}; give the run folder of an mlhw finetune that "
-            "has validated at least once"
-        )
+        path = best_in(path)
     try:
         data = path.read_bytes()
     except OSError as error:

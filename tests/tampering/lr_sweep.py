@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from mlhw.experiments.lr_sweep import experiment
 from mlhw.maths import descent, logistic, optimum
 
 COMMAND: list[str] = []
+QUASI = ["--data", str(Path(__file__).parents[1] / "points" / "cases" / "quasi_touch.csv")]
 COMMANDS = {
+    "separation-as-told": [*QUASI, "--etas", "0.5,0.1"],
     "no-settling-above-critical": ["--standardize", "--etas", "60,5,1", "--tolerance", "0"],
 }
 
@@ -73,6 +76,17 @@ def optimum_told_too_high(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimum, "solve", high)
 
 
+def infimum_of_all_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The infimum without the boundary's share of the points."""
+    true = optimum.solve
+
+    def whole(*arguments: Any) -> Any:
+        found = true(*arguments)
+        return dataclasses.replace(found, infimum=found.infimum * 2.0)
+
+    monkeypatch.setattr(optimum, "solve", whole)
+
+
 def doubled_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     true = experiment.load_problem
 
@@ -98,6 +112,7 @@ TAMPERINGS = {
     "stops-as-asked": another_tolerance,
     "limits-are-curvatures": curvature_too_small,
     "optimum-is-lowest": optimum_told_too_high,
+    "separation-as-told": infimum_of_all_points,
     "monotone-below-2L": bound_without_the_quarter,
     "rise-above-local-limit": curvature_too_small,
     "largest-oscillates": gradient_too_small,

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 from mlhw.experiments.sgd_sweep import experiment
-from mlhw.maths import sgd
+from mlhw.maths import logistic, sgd
+from tests.tampering import lr_sweep
 
 COMMAND: list[str] = []
-COMMANDS = {"stops-as-asked": ["--tolerance", "1e-4", "--epochs", "60"]}
+COMMANDS = {
+    "stops-as-asked": ["--tolerance", "1e-4", "--epochs", "60"],
+    "separation-as-told": [*lr_sweep.QUASI, "--etas", "0.5,0.1", "--epochs", "30"],
+}
 
 
 def with_rates(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[pytest.MonkeyPatch], None]:
@@ -49,6 +53,10 @@ def another_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiment, "stochastic_gradient_descent", coarse)
 
 
+def bound_without_the_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logistic, "monotone_eta", lr_sweep.scaled(logistic.monotone_eta, 4.0))
+
+
 def one_update_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison with gradient descent one update behind."""
     true = experiment.against_gd
@@ -65,6 +73,9 @@ TAMPERINGS = {
     "as-the-formula": with_rates(lambda rate: 0.999999 * rate),
     "distance-law": ascent,
     "columns-as-asked": doubled_columns,
+    "optimum-is-lowest": lr_sweep.optimum_told_too_high,
+    "separation-as-told": lr_sweep.infimum_of_all_points,
+    "limits-are-curvatures": bound_without_the_quarter,
     "stops-as-asked": another_tolerance,
     "equal-passes": one_update_less,
     "not-always-faster": with_rates(lambda rate: 0.01 * rate),

@@ -93,7 +93,13 @@ def the_common_point_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     geometry(monkeypatch, lambda envelope: replace(envelope, common=None))
 
 
+def places_half_as_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = rays.Way.points
+    monkeypatch.setattr(rays.Way, "points", lambda way, r: true(way, 0.5 * r))
+
+
 TAMPERINGS = {
+    "probes-as-told": places_half_as_far,
     "whole-envelope": the_common_point_is_forgotten,
     "common-point": common_point_with_a_wrong_sign,
     "vertices": boundaries_end_too_soon,

@@ -133,7 +133,12 @@ def test_a_folder_of_some_classes_of_one_and_of_one_image_can_be_judged(
             assert (by_class[name]["recall"] is None) == (name not in counts)
         assert found["metrics"]["without_images"] == [n for n in COLOURS if n not in counts]
         assert (out / "plots" / "confusion.png").exists()
-        assert "report.html" not in (out / "gallery.html").read_text()  # there is none to link to
+        page = (out / "gallery.html").read_text()
+        assert "report.html" not in page  # there is none to link to
+        data = json.loads(page.split('id="data">', 1)[1].split("</script>", 1)[0])
+        shown = [(name.split("/")[0], data["classes"][own]) for name, own, *_ in data["images"]]
+        assert len(shown) == sum(counts.values())
+        assert all(folder_name == own for folder_name, own in shown)
         assert "nan" not in text.lower()
 
 

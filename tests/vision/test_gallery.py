@@ -47,7 +47,9 @@ def test_each_image_has_its_picture_and_its_probabilities() -> None:
     pixels = [rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(70)]
     images = images_of(pixels, 2)
     p = rng.dirichlet([1, 1], len(images))
-    page = gallery_page(judged_images(images, ["a", "b"], p, "test"), "a run", silent)
+    page = gallery_page(
+        judged_images(images, images.labels, ["a", "b"], p, "test"), "a run", silent
+    )
     data = data_of(page)
     assert [entry[0] for entry in data["images"]] == images.names
     for i, (_, own, predicted, scores, picture) in enumerate(data["images"]):
@@ -64,7 +66,7 @@ def test_of_many_classes_the_most_probable_and_the_images_own_are_kept() -> None
     images = images_of([rng.integers(0, 256, (4, 4, 3), dtype=np.uint8) for _ in range(60)], 60)
     p = rng.dirichlet(np.ones(60), len(images))
     classes = [str(k) for k in range(60)]
-    page = gallery_page(judged_images(images, classes, p, "test"), "a run", silent)
+    page = gallery_page(judged_images(images, images.labels, classes, p, "test"), "a run", silent)
     assert f"its {MOST_SCORES} most probable and its own" in page
     for i, (_, own, _, scores, _) in enumerate(data_of(page)["images"]):
         best = np.argsort(-p[i], kind="stable")[:MOST_SCORES].tolist()
@@ -79,13 +81,13 @@ def test_what_is_left_out_is_right_and_sure() -> None:
     p = rng.dirichlet([1, 1, 1], len(images))
     own = p[np.arange(len(images)), images.labels]
     right = p.argmax(1) == images.labels
-    shown = judged_images(images, list("abc"), p, "test").shown(most=250)
+    shown = judged_images(images, images.labels, list("abc"), p, "test").shown(most=250)
     hidden = np.setdiff1d(np.arange(len(images)), shown)
     assert len(shown) == 250
     assert right[hidden].all()
     assert own[hidden].min() >= own[shown][right[shown]].max()
     assert np.array_equal(shown, np.sort(shown))
-    assert len(judged_images(images, list("abc"), p, "test").shown()) == len(images)
+    assert len(judged_images(images, images.labels, list("abc"), p, "test").shown()) == len(images)
 
 
 @pytest.mark.parametrize("count", [0, 1, 1085, 1086, 5_000, 20_000, 10**6])

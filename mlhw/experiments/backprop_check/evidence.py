@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlhw.experiments.backprop_check.formula_text import value_of
+from mlhw.experiments.backprop_check.kinks import false_kinks
 from mlhw.grading.grade import Grade
 from mlhw.maths.four_ways import WAYS, Entry, FourWays, Worst
 from mlhw.maths.network import Quantity, course_quantities, is_course_network
@@ -18,12 +20,14 @@ from mlhw.maths.step_errors import StepErrors
 class CourseValue(NamedTuple):
     """One of the course's six: by its literal formula, and by general back-propagation.
 
-    ``scale`` is the largest entry of the vector or matrix that it belongs to.
+    ``scale`` is the largest entry of the vector or matrix that it belongs to, ``printed`` what the
+    formula comes to as it is printed.
     """
 
     quantity: Quantity
     general: float
     scale: float
+    printed: float
 
 
 @dataclass
@@ -33,7 +37,8 @@ class Evidence:
     ``six`` are the course's quantities, where the configured network is the course's. By way: the
     ``worst`` entry, how many derivatives were ``compared`` and of how many networks. ``kinked`` are the
     activations that are not analytic, in the order in which they were met; ``kinks`` and
-    ``unresolved`` count the derivatives at a kink and those below what rounding resolves. ``due`` is how
+    ``unresolved`` count the derivatives at a kink and those below what rounding resolves,
+    ``false_kinks`` those of the former at which no unit changes sides. ``due`` is how
     many each way has to give, those two included; of ``sampled`` networks only some. ``entries`` are
     drawn in the figure of agreement.
     """
@@ -46,6 +51,7 @@ class Evidence:
     networks_by: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
     kinked: dict[str, None] = field(default_factory=dict)
     kinks: int = 0
+    false_kinks: int = 0
     unresolved: int = 0
     due: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
     sampled: int = 0
@@ -65,6 +71,7 @@ class Evidence:
         self.sampled += c.sampled
         self.kinked.update(dict.fromkeys(c.trial.network.kinked))
         self.kinks += len(c.kinks)
+        self.false_kinks += false_kinks(c)
         self.unresolved += c.unresolved
 
     @property
@@ -107,6 +114,13 @@ def derivatives_due(c: FourWays) -> dict[str, int]:
     }
 
 
+def is_the_course_s(c: FourWays) -> bool:
+    """Whether the course's six speak of a network: four layers, one linear output, one input."""
+    network = c.trial.network
+    kind = (len(network.layers), network.layers[-1], network.output, network.loss, len(c.trial.X))
+    return kind == (4, 1, "identity", "half_squared_error", 1) and network.layers[2] > 1
+
+
 def names_are_right(c: FourWays) -> bool:
     """Whether every derivative of a network is called by its layer and its units, counted from 1."""
     network, batch = c.trial.network, len(c.trial.X)
@@ -141,6 +155,6 @@ def course_values(c: FourWays) -> list[CourseValue]:
     ]
     quantities = course_quantities(p.network, p.weights, p.X[0], float(p.T[0, 0]))
     return [
-        CourseValue(q, float(array[at]), float(np.abs(array).max()))
+        CourseValue(q, float(array[at]), float(np.abs(array).max()), value_of(q.formula, c))
         for q, (array, at) in zip(quantities, general, strict=True)
     ]

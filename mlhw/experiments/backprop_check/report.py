@@ -62,7 +62,7 @@ COLUMNS = {
 
 def formulas(e: Evidence) -> list[Formula]:
     """The recursion, and the course's six where the network is the course's."""
-    six = [Formula("", f"{q.latex} = {in_latex(q.value)}") for q, _, _ in e.six]
+    six = [Formula("", f"{q.latex} = {in_latex(q.value)}") for q, *_ in e.six]
     if six:
         words = "The course's six for the configured network, entry by entry, and their values."
         six[0] = six[0]._replace(words=words)
@@ -89,7 +89,7 @@ def summary(e: Evidence) -> dict[str, Any]:
                 "backpropagation": general,
                 "relative_error": abs(q.value - general) / scale if scale else 0.0,
             }
-            for q, general, scale in e.six
+            for q, general, scale, _ in e.six
         ],
         "networks": e.networks,
         "derivatives": e.compared,
@@ -109,7 +109,7 @@ def answers(e: Evidence) -> list[str]:
         f"network {'-'.join(map(str, network.layers))}: hidden {', '.join(network.hidden) or 'none'}; "
         f"output {network.output}; {network.loss.replace('_', ' ')}; {network.size} weights"
     ]
-    for q, general, _ in e.six:
+    for q, general, *_ in e.six:
         lines.append(
             f"  {q.name:12} = {q.formula:38} = {q.value: .10e}  "
             f"(back-propagation differs by {abs(q.value - general):.1e})"

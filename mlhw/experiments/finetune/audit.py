@@ -325,6 +325,37 @@ def validated(o: Finetuned, epoch: int) -> bool:
     return epoch % due == due - 1 or epoch + 1 in lasts
 
 
+def validated_as_asked(o: Finetuned) -> bool:
+    """Whether every epoch has a validation that should have one, and no other has."""
+    known = ~np.isnan(o.table.column("val_acc").astype(float))
+    return all(bool(known[n]) == validated(o, n) for n in range(len(known)))
+
+
+SLOW = 1e-6  # a full rate below which a stage's weights need not change in float32
+
+
+def learned(o: Finetuned) -> tuple[list[int], list[int]]:
+    """The stages whose weights in the best model are others than at the start, and which have to be.
+
+    Stages whose rate is next to nothing count as they are.
+    """
+    from mlhw.vision.training.checkpoints import tensor_digests
+
+    config, backbone, first = o.config, o.task.backbone, o.config.first_open_epoch
+    now = tensor_digests(dict(o.task.network.backbone.named_parameters()))
+    stages = {name: backbone.stage_of(name) for name in now}
+    changed = {stages[name] for name in now if now[name] != o.task.backbone_digests[name]}
+    count = len(backbone.stages)
+    is_open = first is not None and o.best.metadata["epoch"] >= first
+    lowest = max(0, count - (config.unfreeze_stages or count)) if is_open else count
+    due = set()
+    for stage in set(stages.values()):
+        rate = config.optim.backbone_rate * config.optim.layer_decay ** (count - 1 - stage)
+        if stage >= lowest and (rate >= SLOW or stage in changed):
+            due.add(stage)
+    return sorted(changed), sorted(due)
+
+
 def waited(o: Finetuned) -> int:
     """Validations after the best one; while the backbone is still to be unfrozen they do not count.
 

@@ -32,20 +32,26 @@ def best_reloads(o: Finetuned) -> Check:
     )
 
 
-@CLAIMS.claim("frozen-unchanged", "what is frozen stays bit for bit what it was")
+@CLAIMS.claim(
+    "frozen-unchanged",
+    "what is frozen stays bit for bit what it was, and in the best model every open stage has learned",
+)
 def frozen_unchanged(o: Finetuned) -> Check:
-    measured = {}
-    if o.progress.changed_while_frozen is not None:
+    """The head alone learns for some epochs unless the whole backbone is to be trained from the first."""
+    changed, due = audit.learned(o)
+    expected: dict[str, object] = {"stages that learned": due}
+    measured: dict[str, object] = {"stages that learned": changed}
+    if o.config.first_open_epoch != 0:
+        expected["tensors until unfrozen"] = 0
         measured["tensors until unfrozen"] = o.progress.changed_while_frozen
     if o.changed_buffers is not None:
+        expected["batch-norm buffers until the end"] = 0
         measured["batch-norm buffers until the end"] = o.changed_buffers
-    if not measured:
-        return not_applicable("the whole backbone is trained from the first epoch on")
     return check(
-        not any(measured.values()),
+        measured == expected,
         measured=measured,
-        expected=dict.fromkeys(measured, 0),
-        note="numbers of tensors that changed",
+        expected=expected,
+        note="numbers of tensors that changed; stages from the input, from 0",
     )
 
 
@@ -136,7 +142,13 @@ def best_is_best(o: Finetuned) -> Check:
     value = -value if o.config.best_by == "loss" else value
     judged = np.flatnonzero(np.isfinite(loss))
     best = int(judged[np.lexsort((judged, loss[judged], value[judged]))[0]])
-    return check(o.best.metadata["epoch"] == best, measured=o.best.metadata["epoch"], expected=best)
+    asked = audit.validated_as_asked(o)
+    return check(
+        o.best.metadata["epoch"] == best and asked,
+        measured=o.best.metadata["epoch"],
+        expected=best,
+        note="" if asked else "validations stand after other epochs than was asked for",
+    )
 
 
 @CLAIMS.claim(

@@ -36,7 +36,7 @@ __all__ = ["GOING_ON", "POSITION", "QUESTION", "RESUMABLE", "Config", "run"]
 
 POSITION = 6
 RESUMABLE = True
-GOING_ON = GoingOn("epochs", ("data.name", "data.dir"))
+GOING_ON = GoingOn("epochs", ("data.name", "data.dir", "data.image_root"))
 QUESTION = (
     "Does a network that was trained on something else learn a new task faster than one that knows "
     "nothing? A pre-trained network gets a new head, is trained and validated, and the model with "
@@ -91,6 +91,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
         formulas(outcome.config),
         gallery=judged_images(
             outcome.images,
+            outcome.labels,
             outcome.splits.classes,
             outcome.assessed.probabilities,
             outcome.split,

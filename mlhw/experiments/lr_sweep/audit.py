@@ -9,13 +9,18 @@ import numpy as np
 
 from mlhw.experiments.lr_sweep.evidence import LocalLimits, Trajectory
 from mlhw.experiments.sweeps.problem import TwoClassProblem
-from mlhw.experiments.sweeps.textbook import EPS, gradient_at, limits_at, nll_at, over
+from mlhw.experiments.sweeps.textbook import (
+    EPS,
+    gradient_at,
+    has_all_digits,
+    limits_at,
+    nll_at,
+    over,
+)
 
 STEPS = 400  # of one rate, evenly spread: more would take as long as the run itself
 NUMBERS = 4_000_000  # in the matrices of one rate
 LIMITS = 20  # of one rate: a singular value takes the cube of the smaller dimension
-# float64 has all its digits down to 2e-308; a σ(1 − σ) below this may have lost some.
-FULL_DIGITS = 1e-290
 
 
 def chosen(count: int, most: int) -> np.ndarray:
@@ -64,8 +69,14 @@ def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits)
     return kept
 
 
-def has_all_digits(X: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Whether the curvature that a limit comes from is so large that float64 has all its digits."""
-    size = max(1.0, float(np.sum(np.abs(X).max(axis=0) ** 2)))
-    enough: np.ndarray = 2.0 / limits >= FULL_DIGITS * size
-    return enough
+MOST_LIMITS = 2000  # limits of one rate, as the documentation says
+
+
+def evenly_spread(one: Trajectory, limits: LocalLimits) -> bool:
+    """Whether the limits begin at the start and go on in equal strides to the end of the descent."""
+    at, count = limits.iterations, len(one.nll)
+    if not 0 < len(at) <= MOST_LIMITS or len(limits.eta) != len(at) or at[0] != 0:
+        return False
+    stride = int(at[1] - at[0]) if len(at) > 1 else count
+    even = bool((np.diff(at) == stride).all()) and stride > 0
+    return even and at[-1] < count <= at[-1] + stride

@@ -9,13 +9,14 @@ import numpy as np
 from mlhw.experiments.lr_sweep import audit
 from mlhw.experiments.lr_sweep.evidence import ROUNDING, ROUNDINGS, Evidence, Trajectory
 from mlhw.experiments.sweeps.columns import COLUMNS_STATEMENT, judge_columns
-from mlhw.experiments.sweeps.textbook import (
-    EPS,
-    gradient_at,
-    limits_at,
-    nll_at,
-    over,
-    steepest_limit,
+from mlhw.experiments.sweeps.lowest import (
+    LIMITS_STATEMENT,
+    OPTIMUM_STATEMENT,
+    SEPARATION_STATEMENT,
+    judge_limits,
+    judge_optimum,
+    judge_separation,
+    limits_off,
 )
 from mlhw.maths import logistic
 from mlhw.maths.descent import DIVERGED_FACTOR
@@ -29,12 +30,6 @@ MUST_SHOW = -2.0 * float(np.log(np.finfo(float).eps))
 LAST_LIMITS = 2000
 # An NLL this little above the optimum has settled there.
 SETTLED = 1e-6
-
-# An eigenvalue, and the square of a singular value, right to some ulps of the largest; where the
-# curvature itself is that of a few samples among many that vanish, relative to its own size.
-SAME_LIMIT = 1e-9
-# A gradient, over its features' size: below it Newton's steps change nothing.
-FLAT = 1e-10
 
 CLAIMS = Claims[Evidence]()
 
@@ -94,37 +89,16 @@ def iterations_end_as_asked(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim(
-    "limits-are-curvatures",
-    "2/L, critical_eta and the local limits are 2 over the largest curvature, by singular values too",
-)
+@CLAIMS.claim("limits-are-curvatures", LIMITS_STATEMENT)
 def limits_are_curvatures(e: Evidence) -> Claim:
-    X = e.problem.X
-    pairs = {"2/L": (e.problem.monotone_eta, steepest_limit(X))}
-    start = e.problem.start_limit, float(limits_at(X, e.asked.w0[:, None])[0])
-    if audit.has_all_digits(X, np.array(min(start))):
-        pairs["at the start"] = start
-    if e.problem.optimum is not None and e.problem.critical_eta is not None:
-        w = e.problem.optimum.w
-        # σ(1 − σ) moves by at most the rounding of xᵀw, relative; far from 0 that is too much to compare.
-        if 4 * len(w) * EPS * float(np.max(np.abs(X) @ np.abs(w))) <= SAME_LIMIT:
-            at = float(limits_at(X, w[:, None])[0])
-            pairs["at the optimum"] = (e.problem.critical_eta, at)
-    off = {
-        name: 0.0 if known == found else abs(known / found - 1.0)
-        for name, (known, found) in pairs.items()
-    }
+    off = limits_off(e.problem, e.asked.w0)
     off["along the paths"] = max(
         float(np.max(audit.limits_apart(e.problem, one, limits), initial=0.0))
         for one, limits in zip(e.trajectories, e.limits, strict=True)
     )
-    return check(
-        max(off.values()) <= SAME_LIMIT,
-        measured=off,
-        expected=0,
-        tolerance=SAME_LIMIT,
-        note="relative differences",
-    )
+    if not all(map(audit.evenly_spread, e.trajectories, e.limits)):
+        off["where along the paths"] = np.inf
+    return judge_limits(off)
 
 
 @CLAIMS.claim("monotone-below-2L", "no rate below 2/L ever rises")
@@ -314,35 +288,14 @@ def smaller_is_higher(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim(
-    "optimum-is-lowest",
-    "at the optimum the gradient vanishes, and on either side of it the NLL is no lower",
-)
+@CLAIMS.claim("optimum-is-lowest", OPTIMUM_STATEMENT)
 def optimum_is_lowest(e: Evidence) -> Claim:
-    """The NLL is convex: a point with no slope and no lower neighbour is its minimum.
+    return judge_optimum(e.problem)
 
-    Where the classes are separable there is none, and it goes on falling along growing weights.
-    """
-    if e.problem.optimum is None:
-        return not_applicable(str(e.problem.no_optimum))
-    problem, optimum = e.problem, e.problem.optimum
-    w = optimum.w
-    slope, slope_off = gradient_at(problem.X, problem.t, w[:, None])
-    flat = FLAT * np.max(np.abs(problem.X), axis=0)[:, None] + 16 * slope_off
-    steep = over(np.abs(slope), flat)
-    spread = np.maximum(np.ptp(problem.X, axis=0), np.abs(problem.X).max(axis=0))
-    steps = np.diag(0.1 / np.where(spread > 0, spread, 1.0))
-    there = np.concatenate([[w, 0.5 * w, 1.5 * w], w + steps, w - steps]).T
-    nlls, off = nll_at(problem.X, problem.t, there)
-    lower = float(np.max((nlls[0] - nlls[1:]) / (1e-9 * nlls[0] + off[1:] + off[0])))
-    told = float(abs(nlls[0] - optimum.nll) / (1e-9 * nlls[0] + 4 * off[0]))
-    measured = {"gradient": float(steep.max()), "lower": max(lower, 0.0), "NLL": told}
-    return check(
-        max(measured.values()) <= 1.0,
-        measured=measured,
-        expected="at most 1",
-        note="over what rounding allows: the gradient, how much lower a neighbour is, the NLL told",
-    )
+
+@CLAIMS.claim("separation-as-told", SEPARATION_STATEMENT)
+def separation_as_told(e: Evidence) -> Claim:
+    return judge_separation(e.problem)
 
 
 @CLAIMS.claim(

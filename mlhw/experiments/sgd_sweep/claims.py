@@ -22,6 +22,15 @@ from mlhw.experiments.sgd_sweep.excuses import (
     noise_range,
 )
 from mlhw.experiments.sweeps.columns import COLUMNS_STATEMENT, judge_columns
+from mlhw.experiments.sweeps.lowest import (
+    LIMITS_STATEMENT,
+    OPTIMUM_STATEMENT,
+    SEPARATION_STATEMENT,
+    judge_limits,
+    judge_optimum,
+    judge_separation,
+    limits_off,
+)
 from mlhw.maths.descent import DIVERGED_FACTOR
 from mlhw.result.claims import Claim, Claims, check, not_applicable
 
@@ -95,6 +104,21 @@ def distance_law(e: Evidence) -> Claim:
 @CLAIMS.claim("columns-as-asked", COLUMNS_STATEMENT)
 def columns_for_sgd(e: Evidence) -> Claim:
     return judge_columns(e.problem)
+
+
+@CLAIMS.claim("optimum-is-lowest", OPTIMUM_STATEMENT)
+def optimum_for_sgd(e: Evidence) -> Claim:
+    return judge_optimum(e.problem)
+
+
+@CLAIMS.claim("separation-as-told", SEPARATION_STATEMENT)
+def separation_for_sgd(e: Evidence) -> Claim:
+    return judge_separation(e.problem)
+
+
+@CLAIMS.claim("limits-are-curvatures", LIMITS_STATEMENT)
+def limits_for_sgd(e: Evidence) -> Claim:
+    return judge_limits(limits_off(e.problem, e.asked.w0))
 
 
 @CLAIMS.claim(

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from mlhw.experiments.softmax_regions.evidence import Evidence
 from mlhw.maths.rational import ZERO, Vector, cross, dot, minus
-from mlhw.maths.regions import Plane
+from mlhw.maths.regions import Boundary, Envelope, Plane, Region
 
 MOST = 16  # distinct planes: with more, all triples of them take longer than the run
 
@@ -29,12 +29,9 @@ def mistakes(e: Evidence) -> Iterator[str]:
         if vertex.classes != largest(envelope.planes, vertex.point):
             yield f"the classes at vertex {number}"
     for number, b in enumerate(envelope.boundaries, 1):
+        yield from (f"{what} of boundary {number}" for what in _wrong_course(envelope, b))
         if b.tied != largest(envelope.planes, inside(b.start, b.direction)):
             yield f"the classes along boundary {number}"
-        if b.kind == "ray" and any(
-            dot(minus(envelope.planes[b.classes[0]][:2], p[:2]), b.direction) < 0 for p in planes
-        ):
-            yield f"boundary {number} is no ray: another class overtakes"
     # Euler: a point at infinity closes the rays, and a plane map has V − E + F = 2.
     faces = len(envelope.with_area)
     if len(envelope.vertices) - len(envelope.boundaries) + faces != 1:
@@ -43,6 +40,28 @@ def mistakes(e: Evidence) -> Iterator[str]:
     if (envelope.common is not None) != _all_meet(e):
         yield "whether all classes meet"
     yield from _wrong_middles(e)
+
+
+def _wrong_course(envelope: Envelope, b: Boundary) -> Iterator[str]:
+    """What is wrong with where a boundary starts and ends, and which way it goes."""
+    i, j = b.classes
+    gaps = [minus(envelope.planes[i][:2], p[:2]) for p in envelope.planes]
+    if i >= j or b.direction == ZERO or dot(gaps[j], b.direction) != 0:
+        yield "the direction"
+    overtaken = [dot(gap, b.direction) for gap in gaps]
+    ends = [b.start, *([] if b.end is None else [b.end])]
+    if b.kind == "line":
+        # Both ways without end; told from its point nearest to the origin, to the right or upwards.
+        if any(overtaken) or b.end is not None or b.vertices or dot(b.start, b.direction) != 0:
+            yield "the course"
+        elif not (b.direction[0] > 0 or (b.direction[0] == 0 and b.direction[1] > 0)):
+            yield "the sense"
+    elif tuple(envelope.vertices[n].point for n in b.vertices) != tuple(ends):
+        yield "an end"
+    elif b.kind == "ray" and (b.end is not None or any(value < 0 for value in overtaken)):
+        yield "the course: another class overtakes"
+    elif b.kind == "segment" and (len(ends) != 2 or minus(ends[1], ends[0]) != b.direction):
+        yield "the course"
 
 
 def largest(planes: tuple[Plane, ...], point: Vector) -> tuple[int, ...]:
@@ -77,11 +96,18 @@ def _wrong_regions(e: Evidence) -> Iterator[str]:
     envelope = e.envelope
     along = [largest(envelope.planes, inside(b.start, b.direction)) for b in envelope.boundaries]
     at = [largest(envelope.planes, v.point) for v in envelope.vertices]
-    for region in envelope.regions:
-        k = region.index
-        sides = tuple(
-            n for n, b in enumerate(envelope.boundaries) if envelope.equals(k)[0] in b.classes
-        )
+    for k, region in enumerate(envelope.regions):
+        if region.index != k:
+            yield f"the number of region {k + 1}"
+        first = min(n for n, plane in enumerate(envelope.planes) if plane == envelope.planes[k])
+        sides = tuple(n for n, b in enumerate(envelope.boundaries) if first in b.classes)
+        corners = tuple(n for n, classes in enumerate(at) if k in classes)
+        if region.vertices != corners:
+            yield f"the vertices of region {k + 1}"
+        # Without any boundary the plane belongs to the largest bias; all have the same weights.
+        alone = not along and k in largest(envelope.planes, ZERO)
+        if region.empty == (bool(sides) or alone):
+            yield f"whether region {k + 1} is empty"
         if region.boundaries != sides:
             yield f"the boundaries of region {k + 1}"
         if region.empty:
@@ -136,8 +162,14 @@ def _wrong_middles(e: Evidence) -> Iterator[str]:
         if (grows and level) != way.reaches:
             yield f"whether the margin grows in the middle of region {k + 1}"
         corners = [envelope.vertices[n].point for n in region.vertices]
+        if grows != _can_grow(gaps):
+            yield f"a direction in which the margin of region {k + 1} grows is missed"
+        if grows and not _nearest_in_hull(gaps, way.direction):
+            yield f"the direction of the middle of region {k + 1}"
         if grows and len(corners) == 1 and way.start != corners[0]:
             yield f"the middle of region {k + 1} does not start at its vertex"
+        if not grows and way.start != _mid_strip(envelope, region):
+            yield f"the start of the middle of region {k + 1}"
         if grows and len(corners) != 1:
             every = [v.point for v in envelope.vertices] or [b.start for b in envelope.boundaries]
             aim = tuple(sum((p[i] for p in every), Fraction(0)) / len(every) for i in range(2))
@@ -151,3 +183,37 @@ def _wrong_middles(e: Evidence) -> Iterator[str]:
                 dot(away, u) > 0 for u in outward
             ):
                 yield f"the start of the middle of region {k + 1}"
+
+
+def _can_grow(gaps: list[Vector]) -> bool:
+    """Whether some direction raises the lead over every class: all gaps lie in an open half-plane.
+
+    Then the one farthest to the right has all others to its left or along it.
+    """
+    return any(
+        all(cross(g, other) > 0 or (cross(g, other) == 0 and dot(g, other) > 0) for other in gaps)
+        for g in gaps
+    )
+
+
+def _nearest_in_hull(gaps: list[Vector], z: Vector) -> bool:
+    """Whether z is the point of the gaps' convex hull nearest to the origin.
+
+    No gap lies before the line through z at a right angle to it, and on that line they lie on both
+    sides of z, or in it.
+    """
+    square = dot(z, z)
+    along = [cross(z, gap) for gap in gaps if dot(gap, z) == square]
+    behind = all(dot(gap, z) >= square for gap in gaps)
+    return behind and bool(along) and min(along) <= 0 <= max(along)
+
+
+def _mid_strip(envelope: Envelope, region: Region) -> Vector:
+    """The mean of the starts of a strip's endless sides."""
+    starts = [
+        envelope.boundaries[n].start
+        for n in region.boundaries
+        if envelope.boundaries[n].end is None
+    ]
+    x, y = (sum((start[i] for start in starts), Fraction(0)) / len(starts) for i in range(2))
+    return x, y

@@ -9,6 +9,7 @@ import numpy as np
 from mlhw.experiments.softmax_regions.audit import mistakes
 from mlhw.experiments.softmax_regions.evidence import Evidence, floats
 from mlhw.experiments.softmax_regions.grid import SIDE
+from mlhw.experiments.softmax_regions.probes import wrong_probes
 from mlhw.maths.rational import ZERO, along, dot, over_root, to_float
 from mlhw.maths.rays import Way, distances, gaps_along
 from mlhw.maths.regions import activations_at
@@ -253,6 +254,23 @@ def middle_rate(e: Evidence) -> Claim:
 def _no_middle(e: Evidence) -> str:
     p = e.p_at(ZERO)
     return f"one region is the whole plane: p is constant, {float(p.max()):.8g} for its class"
+
+
+@CLAIMS.claim(
+    "probes-as-told",
+    "the places probed lie as far along their way as is told, and p there is that of the activations",
+)
+def probes_as_told(e: Evidence) -> Claim:
+    if not e.probed:
+        return not_applicable("no way leads away from anything")
+    wrong = list(wrong_probes(e))
+    return check(
+        not wrong,
+        measured=len(wrong),
+        expected=0,
+        tolerance=P_TOLERANCE,
+        note=f"of {len(e.probed)} ways" + (f"; wrong: {', '.join(wrong[:4])}" if wrong else ""),
+    )
 
 
 @CLAIMS.claim("grid-argmax", f"on a {SIDE} × {SIDE} grid the arg max of p is the region's class")

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 EPS = float(np.finfo(float).eps)
+# float64 has all its digits down to 2e-308; a σ(1 − σ) below this may have lost some.
+FULL_DIGITS = 1e-290
 
 
 def over(apart: np.ndarray, allowed: np.ndarray) -> np.ndarray:
@@ -44,11 +46,15 @@ def losses_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> np.ndarray:
 
 
 def nll_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean NLL (r,), and how far rounding may move it."""
+    """The mean NLL (r,), and how far rounding may move it.
+
+    A sum of n losses one after the other may be off by n/2 ulps of the sum, and where many points are
+    the same every one of them errs the same way.
+    """
     value = losses_at(X, t, W).mean(axis=0)
     with np.errstate(over="ignore", invalid="ignore"):
         reach = np.mean(np.abs(X), axis=0) @ np.abs(W)  # of a, in the mean
-    return value, EPS * (16 + np.log2(len(X)) + 4 * value + 2 * len(W) * reach)
+    return value, EPS * (16 + (4 + len(X) / 2) * value + 2 * len(W) * reach)
 
 
 def gradient_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,9 +79,56 @@ def limits_at(X: np.ndarray, W: np.ndarray) -> np.ndarray:
     return limits
 
 
+def has_all_digits(X: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Whether the curvature that a limit comes from is so large that float64 has all its digits."""
+    size = max(1.0, float(np.sum(np.abs(X).max(axis=0) ** 2)))
+    enough: np.ndarray = 2.0 / limits >= FULL_DIGITS * size
+    return enough
+
+
 def steepest_limit(X: np.ndarray) -> float:
     """2/L, L = |X|²/(4n) in the spectral norm, since σ(1 − σ) is 1/4 at most."""
     return float(8.0 * len(X) / np.linalg.norm(X, 2) ** 2)
+
+
+def newton_step(X: np.ndarray, t: np.ndarray, w: np.ndarray) -> tuple[float, float]:
+    """By how much Newton's next step at w (d+1,) moves an activation, and how much of that is rounding.
+
+    As weighted least squares, PRML eq. 4.99 with its target less the activations: the step minimises
+    |R^½ X δ + R^-½ (y − t)|, R = diag(y(1 − y)). An error ε of the residuals moves no activation by
+    more than √n ε over the smallest y(1 − y).
+    """
+    a = X @ w
+    y = logistic_of(a)
+    root = np.sqrt(y) * np.sqrt(logistic_of(-a))
+    if not root.min() > 0:
+        return 0.0, np.inf
+    step = np.linalg.lstsq(root[:, None] * X, (t - y) / root, rcond=None)[0]
+    error = 16 * EPS * len(w) * (1.0 + float(np.max(root**2 * (np.abs(X) @ np.abs(w)))))
+    moved = float(np.max(np.abs(X @ step)))
+    return moved, float(error * np.sqrt(len(X)) / root.min() ** 2)
+
+
+def lowest_nll(X: np.ndarray, t: np.ndarray, steps: int = 100) -> tuple[float, float]:
+    """The smallest mean NLL by iteratively reweighted least squares, each step halved until it helps.
+
+    Beside it the largest component of the gradient there.
+    """
+    w = np.zeros(X.shape[1])
+    value, steepest = float(losses_at(X, t, w[:, None]).mean()), np.inf
+    for _ in range(steps):
+        a = X @ w
+        root = np.maximum(np.sqrt(logistic_of(a)) * np.sqrt(logistic_of(-a)), EPS)
+        step = np.linalg.lstsq(root[:, None] * X, (t - logistic_of(a)) / root, rcond=None)[0]
+        trials = w[:, None] + step[:, None] * 0.5 ** np.arange(30)
+        values = losses_at(X, t, trials).mean(axis=0)
+        # Where the mean hides what a step gains, the gradient still shows it.
+        best = int(values.argmin()) if values.min() < value else 0
+        slope = float(np.max(np.abs(gradient_at(X, t, trials[:, [best]])[0])))
+        if not values[best] < value and not slope < steepest:
+            break
+        w, value, steepest = trials[:, best], float(values[best]), slope
+    return value, steepest
 
 
 def standardized_off(X: np.ndarray, raw: np.ndarray, scaling: dict[str, list[float]]) -> float:

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
-from mlhw.errors import DataError, reason_of
+from mlhw.errors import ConfigError, DataError, reason_of
 from mlhw.system.files import write_whole
 from mlhw.vision.networks.weight_files import Tensors
 
@@ -155,6 +155,25 @@ class Checkpoints:
                 f"{path}: is damaged: its sha256 {digest[:16]}… is not in {path.parent / MANIFEST}"
             )
         return data
+
+
+def best_in(run: Path) -> Path:
+    """The best model's file in a run folder.
+
+    Raises ConfigError for a folder without one: of something else, or of several runs.
+    """
+    path = run / "checkpoints" / BEST
+    if path.is_file():
+        return path
+    parts = sorted(str(part.parents[1]) for part in run.glob(f"*/checkpoints/{BEST}"))
+    if parts:
+        raise ConfigError(
+            f"{run}: is made of {len(parts)} runs; give one of them, such as {parts[0]}"
+        )
+    raise ConfigError(
+        f"{run}: has no {Path('checkpoints', BEST)}; give the run folder of an mlhw finetune that has "
+        "validated at least once"
+    )
 
 
 def read_best(path: Path, data: bytes) -> Best:

@@ -16,7 +16,15 @@ from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.networks.weight_files import Tensors
 from mlhw.vision.training.batches import count_steps
-from mlhw.vision.training.checkpoints import BEST, LAST, MANIFEST, Best, Checkpoints, read_best
+from mlhw.vision.training.checkpoints import (
+    BEST,
+    LAST,
+    MANIFEST,
+    Best,
+    Checkpoints,
+    best_in,
+    read_best,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -172,12 +180,7 @@ def find_start(config: Config) -> Start | None:
     """
     path = Path(config.weights).expanduser()
     if os.path.isdir(path):
-        path = path / "checkpoints" / BEST
-        if not path.is_file():
-            raise ConfigError(
-                f"weights: {config.weights} has no {Path('checkpoints', BEST)}; give a file, or the folder "
-                "of an mlhw finetune that has validated at least once"
-            )
+        path = best_in(path)
     elif not (os.path.isfile(path) and is_saved_model(path)):
         return None
     path = path.resolve()

@@ -178,8 +178,8 @@ def apply_gradients(task: Task, learning: list[torch.nn.Parameter]) -> None:
     if task.scaler.is_enabled():
         task.scaler.unscale_(task.optimizer)
         found = [p.grad for p in learning if p.grad is not None]
-        norms = torch.stack([gradient.abs().amax() for gradient in found])
-        task.sums[2] += ~torch.isfinite(norms).all()
+        largest = torch.nn.utils.get_total_norm(found, math.inf)
+        task.sums[2] += ~torch.isfinite(largest)
     if clip is not None:
         torch.nn.utils.clip_grad_norm_(learning, clip)
     task.scaler.step(task.optimizer)

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mlhw.commands.main import main
-from tests.conftest import Mlhw
 from tests.vision.networks.inputs import timm
 
 FEW = ["--image-size", "32", "--val", "0.4", "--test", "0.4", "--threads", "1", "--no-plots", "-q"]
@@ -40,7 +39,18 @@ def cached(home: Path, repository: str, config: str, weights: dict[str, torch.Te
         save_file(weights, snapshot / "model.safetensors")
 
 
-def test_a_model_of_the_hub_is_taken_from_its_cache(mlhw: Mlhw, tmp_path: Path) -> None:
+@pytest.fixture
+def offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub, and no network, for this process."""
+    timm()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "hf"
+
+
+def test_a_model_of_the_hub_is_taken_from_its_cache(
+    offline_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole = timm().create_model("test_resnet", num_classes=7)
     facts = {
         "input_size": [3, 160, 160],
@@ -51,23 +61,13 @@ def test_a_model_of_the_hub_is_taken_from_its_cache(mlhw: Mlhw, tmp_path: Path) 
         "classifier": "fc",
     }
     config = {"architecture": "test_resnet", "num_classes": 7, "pretrained_cfg": facts}
-    cached(tmp_path / "hf", "me/tiny", json.dumps(config), whole.state_dict())
-    offline = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
-    done = mlhw("finetune", "--model", "timm:hf-hub:me/tiny", *FEW, "--json", env=offline)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    cached(offline_cache, "me/tiny", json.dumps(config), whole.state_dict())
+    words = ["--model", "timm:hf-hub:me/tiny", *FEW, "--json", "--runs-dir", str(offline_cache)]
+    assert main(["finetune", *words]) == 0
+    found = json.loads(capsys.readouterr().out)
     assert found["summary"]["weights"].endswith("model.safetensors")
     best = load_file(Path(found["run"]) / "checkpoints" / "best.safetensors")
     assert torch.equal(best["backbone.conv1.0.weight"], whole.state_dict()["conv1.0.weight"])
-
-
-@pytest.fixture
-def offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the hub, and no network, for this process."""
-    timm()
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    return tmp_path / "hf"
 
 
 @pytest.mark.parametrize(

@@ -222,11 +222,17 @@ def test_a_compiled_backbone_gives_the_losses_of_the_plain_one(
     assert not compiled.fails
 
 
-def test_where_nothing_compiles_one_line_says_so(mlhw: Mlhw, tmp_path: Path) -> None:
-    nowhere = {"CXX": str(tmp_path / "no-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
-    done = mlhw("finetune", *OPTIONS, "--compile", env=nowhere)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+def test_where_nothing_compiles_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*given: Any, **more: Any) -> Any:
+        raise RuntimeError("\nInvalidCxxCompiler: no working C++ compiler\nSet TORCH_LOGS")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    code = main(["finetune", *OPTIONS, "--compile", "--runs-dir", str(tmp_path / "runs")])
+    assert code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no working C++ compiler" in line
     assert line.startswith("error: compile: torch.compile does not work here (")
     assert line.endswith("leave --compile out")
     assert not (tmp_path / "runs").exists()

@@ -15,6 +15,7 @@ from scipy import stats
 import mlhw as package
 from mlhw.commands.main import main
 from mlhw.experiments.finetune.repeats import common, mean_and_error
+from mlhw.vision.saved import load_model
 from mlhw.vision.training import session
 from mlhw.vision.training.checkpoints import BEST
 from tests.conftest import Mlhw
@@ -51,6 +52,20 @@ def test_each_repeat_is_the_run_of_its_seed(repeated: Path, tmp_path: Path) -> N
     same_numbers(repeated / "seed-6", alone)
     found, expected = ((r / "result.json").read_text() for r in (repeated / "seed-6", alone))
     assert json.loads(found) == json.loads(expected)
+
+
+def test_one_of_them_predicts_and_is_a_start(
+    repeated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        ["predict", str(repeated), str(repeated / "repeats.csv")],
+        ["finetune", "--weights", str(repeated)],
+    ):
+        assert main(words) == 2
+        found = capsys.readouterr().err
+        assert f"is made of 3 runs; give one of them, such as {repeated / 'seed-5'}" in found
+    saved = load_model(repeated / "seed-6", "cpu")
+    assert saved.classes == [str(k) for k in range(10)]
 
 
 def test_the_summary_has_means_and_standard_errors_and_claims_of_each(repeated: Path) -> None:
@@ -112,7 +127,9 @@ def test_repeats_get_more_epochs_too(tmp_path: Path) -> None:
     assert rows(tmp_path / "again" / "latest") == rows(run)
 
 
-def test_repeats_go_over_the_folds_where_there_are_some(mlhw: Mlhw, tmp_path: Path) -> None:
+def test_repeats_go_over_the_folds_where_there_are_some(
+    mlhw: Mlhw, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = [*(w for w in FEW if w not in ("--val", "0.4", "--test")), "--test", "0.4"]
     words += ["--folds", "3", "--repeats", "3", "--epochs", "1", "--unfreeze-at", "null"]
     done = mlhw("finetune", *words, "--json", "--no-check")
@@ -123,9 +140,8 @@ def test_repeats_go_over_the_folds_where_there_are_some(mlhw: Mlhw, tmp_path: Pa
         (f"fold-{k}", str(k), "0") for k in range(3)
     ]
     assert len({row["val_acc"] for row in found}) > 1
-    refused = mlhw("finetune", *words, "--repeats", "4")
-    assert refused.returncode == 2
-    assert "repeats: there are 3 folds (got 4)" in refused.stderr
+    assert main(["finetune", *words, "--repeats", "4"]) == 2
+    assert "repeats: there are 3 folds (got 4)" in capsys.readouterr().err
 
 
 def test_a_notebook_repeats_in_memory_and_gets_the_figure() -> None:
