@@ -81,6 +81,9 @@ def list_csv(
     splits = listed.splits()
     if decides and not columns.decides:
         log(f"{path}: column {columns.names} is empty, so the splits are cut")
+    if columns.group is not None and to_train:
+        name = (group or GROUP_COLUMN).strip()
+        log(f"{path}: images with the same value in column {name} stay in one split")
     if columns.idle:
         more = len(columns.idle) - _MOST_NAMED
         names = ", ".join(columns.idle[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

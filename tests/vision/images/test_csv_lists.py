@@ -205,7 +205,10 @@ def test_columns_that_are_not_read_are_said(animals: Path) -> None:
 def test_a_group_is_in_one_split(animals: Path) -> None:
     groups = [str(i // 2) for i in range(24)]
     by_name = with_column(animals, "patient", groups)
-    splits = load_images(by_name, val=0.3, test=0.2, reading=Reading(group="Patient"))
+    recorder = Recorder()
+    reading = Reading(group="Patient")
+    splits = load_images(by_name, val=0.3, test=0.2, reading=reading, recorder=recorder)
+    assert any("same value in column Patient stay in one split" in x for x in recorder.log_lines)
     files = [str(p.relative_to(animals)) for p in sorted(animals.rglob("*.png"))]
     kinds = [{groups[files.index(name)] for name in part.names} for part in everything(splits)]
     assert sum(map(len, kinds)) == len(set.union(*kinds)) == 12
