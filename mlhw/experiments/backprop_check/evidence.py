@@ -21,7 +21,7 @@ class CourseValue(NamedTuple):
     """One of the course's six: by its literal formula, and by general back-propagation.
 
     ``scale`` is the largest entry of the vector or matrix that it belongs to, ``printed`` what the
-    formula comes to as it is printed.
+    formula comes to as it is printed, NaN under another name than the course's.
     """
 
     quantity: Quantity
@@ -146,15 +146,20 @@ def course_values(c: FourWays) -> list[CourseValue]:
         return []
     weights, deltas = c.analytic.weights, c.analytic.deltas
     general = [
-        (deltas[2], (0, 0)),
-        (weights[2], (0, 1)),
-        (deltas[1], (0, 0)),
-        (weights[1], (0, 0)),
-        (deltas[0], (0, 0)),
-        (weights[0], (0, 0)),
+        ("delta_1^(4)", deltas[2], (0, 0)),
+        ("dE/dw_12^(3)", weights[2], (0, 1)),
+        ("dE/da_1^(3)", deltas[1], (0, 0)),
+        ("dE/dw_11^(2)", weights[1], (0, 0)),
+        ("dE/da_1^(2)", deltas[0], (0, 0)),
+        ("dE/dw_11^(1)", weights[0], (0, 0)),
     ]
     quantities = course_quantities(p.network, p.weights, p.X[0], float(p.T[0, 0]))
     return [
-        CourseValue(q, float(array[at]), float(np.abs(array).max()), value_of(q.formula, c))
-        for q, (array, at) in zip(quantities, general, strict=True)
+        CourseValue(
+            q,
+            float(array[at]),
+            float(np.abs(array).max()),
+            value_of(q.formula, c) if q.name == name else np.nan,
+        )
+        for q, (name, array, at) in zip(quantities, general, strict=True)
     ]
