@@ -258,7 +258,7 @@ def told_as_drawn(e: Evidence) -> Claim:
             if not abs(told - fall) <= 1e-6 * max(1.0, abs(fall)) + rounding:
                 wrong.append(f"{p.network.title}: {told:.6g} decades, not {fall:.6g}")
         kind = "chain" if p.network.width < 2 else f"bipartite-{p.network.width}"
-        if p.network.name.partition("|")[0] != kind:
+        if p.network.name != kind + "|alive" * p.network.alive:
             wrong.append(f"{p.network.title} is no {p.network.name}")
     widths = [curve.width for curve in e.curves]
     if widths != ([1, 2, 4, 8, 16] if e.relu_drawn else []):
