@@ -117,15 +117,16 @@ def test_the_formulas_of_a_finetune_are_those_of_its_configuration() -> None:
     from mlhw.experiments.finetune import experiment as finetune
     from mlhw.experiments.finetune.report import formulas
 
-    sets = ["optim={name: sgd, nesterov: true, label_smoothing: 0}", "best=accuracy"]
+    sets = ["optim={name: sgd, nesterov: true, label_smoothing: 0}", "best=loss"]
     other = formulas(load_config(finetune.Config, None, sets))
     default = formulas(finetune.Config())
-    assert len(other) == len(default) == 4
+    assert len(other) == len(default) == 5
     assert "AdamW" in default[2].words
     assert "momentum" in other[2].words
     assert "smoothing ε = 0.1" in default[1].words
     assert "smoothing ε" not in other[1].words
-    assert "accuracy" in other[3].latex
+    assert "accuracy" in default[3].latex
+    assert "accuracy" not in other[3].latex
     for formula in (*other, *default):
         assert "\\" not in mathml(formula.latex), formula.latex
 

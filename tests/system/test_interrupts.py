@@ -68,7 +68,7 @@ def test_no_decoder_and_no_reader_of_weights_takes_a_signal_for_a_damaged_file(
     monkeypatch.setattr(Image, "open", signalled)
     monkeypatch.setattr(torch, "load", signalled)
     for read in (
-        lambda: images.decode(picture.getvalue()),
+        lambda: images.decode_whole(picture.getvalue()),
         lambda: weights.read_tensors(tmp_path / "w.pt"),
         lambda: checkpoints.load_last(print),
     ):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,7 +191,9 @@ def hub_config(name: str) -> Any:
     repository, revision = _of_hub(name.removeprefix(HUB))
     timm = timm_module()
     try:
-        huggingface_hub.hf_hub_download(repository, "config.json", revision=revision)
+        if _in_hub_cache(repository, "config.json", revision) is None:
+            _require_name_of_hub()
+            huggingface_hub.hf_hub_download(repository, "config.json", revision=revision)
     # A wrong name, no such model, a private one, no network, HF_HUB_OFFLINE: all their own errors.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -216,6 +221,16 @@ def require_online(name: str) -> None:
             f"({huggingface_hub.constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE is set; unset it once, or "
             "name a file with --weights FILE"
         )
+
+
+def _require_name_of_hub() -> None:
+    """Raise OSError at once where the hub's name is not known: its client tries half a minute long."""
+    import huggingface_hub
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE or "https" in urllib.request.getproxies():
+        return
+    host = urllib.parse.urlsplit(huggingface_hub.constants.ENDPOINT).hostname
+    socket.getaddrinfo(host, 443)
 
 
 def _of_hub(model: str) -> tuple[str, str | None]:

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mlhw.commands.main import main
+from mlhw.errors import DataError
+from mlhw.vision.networks.backbones import load_backbone
 from tests.vision.networks.inputs import timm
 
 FEW = ["--image-size", "32", "--val", "0.4", "--test", "0.4", "--threads", "1", "--no-plots", "-q"]
@@ -98,3 +100,22 @@ def test_what_is_not_to_be_had_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not Path(runs).exists()
+
+
+def test_a_hub_that_nobody_knows_of_is_one_line_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    timm()
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(DataError, match=r"nor to be had: .*Name or service not known"):
+        load_backbone("hf-hub:someone/something")
