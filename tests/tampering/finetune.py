@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mlhw.maths import classification
 from mlhw.vision.images import augment
 from mlhw.vision.schedules import Plan
 from mlhw.vision.training import loop as training
@@ -112,10 +113,20 @@ def _classes_are_drawn_as_they_come(patch: pytest.MonkeyPatch) -> None:
 
 def _temperature_is_a_little_high(patch: pytest.MonkeyPatch) -> None:
     real = training.fit_temperature
-    patch.setattr(training, "fit_temperature", lambda logits, labels: 1.05 * real(logits, labels))
+    patch.setattr(training, "fit_temperature", lambda logits, labels: 1.002 * real(logits, labels))
+
+
+def _intervals_are_walds(patch: pytest.MonkeyPatch) -> None:
+    def wald(right: Any, count: Any, z: float = classification.Z95) -> Any:
+        share = np.asarray(right) / count
+        half = z * np.sqrt(share * (1 - share) / count)
+        return share - half, share + half
+
+    patch.setattr(classification, "wilson", wald)
 
 
 TAMPERINGS = {
+    "counted-again": _intervals_are_walds,
     "classes-alike": _classes_are_drawn_as_they_come,
     "temperature-fitted": _temperature_is_a_little_high,
     "first-epochs-again": _labels_are_not_smoothed,

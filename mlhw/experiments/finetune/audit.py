@@ -370,7 +370,7 @@ def waited(o: Finetuned) -> int:
 
 # ------------------------------------------------------------------------------------- temperature
 
-NEIGHBOUR = 1.03  # far beyond what rounding moves a fitted temperature by
+NEIGHBOUR = 1.0005  # far beyond what rounding moves a fitted temperature by
 
 
 def neighbouring_losses(o: Finetuned) -> dict[str, float]:

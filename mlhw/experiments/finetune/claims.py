@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlhw.experiments.finetune import audit
+from mlhw.experiments.finetune import audit, counted
 from mlhw.maths.calibration import COLDEST, FEWEST_IMAGES, HOTTEST
 from mlhw.result.claims import Claim as Check
 from mlhw.result.claims import Claims, check, not_applicable
@@ -285,7 +285,35 @@ def temperature_fitted(o: Finetuned) -> Check:
         measured={"temperature": o.temperature, "loss above the least": excess},
         expected={"temperature": f"{COLDEST:g} to {HOTTEST:g}", "loss above the least": 0},
         tolerance=1e-9,
-        note=f"smoothed cross-entropy at temperatures {audit.NEIGHBOUR - 1:.0%} higher and lower",
+        note=f"smoothed cross-entropy at temperatures {audit.NEIGHBOUR - 1:.2%} higher and lower",
+    )
+
+
+# Logits over the temperature are float32, of some 1e-7; counts and shares differ by far less.
+COUNTED = 1e-6
+
+
+@CLAIMS.claim(
+    "counted-again",
+    "precision, recall, F1, AUC, ranks, intervals and calibration errors are what counting the images gives",
+)
+def counted_again(o: Finetuned) -> Check:
+    """The calibration error may move by images whose confidence lies on the edge of a bin."""
+    a = o.assessed
+    rows, calibrated = a.per_class(), a.calibration()
+    off = {
+        "classes": counted.classes_off(rows, a.labels, a.logits, a.log_probabilities),
+        "all": counted.metrics_off(a.metrics(), rows, a.labels, a.logits),
+    }
+    for name, temperature in (("ece_before", 1.0), ("ece_after", a.temperature)):
+        again, edge = counted.binned_error(a.logits, a.labels, temperature, calibrated["bins"])
+        off[name] = max(0.0, counted.apart(calibrated[name], again) - edge)
+    return check(
+        max(off.values()) <= COUNTED,
+        measured=off,
+        expected=0,
+        tolerance=COUNTED,
+        note=f"furthest of the numbers told, {len(rows)} classes, {len(a)} {o.split} images",
     )
 
 
