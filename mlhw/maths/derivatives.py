@@ -81,7 +81,11 @@ def _autograd(network: Network, weights: Sequence[Array], X: Array, T: Array) ->
     elif network.loss == "binary_cross_entropy":
         loss = functional.binary_cross_entropy_with_logits(a[-1], t, reduction="sum")
     else:
-        loss = -(t * torch.log_softmax(a[-1], dim=-1)).sum()
+        # −ln z_j as the logarithm of Σ_k exp(a_k − a_j), whose own term has no derivative: torch's
+        # log_softmax is differentiated as z − t, which cancels where z is all but t.
+        apart = a[-1][:, None, :] - a[-1][:, :, None]
+        own = torch.eye(apart.shape[-1], dtype=torch.bool)
+        loss = (t * torch.logsumexp(apart.masked_fill(own, 0.0), dim=-1)).sum()
     found = [g.numpy() for g in torch.autograd.grad(loss, [*W, *a])]
     # The sum's derivative by a_n is δ_n; the mean's derivative by W is the sum's over N.
     return Gradients([g / len(X) for g in found[: len(W)]], found[len(W) :])

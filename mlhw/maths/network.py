@@ -142,9 +142,14 @@ def losses(network: Network, a: Array, T: Array) -> Array:
         return np.asarray(0.5 * ((value(network, network.depth, a) - T) ** 2).sum(axis=-1))
     if network.loss == "binary_cross_entropy":
         return np.asarray((softplus(a) - T * a).sum(axis=-1))
-    largest = a.real.max(axis=-1, keepdims=True)
-    log_sum = largest + np.log(np.exp(a - largest).sum(axis=-1, keepdims=True))
-    return np.asarray((T * (log_sum - a)).sum(axis=-1))
+    whole = np.zeros(a.shape[:-1], dtype=a.dtype)
+    for j in np.flatnonzero(T.reshape(-1, T.shape[-1]).any(axis=0)):
+        # −ln z_j from a_k − a_j: where z_j is all but 1 the small derivative stays small term by term.
+        d = a - a[..., j : j + 1]
+        largest = d.real.max(axis=-1)
+        log_sum = largest + np.log(np.exp(d - largest[..., None]).sum(axis=-1))
+        whole = whole + T[..., j] * log_sum
+    return np.asarray(whole)
 
 
 # ------------------------------------------------------------------------------------- backward
@@ -165,7 +170,10 @@ def output_delta(network: Network, a: Array, z: Array, T: Array) -> Array:
     if network.loss == "binary_cross_entropy":
         return error
     if network.loss == "cross_entropy":
-        return np.asarray(z * T.sum(axis=-1, keepdims=True) - T)
+        # z_j Σ_k t_k − t_j Σ_k z_k without the k = j that both have: z − t where the t_k add up to 1,
+        # and where z_j is all but 1 a sum of small terms instead of a difference of large ones.
+        others = 1.0 - np.eye(T.shape[-1])
+        return np.asarray(z * (T @ others) - T * (z @ others))
     if network.output == "softmax":
         return np.asarray(z * (error - (error * z).sum(axis=-1, keepdims=True)))
     return derivative(network, network.depth, a) * error

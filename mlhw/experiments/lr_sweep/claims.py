@@ -18,6 +18,7 @@ from mlhw.experiments.sweeps.lowest import (
     judge_separation,
     limits_off,
 )
+from mlhw.experiments.sweeps.textbook import EPS
 from mlhw.maths import logistic
 from mlhw.maths.descent import DIVERGED_FACTOR
 from mlhw.result.claims import Claim, Claims, check, not_applicable
@@ -236,7 +237,14 @@ def larger_is_faster(e: Evidence) -> Claim:
         return not_applicable("no NLL clearly below the start is reached by all of these rates")
     levels = np.linspace(start, reached + margin, 11)[1:]
     times = [_times(one, levels) for one in steady]
-    leads = [slower - faster for faster, slower in pairwise(times)]
+    compared = [_apart(faster, slower) for faster, slower in pairwise(steady)]
+    if not any(compared):
+        return not_applicable("the rates differ by less than rounding leaves of their updates")
+    leads = [
+        slower - faster
+        for (faster, slower), differ in zip(pairwise(times), compared, strict=True)
+        if differ
+    ]
     return check(
         all((lead > 0).all() for lead in leads),
         measured={
@@ -246,6 +254,14 @@ def larger_is_faster(e: Evidence) -> Claim:
         note=f"iterations to NLL {levels[-1]:.6g}, between iterations by interpolation; "
         f"checked at {len(levels)} levels; {e.steady_note}",
     )
+
+
+def _apart(faster: Trajectory, slower: Trajectory) -> bool:
+    """Whether their rates differ by more of an update than float64 keeps when it is added to the weights."""
+    if len(slower.W) < 2:
+        return True
+    update = np.abs(slower.W[1] - slower.W[0])
+    return bool(((faster.eta / slower.eta - 1.0) * update > EPS * np.abs(slower.W[0])).any())
 
 
 def _times(trajectory: Trajectory, levels: np.ndarray) -> np.ndarray:

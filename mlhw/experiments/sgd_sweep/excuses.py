@@ -120,8 +120,11 @@ def excuse_of(e: Evidence, row: dict[str, Any]) -> str | None:
         return "the two NLLs are equal but for rounding"
     if not noise_explains(e, row):
         return None
-    lowest = e.problem.infimum or 0.0
-    near = max(0.25 * (e.gd[0, 0] - lowest), NEAR)
+    if e.problem.infimum is None:
+        return "the optimum was not found, so that nobody knows how far gradient descent is from it"
+    lowest = e.problem.infimum
+    # Noise alone may hold the mean NLL so far above the lowest: beyond that something is to be gained.
+    near = max(0.25 * (e.gd[0, 0] - lowest), NEAR, e.noise(row["eta"]))
     above = row["sgd_nll"] - lowest if row["sgd_nll"] is not None else np.inf
     if (
         row["gd_nll"] is not None
