@@ -293,4 +293,6 @@ def test_the_claims_of_sgd_sweep_hold_on_the_courses_data(
     mlhw: Mlhw, tmp_path: Path, course_points: Path
 ) -> None:
     printed, _ = run(mlhw, tmp_path, "sgd-sweep", "--data", str(course_points), "--no-plots")
-    assert [claim["verdict"] for claim in printed["claims"]] == ["holds"] * 8
+    verdicts = {claim["id"]: claim["verdict"] for claim in printed["claims"]}
+    assert verdicts.pop("separation-as-told") == "not applicable"  # the classes overlap
+    assert set(verdicts.values()) == {"holds"}
