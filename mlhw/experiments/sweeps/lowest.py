@@ -132,6 +132,8 @@ def judge_separation(problem: TwoClassProblem) -> Claim:
         return not_applicable(str(problem.no_optimum))
     wrong = _wrong_direction(problem, found)
     infimum, boundary = problem.infimum, ~found.strict
+    if (found.kind == "quasi-complete") != bool(boundary.any()):
+        wrong.append("its kind")
     again = 0.0
     if boundary.any():
         value, steepest = lowest_nll(problem.centred.Z[boundary], problem.t[boundary])

@@ -52,3 +52,17 @@ def test_a_direction_with_a_point_on_its_wrong_side_is_seen(
     seed = next(seed for seed in range(40) if verdict(tmp_path, seed) == "holds")
     monkeypatch.setattr(optimum, "solve", turned)
     assert verdict(tmp_path, seed) == "fails"
+
+
+@pytest.mark.parametrize("name", ["quasi_touch", "sm659"])
+def test_the_wrong_kind_of_separation_is_found_out(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlhw.maths.separation import Separation
+
+    other = property(lambda self: "quasi-complete" if self.strict.all() else "complete")
+    monkeypatch.setattr(Separation, "kind", other)
+    data = str(Path(__file__).parent / "cases" / f"{name}.csv")
+    found = mlhw.lr_sweep(data=data, max_iterations=5)
+    verdicts = {claim.id: claim.verdict for claim in found.claims}
+    assert verdicts["separation-as-told"] == "fails"
