@@ -28,6 +28,19 @@ OPTIONS = [
 ]
 
 
+# The same network and speed by keywords, for runs that write no file.
+SMALL: dict[str, Any] = {
+    "model": "cifar_resnet20",
+    "weights": "none",
+    "image_size": 8,
+    "batch_size": 64,
+    "threads": 1,
+    "precision": "fp32",
+    "layout": "channels-last",
+    "compare": "none",
+}
+
+
 def finetune(folder: Path, *options: str) -> tuple[int, Path]:
     """Exit code and run folder of a run in this process."""
     code = main(["finetune", *OPTIONS, "--runs-dir", str(folder), "--no-check", *options])

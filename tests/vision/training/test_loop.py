@@ -27,17 +27,7 @@ from mlhw.vision.networks.head import TunedNetwork, new_head
 from mlhw.vision.training import loop as training
 from mlhw.vision.training.loop import validates
 from mlhw.vision.training.objective import smoothed
-
-SMALL: dict[str, Any] = {
-    "model": "cifar_resnet20",
-    "weights": "none",
-    "image_size": 8,
-    "batch_size": 64,
-    "threads": 1,
-    "precision": "fp32",
-    "layout": "channels-last",
-    "compare": "none",
-}
+from tests.vision.training.small_runs import SMALL
 
 
 @pytest.fixture(scope="module")

@@ -31,21 +31,14 @@ from mlhw.vision.training.device import deterministic_errors, torch_settings
 from tests.conftest import Mlhw
 from tests.vision.training.small_runs import (
     OPTIONS,
+    SMALL,
     assert_same,
     finetune,
     resume,
     stops_at_step,
 )
 
-SMALL: dict[str, Any] = {
-    "model": "cifar_resnet20",
-    "weights": "none",
-    "image_size": 8,
-    "batch_size": 64,
-    "threads": 1,
-    "precision": "fp32",
-    "layout": "channels-last",
-    "compare": "none",
+BRIEF: dict[str, Any] = SMALL | {
     "epochs": 3,
     "unfreeze_at": 1,
 }
@@ -57,7 +50,7 @@ def splits() -> ImageSplits:
 
 
 def run(splits: ImageSplits, **keys: Any) -> Result:
-    return experiment.run(from_keywords(Config, SMALL | keys), Recorder(), splits)
+    return experiment.run(from_keywords(Config, BRIEF | keys), Recorder(), splits)
 
 
 def verdict(result: Result, id: str) -> str:

@@ -30,19 +30,9 @@ from mlhw.vision.schedules import Plan
 from mlhw.vision.training import loop as training
 from mlhw.vision.training import probe as module
 from mlhw.vision.training.probe import MOST_IMAGES, Probe, choice, harm, paired
-from tests.vision.training.small_runs import assert_equal, metrics
+from tests.vision.training.small_runs import SMALL, assert_equal, metrics
 
-SMALL: dict[str, Any] = {
-    "model": "cifar_resnet20",
-    "weights": "none",
-    "image_size": 8,
-    "batch_size": 64,
-    "threads": 1,
-    "precision": "fp32",
-    "layout": "channels-last",
-    "compare": "none",
-    "optim": {"lr": 0.01},
-}
+PROBED: dict[str, Any] = SMALL | {"optim": {"lr": 0.01}}
 RATES = [0.01, 0.003, 0.001, 0.0003, 0.0001]
 
 
@@ -53,7 +43,7 @@ def splits() -> ImageSplits:
 
 def run(splits: ImageSplits, **keys: Any) -> tuple[Result, Recorder]:
     recorder = Recorder()
-    result = experiment.run(from_keywords(Config, SMALL | keys), recorder, splits)
+    result = experiment.run(from_keywords(Config, PROBED | keys), recorder, splits)
     return result, recorder
 
 
