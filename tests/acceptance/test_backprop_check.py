@@ -272,6 +272,6 @@ def test_ctrl_c_while_a_file_runs_ends_at_once_and_takes_it_along(tmp_path: Path
     sent = time.monotonic()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert time.monotonic() - sent < 5
+    assert time.monotonic() - sent < 30  # not the 500 s it may take
     child = Path(f"/proc/{note.read_text()}")
     assert not child.exists()

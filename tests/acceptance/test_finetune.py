@@ -154,7 +154,7 @@ def test_ctrl_c_saves_and_resume_ends_the_run_in_its_folder(mlhw: Mlhw, tmp_path
     child.send_signal(signal.SIGINT)
     started = time.monotonic()
     assert child.wait(timeout=60) == 130
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 45
     assert "interrupted by Ctrl-C" in child.stderr.read()
     child.stderr.close()
     run = tmp_path / "runs" / "latest"

@@ -54,7 +54,7 @@ def test_what_never_ends_is_a_timeout_and_costs_no_more_than_its_limit(
     found = graded(tmp_path, changed((AT_WORK, f"    {line}\n{AT_WORK}")), limit=0.5)
     assert found.verdict == "timeout"
     assert "no answer within 0.5 s" in found.message
-    assert time.monotonic() - started < 10  # Python's own start included
+    assert time.monotonic() - started < 30  # Python's own start included
 
 
 def test_a_print_flood_that_ends_is_no_mistake(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_file_that_closes_the_channel_and_goes_on_is_a_timeout(tmp_path: Path)
     )
     started = time.monotonic()
     assert graded(tmp_path, text, limit=0.5).verdict == "timeout"
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def _status(pid: int) -> str:
