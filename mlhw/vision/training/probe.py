@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from mlhw.text.words import quantity
 from mlhw.vision.networks.head import set_full_rates, set_learning
+from mlhw.vision.training.batches import batch_sizes
 from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.columns import EPOCH_COLUMNS
 
@@ -78,7 +80,8 @@ def probe(task: Task, epoch: int, recorder: Recorder) -> Probe:
     """Try the rates on copies of the network and the optimizer as they are at the start of ``epoch``.
 
     Each rate trains from the same copy, on the epoch's first batches without random changes, at a
-    constant rate, the head at its own. What judges is drawn by the seed from the other training images;
+    constant rate, the head at its own; a step on each batch also where the run gathers several for one,
+    which is noisier and so no kinder to a rate. What judges is drawn by the seed from the other training images;
     validation images are not used. Nothing of it is seen in the run: not in the network, not in the
     optimizer, and not in the generators of torch, NumPy and Python.
     """
@@ -88,9 +91,10 @@ def probe(task: Task, epoch: int, recorder: Recorder) -> Probe:
     judges = other_images(config.seed, unused(order, used))
     rates = [plan.lr * ratio for ratio in RATIOS]
     given = None if config.optim.backbone_lr == "auto" else config.optim.backbone_rate
-    if plan.steps_per_epoch <= STEPS or len(judges) < 2:
+    count = len(batch_sizes(config, len(order)))
+    if count <= STEPS or len(judges) < 2:
         chosen = plan.lr * UNTRIED
-        why = f"{UNTRIED:g} × lr, untried: an epoch of {plan.steps_per_epoch} batches is too short"
+        why = f"{UNTRIED:g} × lr, untried: an epoch of {quantity(count, 'batch', 'batches')} is too short"
         return Probe(chosen, why, 0, math.nan, [], [], [], [], given)
     before = digests(task)
     with untouched_generators(task.device):

@@ -169,6 +169,14 @@ def test_too_few_batches_try_nothing_and_say_so(splits: ImageSplits) -> None:
     assert {c.id: c.verdict for c in result.claims}["rate-as-tried"] == "holds"
 
 
+def test_batches_count_and_not_steps_that_gather_several(splits: ImageSplits) -> None:
+    batch_size = -(-len(splits.train) // 5)
+    result, recorder = run(splits, epochs=2, unfreeze_at=1, batch_size=batch_size, accumulate=5)
+    assert result.summary["probe"]["images"] > 1
+    assert len(recorder.tables["rates"]) == len(RATES)
+    assert {c.id: c.verdict for c in result.claims}["rate-as-tried"] == "holds"
+
+
 def test_a_run_that_opens_nothing_tries_nothing(splits: ImageSplits) -> None:
     result, recorder = run(splits, epochs=2, unfreeze_at=None)
     assert "rates" not in recorder.tables
