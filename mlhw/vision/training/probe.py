@@ -81,9 +81,9 @@ def probe(task: Task, epoch: int, recorder: Recorder) -> Probe:
 
     Each rate trains from the same copy, on the epoch's first batches without random changes, at a
     constant rate, the head at its own; a step on each batch also where the run gathers several for one,
-    which is noisier and so no kinder to a rate. What judges is drawn by the seed from the other training images;
-    validation images are not used. Nothing of it is seen in the run: not in the network, not in the
-    optimizer, and not in the generators of torch, NumPy and Python.
+    which is noisier and so no kinder to a rate. What judges is drawn by the seed from the other training
+    images; validation images are not used. Nothing of it is seen in the run: not in the network, not in
+    the optimizer, and not in the generators of torch, NumPy and Python.
     """
     plan, config = task.plan, task.config
     order = task.order(epoch)
