@@ -68,17 +68,16 @@ def smoke(experiment: str) -> str:
     return str(short if short.exists() else ROOT / "configs" / f"{experiment}.yaml")
 
 
-@pytest.fixture
-def mlhw(tmp_path: Path) -> Mlhw:
-    """Run the installed command in an empty folder, without a terminal."""
+def mlhw_in(folder: Path) -> Mlhw:
+    """The installed command in ``folder``, without a terminal."""
 
     def run(
         *arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(PROGRAM), *map(str, arguments)],
-            cwd=cwd or tmp_path,
-            env={**os.environ, "MLHW_RUNS_DIR": str(tmp_path / "runs"), **(env or {})},
+            cwd=cwd or folder,
+            env={**os.environ, "MLHW_RUNS_DIR": str(folder / "runs"), **(env or {})},
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -86,6 +85,12 @@ def mlhw(tmp_path: Path) -> Mlhw:
         )
 
     return run
+
+
+@pytest.fixture
+def mlhw(tmp_path: Path) -> Mlhw:
+    """Run the installed command in an empty folder, without a terminal."""
+    return mlhw_in(tmp_path)
 
 
 DRAWN = 1_234_567_890

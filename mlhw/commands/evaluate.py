@@ -105,7 +105,7 @@ def evaluate_command(
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Write result.json, classes.csv, confusion.csv, coverage.csv, predictions.csv "
+            help="Write result.json, classes.csv, confusion.csv, coverage.csv, predictions.csv, "
             "figures and gallery.html there.",
         ),
     ] = None,
@@ -151,16 +151,20 @@ def evaluate_command(
         model = load_model(path, device)
         if data is None:
             judged = images_of_run(path, split, recorder)
+            use = used_for(judged.split)
         else:
             root = None if image_root is None else Path(image_root)
             reading = Reading(on_error or "fail", max_skipped=1.0, image_root=root)
             judged = labelled_images(
                 data, split, data_dir=data_dir or "data", reading=reading, recorder=recorder
             )
-            warn_of_training_images(path, data, judged.split, recorder)
+            use = used_by_run(path, data, judged.split)
+        if use is not None:
+            instead = " without --data its own test images are taken" if data else ""
+            recorder.warn(f"{judged.name}: {FLATTERY[use]}{instead and f';{instead}'}")
         if clipped := beyond_words(judged.images, model.preprocessing.pixels):
             recorder.warn(clipped)
-        found = evaluate(run, model, judged, screen.progress)
+        found = evaluate(run, model, judged, screen.progress, use)
         result = evaluation_result(found)
         if folder is not None:
             result.save(folder, plots=not no_plots)
@@ -209,35 +213,49 @@ def writable_folder(out: str | None) -> Path | None:
     return folder
 
 
-def warn_of_training_images(path: Path, data: str, split: str, recorder: Recorder) -> None:
-    """Warn where the run was trained on some of these images, by the place of its data."""
+Use = Literal["trained", "picked"]
+"""What a run may have used images for before they judge it."""
+
+FLATTERY: dict[Use, str] = {
+    "trained": "the model was trained on some of these images, so these numbers flatter it",
+    "picked": "the model was picked and its temperature fitted on these images, so these numbers flatter "
+    "it a little",
+}
+
+
+def used_for(split: str) -> Use | None:
+    """What a run has used a split of its data for."""
+    uses: dict[str, Use] = {"train": "trained", "all": "trained", "val": "picked"}
+    return uses.get(split)
+
+
+def used_by_run(path: Path, data: str, split: str) -> Use | None:
+    """What the run at ``path`` has used a split of ``data`` for, by the place where its data lie."""
     from mlhw.vision.config import Config
 
     # A model's file is that of a run only where a run keeps it.
     run = path.parent.parent if path.parent.name == "checkpoints" else path
     kept = run / "config.yaml"
-    if kept.is_file() and is_trained_on(data, split, load_config(Config, str(kept)).data.name):
-        recorder.warn(
-            f"{data}: the model was trained on some of these images, so these numbers flatter it; "
-            "without --data its own test images are taken"
-        )
+    if not kept.is_file():
+        return None
+    return used_by_training(data, split, load_config(Config, str(kept)).data.name)
 
 
-def is_trained_on(data: str, split: str, trained_on: str) -> bool:
-    """Whether a split of ``data`` has images that a run on ``trained_on`` has learnt from."""
+def used_by_training(data: str, split: str, trained_on: str) -> Use | None:
+    """What a run on ``trained_on`` has used a split of ``data`` for; None too where it is elsewhere."""
     from mlhw.vision.images.listing import split_of
 
     kind, _, place = data.partition(":")
     other, _, home = trained_on.partition(":")
     if not (place and home):
-        return data == trained_on and split in ("all", "train")
+        return used_for(split) if data == trained_on else None
     # The run keeps its paths absolute.
     inside, root = Path(os.path.realpath(place)), Path(os.path.realpath(home))
     if inside == root:
-        return split in ("all", "train")
+        return used_for(split)
     if kind != other or not inside.is_relative_to(root):
-        return False
-    return split_of(inside.relative_to(root).parts[0]) == "train"
+        return None
+    return used_for(split_of(inside.relative_to(root).parts[0]) or "")
 
 
 def images_of_run(path: Path, split: SplitChoice, recorder: Recorder) -> LabelledSet:

@@ -84,10 +84,14 @@ def export_command(
             "images": done.images,
             "logits_off": done.logits_off,
             "probabilities_off": done.probabilities_off,
+            "temperature": done.temperature,
         }
         print(json.dumps(value, indent=2, ensure_ascii=False))
     else:
-        print(printable(f"{done.path}: {done.size / MEGABYTE:.1f} MB"))
+        size = f"{done.size / MEGABYTE:.1f} MB"
+        print(
+            printable(f"{done.path}: {size}, probabilities at temperature {done.temperature:.3f}")
+        )
         print(
             f"on {done.images} images its logits are within {done.logits_off:.1g} of the network's "
             f"(the largest is {done.largest:.3g}), its probabilities within {done.probabilities_off:.1g}"

@@ -101,6 +101,8 @@ def predict_command(
             groups = list(groups)
             total = sum(map(len, groups))
         model = load_model(locate(run, Path(runs_dir)), device)
+        if model.temperature != 1:
+            screen.log(f"probabilities at the model's temperature, {model.temperature:.3f}")
         top_k = min(top_k, len(model.classes))
         kind = "json" if as_json else format
         writer = WRITERS[kind](top_k, model.classes if probabilities else [])

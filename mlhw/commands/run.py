@@ -47,6 +47,9 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
             if given[parameter] not in (None, [])
         }
         run_options = RunOptions(("mlhw", *sys.argv[1:]), **options.run_values(given))
+        undrawn = [o for o, (path, _) in values.items() if path[-1] in experiment.Config.only_drawn]
+        if undrawn and not run_options.plots:
+            raise ConfigError(f"{undrawn[0]}: would do nothing: nothing is drawn (--no-plots)")
         asked = [action for action in experiment.actions if given[action.parameter] is not None]
         resumed = given.get("resume")
         words = [action.option for action in asked] + (

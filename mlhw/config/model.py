@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
@@ -30,6 +30,9 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    only_drawn: ClassVar[tuple[str, ...]] = ()
+    """Keys that change figures and pages alone."""
 
     def idle(self) -> Iterator[tuple[str, str]]:
         """The keys that do nothing beside the others, each with the reason; refused where typed."""

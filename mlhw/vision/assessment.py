@@ -98,8 +98,8 @@ class Assessment:
     @property
     def accuracy_interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval."""
-        low, high = classification.wilson(self.right.sum(), np.array(len(self)))
-        return float(low), float(high)
+        low, high = interval_of(self.right)
+        return low, high
 
     @property
     def loss(self) -> float:
@@ -130,6 +130,7 @@ class Assessment:
         """The numbers of all classes together, for a summary; shares from 0 to 1."""
         scores, weights = self.scores, self.scores.images
         ranks = classification.ranks(self.logits, self.labels)
+        among = {k: ranks < k for k in TOP_K if k < len(self.classes)}
         means = {
             name: {
                 "precision": classification.mean_of_known(scores.precision, share),
@@ -147,7 +148,8 @@ class Assessment:
             "balanced_accuracy": classification.balanced_accuracy(self.confusion),
             "balanced_accuracy_interval": list(classification.interval_of_mean(scores)),
             **means,
-            "top_k": {str(k): float((ranks < k).mean()) for k in TOP_K if k < len(self.classes)},
+            "top_k": {str(k): float(hits.mean()) for k, hits in among.items()},
+            "top_k_interval": {str(k): interval_of(hits) for k, hits in among.items()},
             "never_predicted": self._named(scores.predicted == 0),
             "without_images": self._named(scores.images == 0),
         }
@@ -243,6 +245,16 @@ def _or_none(value: float) -> float | None:
     return None if value != value else value
 
 
+def interval_of(right: np.ndarray) -> list[float]:
+    """Wilson's 95 % interval of the share of ``right``, bool (n,)."""
+    return share_interval(int(right.sum()), len(right))
+
+
+def share_interval(right: int, count: int) -> list[float]:
+    """Wilson's 95 % interval of the share ``right`` of ``count``."""
+    return [float(end) for end in classification.wilson(np.array(right), np.array(count))]
+
+
 def with_interval(value: float, interval: Sequence[float]) -> str:
     """``0.9852 (0.963 to 0.994)``."""
     low, high = interval
@@ -258,7 +270,10 @@ def overview(o: Assessment) -> list[str]:
         "with 95 % intervals"
     ]
     if m["top_k"]:
-        tops = [f"first {k} for {share:.4f}" for k, share in m["top_k"].items()]
+        tops = [
+            f"first {k} for {with_interval(share, m['top_k_interval'][k])}"
+            for k, share in m["top_k"].items()
+        ]
         lines.append(f"the right class is among the {', the '.join(tops)} of the images")
     for words, names in (
         ("never predicted, so without a precision", m["never_predicted"]),

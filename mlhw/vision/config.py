@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -162,6 +162,8 @@ class ScheduleSettings(Section):
 
 class Config(ExperimentConfig):
     """All that ``mlhw finetune`` can be told, one field for each option."""
+
+    only_drawn: ClassVar[tuple[str, ...]] = ("explain",)
 
     model: Annotated[
         str,

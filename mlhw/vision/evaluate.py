@@ -44,11 +44,14 @@ class Evaluated:
         model: what was evaluated, as given.
         judged: the images.
         assessed: the numbers; its classes are the model's.
+        use: what the model's run has used the images for before: ``trained``, ``picked``; None is nothing
+            known.
     """
 
     model: str
     judged: LabelledSet
     assessed: Assessment
+    use: str | None = None
 
     @property
     def words(self) -> str:
@@ -56,8 +59,14 @@ class Evaluated:
         return "labelled" if self.judged.split == "all" else self.judged.split
 
 
-def evaluate(name: str, model: SavedModel, judged: LabelledSet, progress: ProgressBar) -> Evaluated:
-    """The model, which ``name`` says how it was given, on every image.
+def evaluate(
+    name: str,
+    model: SavedModel,
+    judged: LabelledSet,
+    progress: ProgressBar,
+    use: str | None = None,
+) -> Evaluated:
+    """The model, which ``name`` says how it was given, on every image; ``use`` as in ``Evaluated``.
 
     Raises DataError for classes, or a depth of pixels, that the model does not know.
     """
@@ -68,7 +77,8 @@ def evaluate(name: str, model: SavedModel, judged: LabelledSet, progress: Progre
         found.append(model.logits(judged.images.images(part)))
         progress(int(part[-1]) + 1, len(labels), "images")
     logits = np.concatenate(found)
-    return Evaluated(name, judged, Assessment(model.classes, labels, logits, model.temperature))
+    assessed = Assessment(model.classes, labels, logits, model.temperature)
+    return Evaluated(name, judged, assessed, use)
 
 
 def labels_of_model(classes: list[str], judged: LabelledSet) -> np.ndarray:
@@ -126,6 +136,7 @@ def summary_of(o: Evaluated) -> dict[str, Any]:
         "model": o.model,
         "data": o.judged.name,
         "split": o.judged.split,
+        "used_by_run": o.use,
         "digest": o.judged.images.digest,
         "classes": o.assessed.classes,
         "calibration": o.assessed.calibration(),

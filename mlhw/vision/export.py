@@ -36,6 +36,7 @@ class Exported:
         images: how many the check took.
         logits_off: largest difference of a logit from the network's; ``largest`` is the largest logit.
         probabilities_off: the same of the probabilities.
+        temperature: what its logits are divided by for them.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class Exported:
     logits_off: float
     largest: float
     probabilities_off: float
+    temperature: float
 
 
 def export(model: str | Path, form: ExportFormat, target: Path) -> Exported:
@@ -99,4 +101,6 @@ def _compared(saved: SavedModel, again: SavedModel, target: Path, size: int) -> 
             f"{target}: not written, for what was read back is off by {logits_off:.2g} in the logits "
             f"(largest {largest:.3g}) and {probabilities_off:.2g} in the probabilities"
         )
-    return Exported(target, size, sum(BATCHES), logits_off, largest, probabilities_off)
+    return Exported(
+        target, size, sum(BATCHES), logits_off, largest, probabilities_off, saved.temperature
+    )

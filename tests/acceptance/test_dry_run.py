@@ -60,6 +60,8 @@ def test_it_says_what_would_be_done_and_writes_nothing(
 
 def test_the_report_goes_into_the_folder_that_is_named(mlhw_here: Mlhw, tmp_path: Path) -> None:
     class_folders(tmp_path / "pets", {"cat": 20, "dog": 20})
+    for number in range(5):
+        picture(tmp_path / "pets" / "cat" / f"again{number}.png", number)
     options = ["--data", "folder:pets", "--json", "--augment", "flip-crop"]
     done = mlhw_here("finetune", *QUICK, *options, "--dry-run", "report")
     assert done.returncode == 0, done.stderr
@@ -67,6 +69,12 @@ def test_the_report_goes_into_the_folder_that_is_named(mlhw_here: Mlhw, tmp_path
     assert not (tmp_path / "runs").exists()
     found = json.loads(done.stdout)
     assert found == json.loads((tmp_path / "report" / "dry-run.json").read_text())
+    copies = found["data"]["copies"]["identical"]
+    assert len(copies) == 5
+    text = (tmp_path / "report" / "dry-run.txt").read_text()
+    for number in range(5):  # named one by one, which the screen does not
+        assert any(f"cat/again{number}.png" in line for line in copies)
+        assert f"cat/again{number}.png" in text
     splits = found["data"]["splits"]
     assert {name: split["images"] for name, split in splits.items()} == {
         "train": 28,

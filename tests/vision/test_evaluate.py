@@ -172,18 +172,31 @@ def test_what_was_trained_on_is_said_to_flatter(
     run: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = run / "checkpoints" / "best.safetensors"
-    for place, split, flatters in (
-        (data, "train", True),
-        (data, "all", True),
-        (data, "val", False),
-        (data / "train", "auto", True),
-        (data / "val", "auto", False),
+    words = {
+        "trained": "the model was trained on some of these images",
+        "picked": "the model was picked and its temperature fitted on these images",
+    }
+    for place, split, use in (
+        (data, "train", "trained"),
+        (data, "all", "trained"),
+        (data, "val", "picked"),
+        (data, "test", None),
+        (data / "train", "auto", "trained"),
+        (data / "val", "auto", "picked"),
+        (None, "train", "trained"),
+        (None, "val", "picked"),
+        (None, "auto", None),
     ):
         for saved in (run, model):
-            arguments = ["--data", f"folder:{place}", "--split", split, "--format", "csv"]
-            code, _, err = evaluate(capsys, saved, *arguments)
+            if place is None and saved == model:
+                continue
+            arguments = [] if place is None else ["--data", f"folder:{place}"]
+            code, text, err = evaluate(capsys, saved, *arguments, "--split", split, "--json")
             assert code == 0
-            assert ("was trained on some of these images" in err) == flatters, (place, split)
+            assert json.loads(text)["used_by_run"] == use
+            said = [each for each, line in words.items() if line in err]
+            assert said == ([] if use is None else [use]), (place, split)
+            assert ("without --data its own" in err) == (place is not None and use is not None)
 
 
 def test_unreadable_images_fail_or_are_left_out_and_named(

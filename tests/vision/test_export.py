@@ -61,6 +61,10 @@ def files(run: Path) -> dict[str, Path]:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{run / 'model.onnx'}: ")
     assert "on 8 images its logits are within" in done.stdout
+    temperature = json.loads((run / "result.json").read_text())["summary"]["calibration"][
+        "temperature"
+    ]
+    assert f"probabilities at temperature {temperature:.3f}" in done.stdout
     for form in ("safetensors", "pt2"):
         assert main(["export", str(run), "--format", form]) == 0
     return {form: run / f"model.{form}" for form in FORMS}

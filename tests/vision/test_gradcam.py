@@ -16,9 +16,10 @@ from PIL import Image
 from torch import nn
 
 from mlhw.commands.main import main
-from mlhw.errors import RunError
-from mlhw.vision.gradcam import evidence, feature_maps, laid_over, to_explain
+from mlhw.errors import ConfigError
+from mlhw.vision.gradcam import evidence, laid_over, to_explain
 from mlhw.vision.networks.backbones import load_backbone
+from mlhw.vision.networks.feature_maps import feature_maps
 from mlhw.vision.networks.head import TunedNetwork, new_head
 
 SMALL = ["--model", "cifar_resnet20", "--weights", "none", "--image-size", "16", "--threads", "1"]
@@ -82,7 +83,7 @@ def test_a_network_that_looks_at_one_corner_is_seen_to() -> None:
 
 @pytest.mark.parametrize("model", ["torchvision:vit_b_32"])
 def test_a_transformer_has_no_feature_maps(model: str) -> None:
-    with pytest.raises(RunError, match="ends in no feature maps"):
+    with pytest.raises(ConfigError, match="ends in no feature maps"):
         feature_maps(network_of(model, 32), 32)
 
 
@@ -129,6 +130,16 @@ def test_a_run_shows_them_in_its_gallery(
         with Image.open(io.BytesIO(base64.b64decode(picture))) as shown:
             assert shown.size == (128, 128)
     assert 'name="looks"' in text
+
+
+def test_a_network_without_feature_maps_is_refused_before_it_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["finetune", *SMALL, "--model", "torchvision:vit_b_32", "--image-size", "32"]
+    code = main([*words, "--explain", "3", "--runs-dir", str(tmp_path / "runs")])
+    assert code == 2
+    assert "error: explain: this network ends in no feature maps" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_without_captum_the_run_does_not_begin(

@@ -70,6 +70,13 @@ def test_an_option_that_would_do_nothing_is_refused_with_the_reason(
     assert reason in line
 
 
+def test_so_is_a_picture_where_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["finetune", "--explain", "2", "--no-plots", "--print-config"]) == 2
+    line = "error: --explain: would do nothing: nothing is drawn (--no-plots)\n"
+    assert capsys.readouterr().err == line
+    assert main(["finetune", "--explain", "2", "--print-config"]) == 0
+
+
 @pytest.mark.parametrize(("words", "option", "reason"), IDLE)
 def test_so_is_what_is_set_and_a_file_may_hold_it(
     words: list[str], option: str, reason: str, tmp_path: Path

@@ -17,7 +17,8 @@ from mlhw.result import plots
 from mlhw.result.plots import Plot
 from mlhw.system.files import write_whole
 from mlhw.text.values import to_json
-from mlhw.text.words import listing, quantity, text_table
+from mlhw.text.words import listing, printable, quantity, text_table
+from mlhw.vision.images.inventory import named_copies
 from mlhw.vision.images.shapes import WIDE, aspects
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ def rehearsal_report(value: str, config: Config, recorder: Recorder) -> Done:
     record = rehearsal_numbers(found)
     lines = report_lines(record)
     if folder is not None:
+        named = name_lines(record)
         files = [folder / name for name in (TEXT, NUMBERS, f"{SHEET_NAME}.png")]
         try:
-            write_whole(files[0], "\n".join(lines) + "\n")
+            write_whole(files[0], "\n".join([*lines, *named]) + "\n")
             write_whole(files[1], json.dumps(to_json(record), indent=2) + "\n")
             plots.save_png(sheet_plot(found), folder)
         except OSError as error:
@@ -89,6 +91,8 @@ def rehearsal_numbers(r: Rehearsal) -> dict[str, Any]:
             "skipped": len(splits.skipped),
             **image_shapes(splits),
             "duplicates": splits.duplicates.summary(),
+            "copies": named_copies(splits),
+            "unreadable": [{"file": name, "reason": reason} for name, reason in splits.skipped],
         },
         "plan": {
             "model": config.model,
@@ -97,6 +101,7 @@ def rehearsal_numbers(r: Rehearsal) -> dict[str, Any]:
             "device": config.device,
             "precision": config.precision,
             "layout": config.layout,
+            "runs": config.repeats,
             "epochs": plan.epochs,
             "frozen_epochs": r.frozen_epochs,
             "batch_size": config.batch_size,
@@ -209,7 +214,7 @@ def count_lines(record: dict[str, Any]) -> list[str]:
 
 
 def duplicate_lines(found: dict[str, Any]) -> list[str]:
-    """What is there twice; the names are in the log."""
+    """What is there twice, counted."""
     leaked = [f"{count} of {split}" for split, count in found["leaked"].items() if count]
     two = found["in_two_classes"]
     said = [quantity(found["copies"], "copy", "copies")] if found["copies"] else []
@@ -229,6 +234,14 @@ def duplicate_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def name_lines(record: dict[str, Any]) -> list[str]:
+    """What is there twice and what cannot be read, by name: for the file, as there may be hundreds."""
+    data = record["data"]
+    lines = [f"{kind}: {text}" for kind, texts in data["copies"].items() for text in texts]
+    lines += [f"left out: {each['file']}: {each['reason']}" for each in data["unreadable"]]
+    return ["", *map(printable, lines)] if lines else []
+
+
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     frozen, opened = plan["frozen_epochs"], plan["epochs"] - plan["frozen_epochs"]
     parts = [f"{frozen} of the head alone"] if frozen else []
@@ -242,6 +255,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         "parameters, gradients and optimizer": memory["parameters"],
         "a step": memory["step"],
     }
+    each = f", {plan['runs']} times" if plan["runs"] > 1 else ""
     took = {name: s for name, s in plan["seconds"].items() if name != "total" and s}
     rows = [
         (
@@ -264,7 +278,8 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         (
             "time",
             f"about {duration(plan['seconds']['total'])}: "
-            + ", ".join(f"{_SPANS[name]} {duration(s)}" for name, s in took.items()),
+            + ", ".join(f"{_SPANS[name]} {duration(s)}" for name, s in took.items())
+            + each,
         ),
     ]
     return [f"{name:<9} {words}" for name, words in rows]

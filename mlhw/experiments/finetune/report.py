@@ -8,7 +8,7 @@ from mlhw.experiments.curves import Curves
 from mlhw.maths.calibration import FEWEST_IMAGES
 from mlhw.result.result import Formula
 from mlhw.text.values import NOTHING, is_nothing
-from mlhw.text.words import text_table
+from mlhw.text.words import quantity, text_table
 from mlhw.vision import assessment
 from mlhw.vision.training import columns
 
@@ -169,8 +169,9 @@ def answers(o: Finetuned) -> list[str]:
     lines = [
         *text_table(header, rows),
         "",
-        f"best validation {BEST_BY[o.config.best_by]} {best_value(o):.4f} at epoch "
-        f"{o.progress.best_epoch}",
+        f"best validation {BEST_BY[o.config.best_by]} {best_in_words(o)} at epoch "
+        f"{o.progress.best_epoch}, picked on these {quantity(len(o.splits.val), 'image')}"
+        + last_in_words(o),
     ]
     of = "the test images" if o.test else "the validation images, on which it was picked"
     first, *rest = assessment.overview(o.assessed)
@@ -182,7 +183,8 @@ def answers(o: Finetuned) -> list[str]:
     ]
     if o.random:
         lines.append(
-            f"the same network from random weights: {o.random.split} accuracy {o.random.accuracy:.4f}"
+            f"the same network from random weights: {o.random.split} accuracy "
+            f"{accuracy_in_words(o.random.accuracy, o)}"
         )
     if o.progress.probed:
         lines.append(
@@ -191,6 +193,34 @@ def answers(o: Finetuned) -> list[str]:
     wrong = int((~o.assessed.right).sum())
     lines.append(f"{wrong} of {len(o.labels)} {o.split} images are taken for something else")
     return lines
+
+
+def best_in_words(o: Finetuned) -> str:
+    """The validation value by which the model was picked; an accuracy with its interval."""
+    value = best_value(o)
+    if o.config.best_by != "accuracy":
+        return f"{value:.4f}"
+    return _accuracy_of(value, len(o.splits.val))
+
+
+def last_in_words(o: Finetuned) -> str:
+    """The last epoch's accuracy too, as the best is picked on the images that give it; or nothing."""
+    *_, last = o.progress.rows
+    accuracy = last[list(columns.EPOCH_COLUMNS).index("val_acc")]
+    if last[0] == o.progress.best_epoch or is_nothing(accuracy):
+        return ""
+    return f"; accuracy of the last, epoch {last[0]}: {_accuracy_of(accuracy, len(o.splits.val))}"
+
+
+def accuracy_in_words(accuracy: float, o: Finetuned) -> str:
+    """An accuracy on the images that judge, with its interval."""
+    return _accuracy_of(accuracy, len(o.labels))
+
+
+def _accuracy_of(accuracy: float, images: int) -> str:
+    return assessment.with_interval(
+        accuracy, assessment.share_interval(round(accuracy * images), images)
+    )
 
 
 def best_value(o: Finetuned) -> float:

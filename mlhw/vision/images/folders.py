@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlhw.errors import DataError
+from mlhw.text.words import quantity
 from mlhw.vision.images.decode import SUFFIXES
 from mlhw.vision.images.listing import (
     ListedImage,
@@ -102,6 +103,10 @@ def _split_folders(root: Path, log: Callable[[str], None], to_train: bool) -> di
                 f"{root}: {_quoted(idle)} beside {named['train'].name}/ would be used for nothing; move "
                 "the images into the folder of a split, or out of this folder"
             )
+        if loose := sum(
+            _is_image(e.name) for e in entries_of(root) if _counts(e.name) and e.is_file()
+        ):
+            log(f"{root}: passed over: {quantity(loose, 'image')} beside {named['train'].name}/")
     elif not others and named:
         if to_train:
             names = ", ".join(sorted(folder.name for folder in named.values()))

@@ -47,17 +47,30 @@ def tell_duplicates(splits: ImageSplits, on_leak: OnLeak, recorder: Recorder) ->
     if harmless:
         count = sum(len(c.places) - 1 for c in harmless)
         recorder.log(f"{quantity(count, 'copy', 'copies')} of images in the same split and class")
-    for copies in found.identical[:_MOST_LISTED]:
-        recorder.log(f"identical: {_shown(splits, copies, ' = ')}", screen=False)
+    lists = named_copies(splits)
+    for text in lists["identical"]:
+        recorder.log(f"identical: {text}", screen=False)
     if found.near:
         across, two = sum(c.leaks for c in found.near), sum(c.contradicts for c in found.near)
-        examples = [_shown(splits, c, " ~ ") for c in sorted(found.near, key=lambda c: not c.leaks)]
         recorder.log(
             f"{quantity(len(found.near), 'pair')} of images that look nearly the same, {across} across "
-            f"splits, {two} in two classes: {'; '.join(examples[:_MOST_SHOWN])}"
+            f"splits, {two} in two classes: {'; '.join(lists['nearly the same'][:_MOST_SHOWN])}"
         )
-        for text in examples[:_MOST_LISTED]:
+        for text in lists["nearly the same"]:
             recorder.log(f"nearly the same: {text}", screen=False)
+
+
+def named_copies(splits: ImageSplits) -> dict[str, list[str]]:
+    """The names of what is there twice, at most ``_MOST_LISTED`` of a kind, those across splits first."""
+    found = splits.duplicates
+    kinds = (("identical", found.identical, " = "), ("nearly the same", found.near or (), " ~ "))
+    return {
+        kind: [
+            _shown(splits, copies, sign)
+            for copies in sorted(group, key=lambda c: not c.leaks)[:_MOST_LISTED]
+        ]
+        for kind, group, sign in kinds
+    }
 
 
 def _leaks(splits: ImageSplits) -> Iterator[str]:

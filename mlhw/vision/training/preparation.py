@@ -23,6 +23,7 @@ from mlhw.vision.images.shapes import cropped_warning
 from mlhw.vision.images.splits import Fold
 from mlhw.vision.names import augmentations
 from mlhw.vision.networks.backbones import Backbone, load_backbone
+from mlhw.vision.networks.feature_maps import feature_maps
 from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
 from mlhw.vision.networks.weight_files import Tensors
 from mlhw.vision.schedules import Plan
@@ -155,6 +156,8 @@ def prepare(
     backbone = load_network(config, splits, recorder)
     network = with_new_head(config, backbone, splits)
     head = start.give_head(network, config, splits.classes, recorder) if start else None
+    if config.explain:
+        feature_maps(network.eval(), backbone.preprocessing.size)
     compute = measured_compute(config, network, backbone, splits, device, recorder)
     compute.prepare(network)
     if config.compile:
@@ -343,9 +346,14 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
             "deterministic: no TF32, and any operation whose bits may differ ends the run with an error"
         )
     tell_origins(splits, recorder)
-    cuts = config.fit == "crop" and not backbone.preprocessing.squash
-    if cuts and (warning := cropped_warning(splits)):
+    if warning := cutting_warning(prepared):
         recorder.warn(warning)
+    asked = config.unfreeze_stages
+    if asked is not None and asked > len(backbone.stages):
+        recorder.warn(
+            f"unfreeze_stages: {config.model} has {len(backbone.stages)} stages, so that all are unfrozen "
+            f"(got {asked})"
+        )
     for name, reason in splits.skipped:
         recorder.log(f"left out: {name}: {reason}", screen=False)
     if splits.skipped:
@@ -358,6 +366,12 @@ def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
         )
     if task.changes(0) is not None:
         recorder.log(f"random changes of the images: {when_changed(task)}")
+
+
+def cutting_warning(prepared: Prepared) -> str | None:
+    """Words about what the centre crop leaves out; None where it is little, or nothing is cut."""
+    cuts = prepared.config.fit == "crop" and not prepared.backbone.preprocessing.squash
+    return cropped_warning(prepared.splits) if cuts else None
 
 
 def when_changed(task: Task) -> str:

@@ -92,7 +92,7 @@ def probe(task: Task, epoch: int, recorder: Recorder) -> Probe:
     rates = [plan.lr * ratio for ratio in RATIOS]
     given = None if config.optim.backbone_lr == "auto" else config.optim.backbone_rate
     count = len(batch_sizes(config, len(order)))
-    if count <= STEPS or len(judges) < 2:
+    if not is_long_enough(count) or len(judges) < 2:
         chosen = plan.lr * UNTRIED
         why = f"{UNTRIED:g} × lr, untried: an epoch of {quantity(count, 'batch', 'batches')} is too short"
         return Probe(chosen, why, 0, math.nan, [], [], [], [], given)
@@ -121,6 +121,11 @@ def probe(task: Task, epoch: int, recorder: Recorder) -> Probe:
         given,
         len(dict(before.items() ^ digests(task).items())),
     )
+
+
+def is_long_enough(batches: int) -> bool:
+    """Whether an epoch of so many batches has some left to judge by when rates have been tried."""
+    return batches > STEPS
 
 
 def unused(order: np.ndarray, used: int) -> np.ndarray:

@@ -15,12 +15,11 @@ from torch.nn import functional
 from mlhw.result.recorder import Recorder
 from mlhw.system.provenance import usable_cpus
 from mlhw.vision.config import Config
-from mlhw.vision.images.shapes import cropped_warning
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.batches import Batch, batch_sizes
 from mlhw.vision.training.device import find_device, memory_errors, torch_settings
-from mlhw.vision.training.preparation import Prepared, load_splits, prepare
-from mlhw.vision.training.probe import MOST_IMAGES, RATIOS, STEPS
+from mlhw.vision.training.preparation import Prepared, cutting_warning, load_splits, prepare
+from mlhw.vision.training.probe import MOST_IMAGES, RATIOS, STEPS, is_long_enough
 from mlhw.vision.training.task import Task
 
 TIMED = 3  # batches, after one that warms up
@@ -73,7 +72,7 @@ class Rehearsal:
     def seconds(self) -> dict[str, float]:
         """Estimated: of storing features, the frozen epochs, trying rates, the open epochs, the test, all.
 
-        The comparison with random weights takes as long again as the training.
+        The comparison with random weights takes as long again as the training; ``total`` is of all repeats.
         """
         config, task, splits = self.prepared.config, self.task, self.prepared.splits
         train, val = len(splits.train), len(splits.val)
@@ -97,12 +96,16 @@ class Rehearsal:
         found = {"features": stored, "frozen": first, "probe": self._probe(), "open": later}
         found["test"] = test
         found["comparison"] = sum(found.values()) if config.compare == "random" else 0.0
-        return {**found, "total": sum(found.values())}
+        return {**found, "total": config.repeats * sum(found.values())}
 
     def _probe(self) -> float:
         """Seconds of trying rates for the backbone, where that is still to be done."""
         optim = self.prepared.config.optim
         if not self.work.open_step or not (optim.backbone_lr == "auto" or optim.find_lr):
+            return 0.0
+        if not is_long_enough(
+            len(batch_sizes(self.prepared.config, len(self.prepared.splits.train)))
+        ):
             return 0.0
         judging = (len(RATIOS) + 1) * min(MOST_IMAGES, len(self.prepared.splits.train))
         return len(RATIOS) * STEPS * self.work.open_step + judging * self.work.image
@@ -115,11 +118,11 @@ def rehearse(config: Config, recorder: Recorder) -> Rehearsal:
     """
     device = find_device(config.device)
     threads = usable_cpus() if config.threads == "auto" else config.threads
-    with torch_settings(threads, device), memory_errors(config.batch_size):
+    with torch_settings(threads, device, config.deterministic), memory_errors(config.batch_size):
         splits = load_splits(config, recorder, remember=False)
         prepared = prepare(config, recorder, device, threads, splits)
         task = prepared.task(recorder, on_disk=False)
-        if prepared.config.fit == "crop" and (warning := cropped_warning(splits)):
+        if warning := cutting_warning(prepared):
             recorder.warn(warning)
         recorder.log("measuring a few batches")
         trial = _copied(prepared, recorder)

@@ -200,3 +200,12 @@ def test_images_of_every_kind_are_found(tmp_path: Path, suffix: str) -> None:
     ]
     assert len(found) == 1
     assert found[0][0].shape == (40, 40, 3)
+
+
+def test_images_beside_train_are_counted(tmp_path: Path) -> None:
+    tree(tmp_path, train={"a": 3, "b": 2}, val={"a": 1, "b": 1})
+    for name in ("x.png", "y.png"):
+        picture(tmp_path / name)
+    splits, lines = read(tmp_path)
+    assert [len(part) for part in everything(splits)] == [5, 2]
+    assert f"{tmp_path}: passed over: 2 images beside train/" in lines

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mlhw.experiments.finetune.dry_run import plan_lines, rehearsal_numbers
 from mlhw.result.recorder import Recorder
 from mlhw.vision.config import Config, DataSettings, OptimSettings
 from mlhw.vision.training.rehearsal import Rehearsal, Work, rehearse
@@ -88,6 +89,23 @@ def test_rates_that_are_tried_take_their_steps_and_images(small: Rehearsal) -> N
     config = small.prepared.config.model_copy(update={"optim": optim})
     found = replace(small, work=WORK, prepared=replace(small.prepared, config=config)).seconds()
     assert found["probe"] == pytest.approx(15 * 0.5 + 6 * 100 * 0.01)
+
+
+def test_an_epoch_too_short_to_try_rates_costs_nothing() -> None:
+    optim = OptimSettings(backbone_lr="auto")
+    short = rehearsal(batch_size=40, optim=optim)  # three batches
+    assert replace(short, work=WORK).seconds()["probe"] == 0
+    gathered = rehearsal(accumulate=4, optim=optim)  # one step of four batches
+    assert replace(gathered, work=WORK).seconds()["probe"] == pytest.approx(15 * 0.5 + 6)
+
+
+def test_repeats_take_as_often_as_long(small: Rehearsal) -> None:
+    config = small.prepared.config.model_copy(update={"repeats": 3})
+    once = replace(small, work=WORK).seconds()
+    thrice = replace(small, work=WORK, prepared=replace(small.prepared, config=config))
+    assert thrice.seconds() == once | {"total": pytest.approx(3 * once["total"])}
+    lines = plan_lines(rehearsal_numbers(thrice)["plan"])
+    assert any(line.startswith("time") and line.endswith(", 3 times") for line in lines)
 
 
 def test_the_comparison_takes_as_long_again(small: Rehearsal) -> None:
