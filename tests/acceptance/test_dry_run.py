@@ -59,9 +59,9 @@ def test_it_says_what_would_be_done_and_writes_nothing(
 
 
 def test_the_report_goes_into_the_folder_that_is_named(mlhw_here: Mlhw, tmp_path: Path) -> None:
-    class_folders(tmp_path / "pets", {"cat": 20, "dog": 20})
+    class_folders(tmp_path / "pets", {"cat": 15, "dog": 20})
     for number in range(5):
-        picture(tmp_path / "pets" / "cat" / f"again{number}.png", number)
+        picture(tmp_path / "pets" / "cat" / f"again{number}.png", number + 1)
     options = ["--data", "folder:pets", "--json", "--augment", "flip-crop"]
     done = mlhw_here("finetune", *QUICK, *options, "--dry-run", "report")
     assert done.returncode == 0, done.stderr
@@ -76,12 +76,10 @@ def test_the_report_goes_into_the_folder_that_is_named(mlhw_here: Mlhw, tmp_path
         assert any(f"cat/again{number}.png" in line for line in copies)
         assert f"cat/again{number}.png" in text
     splits = found["data"]["splits"]
-    assert {name: split["images"] for name, split in splits.items()} == {
-        "train": 28,
-        "val": 6,
-        "test": 6,
-    }
-    assert splits["val"]["classes"] == {"cat": 3, "dog": 3}
+    # 70, 15 and 15 % of 40, within the one image that copies, which stay together, may shift.
+    for (name, split), share in zip(splits.items(), (28, 6, 6), strict=True):
+        assert abs(split["images"] - share) <= 1, name
+        assert abs(split["classes"]["cat"] - split["classes"]["dog"]) <= 1
     plan = found["plan"]
     assert (plan["epochs"], plan["frozen_epochs"], plan["steps_per_epoch"]) == (3, 2, 1)
     assert plan["rates"]["head"] == 1e-3
