@@ -1,11 +1,11 @@
 """The default recipe of finetune beside the head alone, over seeds: accuracy with its errors, and time.
 
     python bench/recipe.py [--data photos-128,digits] [--seeds 0,1,2,3,4] [--threads 2]
-    python bench/recipe.py --table
+    python bench/recipe.py --table          # prints what is there
+    python bench/recipe.py --write          # and puts it into README and docs/finetune.md
 
 Every run is the installed command in a process of its own. What is done is kept in
-``bench/results/recipe.json`` and not done again, so it can be stopped at any time; ``--table`` prints what
-is there. The photographs (397 of ants and bees) and CIFAR-10 are not part of the project; what is not
+``bench/results/recipe.json`` and not done again, so it can be stopped at any time. The photographs (397 of ants and bees) and CIFAR-10 are not part of the project; what is not
 there is left out, and said. Features are kept in the user's cache, as for a user.
 """
 
@@ -66,10 +66,15 @@ def main() -> None:
         "--weights", type=Path, default=SHARED / "weights" / "cifar100_resnet20_backbone.pth"
     )
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
+    parser.add_argument("--write", action="store_true", help="put it into the documentation too")
     given = parser.parse_args()
-    if not given.table:
+    if not (given.table or given.write):
         measure(given)
-    print("\n".join(table(read())))
+    found = read()
+    print("\n".join(table(found)))
+    if given.write:
+        for path, lines in pages(found).items():
+            path.write_text(filled(path.read_text(encoding="utf-8"), lines), encoding="utf-8")
 
 
 def measure(given: argparse.Namespace) -> None:
@@ -208,6 +213,38 @@ def table(found: dict[str, Any]) -> list[str]:
         f"Test accuracy on the digits, kept epoch: {'; '.join(words)}.",
         f"{found['machine']}",
     ]
+
+
+def short_table(found: dict[str, Any]) -> list[str]:
+    """A row for each data set, a column a recipe: accuracy of the last epoch, and minutes."""
+    lines = [f"| images | {' | '.join(RECIPES)} |", f"|---|{'---|' * len(RECIPES)}"]
+    for data in DATA:
+        cells = []
+        for recipe in RECIPES:
+            runs = seeds(found, data, recipe).values()
+            minutes = statistics.fmean(one["seconds"] for one in runs) / 60 if runs else math.nan
+            accuracy = with_error([last(one) for one in runs], "{:.3f}")
+            cells.append(f"{accuracy}, {minutes:.1f} min" if runs else NONE)
+        lines.append(f"| {data} | {' | '.join(cells)} |")
+    return lines
+
+
+START, END = "<!-- python bench/recipe.py --write -->", "<!-- / -->"
+ROOT = Path(__file__).parents[1]
+
+
+def pages(found: dict[str, Any]) -> dict[Path, list[str]]:
+    """The pages that hold a table, and its lines."""
+    return {ROOT / "docs" / "finetune.md": table(found), ROOT / "README.md": short_table(found)}
+
+
+def filled(text: str, lines: list[str]) -> str:
+    """A page with these lines where the table stands."""
+    before, _, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise SystemExit(f"there is no {START} … {END}")
+    return "\n".join([f"{before}{START}", *lines, f"{END}{after}"])
 
 
 def seeds(found: dict[str, Any], data: str, recipe: str) -> dict[str, dict[str, Any]]:
