@@ -5,8 +5,9 @@
     python bench/recipe.py --write          # and puts it into README and docs/finetune.md
 
 Every run is the installed command in a process of its own. What is done is kept in
-``bench/results/recipe.json`` and not done again, so it can be stopped at any time. The photographs (397 of ants and bees) and CIFAR-10 are not part of the project; what is not
-there is left out, and said. Features are kept in the user's cache, as for a user.
+``bench/results/recipe.json`` and not done again, so it can be stopped at any time. The photographs (397
+of ants and bees) and CIFAR-10 are not part of the project; what is not there is left out, and said.
+Features are kept in the user's cache, as for a user.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def test_the_pages_hold_what_was_measured(recipe: ModuleType) -> None:
 
 
 def test_photographs_are_not_harmed_over_five_seeds(recipe: ModuleType) -> None:
-    """What the default recipe was made for: the last epoch is as good as the head alone's, the kept one 0.91."""
+    """What the default recipe is for: its last epoch is as good as the head alone's, the kept one 0.91."""
     found = recipe.read()
     heads = recipe.seeds(found, "photos-128", "head alone")
     default = recipe.seeds(found, "photos-128", "default")
