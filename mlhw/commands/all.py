@@ -37,13 +37,10 @@ class AllConfig(ExperimentConfig):
 
     # Wider than an experiment's own: each has a seed already.
     seed: Annotated[
-        int | None,
+        # The bounds within the union: pydantic holds those of the field against null as well.
+        Annotated[int, Field(ge=0, lt=2**63)] | None,
         BeforeValidator(draw_seed),
-        Field(
-            ge=0,
-            lt=2**63,
-            description="seed of every experiment; null: the one of its own configuration",
-        ),
+        Field(description="seed of every experiment; null: the one of its own configuration"),
     ] = None  # type: ignore[assignment]
     experiments: Annotated[
         dict[str, Annotated[str | None, AfterValidator(_existing)]],
@@ -72,6 +69,11 @@ class Assignment:
 
     name = "all"
     question = "Run every experiment and write one report that answers the assignment."
+    examples = (
+        ("mlhw all", "everything at its default, and one report"),
+        ("mlhw all -c smoke/all --junit claims.xml", "the short versions, for CI"),
+        ("mlhw all --seed 1 --name again", "other random draws"),
+    )
     Config = AllConfig
     actions: Sequence[Action] = ()
     resumable = False

@@ -70,7 +70,12 @@ def command() -> Any:
         "What a file of points holds: columns, class, missing cells, spreads, separability. Nothing is "
         "run and nothing written. Exit codes: 0 the sweeps can use it; 2 they cannot, with the reasons."
     )
-    return typer_command("data", help, data_command, parameters)
+    shown = (
+        ("mlhw data points.csv", "what is in a file of one's own"),
+        ("mlhw data points.csv --label species --missing drop", "what a sweep would take of it"),
+        ("cat points.csv | mlhw data - --json", "as JSON, from standard input"),
+    )
+    return typer_command("data", help, data_command, parameters, shown)
 
 
 def described(config: PointsConfig) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import contextlib
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from mlhw.commands import options, resume
+from mlhw.commands.help import WHOLE_WIDTH, Command, examples
 from mlhw.config.load import as_yaml, load_config
 from mlhw.config.model import leaves
 from mlhw.errors import FINISHED, ConfigError
@@ -28,7 +29,7 @@ PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
     "add_completion": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
+    "context_settings": WHOLE_WIDTH,
 }
 """How every Typer program here is made: plain text, no traceback of its own."""
 
@@ -71,19 +72,29 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
     for action in experiment.actions:
         parameters[action.parameter] = (
             Annotated[
-                str | None, typer.Option(action.option, metavar=action.metavar, help=action.help)
+                str | None,
+                typer.Option(
+                    action.option,
+                    metavar=action.metavar,
+                    help=action.help,
+                    rich_help_panel="In place of a run",
+                ),
             ],
             None,
         )
     if experiment.resumable:
         parameters["resume"] = (resume.Resume, None)
     parameters |= options.run_parameters(without=without)
-    return typer_command(experiment.name, experiment.question, command, parameters)
+    return typer_command(
+        experiment.name, experiment.question, command, parameters, experiment.examples
+    )
 
 
 def act(action: Action, value: str, config: Any, run_options: RunOptions) -> int:
     """Do what an action's option asks for, and say what was done."""
-    screen = Screen(quiet=run_options.quiet, verbose=run_options.verbose)
+    screen = Screen(
+        quiet=run_options.quiet, verbose=run_options.verbose, progress=run_options.progress
+    )
     with contextlib.closing(screen), Interrupts():
         done = action.function(value, config, SpokenRecorder(screen))
     as_json = json.dumps(to_json(done.record), indent=2, ensure_ascii=False)
@@ -96,8 +107,12 @@ def typer_command(
     help: str,
     function: Callable[..., int],
     parameters: dict[str, options.Parameter],
+    shown: Sequence[tuple[str, str]],
 ) -> Any:
-    """A Typer command that calls ``function`` with ``parameters`` as keyword arguments."""
+    """A Typer command that calls ``function`` with ``parameters`` as keyword arguments.
+
+    ``shown`` are the examples in its help.
+    """
     function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(
@@ -108,5 +123,5 @@ def typer_command(
     )
     function.__annotations__ = {key: annotation for key, (annotation, _) in parameters.items()}
     app = typer.Typer(**PLAIN)
-    app.command(name, help=help)(function)
+    app.command(name, cls=Command, help=help, epilog=examples(*shown))(function)
     return typer.main.get_command(app)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlhw.commands.help import Command, Group, examples
 from mlhw.commands.options import Json, NoPlots, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.config.load import load_config
@@ -37,7 +38,10 @@ from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
 
 app = typer.Typer(
-    help="List, show, compare, run again and clean up runs.", invoke_without_command=True, **PLAIN
+    cls=Group,
+    help="List, show, compare, run again and clean up runs.",
+    invoke_without_command=True,
+    **PLAIN,
 )
 
 
@@ -56,14 +60,22 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A path, a folder's name or a unique beginning of one, 'latest', or an experiment's name "
-        "for its newest run; 'latest~1' is the one before.",
+        help="a path, a folder's name or a unique beginning of one, 'latest', or an experiment's name "
+        "for its newest run; 'latest~1' is the one before",
         autocompletion=complete_run,
     ),
 ]
 
 
-@app.command("list", short_help="Every run, newest first.")
+@app.command(
+    "list",
+    cls=Command,
+    short_help="Every run, newest first.",
+    epilog=examples(
+        ("mlhw runs list", "those in runs/"),
+        ("mlhw runs list --json | jq '.[0].run'", "the newest one's name, for a script"),
+    ),
+)
 def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     """Every run, newest first."""
     runs = all_runs(Path(runs_dir))
@@ -94,7 +106,15 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     return FINISHED
 
 
-@app.command("show", short_help="What one run was asked and found.")
+@app.command(
+    "show",
+    cls=Command,
+    short_help="What one run was asked and found.",
+    epilog=examples(
+        ("mlhw runs show latest", "the newest run"),
+        ("mlhw runs show lr-sweep~1 --verbose", "the one before the newest lr-sweep, with ids"),
+    ),
+)
 def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     """One run: how it went, what it found, what it was asked."""
     run = find(name, Path(runs_dir))
@@ -136,16 +156,24 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
     return FINISHED
 
 
-@app.command("compare", short_help="What differs between runs, with a figure.")
+@app.command(
+    "compare",
+    cls=Command,
+    short_help="What differs between runs, with a figure.",
+    epilog=examples(
+        ("mlhw runs compare lr-sweep~1 lr-sweep", "the two newest runs of lr-sweep"),
+        ("mlhw runs compare latest~1 latest --md", "as a Markdown table"),
+    ),
+)
 def compare_runs(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN…", help="Two runs or more.", autocompletion=complete_run),
+        typer.Argument(metavar="RUN RUN…", help="two runs or more", autocompletion=complete_run),
     ],
     runs_dir: RunsDir = "runs",
-    as_table: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
+    as_table: Annotated[bool, typer.Option("--csv", help="as CSV")] = False,
     as_object: Json = False,
-    markdown: Annotated[bool, typer.Option("--md", help="As a Markdown table.")] = False,
+    markdown: Annotated[bool, typer.Option("--md", help="as a Markdown table")] = False,
     no_plots: NoPlots = False,
 ) -> int:
     """What differs in configuration and claims, the headline numbers, one figure over the other."""
@@ -171,7 +199,15 @@ def compare_runs(
     return FINISHED
 
 
-@app.command("rerun", short_help="Run again; are the numbers identical?")
+@app.command(
+    "rerun",
+    cls=Command,
+    short_help="Run again; are the numbers identical?",
+    epilog=examples(
+        ("mlhw runs rerun latest", "the newest run"),
+        ("mlhw runs rerun all --no-plots", "every run of the newest mlhw all"),
+    ),
+)
 def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) -> int:
     """Run the same configuration again and say whether the numbers are identical, and where not.
 
@@ -234,13 +270,21 @@ def _count(text: str) -> int:
     return value
 
 
-@app.command("clean", short_help="Delete all but the newest runs.")
+@app.command(
+    "clean",
+    cls=Command,
+    short_help="Delete all but the newest runs.",
+    epilog=examples(
+        ("mlhw runs clean --keep 20 --dry-run", "what would go"),
+        ("mlhw runs clean --keep 20", "delete it"),
+    ),
+)
 def clean(
     keep: Annotated[
-        int, typer.Option("--keep", metavar="N", parser=_count, help="How many to keep.")
+        int, typer.Option("--keep", metavar="N", parser=_count, help="how many to keep")
     ],
     runs_dir: RunsDir = "runs",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
 ) -> int:
     """Delete all but the newest N runs; those still running stay.
 

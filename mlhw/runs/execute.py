@@ -50,6 +50,8 @@ class Runnable(Protocol):
     @property
     def question(self) -> str: ...
     @property
+    def examples(self) -> Sequence[tuple[str, str]]: ...
+    @property
     def Config(self) -> type[ExperimentConfig]: ...
     @property
     def run(self) -> Callable[[Any, Recorder], Result]: ...
@@ -101,7 +103,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
     if options.junit is not None:
         check_writable("--junit", options.junit)
     trackers.check_installed(options.tensorboard, options.mlflow)
-    screen = Screen(quiet=options.quiet, verbose=options.verbose)
+    screen = Screen(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
     # A signal is let through while the experiment works, and waits while its end is recorded.
     with Interrupts() as interrupts, interrupts.hold():
         recorder = FolderRecorder(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import sys
 import time
@@ -21,12 +22,16 @@ _REST = 0.1  # seconds between two reports through the pipe
 class Screen:
     """Log lines, warnings, errors and progress; results go to stdout elsewhere.
 
-    ``quiet`` keeps log lines and bars away, ``verbose`` also shows the detailed lines.
+    ``quiet`` keeps log lines and bars away, ``verbose`` also shows the detailed lines; without
+    ``progress`` there are no bars.
     """
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self, *, quiet: bool = False, verbose: bool = False, progress: bool = True
+    ) -> None:
         self.quiet = quiet
         self.verbose = verbose
+        self.shows_progress = progress and not quiet
         self._started = time.monotonic()
         self._bar: Any = None
         self._tasks: dict[str, Any] = {}
@@ -57,7 +62,11 @@ class Screen:
         if self._pipe is not None:
             self._report(self._pipe, done, total, what)
             return
-        if self.quiet or time.monotonic() - self._started < _PATIENCE or not on_terminal():
+        if (
+            not self.shows_progress
+            or time.monotonic() - self._started < _PATIENCE
+            or not on_terminal()
+        ):
             return
         if self._bar is None:
             self._bar = _new_bar()
@@ -86,6 +95,11 @@ class Screen:
             os.write(pipe, f"{done}\t{total}\t{what}\n".encode())
         except OSError:
             self._pipe = None  # nobody reads any more
+
+
+def table_width() -> int | None:
+    """The columns of the terminal that stdout is; None where it is none, and lines may have any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def on_terminal() -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 # Control characters but for tab and newline, and what turns the direction of writing.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -19,14 +21,64 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns of equal width."""
+_NARROW = 16
+"""A column that is wrapped keeps this width, and that of its longest word."""
+
+
+def text_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None
+) -> list[str]:
+    """Lines with columns of equal width.
+
+    Where they are longer than ``width``, the broadest columns are wrapped between words; where that does not
+    do, the last columns stand below each row, ``name: cell``.
+    """
     table = [[printable(cell).replace("\n", " ") for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    if width is None or _total(widths) <= width:
+        return [_line(row, widths) for row in table]
+    words = [
+        max((len(w) for cell in column for w in cell.split()), default=0) for column in columns
     ]
+    least = [min(w, max(word, _NARROW)) for w, word in zip(widths, words, strict=True)]
+    kept = len(header)
+    while kept > 1 and _total(least[:kept]) > width:
+        kept -= 1
+    widths, least = widths[:kept], least[:kept]
+    while _total(widths) > width and widths != least:
+        broadest = max(range(kept), key=lambda i: (widths[i] > least[i], widths[i]))
+        widths[broadest] -= 1
+    lines = []
+    for number, row in enumerate(table):
+        cells = [wrapped(cell, w) or [""] for cell, w in zip(row, widths, strict=False)]
+        lines += [_line(line, widths) for line in zip_longest(*cells, fillvalue="")]
+        below = [f"{name}: {cell}" for name, cell in zip(header, row, strict=True)][kept:]
+        if below and number:
+            lines += [f"    {line}" for line in wrapped("; ".join(below), width - 4)]
+    return lines
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(w) for cell, w in zip(cells, widths, strict=True)).rstrip()
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most ``width`` characters, or of one word that is longer; no word is broken."""
+    return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+
+
+def hanging(line: str, width: int | None) -> list[str]:
+    """A line wrapped between words; where that makes several, the others stand further in."""
+    if width is None or len(line) <= width:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    first, *others = wrapped(line.strip(), max(width - len(indent) - 2, 20))
+    return [indent + first, *(f"{indent}  {other}" for other in others)]
 
 
 def quantity(count: int, one: str, many: str | None = None) -> str:

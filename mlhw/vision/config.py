@@ -163,6 +163,17 @@ class ScheduleSettings(Section):
 class Config(ExperimentConfig):
     """All that ``mlhw finetune`` can be told, one field for each option."""
 
+    GROUP = "Training"
+    GROUPS = {
+        **dict.fromkeys(("model", "weights", "head"), "Network"),
+        **dict.fromkeys(("image_size", "fit", "augment", "mixup", "cutmix", "sampler"), "Data"),
+        **dict.fromkeys(
+            ("device", "precision", "layout", "compile", "deterministic", "threads", "workers"),
+            "Machine",
+        ),
+        **dict.fromkeys(("explain", "keep"), "Output"),
+    }
+
     model: Annotated[
         str,
         Option(metavar="NAME", values=network_names),
