@@ -23,9 +23,9 @@ from mlhw.commands.run import PLAIN
 from mlhw.errors import FAILED, FINISHED, ConfigError
 from mlhw.runs.history import locate
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.screen import Screen
+from mlhw.system.screen import Screen, table_width
 from mlhw.system.streams import reader_left
-from mlhw.text.words import printable
+from mlhw.text.words import hanging, printable
 from mlhw.vision.images.given import STDIN, given_images
 from mlhw.vision.predict import Prediction, Unreadable, predict
 from mlhw.vision.saved import load_model
@@ -197,10 +197,12 @@ class TableWriter:
     def end(self) -> str:
         width = max((len(path) for _, path, _, _ in self._rows), default=0)
         name = max((len(best) for _, _, best, _ in self._rows), default=0)
-        return "".join(
-            f"{path:<{width}}  {best:<{name}}  {probability}{f'  ({others})' if others else ''}\n"
+        lines = (
+            f"{path:<{width}}  {best:<{name}}  {probability}{f'  ({others})' if others else ''}"
             for probability, path, best, others in self._rows
         )
+        columns = table_width()
+        return "".join(f"{part}\n" for line in lines for part in hanging(line, columns))
 
 
 class CsvWriter:

@@ -19,9 +19,9 @@ from mlhw.errors import FINISHED, ConfigError
 from mlhw.experiments.actions import Action
 from mlhw.result.recorder import SpokenRecorder
 from mlhw.runs.execute import Runnable, execute
-from mlhw.runs.options import RunOptions
+from mlhw.runs.options import RunOptions, command_line
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.screen import Screen
+from mlhw.system.screen import Screen, print_fitting
 from mlhw.text.values import to_json
 from mlhw.text.words import printable
 
@@ -47,7 +47,7 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
             for parameter, leaf in keys.items()
             if given[parameter] not in (None, [])
         }
-        run_options = RunOptions(("mlhw", *sys.argv[1:]), **options.run_values(given))
+        run_options = RunOptions(command_line(("mlhw", *sys.argv[1:])), **options.run_values(given))
         asked = [action for action in experiment.actions if given[action.parameter] is not None]
         resumed = given.get("resume")
         words = [action.option for action in asked] + (
@@ -98,7 +98,7 @@ def act(action: Action, value: str, config: Any, run_options: RunOptions) -> int
     with contextlib.closing(screen), Interrupts():
         done = action.function(value, config, SpokenRecorder(screen))
     as_json = json.dumps(to_json(done.record), indent=2, ensure_ascii=False)
-    print(as_json if run_options.json else printable(done.text))
+    print_fitting([as_json] if run_options.json else printable(done.text).splitlines())
     return FINISHED
 
 

@@ -18,7 +18,7 @@ from mlhw.config.model import ExperimentConfig
 from mlhw.config.whole_numbers import whole_number
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.result.claims import claim_lines, tally
+from mlhw.result.claims import VERDICTS, claim_lines, verdicts_line
 from mlhw.result.observations import observation_lines
 from mlhw.runs.compare import (
     as_csv,
@@ -33,6 +33,7 @@ from mlhw.runs.execute import execute
 from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
+from mlhw.system.screen import print_fitting, table_width
 from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
@@ -77,7 +78,7 @@ RunName = Annotated[
     ),
 )
 def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
-    """Every run, newest first."""
+    """Every run, newest first: of its claims how many hold, fail and are not applicable."""
     runs = all_runs(Path(runs_dir))
     if as_object:
         print(json.dumps([_entry(run) for run in runs], indent=2, ensure_ascii=False))
@@ -85,11 +86,11 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     if not runs:
         print(f"no runs in {runs_dir}")
         return FINISHED
-    header = ["run", "experiment", "status", "claims", "seconds", "headline"]
+    header = ["run", "experiment", "status", "hold", "fail", "n/a", "seconds", "headline"]
     table = []
     for run in runs:
         entry = _entry(run)
-        held, judged = entry["claims"]["holds"], entry["claims"]["judged"]
+        counts = [str(entry["claims"][key]) for key in ("holds", "fails", "not_applicable")]
         headline = next(iter(entry["headlines"].items()), None)
         seconds = entry["seconds"]
         table.append(
@@ -97,12 +98,12 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
                 run.name,
                 run.experiment,
                 run.status,
-                f"{held}/{judged}" if judged else "-",
+                *(counts if run.claims else "---"),
                 "-" if seconds is None else f"{seconds:.1f}",
                 "-" if headline is None else f"{headline[0]} {number_text(headline[1])}",
             ]
         )
-    print("\n".join(text_table(header, table)))
+    print("\n".join(text_table(header, table, width=table_width())))
     return FINISHED
 
 
@@ -115,7 +116,12 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
         ("mlhw runs show lr-sweep~1 --verbose", "the one before the newest lr-sweep, with ids"),
     ),
 )
-def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
+def show_run(
+    name: RunName,
+    runs_dir: RunsDir = "runs",
+    as_object: Json = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="the ids of claims too")] = False,
+) -> int:
     """One run: how it went, what it found, what it was asked."""
     run = find(name, Path(runs_dir))
     if as_object:
@@ -136,19 +142,19 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
         ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
     ]
     rows += [[key, number_text(value)] for key, value in run.headlines().items()]
-    print("\n".join(text_table(rows[0], rows[1:])))
+    print("\n".join(text_table(rows[0], rows[1:], width=table_width())))
     if run.claims:
-        print("\nclaims")
+        print(f"\nclaims ({verdicts_line(run.claims)})")
         for claim in run.claims:
-            print("\n".join(claim_lines(claim)))
+            print_fitting(claim_lines(claim, id=verbose))
     if run.observations:
         print("\nobservations")
         for seen in run.observations:
-            print("\n".join(observation_lines(seen)))
+            print_fitting(observation_lines(seen))
     if run.config:
         print("\nconfiguration")
         rows = [[f"  {key}", shown(value)] for key, value in flat(run.config)]
-        print("\n".join(text_table(rows[0], rows[1:])))
+        print("\n".join(text_table(rows[0], rows[1:], width=table_width())))
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
@@ -183,8 +189,11 @@ def compare_runs(
         raise ConfigError("compare: two runs are needed, such as: mlhw runs compare RUN latest")
     runs = [find(name, Path(runs_dir)) for name in names]
     comparison = compare(runs)
-    write = as_csv if as_table else as_json if as_object else as_markdown if markdown else as_text
-    print(write(comparison))
+    write = as_csv if as_table else as_json if as_object else as_markdown
+    if as_table or as_object or markdown:
+        print(write(comparison))
+    else:
+        print(as_text(comparison, table_width()))
     if not no_plots:
         from mlhw.result import plots
 
@@ -331,14 +340,20 @@ def _mend_latest(runs_dir: Path, dry_run: bool) -> None:
 
 
 def _entry(run: Run) -> dict[str, Any]:
-    held, judged = tally(run.claims)
+    found = [claim.verdict for claim in run.claims]
+    held, failed, idle = (found.count(verdict) for verdict in VERDICTS)
     return {
         "run": run.name,
         "experiment": run.experiment,
         "status": run.status,
         "reason": run.text("reason") or run.damage or None,
         "exit_code": run.record.get("exit_code"),
-        "claims": {"holds": held, "judged": judged},
+        "claims": {
+            "holds": held,
+            "fails": failed,
+            "not_applicable": idle,
+            "judged": held + failed,
+        },
         "started": run.text("started") or None,
         "seconds": run.seconds,
         "headlines": to_json(run.headlines()),

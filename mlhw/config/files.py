@@ -32,6 +32,12 @@ def shipped_names() -> list[str]:
     return [path.relative_to(folder).with_suffix("").as_posix() for folder, path in found]
 
 
+def shipped_name(path: str) -> str | None:
+    """The name under which the file at ``path`` comes with mlhw; None for any other file."""
+    names = (name for name in shipped_names() if shipped(name) == path)
+    return next(names, None)
+
+
 def shipped_schema(name: str) -> Path | None:
     """The JSON schema of a command's configuration that comes with mlhw; None where there is none."""
     found = (folder / "schemas" / f"{name}.json" for folder in _homes())

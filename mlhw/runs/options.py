@@ -6,10 +6,15 @@ is one field here.
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+COMMAND = "MLHW_COMMAND"
+"""Environment variable with the command line that a person would type, in a process of ``mlhw all``."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,22 @@ class RunOptions:
                 for item in (value,) if isinstance(value, str) else value:
                     found.append(f"{typed.names[0]}={item}")
         return found
+
+    def as_typed(self) -> list[str]:
+        """The same as a person types them: a blank before a value where nothing speaks against it."""
+        found: list[str] = []
+        for word in self.words():
+            option, _, value = word.partition("=")
+            found += [word] if value.startswith("-") else filter(None, [option, value])
+        return found
+
+
+def command_line(words: Sequence[str]) -> tuple[str, ...]:
+    """The command line of a run, for its records: ``words``, or what ``COMMAND`` says a person would type.
+
+    The variable is taken from the environment, so that no process of the run's own takes it for its own.
+    """
+    return tuple(shlex.split(os.environ.pop(COMMAND, ""))) or tuple(words)
 
 
 TYPED: dict[str, tuple[Typed, Any]] = {

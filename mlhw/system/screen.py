@@ -8,9 +8,10 @@ import shutil
 import stat
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from mlhw.text.words import printable
+from mlhw.text.words import hanging, printable
 
 PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
 """Environment variable with the number of a pipe for progress, in a process that ``mlhw all`` starts."""
@@ -100,6 +101,13 @@ class Screen:
 def table_width() -> int | None:
     """The columns of the terminal that stdout is; None where it is none, and lines may have any length."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def print_fitting(lines: Iterable[str]) -> None:
+    """Print lines on stdout; on a terminal those longer than it are wrapped between words."""
+    width = table_width()
+    for line in lines:
+        print("\n".join(hanging(line, width)))
 
 
 def on_terminal() -> bool:

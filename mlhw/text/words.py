@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import textwrap
@@ -112,10 +111,60 @@ def nearest_words(
 
     The dashes before an option, which all options share, make no two words alike.
     """
-    meanings = {_bare(other): meant for other, meant in (synonyms or {}).items()}
-    meanings |= {_bare(k): k for k in reversed(known)}
-    found = difflib.get_close_matches(_bare(word), list(meanings), n=most)
-    return list(dict.fromkeys(meanings[bare] for bare in found))
+    meanings: dict[str, str] = {}
+    for other, meant in [*zip(known, known, strict=True), *(synonyms or {}).items()]:
+        meanings.setdefault(_bare(other), meant)
+    typed = _bare(word)
+    apart = {bare: _apart(typed, bare) for bare in meanings}
+    near = {bare: far for bare, far in apart.items() if far is not None}
+    return list(dict.fromkeys(meanings[bare] for bare in sorted(near, key=near.__getitem__)))[:most]
+
+
+_LETTERS_A_SLIP = 4
+"""One slip of the fingers in so many letters makes two words alike; more make them two words."""
+_ABBREVIATED = 3.0
+"""How far an abbreviation is from its word: further than by slips of the fingers."""
+
+
+def _apart(typed: str, known: str) -> float | None:
+    """How far a word is from a known one: slips, or an abbreviation; None where neither explains it."""
+    longer = max(len(typed), len(known))
+    allowed = longer // _LETTERS_A_SLIP
+    if typed == known:
+        return 0.0
+    if abs(len(typed) - len(known)) <= allowed and (far := _slips(typed, known)) <= allowed:
+        return float(far)
+    parts, whole = _PARTS.split(typed), _PARTS.split(known)
+    count = len(parts)
+    shorter = count <= len(whole) and len(typed) > 2 and (whole[:count], whole[-count:])
+    if shorter and any(all(map(_abbreviates, parts, some)) for some in shorter):
+        return _ABBREVIATED + (longer - min(len(typed), len(known))) / longer
+    return _ABBREVIATED + 1 if parts[: len(whole)] == whole and len(known) > 2 else None
+
+
+_PARTS = re.compile("[_.]")
+
+
+def _abbreviates(typed: str, whole: str) -> bool:
+    """``iter`` and ``iters`` abbreviate ``iterations``."""
+    return len(typed) > 1 and whole.startswith((typed, typed.removesuffix("s")))
+
+
+def _slips(a: str, b: str) -> int:
+    """Letters left out, added, changed or swapped with their neighbour between two words.
+
+    The optimal string alignment distance (Boytsov 2011, doi:10.1145/1963190.1963191, section 2.1).
+    """
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, above, row = row, before, [i]
+        for j, y in enumerate(b, 1):
+            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y))
+            if above and i > 1 < j and x == b[j - 2] and a[i - 2] == y:
+                best = min(best, above[j - 2] + 1)
+            row.append(best)
+    return row[-1]
 
 
 def hint(near: str | None) -> str:
