@@ -16,7 +16,7 @@ from mlhw.config.model import Section, leaves
 from mlhw.errors import FINISHED, USAGE, DataError
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
 from mlhw.system.screen import print_fitting, table_width
-from mlhw.text.words import printable, text_table
+from mlhw.text.words import text_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,7 @@ def command() -> Any:
         if given["json"]:
             print(json.dumps(found, ensure_ascii=False))
         else:
-            print_fitting(map(printable, as_lines(found)))
+            print_fitting(as_lines(found))
         if found["errors"] and not given["json"]:
             raise DataError(*found["errors"])
         return USAGE if found["errors"] else FINISHED

@@ -26,7 +26,6 @@ from mlhw.system.files import write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, print_fitting
 from mlhw.text.values import to_json
-from mlhw.text.words import printable
 from mlhw.vision.names import DATA_SETS, OWN_DATA, OnError, SplitChoice
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ def evaluate_command(
     elif kind == "csv":
         print(csv_text(result.tables["classes"]), end="")
     else:
-        print_fitting(map(printable, evaluation_lines(found)))
+        print_fitting(evaluation_lines(found))
     return FINISHED
 
 

@@ -40,7 +40,7 @@ from mlhw.runs.options import RunOptions
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, print_fitting
-from mlhw.text.words import printable
+from mlhw.text.words import Row, printable
 
 
 class Runnable(Protocol):
@@ -287,7 +287,7 @@ def print_answers(result: Result, folder: Path | None, *, ids: bool = False) -> 
     The claims of a result made of parts have been printed with each of these. ``ids``: those of claims
     too. The last line counts the verdicts and names the report. On a terminal no word is broken.
     """
-    lines = [printable(line) for line in result.answers]
+    lines = [line if isinstance(line, Row) else printable(line) for line in result.answers]
     if result.parts is None:
         if result.claims:
             lines += ["", "claims"]
@@ -297,7 +297,7 @@ def print_answers(result: Result, folder: Path | None, *, ids: bool = False) -> 
             lines += [line for seen in result.observations for line in observation_lines(seen)]
         if folder is not None:
             lines += ["", f"run folder: {folder}"]
-    print_fitting("\n".join(lines).lstrip("\n").splitlines())
+    print_fitting(lines if result.answers else lines[1:])
     last = [verdicts_line(result.claims)] if result.claims else []
     if folder is not None and (folder / "report.html").exists():
         last.append(f"report: {folder / 'report.html'}")

@@ -50,14 +50,13 @@ def numbers_text(values: Iterable[Any]) -> str:
     return listing([number_text(value) for value in values])
 
 
-def time_text(seconds: float) -> str:
-    """A time for people: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    if round(seconds) < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+def clock(seconds: float) -> str:
+    """A time in little room: ``0.7 s``, ``0:14``, ``12:05``, ``2:10:00``."""
+    if round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-    )
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 NOTHING = "-"

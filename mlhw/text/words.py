@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, zip_longest
 
 # Control characters but for tab and newline, and what turns the direction of writing.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -20,6 +20,23 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+class Row(str):
+    """A line of a table: a text for the screen, which a page shows as cells below their headings.
+
+    ``cells`` are the texts that the line is made of, one for each of ``columns``; the line that holds
+    the headings themselves has them as its cells.
+    """
+
+    cells: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, cells: Sequence[str], columns: Sequence[str]) -> Row:
+        row = cls(text)
+        row.cells, row.columns = tuple(cells), tuple(columns)
+        return row
+
+
 _NARROW = 16
 """A column that is wrapped keeps this width, and that of its longest word."""
 
@@ -27,16 +44,16 @@ _NARROW = 16
 def text_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None
 ) -> list[str]:
-    """Lines with columns of equal width.
+    """Lines with columns of equal width, each a ``Row``.
 
     Where they are longer than ``width``, the broadest columns are wrapped between words; where that does not
-    do, the last columns stand below each row, ``name: cell``.
+    do, the last columns stand below each row, ``name: cell``; such lines are plain texts.
     """
     table = [[printable(cell).replace("\n", " ") for cell in row] for row in (header, *rows)]
     columns = list(zip(*table, strict=True))
     widths = [max(map(len, column)) for column in columns]
     if width is None or _total(widths) <= width:
-        return [_line(row, widths) for row in table]
+        return [Row.of(_line(row, widths), row, table[0]) for row in table]
     words = [
         max((len(w) for cell in column for w in cell.split()), default=0) for column in columns
     ]
@@ -69,6 +86,17 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def wrapped(text: str, width: int) -> list[str]:
     """Lines of at most ``width`` characters, or of one word that is longer; no word is broken."""
     return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+
+
+def fitted(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    """Lines wrapped between words where they are longer than ``width``, a table by its cells."""
+    for columns, group in groupby(lines, lambda line: isinstance(line, Row) and line.columns):
+        found = list(group)
+        if width is not None and columns and max(map(len, found)) > width:
+            cells = [row.cells for row in found if isinstance(row, Row)]
+            yield from text_table(columns, [row for row in cells if row != columns], width=width)
+        else:
+            yield from (part for line in found for part in hanging(line, width))
 
 
 def hanging(line: str, width: int | None) -> list[str]:
