@@ -19,7 +19,7 @@ import typer
 from mlhw.commands.help import Command, examples
 from mlhw.commands.options import Json, RunsDir
 from mlhw.commands.run import PLAIN
-from mlhw.errors import FAILED, FINISHED
+from mlhw.errors import FAILED, FINISHED, ConfigError
 from mlhw.system import provenance
 from mlhw.system.caches import Cache, caches
 from mlhw.system.screen import table_width
@@ -76,11 +76,8 @@ def findings(runs_dir: Path) -> dict[str, Any]:
     }
     loads["torchvision"] = _load_torchvision
     problems += [line for name, load in loads.items() if (line := _trouble(name, load))]
-    writable = runs_dir if runs_dir.exists() else runs_dir.absolute().parent
-    if not os.access(writable, os.W_OK):
-        problems.append(
-            f"the runs folder {runs_dir} cannot be written; choose another with --runs-dir"
-        )
+    count, closed = _runs(runs_dir)
+    problems += [closed] if closed else []
     return {
         "mlhw": provenance.environment()["versions"]["mlhw"],
         "python": {
@@ -92,7 +89,7 @@ def findings(runs_dir: Path) -> dict[str, Any]:
         "cpus": provenance.usable_cpus(),
         "extras": {name: _version_of(name) for name in EXTRAS},
         "caches": [_as_object(cache) for cache in caches()],
-        "runs": {"path": str(runs_dir), "count": _runs(runs_dir)},
+        "runs": {"path": str(runs_dir), "count": count},
         "browser": _browser(),
         "problems": problems,
     }
@@ -145,10 +142,18 @@ def _browser() -> str | None:
     return str(getattr(found, "name", type(found).__name__))
 
 
-def _runs(runs_dir: Path) -> int:
+def _runs(runs_dir: Path) -> tuple[int, str | None]:
+    """How many runs there are, and why there can be no more; None where there can."""
     from mlhw.runs.history import all_runs
 
-    return len(all_runs(runs_dir))
+    place = next(p for p in (runs_dir.absolute(), *runs_dir.absolute().parents) if p.exists())
+    try:
+        count = len(all_runs(runs_dir))
+    except ConfigError:
+        count = 0
+    if place.is_dir() and os.access(place, os.W_OK):
+        return count, None
+    return count, f"the runs folder {runs_dir} cannot be written; choose another with --runs-dir"
 
 
 def _as_object(cache: Cache) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def text_table(
     for number, row in enumerate(table):
         cells = [wrapped(cell, w) or [""] for cell, w in zip(row, widths, strict=False)]
         lines += [_line(line, widths) for line in zip_longest(*cells, fillvalue="")]
-        below = [f"{name}: {cell}" for name, cell in zip(header, row, strict=True)][kept:]
+        rest = list(zip(header, row, strict=True))[kept:]
+        below = [f"{name}: {cell}" for name, cell in rest if cell.strip()]
         if below and number:
             lines += [f"    {line}" for line in wrapped("; ".join(below), width - 4)]
     return lines
