@@ -23,7 +23,7 @@ from mlhw.errors import FAILED, FINISHED, ConfigError
 from mlhw.system import provenance
 from mlhw.system.caches import Cache, caches
 from mlhw.system.screen import table_width
-from mlhw.text.words import printable, quantity, text_table
+from mlhw.text.words import pairs, printable, quantity, text_table
 
 app = typer.Typer(**PLAIN)
 
@@ -62,7 +62,7 @@ def doctor_command(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     print(
         json.dumps(found, indent=2, ensure_ascii=False)
         if as_object
-        else printable("\n".join(as_lines(found)))
+        else printable("\n".join(findings_lines(found)))
     )
     return FAILED if found["problems"] else FINISHED
 
@@ -167,7 +167,7 @@ def _as_object(cache: Cache) -> dict[str, Any]:
     }
 
 
-def as_lines(found: dict[str, Any]) -> list[str]:
+def findings_lines(found: dict[str, Any]) -> list[str]:
     """The findings for the screen."""
     python, torch = found["python"], found["torch"]
     gpus = ", ".join(torch["gpus"] or ()) or "no GPU"
@@ -190,7 +190,7 @@ def as_lines(found: dict[str, Any]) -> list[str]:
             6, ["not there", f"{', '.join(missing)}: pip install 'mlhw[{','.join(missing)}]'"]
         )
     width = table_width()
-    lines = [*text_table(rows[0], rows[1:], width=width), "", "caches"]
+    lines = [*pairs(rows, width=width), "", "caches"]
     kept = [[c["name"], _size(c["bytes"]), c["holds"], c["path"]] for c in found["caches"]]
     lines += text_table(
         ["  name", "size", "holds", "folder"], [["  " + r[0], *r[1:]] for r in kept], width=width

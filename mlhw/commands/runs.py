@@ -36,7 +36,7 @@ from mlhw.runs.overlay import overlays
 from mlhw.system.screen import print_fitting, table_width
 from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
-from mlhw.text.words import printable, text_table
+from mlhw.text.words import pairs, printable, text_table
 
 app = typer.Typer(
     cls=Group,
@@ -142,7 +142,7 @@ def show_run(
         ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
     ]
     rows += [[key, number_text(value)] for key, value in run.headlines().items()]
-    print("\n".join(text_table(rows[0], rows[1:], width=table_width())))
+    print("\n".join(pairs(rows, width=table_width())))
     if run.claims:
         print(f"\nclaims ({verdicts_line(run.claims)})")
         for claim in run.claims:
@@ -154,7 +154,7 @@ def show_run(
     if run.config:
         print("\nconfiguration")
         rows = [[f"  {key}", shown(value)] for key, value in flat(run.config)]
-        print("\n".join(text_table(rows[0], rows[1:], width=table_width())))
+        print("\n".join(pairs(rows, width=table_width())))
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
@@ -340,7 +340,7 @@ def _mend_latest(runs_dir: Path, dry_run: bool) -> None:
 
 
 def _entry(run: Run) -> dict[str, Any]:
-    found = [claim.verdict for claim in run.claims]
+    found: list[str] = [claim.verdict for claim in run.claims]
     held, failed, idle = (found.count(verdict) for verdict in VERDICTS)
     return {
         "run": run.name,

@@ -28,8 +28,8 @@ def shipped(name: str) -> str | None:
 
 def shipped_names() -> list[str]:
     """The names of all configurations that come with mlhw."""
-    found = [(folder, path) for folder in _homes() for path in sorted(folder.rglob("*.yaml"))]
-    return [path.relative_to(folder).with_suffix("").as_posix() for folder, path in found]
+    found = [(folder, path) for folder in _homes() for path in folder.rglob("*.yaml")]
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for folder, path in found)
 
 
 def shipped_name(path: str) -> str | None:

@@ -85,7 +85,7 @@ def tally(claims: Iterable[Claim]) -> tuple[int, int]:
 
 def verdicts_line(claims: Iterable[Claim]) -> str:
     """``10 claims hold, 0 fail, 1 is not applicable``."""
-    found = [claim.verdict for claim in claims]
+    found: list[str] = [claim.verdict for claim in claims]
     held, failed, idle = (found.count(verdict) for verdict in VERDICTS)
     hold, fail = "holds" if held == 1 else "hold", "fails" if failed == 1 else "fail"
     are = "is" if idle == 1 else "are"

@@ -78,6 +78,11 @@ class Screen:
             self._tasks[what] = self._bar.add_task(what, total=total)
         self._bar.update(self._tasks[what], completed=done, total=total)
 
+    @property
+    def shows_bar(self) -> bool:
+        """Whether there is a bar on the screen."""
+        return self._bar is not None
+
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:

@@ -76,6 +76,18 @@ def text_table(
     return lines
 
 
+def pairs(rows: Sequence[Sequence[str]], *, width: int | None = None) -> list[str]:
+    """Names and what belongs to each, side by side; longer than ``width`` it goes on below."""
+    column = max((len(name) for name, _ in rows), default=0) + 2
+    lines = []
+    for name, text in rows:
+        shown = printable(text).replace("\n", " ")
+        parts = [shown] if width is None else wrapped(shown, max(width - column, 20))
+        for number, part in enumerate(parts or [""]):
+            lines.append(f"{'' if number else printable(name):<{column}}{part}".rstrip())
+    return lines
+
+
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + 2 * (len(widths) - 1)
 

@@ -90,7 +90,11 @@ def within_two_slips(word: str) -> set[str]:
 
 HEADER = ["run", "status", "headline"]
 ROWS = [
-    ["20261124-115632-softmax-regions", "finished", "a headline that takes more room than there is"],
+    [
+        "20261124-115632-softmax-regions",
+        "finished",
+        "a headline that takes more room than there is",
+    ],
     ["20261124-115633-lr-sweep", "failed", "short"],
 ]
 

@@ -76,15 +76,10 @@ def train(
                 progress.seconds = time.perf_counter() - started
                 finish_epoch(task, progress, table, found, say)
                 if log is None:
-                    best = progress.best_epoch
-                    recorder.show(epoch_line(progress.rows, task.plan, len(task.train), best))
-                    if progress.stopped:
-                        recorder.show(stopped_line(task))
-                    if not progress.warned:
-                        warn_of_harm(task, progress, recorder)
+                    show_epoch(task, progress, recorder)
                 is_best = found is not None and progress.best_epoch == table.rows[-1][0]
-                kept = new_best(task, progress, found) if found and is_best else None
-                checkpoints.save(lambda: state(task, progress), progress.epoch, kept)
+                best = new_best(task, progress, found) if found and is_best else None
+                checkpoints.save(lambda: state(task, progress), progress.epoch, best)
     except Interrupted:
         with recorder.holding_interrupts():
             if math.isfinite(task.sums[0].item()):
@@ -122,6 +117,16 @@ def record_rate(task: Task, progress: Progress, recorder: Recorder) -> None:
     task.open_with(found.chosen)
     recorder.settle(task.config)
     recorder.table("rates", RATE_COLUMNS, kept=found.rows)
+
+
+def show_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
+    """The row of the last epoch on the screen, and what is to be said about it."""
+    line = epoch_line(progress.rows, task.plan, len(task.train), progress.best_epoch)
+    recorder.show(line)
+    if progress.stopped:
+        recorder.show(stopped_line(task))
+    if not progress.warned:
+        warn_of_harm(task, progress, recorder)
 
 
 def warn_of_harm(task: Task, progress: Progress, recorder: Recorder) -> None:
