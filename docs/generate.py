@@ -1,4 +1,5 @@
-"""Writes what the configuration models say: docs/configuration.md and the types of mlhw's functions.
+"""Writes what the configuration models say: docs/configuration.md, the types of mlhw's functions, and
+the JSON schemas of the configurations in configs/schemas.
 
 python docs/generate.py
 """
@@ -12,12 +13,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from mlhw.api import objects_of
 from mlhw.commands.all import AllConfig
+from mlhw.commands.configurable import ALL
+from mlhw.commands.schema import schema_text
 from mlhw.config.model import InputFile, Leaf, draw_seed, leaves, section_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
 from mlhw.text import yaml12
 
 PAGE = Path(__file__).with_name("configuration.md")
 STUB = Path(__file__).parents[1] / "mlhw" / "__init__.pyi"
+SCHEMAS = Path(__file__).parents[1] / "configs" / "schemas"
 
 HEAD = """# Configuration
 
@@ -37,8 +41,8 @@ would do nothing beside the other keys (`--momentum` with adamw) is an error; in
 a saved configuration runs again with others changed.
 
 Every command also has `--runs-dir DIR` (or `MLHW_RUNS_DIR`), `--name TEXT`, `--json`, `--quiet`,
-`--verbose`, `--tensorboard`, `--mlflow [URI]`, `--no-plots`, and `--no-check`, with which a failing
-claim does not change the exit code.
+`--verbose`, `--no-progress`, `--tensorboard`, `--mlflow [URI]`, `--no-plots`, and `--no-check`, with
+which a failing claim does not change the exit code.
 """
 
 
@@ -118,6 +122,17 @@ def _kinds(annotation: Any) -> Iterator[str]:
         yield "None" if annotation is type(None) else annotation.__name__
 
 
+# ------------------------------------------------------------------------------------- schemas
+
+
+def schemas() -> dict[Path, str]:
+    """Each file of ``configs/schemas``, which the configurations name in their first lines, and its text."""
+    return {SCHEMAS / f"{name}.json": schema_text(name) for name in (*EXPERIMENTS, ALL)}
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     STUB.write_text(stub(), encoding="utf-8")
+    SCHEMAS.mkdir(exist_ok=True)
+    for path, text in schemas().items():
+        path.write_text(text, encoding="utf-8")

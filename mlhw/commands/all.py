@@ -14,15 +14,18 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from mlhw.commands.run import command_of
+from mlhw.config.files import shipped_name
 from mlhw.config.model import ExperimentConfig, InputFile, draw_seed
 from mlhw.experiments.actions import Action
 from mlhw.experiments.registry import EXPERIMENTS
-from mlhw.result.claims import claim_lines, tally
+from mlhw.result.claims import claim_lines
 from mlhw.result.observations import observation_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Part, Result
 from mlhw.runs.folder import FolderRecorder, point_latest
 from mlhw.runs.isolated import run_one
+from mlhw.runs.options import RunOptions
+from mlhw.system.screen import print_fitting
 from mlhw.text.words import hint, nearest
 
 
@@ -37,13 +40,10 @@ class AllConfig(ExperimentConfig):
 
     # Wider than an experiment's own: each has a seed already.
     seed: Annotated[
-        int | None,
+        # The bounds within the union: pydantic holds those of the field against null as well.
+        Annotated[int, Field(ge=0, lt=2**63)] | None,
         BeforeValidator(draw_seed),
-        Field(
-            ge=0,
-            lt=2**63,
-            description="seed of every experiment; null: the one of its own configuration",
-        ),
+        Field(description="seed of every experiment; null: the one of its own configuration"),
     ] = None  # type: ignore[assignment]
     experiments: Annotated[
         dict[str, Annotated[str | None, AfterValidator(_existing)]],
@@ -72,6 +72,11 @@ class Assignment:
 
     name = "all"
     question = "Run every experiment and write one report that answers the assignment."
+    examples = (
+        ("mlhw all", "everything at its default, and one report"),
+        ("mlhw all -c smoke/all --junit claims.xml", "the short versions, for CI"),
+        ("mlhw all --seed 1 --name again", "other random draws"),
+    )
     Config = AllConfig
     actions: Sequence[Action] = ()
     resumable = False
@@ -101,10 +106,11 @@ class Assignment:
                         recorder.screen,
                         recorder.interrupts,
                         title,
+                        ["mlhw", name, *by_hand(config, file, recorder)],
                     )
                     parts.append(part)
                     if not recorder.options.json:
-                        print_part(number, part)
+                        print_part(number, part, ids=recorder.options.verbose)
                     recorder.log(part.line(), screen=False)
                     if interrupted is not None:
                         raise interrupted
@@ -116,18 +122,27 @@ class Assignment:
 
 
 def words(config: AllConfig, file: str | None, recorder: FolderRecorder) -> list[str]:
-    """The options of an experiment's own command line."""
-    asked = recorder.options
-    options = replace(
-        asked,
-        config_files=() if file is None else (file,),
-        sets=(),
-        json=True,
-        quiet=not asked.verbose,
-        junit=None,
-    )
-    seed = [] if config.seed is None else ["--seed", str(config.seed)]
-    return [*options.words(), *seed]
+    """The options of the process of an experiment."""
+    options = of_one(file, recorder)
+    return [*replace(options, json=True, quiet=not options.verbose).words(), *_seed(config)]
+
+
+def by_hand(config: AllConfig, file: str | None, recorder: FolderRecorder) -> list[str]:
+    """The options by which a person would start the experiment alone; paths as they are from here."""
+    if file is not None:
+        below = os.path.relpath(file)
+        file = shipped_name(file) or (file if below.startswith("..") else below)
+    return [*replace(of_one(file, recorder), json=False).as_typed(), *_seed(config)]
+
+
+def of_one(file: str | None, recorder: FolderRecorder) -> RunOptions:
+    """What was asked of all, for an experiment by itself with this configuration."""
+    files = () if file is None else (file,)
+    return replace(recorder.options, config_files=files, sets=(), junit=None)
+
+
+def _seed(config: AllConfig) -> list[str]:
+    return [] if config.seed is None else ["--seed", str(config.seed)]
 
 
 def result_of(parts: Sequence[Part], config: AllConfig) -> Result:
@@ -149,24 +164,21 @@ def result_of(parts: Sequence[Part], config: AllConfig) -> Result:
     sights = [
         replace(seen, id=f"{part.name}/{seen.id}") for part in parts for seen in part.observations
     ]
-    held, judged = tally(claims)
     finished = sum(part.status == "finished" for part in parts)
-    line = (
-        f"{finished} of {len(config.experiments)} experiments finished, "
-        f"{held} of {judged} claims hold"
-    )
+    line = f"{finished} of {len(config.experiments)} experiments finished"
     return Result("all", {"runs": runs}, claims, [line], parts=list(parts), observations=sights)
 
 
-def print_part(number: int, part: Part) -> None:
-    """Print an experiment's claims and observations with their numbers, and its run folder."""
-    print(f"{number}. {part.line()}")
+def print_part(number: int, part: Part, *, ids: bool = False) -> None:
+    """Print an experiment's claims, with ``ids`` theirs too, its observations, and its run folder."""
+    lines = [f"{number}. {part.line()}"]
     for claim in part.claims:
-        print("\n".join(claim_lines(claim, note=claim.verdict != "holds")))
+        lines += claim_lines(claim, note=claim.verdict != "holds", id=ids)
     for seen in part.observations:
-        print("\n".join(observation_lines(seen)))
+        lines += observation_lines(seen)
     if part.folder is not None:
-        print(f"  run folder: {part.folder}")
+        lines.append(f"  run folder: {part.folder}")
+    print_fitting(lines)
     print(flush=True)
 
 

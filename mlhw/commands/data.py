@@ -15,7 +15,8 @@ from mlhw.config.load import load_config
 from mlhw.config.model import Section, leaves
 from mlhw.errors import FINISHED, USAGE, DataError
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
-from mlhw.text.words import printable, text_table
+from mlhw.system.screen import print_fitting, table_width
+from mlhw.text.words import text_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ def command() -> Any:
         if given["json"]:
             print(json.dumps(found, ensure_ascii=False))
         else:
-            print(printable("\n".join(as_lines(found))))
+            print_fitting(as_lines(found))
         if found["errors"] and not given["json"]:
             raise DataError(*found["errors"])
         return USAGE if found["errors"] else FINISHED
@@ -70,7 +71,12 @@ def command() -> Any:
         "What a file of points holds: columns, class, missing cells, spreads, separability. Nothing is "
         "run and nothing written. Exit codes: 0 the sweeps can use it; 2 they cannot, with the reasons."
     )
-    return typer_command("data", help, data_command, parameters)
+    shown = (
+        ("mlhw data points.csv", "what is in a file of one's own"),
+        ("mlhw data points.csv --label species --missing drop", "what a sweep would take of it"),
+        ("cat points.csv | mlhw data - --json", "as JSON, from standard input"),
+    )
+    return typer_command("data", help, data_command, parameters, shown)
 
 
 def described(config: PointsConfig) -> dict[str, Any]:
@@ -185,7 +191,7 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         rows.append((column["name"][:40], column["kind"], f"{column['missing']:,}", holds + wrong))
     lines = [f"{found['data']}: {found['read']}" if found["read"] else found["data"]]
     lines.append(f"{found['rows']:,} rows, {found['missing']:,} missing cells")
-    lines += ["", *text_table(("column", "kind", "missing", "holds"), rows)]
+    lines += ["", *text_table(("column", "kind", "missing", "holds"), rows, width=table_width())]
     if len(columns) > _SHOWN:
         lines.append(f"… and {len(columns) - _SHOWN:,} columns more (--json has all)")
     lines.append("")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mlhw.commands.options import NoPlots, RunsDir, complete_run
+from mlhw.commands.help import Command, examples
+from mlhw.commands.options import NoPlots, NoProgress, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.config.load import load_config
 from mlhw.errors import FINISHED, ConfigError, reason_of
@@ -23,9 +24,8 @@ from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import locate
 from mlhw.system.files import write_whole
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.screen import Screen
+from mlhw.system.screen import Screen, print_fitting
 from mlhw.text.values import to_json
-from mlhw.text.words import printable
 from mlhw.vision.names import DATA_SETS, OWN_DATA, OnError, SplitChoice
 
 if TYPE_CHECKING:
@@ -56,13 +56,21 @@ class OnScreen(Recorder):
         self._screen.progress(done, total, what)
 
 
-@app.command("evaluate")
+@app.command(
+    "evaluate",
+    cls=Command,
+    epilog=examples(
+        ("mlhw evaluate latest", "the newest run, on its own test images"),
+        ("mlhw evaluate finetune --data folder:photos --split all", "on other labelled images"),
+        ("mlhw evaluate latest --out judged", "tables, figures and a gallery of the images"),
+    ),
+)
 def evaluate_command(
     run: Annotated[
         str,
         typer.Argument(
             metavar="RUN|FILE",
-            help="A run of mlhw finetune (path, name, 'latest' or 'finetune'), or a model's file.",
+            help="a run of mlhw finetune (path, name, 'latest' or 'finetune'), or a model's file",
             autocompletion=complete_run,
         ),
     ],
@@ -71,7 +79,8 @@ def evaluate_command(
         typer.Option(
             "--data",
             metavar="NAME|folder:PATH|csv:PATH",
-            help="Labelled images; without it those of the run itself.",
+            help="labelled images; without it those of the run itself",
+            rich_help_panel="Data",
             autocompletion=lambda incomplete: [
                 name for name in (*DATA_SETS, *OWN_DATA) if name.startswith(incomplete)
             ],
@@ -81,47 +90,77 @@ def evaluate_command(
         SplitChoice,
         typer.Option(
             "--split",
-            help="Which of them; auto is test, else val, else all where the data have no splits.",
+            help="which of them; auto is test, else val, else all where the data have no splits",
+            rich_help_panel="Data",
         ),
     ] = "auto",
     data_dir: Annotated[
         str | None,
         typer.Option(
-            "--data-dir", metavar="DIR", help="Where named data sets are kept. [default: data]"
+            "--data-dir",
+            metavar="DIR",
+            help="where named data sets are kept [default: data]",
+            rich_help_panel="Data",
         ),
     ] = None,
     image_root: Annotated[
         str | None,
         typer.Option(
-            "--image-root", metavar="DIR", help="Where relative names in a CSV file begin."
+            "--image-root",
+            metavar="DIR",
+            help="where relative names in a CSV file begin",
+            rich_help_panel="Data",
         ),
     ] = None,
     on_error: Annotated[
         OnError | None,
-        typer.Option("--on-error", help="What an unreadable image does. [default: fail]"),
+        typer.Option(
+            "--on-error",
+            help="what an unreadable image does [default: fail]",
+            rich_help_panel="Data",
+        ),
     ] = None,
     out: Annotated[
         str | None,
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Write result.json, classes.csv, confusion.csv, coverage.csv, predictions.csv, "
-            "figures and gallery.html there.",
+            help="write result.json, classes.csv, confusion.csv, coverage.csv, predictions.csv, "
+            "figures and gallery.html there",
+            rich_help_panel="Output",
         ),
     ] = None,
     format: Annotated[
         Literal["table", "csv", "json"],
-        typer.Option("--format", help="What is printed; csv is a row a class."),
+        typer.Option(
+            "--format", help="what is printed; csv is a row a class", rich_help_panel="Output"
+        ),
     ] = "table",
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="the same as --format json", rich_help_panel="Output"),
+    ] = False,
     no_plots: NoPlots = False,
     device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+        str,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="auto, cpu, cuda, cuda:N or mps",
+            rich_help_panel="Machine",
+        ),
     ] = "auto",
     runs_dir: RunsDir = "runs",
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No log lines on stderr, warnings only.")
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="no log lines on stderr, warnings only",
+            rich_help_panel="Output",
+        ),
     ] = False,
+    no_progress: NoProgress = False,
 ) -> int:
     """Accuracy, precision, recall, F1, AUC and calibration of a model on labelled images.
 
@@ -145,7 +184,7 @@ def evaluate_command(
     )
     folder = writable_folder(out)
     path = locate(run, Path(runs_dir))
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, progress=not no_progress)
     with Interrupts(), contextlib.closing(screen):
         recorder = OnScreen(screen)
         model = load_model(path, device)
@@ -177,7 +216,7 @@ def evaluate_command(
     elif kind == "csv":
         print(csv_text(result.tables["classes"]), end="")
     else:
-        print("\n".join(map(printable, evaluation_lines(found))))
+        print_fitting(evaluation_lines(found))
     return FINISHED
 
 

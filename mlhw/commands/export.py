@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mlhw.commands.options import RunsDir, complete_run
+from mlhw.commands.help import Command, examples
+from mlhw.commands.options import NoProgress, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.errors import FINISHED, ConfigError
 from mlhw.runs.history import locate
@@ -29,27 +30,35 @@ def command() -> Any:
     return typer.main.get_command(app)
 
 
-@app.command("export")
+@app.command(
+    "export",
+    cls=Command,
+    epilog=examples(
+        ("mlhw export latest --format onnx", "for other programs, into the run's folder"),
+        ("mlhw export finetune --out digits.safetensors --force", "replace a file of one's own"),
+    ),
+)
 def export_command(
     run: Annotated[
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run of mlhw finetune (path, name, 'latest' or 'finetune'), or its best.safetensors.",
+            help="a run of mlhw finetune (path, name, 'latest' or 'finetune'), or its best.safetensors",
             autocompletion=complete_run,
         ),
     ],
     format: Annotated[
         Literal["safetensors", "onnx", "pt2"] | None,
-        typer.Option("--format", help="By default what --out ends with."),
+        typer.Option("--format", help="by default what --out ends with"),
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option("--out", metavar="FILE", help="By default model.FORMAT in the run's folder."),
+        typer.Option("--out", metavar="FILE", help="by default model.FORMAT in the run's folder"),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the same as JSON")] = False,
     runs_dir: RunsDir = "runs",
+    no_progress: NoProgress = False,
 ) -> int:
     """Write a network with its classes, preprocessing and temperature, and check it.
 
@@ -72,7 +81,7 @@ def export_command(
     if os.path.lexists(target) and not force:
         raise ConfigError(f"{target}: is there already; --force replaces it")
     check_writable("--out", str(target))
-    screen = Screen()
+    screen = Screen(progress=not no_progress)
     with Interrupts(), contextlib.closing(screen):
         screen.progress(0, None, f"writing {form}")
         done = export(path, form, target)

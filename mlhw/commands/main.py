@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
+from mlhw.commands.help import WHOLE_WIDTH, Group
 from mlhw.errors import FAILED, FINISHED, USAGE, Interrupted, MlhwError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.system import streams
@@ -30,14 +30,24 @@ _EPILOG = (
 TOOLS: dict[str, tuple[str, str]] = {
     "all": ("mlhw.commands.all", "Every experiment, and one report that answers the assignment."),
     "data": ("mlhw.commands.data", "What a file of points holds, before any run."),
+    "doctor": (
+        "mlhw.commands.doctor",
+        "Python, torch, device, caches and browser: what mlhw finds here.",
+    ),
     "evaluate": ("mlhw.commands.evaluate", "How good a fine-tuned network is on labelled images."),
     "export": ("mlhw.commands.export", "A fine-tuned network as a file that other programs run."),
+    "init": ("mlhw.commands.init", "Write a commented configuration to change."),
+    "open": ("mlhw.commands.open", "Show a run's report in the browser."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
     "runs": ("mlhw.commands.runs", "List, show, compare, run again and clean up runs."),
+    "schema": (
+        "mlhw.commands.schema",
+        "The JSON schema of a command's configuration, for editors.",
+    ),
 }
 
 
-class _LazyGroup(TyperGroup):
+class _LazyGroup(Group):
     """Lists the commands from their one-line descriptions and builds one when it is called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
@@ -75,7 +85,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         no_args_is_help=False,
         invoke_without_command=True,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings=WHOLE_WIDTH,
     )
 
     @app.callback()
@@ -83,7 +93,9 @@ def build_app() -> typer.Typer:
         ctx: typer.Context,
         version: Annotated[
             bool,
-            typer.Option("--version", callback=_version, is_eager=True, help="Name the versions."),
+            typer.Option(
+                "--version", callback=_version, is_eager=True, help="name the versions and end"
+            ),
         ] = False,
     ) -> None:
         if ctx.invoked_subcommand is None:

@@ -31,6 +31,14 @@ def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
 # ------------------------------------------------------------------------------------- of every run
 
 
+def complete_config(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Configurations that come with mlhw for this command, and files, for the shell's completion."""
+    from mlhw.config.files import near_configs, shipped_names
+
+    ours = [n for n in shipped_names() if n.rpartition("/")[2].startswith(ctx.info_name or "")]
+    return [*(name for name in ours if name.startswith(incomplete)), *near_configs(incomplete)]
+
+
 def _of_run(name: str) -> Any:
     """The annotation of a field of ``RunOptions``."""
     typed, default = TYPED[name]
@@ -43,7 +51,14 @@ def _of_run(name: str) -> Any:
         kind = type(default)
     return Annotated[
         kind,
-        typer.Option(*typed.names, metavar=typed.metavar, envvar=typed.variable, help=typed.help),
+        typer.Option(
+            *typed.names,
+            metavar=typed.metavar,
+            envvar=typed.variable,
+            help=typed.help,
+            rich_help_panel=typed.group,
+            autocompletion=complete_config if name == "config_files" else None,
+        ),
     ]
 
 
@@ -83,25 +98,29 @@ if TYPE_CHECKING:
     RunsDir = str
     Json = bool
     NoPlots = bool
+    NoProgress = bool
 else:
     RunsDir = _of_run("runs_dir")
     Json = _of_run("json")
     NoPlots = _of_run("plots")
+    NoProgress = _of_run("progress")
 
 
 # ------------------------------------------------------------------------------------- of keys
 
 
 def key_parameter(leaf: Leaf) -> Parameter:
-    """The option of a configuration's key."""
+    """The option of a configuration's key; its help is the key's description as it is written."""
     mark = leaf.marked(Option)
-    help = leaf.description[:1].upper() + leaf.description[1:]
+    help = leaf.description
     shown = yaml12.inline(leaf.default)
     if leaf.default is not None and "; " not in shown:
         help += f" [default: {shown}]"
     if leaf.types == (bool,):
         flags = f"{leaf.option}/--no-{leaf.option[2:]}"
-        return Annotated[bool | None, typer.Option(flags, help=help)], None
+        return Annotated[
+            bool | None, typer.Option(flags, help=help, rich_help_panel=leaf.group)
+        ], None
     choices = _choices(leaf.annotation)
     if mark is not None and mark.metavar:
         metavar = mark.metavar
@@ -118,7 +137,14 @@ def key_parameter(leaf: Leaf) -> Parameter:
     kind = list[str] | None if mark is not None and mark.repeatable else str | None
     completion = complete if values else None
     return Annotated[
-        kind, typer.Option(*leaf.spellings, metavar=metavar, help=help, autocompletion=completion)
+        kind,
+        typer.Option(
+            *leaf.spellings,
+            metavar=metavar,
+            help=help,
+            rich_help_panel=leaf.group,
+            autocompletion=completion,
+        ),
     ], None
 
 

@@ -17,14 +17,15 @@ from typing import Annotated, Any, Literal, Protocol
 
 import typer
 
-from mlhw.commands.options import RunsDir, complete_run
+from mlhw.commands.help import Command, examples
+from mlhw.commands.options import NoProgress, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.errors import FAILED, FINISHED, ConfigError
 from mlhw.runs.history import locate
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.screen import Screen
+from mlhw.system.screen import Screen, table_width
 from mlhw.system.streams import reader_left
-from mlhw.text.words import printable
+from mlhw.text.words import hanging, printable
 from mlhw.vision.images.given import STDIN, given_images
 from mlhw.vision.predict import Prediction, Unreadable, predict
 from mlhw.vision.saved import load_model
@@ -37,13 +38,21 @@ def command() -> Any:
     return typer.main.get_command(app)
 
 
-@app.command("predict")
+@app.command(
+    "predict",
+    cls=Command,
+    epilog=examples(
+        ("mlhw predict latest holiday.jpg", "one image, by the newest run"),
+        ("mlhw predict finetune photos --format csv", "a folder of them, a row an image"),
+        ("find . -name '*.png' | mlhw predict finetune - --threshold 0.8", "what find finds"),
+    ),
+)
 def predict_command(
     run: Annotated[
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run of mlhw finetune (path, name, 'latest' or 'finetune'), or a model's file.",
+            help="a run of mlhw finetune (path, name, 'latest' or 'finetune'), or a model's file",
             autocompletion=complete_run,
         ),
     ],
@@ -51,38 +60,39 @@ def predict_command(
         list[str],
         typer.Argument(
             metavar="IMAGE|FOLDER...",
-            help="Images, folders of them, quoted patterns such as 'photos/*.jpg', @FILE with a path a "
-            "line, or - for paths from stdin.",
+            help="images, folders of them, quoted patterns such as 'photos/*.jpg', @FILE with a path a "
+            "line, or - for paths from stdin",
         ),
     ],
     format: Annotated[
         Literal["table", "csv", "json", "jsonl"],
-        typer.Option("--format", help="What is printed; csv and jsonl row by row as they come."),
+        typer.Option("--format", help="what is printed; csv and jsonl row by row as they come"),
     ] = "table",
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
     top_k: Annotated[
-        int, typer.Option("--top-k", min=1, help="How many of the most probable classes.")
+        int, typer.Option("--top-k", min=1, help="how many of the most probable classes")
     ] = 3,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="The probabilities of all classes too.")
+        bool, typer.Option("--probabilities", help="the probabilities of all classes too")
     ] = False,
     threshold: Annotated[
         float,
         typer.Option(
-            "--threshold", min=0, max=1, help="Name no class that is less probable than this."
+            "--threshold", min=0, max=1, help="name no class that is less probable than this"
         ),
     ] = 0.0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 if any file cannot be read as an image.")
+        bool, typer.Option("--strict", help="exit with 1 if any file cannot be read as an image")
     ] = False,
     device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+        str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps")
     ] = "auto",
     runs_dir: RunsDir = "runs",
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", "-q", help="Do not list on stderr what is unreadable or left out."),
+        typer.Option("--quiet", "-q", help="do not list on stderr what is unreadable or left out"),
     ] = False,
+    no_progress: NoProgress = False,
 ) -> int:
     """Class, probability and the most probable classes of images.
 
@@ -91,7 +101,7 @@ def predict_command(
     """
     if not 0 <= threshold <= 1:  # Typer lets nan pass
         raise ConfigError(f"--threshold: must be from 0 to 1 (got {threshold})")
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, progress=not no_progress)
     count = Counter[str]()
     worst = (0.0, "")
     with Interrupts(), contextlib.closing(screen):
@@ -189,10 +199,12 @@ class TableWriter:
     def end(self) -> str:
         width = max((len(path) for _, path, _, _ in self._rows), default=0)
         name = max((len(best) for _, _, best, _ in self._rows), default=0)
-        return "".join(
-            f"{path:<{width}}  {best:<{name}}  {probability}{f'  ({others})' if others else ''}\n"
+        lines = (
+            f"{path:<{width}}  {best:<{name}}  {probability}{f'  ({others})' if others else ''}"
             for probability, path, best, others in self._rows
         )
+        columns = table_width()
+        return "".join(f"{part}\n" for line in lines for part in hanging(line, columns))
 
 
 class CsvWriter:

@@ -22,7 +22,8 @@ Resume = Annotated[
     typer.Option(
         OPTION,
         metavar="RUN",
-        help="Go on with an unfinished run, in the same folder, or with a finished one for longer.",
+        help="go on with an unfinished run, in the same folder, or with a finished one for longer",
+        rich_help_panel="Configuration",
         autocompletion=complete_run,
     ),
 ]

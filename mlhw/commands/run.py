@@ -6,21 +6,22 @@ import contextlib
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from mlhw.commands import options, resume
+from mlhw.commands.help import WHOLE_WIDTH, Command, examples
 from mlhw.config.load import as_yaml, load_config
 from mlhw.config.model import leaves
 from mlhw.errors import FINISHED, ConfigError
 from mlhw.experiments.actions import Action
 from mlhw.result.recorder import SpokenRecorder
 from mlhw.runs.execute import Runnable, execute
-from mlhw.runs.options import RunOptions
+from mlhw.runs.options import RunOptions, command_line
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.screen import Screen
+from mlhw.system.screen import Screen, print_fitting
 from mlhw.text.values import to_json
 from mlhw.text.words import printable
 
@@ -28,7 +29,7 @@ PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
     "add_completion": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
+    "context_settings": WHOLE_WIDTH,
 }
 """How every Typer program here is made: plain text, no traceback of its own."""
 
@@ -46,7 +47,7 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
             for parameter, leaf in keys.items()
             if given[parameter] not in (None, [])
         }
-        run_options = RunOptions(("mlhw", *sys.argv[1:]), **options.run_values(given))
+        run_options = RunOptions(command_line(("mlhw", *sys.argv[1:])), **options.run_values(given))
         undrawn = [o for o, (path, _) in values.items() if path[-1] in experiment.Config.only_drawn]
         if undrawn and not run_options.plots:
             raise ConfigError(f"{undrawn[0]}: would do nothing: nothing is drawn (--no-plots)")
@@ -74,23 +75,33 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
     for action in experiment.actions:
         parameters[action.parameter] = (
             Annotated[
-                str | None, typer.Option(action.option, metavar=action.metavar, help=action.help)
+                str | None,
+                typer.Option(
+                    action.option,
+                    metavar=action.metavar,
+                    help=action.help,
+                    rich_help_panel="In place of a run",
+                ),
             ],
             None,
         )
     if experiment.resumable:
         parameters["resume"] = (resume.Resume, None)
     parameters |= options.run_parameters(without=without)
-    return typer_command(experiment.name, experiment.question, command, parameters)
+    return typer_command(
+        experiment.name, experiment.question, command, parameters, experiment.examples
+    )
 
 
 def act(action: Action, value: str, config: Any, run_options: RunOptions) -> int:
     """Do what an action's option asks for, and say what was done."""
-    screen = Screen(quiet=run_options.quiet, verbose=run_options.verbose)
+    screen = Screen(
+        quiet=run_options.quiet, verbose=run_options.verbose, progress=run_options.progress
+    )
     with contextlib.closing(screen), Interrupts():
         done = action.function(value, config, SpokenRecorder(screen))
     as_json = json.dumps(to_json(done.record), indent=2, ensure_ascii=False)
-    print(as_json if run_options.json else printable(done.text))
+    print_fitting([as_json] if run_options.json else printable(done.text).splitlines())
     return FINISHED
 
 
@@ -99,8 +110,12 @@ def typer_command(
     help: str,
     function: Callable[..., int],
     parameters: dict[str, options.Parameter],
+    shown: Sequence[tuple[str, str]],
 ) -> Any:
-    """A Typer command that calls ``function`` with ``parameters`` as keyword arguments."""
+    """A Typer command that calls ``function`` with ``parameters`` as keyword arguments.
+
+    ``shown`` are the examples in its help.
+    """
     function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(
@@ -111,5 +126,5 @@ def typer_command(
     )
     function.__annotations__ = {key: annotation for key, (annotation, _) in parameters.items()}
     app = typer.Typer(**PLAIN)
-    app.command(name, help=help)(function)
+    app.command(name, cls=Command, help=help, epilog=examples(*shown))(function)
     return typer.main.get_command(app)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlhw.commands.help import Command, Group, examples
 from mlhw.commands.options import Json, NoPlots, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.config.load import load_config
@@ -17,7 +18,7 @@ from mlhw.config.model import ExperimentConfig
 from mlhw.config.whole_numbers import whole_number
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.result.claims import claim_lines, tally
+from mlhw.result.claims import VERDICTS, claim_lines, verdicts_line
 from mlhw.result.observations import observation_lines
 from mlhw.runs.compare import (
     as_csv,
@@ -32,12 +33,16 @@ from mlhw.runs.execute import execute
 from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
+from mlhw.system.screen import print_fitting, table_width
 from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
-from mlhw.text.words import printable, text_table
+from mlhw.text.words import pairs, printable, text_table
 
 app = typer.Typer(
-    help="List, show, compare, run again and clean up runs.", invoke_without_command=True, **PLAIN
+    cls=Group,
+    help="List, show, compare, run again and clean up runs.",
+    invoke_without_command=True,
+    **PLAIN,
 )
 
 
@@ -56,16 +61,24 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A path, a folder's name or a unique beginning of one, 'latest', or an experiment's name "
-        "for its newest run; 'latest~1' is the one before.",
+        help="a path, a folder's name or a unique beginning of one, 'latest', or an experiment's name "
+        "for its newest run; 'latest~1' is the one before",
         autocompletion=complete_run,
     ),
 ]
 
 
-@app.command("list", short_help="Every run, newest first.")
+@app.command(
+    "list",
+    cls=Command,
+    short_help="Every run, newest first.",
+    epilog=examples(
+        ("mlhw runs list", "those in runs/"),
+        ("mlhw runs list --json | jq '.[0].run'", "the newest one's name, for a script"),
+    ),
+)
 def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
-    """Every run, newest first."""
+    """Every run, newest first: of its claims how many hold, fail and are not applicable."""
     runs = all_runs(Path(runs_dir))
     if as_object:
         print(json.dumps([_entry(run) for run in runs], indent=2, ensure_ascii=False))
@@ -73,11 +86,11 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     if not runs:
         print(f"no runs in {runs_dir}")
         return FINISHED
-    header = ["run", "experiment", "status", "claims", "seconds", "headline"]
+    header = ["run", "experiment", "status", "hold", "fail", "n/a", "seconds", "headline"]
     table = []
     for run in runs:
         entry = _entry(run)
-        held, judged = entry["claims"]["holds"], entry["claims"]["judged"]
+        counts = [str(entry["claims"][key]) for key in ("holds", "fails", "not_applicable")]
         headline = next(iter(entry["headlines"].items()), None)
         seconds = entry["seconds"]
         table.append(
@@ -85,17 +98,30 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
                 run.name,
                 run.experiment,
                 run.status,
-                f"{held}/{judged}" if judged else "-",
+                *(counts if run.claims else "---"),
                 "-" if seconds is None else f"{seconds:.1f}",
                 "-" if headline is None else f"{headline[0]} {number_text(headline[1])}",
             ]
         )
-    print("\n".join(text_table(header, table)))
+    print("\n".join(text_table(header, table, width=table_width())))
     return FINISHED
 
 
-@app.command("show", short_help="What one run was asked and found.")
-def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
+@app.command(
+    "show",
+    cls=Command,
+    short_help="What one run was asked and found.",
+    epilog=examples(
+        ("mlhw runs show latest", "the newest run"),
+        ("mlhw runs show lr-sweep~1 --verbose", "the one before the newest lr-sweep, with ids"),
+    ),
+)
+def show_run(
+    name: RunName,
+    runs_dir: RunsDir = "runs",
+    as_object: Json = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="the ids of claims too")] = False,
+) -> int:
     """One run: how it went, what it found, what it was asked."""
     run = find(name, Path(runs_dir))
     if as_object:
@@ -116,19 +142,19 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
         ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
     ]
     rows += [[key, number_text(value)] for key, value in run.headlines().items()]
-    print("\n".join(text_table(rows[0], rows[1:])))
+    print("\n".join(pairs(rows, width=table_width())))
     if run.claims:
-        print("\nclaims")
+        print(f"\nclaims ({verdicts_line(run.claims)})")
         for claim in run.claims:
-            print("\n".join(claim_lines(claim)))
+            print_fitting(claim_lines(claim, id=verbose))
     if run.observations:
         print("\nobservations")
         for seen in run.observations:
-            print("\n".join(observation_lines(seen)))
+            print_fitting(observation_lines(seen))
     if run.config:
         print("\nconfiguration")
         rows = [[f"  {key}", shown(value)] for key, value in flat(run.config)]
-        print("\n".join(text_table(rows[0], rows[1:])))
+        print("\n".join(pairs(rows, width=table_width())))
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
@@ -136,16 +162,24 @@ def show_run(name: RunName, runs_dir: RunsDir = "runs", as_object: Json = False)
     return FINISHED
 
 
-@app.command("compare", short_help="What differs between runs, with a figure.")
+@app.command(
+    "compare",
+    cls=Command,
+    short_help="What differs between runs, with a figure.",
+    epilog=examples(
+        ("mlhw runs compare lr-sweep~1 lr-sweep", "the two newest runs of lr-sweep"),
+        ("mlhw runs compare latest~1 latest --md", "as a Markdown table"),
+    ),
+)
 def compare_runs(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN…", help="Two runs or more.", autocompletion=complete_run),
+        typer.Argument(metavar="RUN RUN…", help="two runs or more", autocompletion=complete_run),
     ],
     runs_dir: RunsDir = "runs",
-    as_table: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
+    as_table: Annotated[bool, typer.Option("--csv", help="as CSV")] = False,
     as_object: Json = False,
-    markdown: Annotated[bool, typer.Option("--md", help="As a Markdown table.")] = False,
+    markdown: Annotated[bool, typer.Option("--md", help="as a Markdown table")] = False,
     no_plots: NoPlots = False,
 ) -> int:
     """What differs in configuration and claims, the headline numbers, one figure over the other."""
@@ -155,8 +189,11 @@ def compare_runs(
         raise ConfigError("compare: two runs are needed, such as: mlhw runs compare RUN latest")
     runs = [find(name, Path(runs_dir)) for name in names]
     comparison = compare(runs)
-    write = as_csv if as_table else as_json if as_object else as_markdown if markdown else as_text
-    print(write(comparison))
+    write = as_csv if as_table else as_json if as_object else as_markdown
+    if as_table or as_object or markdown:
+        print(write(comparison))
+    else:
+        print(as_text(comparison, table_width()))
     if not no_plots:
         from mlhw.result import plots
 
@@ -171,7 +208,15 @@ def compare_runs(
     return FINISHED
 
 
-@app.command("rerun", short_help="Run again; are the numbers identical?")
+@app.command(
+    "rerun",
+    cls=Command,
+    short_help="Run again; are the numbers identical?",
+    epilog=examples(
+        ("mlhw runs rerun latest", "the newest run"),
+        ("mlhw runs rerun all --no-plots", "every run of the newest mlhw all"),
+    ),
+)
 def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) -> int:
     """Run the same configuration again and say whether the numbers are identical, and where not.
 
@@ -234,13 +279,21 @@ def _count(text: str) -> int:
     return value
 
 
-@app.command("clean", short_help="Delete all but the newest runs.")
+@app.command(
+    "clean",
+    cls=Command,
+    short_help="Delete all but the newest runs.",
+    epilog=examples(
+        ("mlhw runs clean --keep 20 --dry-run", "what would go"),
+        ("mlhw runs clean --keep 20", "delete it"),
+    ),
+)
 def clean(
     keep: Annotated[
-        int, typer.Option("--keep", metavar="N", parser=_count, help="How many to keep.")
+        int, typer.Option("--keep", metavar="N", parser=_count, help="how many to keep")
     ],
     runs_dir: RunsDir = "runs",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
 ) -> int:
     """Delete all but the newest N runs; those still running stay.
 
@@ -287,14 +340,20 @@ def _mend_latest(runs_dir: Path, dry_run: bool) -> None:
 
 
 def _entry(run: Run) -> dict[str, Any]:
-    held, judged = tally(run.claims)
+    found: list[str] = [claim.verdict for claim in run.claims]
+    held, failed, idle = (found.count(verdict) for verdict in VERDICTS)
     return {
         "run": run.name,
         "experiment": run.experiment,
         "status": run.status,
         "reason": run.text("reason") or run.damage or None,
         "exit_code": run.record.get("exit_code"),
-        "claims": {"holds": held, "judged": judged},
+        "claims": {
+            "holds": held,
+            "fails": failed,
+            "not_applicable": idle,
+            "judged": held + failed,
+        },
         "started": run.text("started") or None,
         "seconds": run.seconds,
         "headlines": to_json(run.headlines()),

@@ -44,7 +44,8 @@ def _no_option(command: Any, option: str, arguments: Sequence[str]) -> str:
         option = next(typed, option)
     synonyms = option_synonyms(model) if (model := _model(command)) else {}
     near = nearest(option, _options(command), synonyms)
-    return f"no such option: {option}" + (f", did you mean {near}?" if near else "")
+    elsewhere = " (mlhw open shows a run's report)" if option == "--open" else ""
+    return f"no such option: {option}" + (f", did you mean {near}?" if near else elsewhere)
 
 
 def _options(command: Any) -> list[str]:

@@ -19,12 +19,47 @@ def shipped(name: str) -> str | None:
     """
     if os.path.splitext(name)[1] or os.path.exists(name):
         return None
-    package = Path(__file__).parents[1]
-    for folder in (package / "configs", package.parent / "configs"):
+    for folder in _homes():
         path = folder / f"{name}.yaml"
         if path.is_file() and folder in path.parents:
             return str(path)
     return None
+
+
+def shipped_names() -> list[str]:
+    """The names of all configurations that come with mlhw."""
+    found = [(folder, path) for folder in _homes() for path in folder.rglob("*.yaml")]
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for folder, path in found)
+
+
+def shipped_name(path: str) -> str | None:
+    """The name under which the file at ``path`` comes with mlhw; None for any other file."""
+    names = (name for name in shipped_names() if shipped(name) == path)
+    return next(names, None)
+
+
+def shipped_schema(name: str) -> Path | None:
+    """The JSON schema of a command's configuration that comes with mlhw; None where there is none."""
+    found = (folder / "schemas" / f"{name}.json" for folder in _homes())
+    return next((path for path in found if path.is_file()), None)
+
+
+def near_configs(typed: str) -> list[str]:
+    """The YAML files, and the folders, whose paths begin with ``typed``; for the shell's completion."""
+    folder, name = os.path.split(typed)
+    try:
+        entries = sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    found = [e for e in entries if e.name.startswith(name) and (name or e.name[0] != ".")]
+    paths = [os.path.join(folder, e.name) + "/" * e.is_dir() for e in found]
+    return [path for path in paths if path.endswith((".yaml", ".yml", "/"))]
+
+
+def _homes() -> list[Path]:
+    """Where configurations come with mlhw: one folder, in a wheel or in a checkout."""
+    package = Path(__file__).parents[1]
+    return [f for f in (package / "configs", package.parent / "configs") if f.is_dir()]
 
 
 def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.KeyPath, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
@@ -27,7 +27,13 @@ class Section(BaseModel):
 
     Where a whole number is due, ``1e3`` is one. A section that can be given as one text (``data: iris``,
     ``--data iris``) has a static method ``from_text(text)`` that returns its keys.
+
+    ``GROUP`` is the heading in the help above the options of the keys that this class declares, where it
+    is empty that of the section around it; ``GROUPS`` are headings of single keys.
     """
+
+    GROUP: ClassVar[str] = ""
+    GROUPS: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
@@ -53,6 +59,9 @@ def draw_seed(value: Any) -> Any:
 
 class ExperimentConfig(Section):
     """What every experiment's configuration has."""
+
+    GROUP: ClassVar[str] = "Experiment"
+    GROUPS: ClassVar[Mapping[str, str]] = {"seed": "Configuration"}
 
     seed: Annotated[
         int,
@@ -133,7 +142,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Leaf:
-    """One key of a model that is not a section: its path, its type and what marks it."""
+    """One key of a model: its path, its type, what marks it, and the heading of its option in the help."""
 
     path: tuple[str, ...]
     annotation: Any
@@ -141,6 +150,7 @@ class Leaf:
     description: str
     default: Any
     is_section: bool = False
+    group: str = ""
 
     @property
     def key(self) -> str:
@@ -210,12 +220,13 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
 @cache
 def leaves(model: type[BaseModel]) -> tuple[Leaf, ...]:
     """Every key of ``model`` and of its sections, in order; a section comes before its keys."""
-    return tuple(_leaves(model, ()))
+    return tuple(_leaves(model, (), ""))
 
 
-def _leaves(model: type[BaseModel], prefix: tuple[str, ...]) -> Iterator[Leaf]:
+def _leaves(model: type[BaseModel], prefix: tuple[str, ...], around: str) -> Iterator[Leaf]:
     for name, info in model.model_fields.items():
         section = section_of(info.annotation)
+        group = _group(model, name) or around
         yield Leaf(
             (*prefix, name),
             info.annotation,
@@ -223,9 +234,18 @@ def _leaves(model: type[BaseModel], prefix: tuple[str, ...]) -> Iterator[Leaf]:
             info.description or "",
             None if section else info.get_default(call_default_factory=True),
             is_section=section is not None,
+            group=getattr(section, "GROUP", "") or group,
         )
         if section is not None:
-            yield from _leaves(section, (*prefix, name))
+            yield from _leaves(section, (*prefix, name), group)
+
+
+def _group(model: type[BaseModel], key: str) -> str:
+    """The heading of a key: what a class says of it, else that of the class that declares it."""
+    homes = [home for home in model.__mro__ if issubclass(home, Section)]
+    said = (home.GROUPS[key] for home in homes if key in home.GROUPS)
+    declared = (home.GROUP for home in reversed(homes) if key in home.__annotations__)
+    return next(said, next(declared, ""))
 
 
 def key_synonyms(model: type[BaseModel], section: Sequence[Any]) -> dict[str, str]:

@@ -4,8 +4,8 @@
 experiment; its modules are the same in all of them:
 
 - ``experiment.py``: a docstring (the question as its first line, the mathematics, the command, the number
-  to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``ACTIONS``,
-  ``RESUMABLE`` and ``GOING_ON``
+  to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``EXAMPLES``
+  for its help, ``ACTIONS``, ``RESUMABLE`` and ``GOING_ON``
 - ``claims.py``: ``CLAIMS``
 - ``observations.py``, where it has some: ``OBSERVATIONS``
 - ``report.py``: ``FORMULAS``, ``COLUMNS`` of every table, ``headlines``, summary and answers; where they
@@ -72,6 +72,16 @@ class Experiment:
     def question(self) -> str:
         """What it asks and does, for its help and its report."""
         return str(self.part("experiment").QUESTION)
+
+    @property
+    def examples(self) -> Sequence[tuple[str, str]]:
+        """Command lines for its help, each with what it does."""
+        usual = (
+            (f"mlhw {self.name}", "everything at its default"),
+            (f"mlhw init {self.name} my.yaml", "write a commented configuration to change"),
+            (f"mlhw {self.name} -c my.yaml --name mine", "run it"),
+        )
+        return getattr(self.part("experiment"), "EXAMPLES", usual)
 
     @property
     def Config(self) -> type[ExperimentConfig]:

@@ -78,6 +78,8 @@ def _not_empty(value: list[Any] | None) -> list[Any] | None:
 class PointsConfig(Section):
     """Which points: a built-in ``name`` or a ``file``, and what of them."""
 
+    GROUP = "Data"
+
     name: Annotated[
         str | None, NoOption(), Field(description=f"built-in set: {', '.join(BUILT_IN_POINTS)}")
     ] = "gaussians"

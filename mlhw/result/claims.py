@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from mlhw.text.values import is_nothing, is_number, number_text, to_json
-from mlhw.text.words import printable
+from mlhw.text.words import printable, quantity
 
 Verdict = Literal["holds", "fails", "not applicable"]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
@@ -83,6 +83,15 @@ def tally(claims: Iterable[Claim]) -> tuple[int, int]:
     return judged.count("holds"), len(judged)
 
 
+def verdicts_line(claims: Iterable[Claim]) -> str:
+    """``10 claims hold, 0 fail, 1 is not applicable``."""
+    found: list[str] = [claim.verdict for claim in claims]
+    held, failed, idle = (found.count(verdict) for verdict in VERDICTS)
+    hold, fail = "holds" if held == 1 else "hold", "fails" if failed == 1 else "fail"
+    are = "is" if idle == 1 else "are"
+    return f"{quantity(held, 'claim')} {hold}, {failed:,} {fail}, {idle:,} {are} not applicable"
+
+
 class Claims(Generic[Evidence]):
     """The claims of one experiment, in the order in which they are declared and reported.
 
@@ -126,8 +135,11 @@ class Claims(Generic[Evidence]):
 # ------------------------------------------------------------------------------------- as text
 
 
-def claim_lines(claim: Claim, *, note: bool = True) -> list[str]:
-    """``holds: no rate below 2/L ever rises``, and indented below it the numbers and the note."""
+def claim_lines(claim: Claim, *, note: bool = True, id: bool = False) -> list[str]:
+    """``holds: no rate below 2/L ever rises``, and indented below it the numbers and the note.
+
+    ``id``: also the claim's id, ``[no-rise]``.
+    """
     words = [
         f"{label} {number_text(value)}"
         for label, value in (
@@ -140,7 +152,8 @@ def claim_lines(claim: Claim, *, note: bool = True) -> list[str]:
     if note and claim.note:
         words.append(claim.note)
     below = [printable(f"    {'; '.join(words)}")] if words else []
-    return [f"  {_coloured(claim.verdict)}: {printable(claim.statement)}", *below]
+    end = f" [{printable(claim.id)}]" if id else ""
+    return [f"  {_coloured(claim.verdict)}: {printable(claim.statement)}{end}", *below]
 
 
 # ANSI colours of the verdicts, on a terminal: green, bold red, grey.

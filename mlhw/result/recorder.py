@@ -57,6 +57,9 @@ class Recorder:
         """A line for the log; ``screen=False`` keeps it from the screen unless ``--verbose``."""
         self.log_lines.append(message)
 
+    def show(self, line: str) -> None:
+        """A line for the screen alone, which the log has in another form."""
+
     def warn(self, message: str) -> None:
         """A line that is shown even with ``--quiet``."""
         self.log_lines.append(f"warning: {message}")
@@ -133,6 +136,9 @@ class SpokenRecorder(Recorder):
         super().log(message)
         self.screen.log(message, detail=not screen)
 
+    def show(self, line: str) -> None:
+        self.screen.log(line)
+
     def warn(self, message: str) -> None:
         super().warn(message)
         self.screen.warn(message)
@@ -181,6 +187,9 @@ class PartRecorder(Recorder):
 
     def log(self, message: str, *, screen: bool = True) -> None:
         self.of.log(message, screen=screen)
+
+    def show(self, line: str) -> None:
+        self.of.show(line)
 
     def warn(self, message: str) -> None:
         self.of.warn(f"{self.name}: {message}")

@@ -106,14 +106,14 @@ def shown(value: Any) -> str:
     return yaml12.inline(value)
 
 
-def as_text(comparison: Comparison) -> str:
-    """Aligned columns for a terminal."""
+def as_text(comparison: Comparison, width: int | None = None) -> str:
+    """Aligned columns for a terminal of this width."""
     table: list[list[str]] = []
     for title, rows in comparison.sections():
         if rows:
             table.append([title, *[""] * len(comparison.runs)])
             table += [[f"  {key}", *map(shown, values)] for key, values in rows]
-    return "\n".join(text_table(["", *comparison.runs], table))
+    return "\n".join(text_table(["", *comparison.runs], table, width=width))
 
 
 def as_markdown(comparison: Comparison) -> str:

@@ -7,6 +7,7 @@ data error found before work began; 3 finished, and a claim fails; 130 Ctrl-C; 1
 from __future__ import annotations
 
 import json
+import shlex
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from mlhw.experiments.actions import Action
 from mlhw.experiments.curves import Curves
 from mlhw.experiments.going_on import GoingOn
 from mlhw.result import plots
-from mlhw.result.claims import claim_lines
+from mlhw.result.claims import claim_lines, verdicts_line
 from mlhw.result.observations import observation_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
@@ -38,8 +39,8 @@ from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.options import RunOptions
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.screen import Screen
-from mlhw.text.words import printable
+from mlhw.system.screen import Screen, print_fitting
+from mlhw.text.words import Row, printable
 
 
 class Runnable(Protocol):
@@ -49,6 +50,8 @@ class Runnable(Protocol):
     def name(self) -> str: ...
     @property
     def question(self) -> str: ...
+    @property
+    def examples(self) -> Sequence[tuple[str, str]]: ...
     @property
     def Config(self) -> type[ExperimentConfig]: ...
     @property
@@ -101,7 +104,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
     if options.junit is not None:
         check_writable("--junit", options.junit)
     trackers.check_installed(options.tensorboard, options.mlflow)
-    screen = Screen(quiet=options.quiet, verbose=options.verbose)
+    screen = Screen(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
     # A signal is let through while the experiment works, and waits while its end is recorded.
     with Interrupts() as interrupts, interrupts.hold():
         recorder = FolderRecorder(
@@ -137,7 +140,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         if options.json:
             print_json(experiment.name, result, recorder.folder, end, exit_code)
         elif result is not None and (end.status == "finished" or result.parts is not None):
-            print_answers(result, recorder.folder)
+            print_answers(result, recorder.folder, ids=options.verbose)
         # Whatever came while this was written: the run has ended.
         interrupts.pending = None
     return Ended(exit_code, recorder.folder)
@@ -197,7 +200,7 @@ def write_result(result: Result, recorder: FolderRecorder, question: str) -> Non
         write_whole(folder / GALLERY, gallery_page(result.gallery, folder.name, recorder.progress))
     facts = html.RunFacts(
         question,
-        " ".join(options.command),
+        shlex.join(options.command),
         recorder.config,
         folder.name,
         recorder.environment,
@@ -278,22 +281,24 @@ def print_json(
     print(json.dumps(found, indent=2, ensure_ascii=False), flush=True)
 
 
-def print_answers(result: Result, folder: Path | None) -> None:
+def print_answers(result: Result, folder: Path | None, *, ids: bool = False) -> None:
     """The answers in sentences, claims and observations with their numbers, and where everything is.
 
-    The claims of a result made of parts have been printed with each of these.
+    The claims of a result made of parts have been printed with each of these. ``ids``: those of claims
+    too. The last line counts the verdicts and names the report. On a terminal no word is broken.
     """
-    lines = [printable(line) for line in result.answers]
-    if result.parts is not None:
-        if folder is not None and (folder / "report.html").exists():
-            lines.append(f"report: {folder / 'report.html'}")
-    else:
+    lines = [line if isinstance(line, Row) else printable(line) for line in result.answers]
+    if result.parts is None:
         if result.claims:
             lines += ["", "claims"]
-            lines += [line for claim in result.claims for line in claim_lines(claim)]
+            lines += [line for claim in result.claims for line in claim_lines(claim, id=ids)]
         if result.observations:
             lines += ["", "observations"]
             lines += [line for seen in result.observations for line in observation_lines(seen)]
         if folder is not None:
             lines += ["", f"run folder: {folder}"]
-    print("\n".join(lines).lstrip("\n"), flush=True)
+    print_fitting(lines if result.answers else lines[1:])
+    last = [verdicts_line(result.claims)] if result.claims else []
+    if folder is not None and (folder / "report.html").exists():
+        last.append(f"report: {folder / 'report.html'}")
+    print("; ".join(last), flush=True)

@@ -198,6 +198,9 @@ class FolderRecorder(Recorder):
         self._write_log(message)
         self.screen.log(message, detail=not screen)
 
+    def show(self, line: str) -> None:
+        self.screen.log(line)
+
     def warn(self, message: str) -> None:
         super().warn(message)
         self._write_log(f"warning: {message}")

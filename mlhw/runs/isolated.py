@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import selectors
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 
 from mlhw.errors import FAILED, Interrupted
 from mlhw.result.result import Part
+from mlhw.runs.options import COMMAND
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import PROGRESS_PIPE, Screen
 
@@ -30,12 +32,14 @@ def run_one(
     screen: Screen,
     interrupts: Interrupts,
     title: str | None = None,
+    typed: Sequence[str] = (),
 ) -> tuple[Part, Interrupted | None]:
     """Run one experiment in a process of its own.
 
     A signal is passed on to the process; when that has ended, the signal is returned beside what the
     process found. Must be called inside ``interrupts.hold()``: signals are let through only while the
     process works, so neither a signal nor an answer is lost. ``title`` stands before each progress bar.
+    ``typed`` are the words by which a person would start the same, for the run's records.
     """
     command = [sys.executable, "-m", "mlhw", name, "--json", *arguments]
     title = title or name
@@ -48,7 +52,7 @@ def run_one(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=(theirs,),
-            env={**os.environ, PROGRESS_PIPE: str(theirs)},
+            env={**os.environ, PROGRESS_PIPE: str(theirs), COMMAND: shlex.join(typed)},
         )
     except OSError:
         os.close(pipe)

@@ -6,10 +6,15 @@ is one field here.
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+COMMAND = "MLHW_COMMAND"
+"""Environment variable with the command line that a person would type, in a process of ``mlhw all``."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +23,12 @@ class Typed:
 
     ``names`` are its spellings, the long one first. A boolean field that is true by default is turned off
     by its option (``--no-plots``). ``may_be_alone``: the option may stand without a value, which is then
-    the empty text.
+    the empty text. ``group`` is the heading of the option in the help.
     """
 
     names: tuple[str, ...]
     help: str
+    group: str = "Output"
     metavar: str | None = None
     variable: str | None = None
     may_be_alone: bool = False
@@ -46,40 +52,52 @@ class RunOptions:
         (),
         "--config",
         "-c",
+        group="Configuration",
         metavar="FILE",
         help="YAML file to start from, or the name of one that comes with mlhw (repeatable: the later "
-        "wins).",
+        "wins)",
     )
     sets: Sequence[str] = _typed(
-        (), "--set", "-s", metavar="KEY=VALUE", help="Set any key (repeatable)."
-    )
-    runs_dir: str = _typed(
-        "runs", "--runs-dir", metavar="DIR", variable="MLHW_RUNS_DIR", help="Where runs land."
-    )
-    name: str | None = _typed(
-        None, "--name", metavar="TEXT", help="Appended to the run folder's name."
-    )
-    junit: str | None = _typed(
-        None, "--junit", metavar="FILE", help="Write every claim as a JUnit test case."
+        (),
+        "--set",
+        "-s",
+        group="Configuration",
+        metavar="KEY=VALUE",
+        help="set any key (repeatable)",
     )
     print_config: bool = _typed(
-        False, "--print-config", help="Print the resolved configuration and end."
+        False,
+        "--print-config",
+        group="Configuration",
+        help="print the resolved configuration and end",
     )
-    json: bool = _typed(False, "--json", help="One JSON object on stdout, nothing else.")
-    quiet: bool = _typed(False, "--quiet", "-q", help="No log lines on the screen.")
-    verbose: bool = _typed(False, "--verbose", "-v", help="Every log line on the screen.")
+    runs_dir: str = _typed(
+        "runs", "--runs-dir", metavar="DIR", variable="MLHW_RUNS_DIR", help="where runs land"
+    )
+    name: str | None = _typed(
+        None, "--name", metavar="TEXT", help="appended to the run folder's name"
+    )
+    junit: str | None = _typed(
+        None, "--junit", metavar="FILE", help="write every claim as a JUnit test case"
+    )
+    json: bool = _typed(False, "--json", help="one JSON object on stdout, nothing else")
+    quiet: bool = _typed(False, "--quiet", "-q", help="no log lines on the screen")
+    verbose: bool = _typed(
+        False, "--verbose", "-v", help="every log line on the screen, and the ids of claims"
+    )
+    progress: bool = _typed(True, "--no-progress", help="show no progress bar")
     tensorboard: bool = _typed(
-        False, "--tensorboard", help="Write TensorBoard event files into the run."
+        False, "--tensorboard", help="write TensorBoard event files into the run"
     )
     mlflow: str | None = _typed(
         None,
         "--mlflow",
         metavar="[URI]",
         may_be_alone=True,
-        help="Log to MLflow, here or at this address.",
+        help="log to MLflow, here or at this address",
     )
-    plots: bool = _typed(True, "--no-plots", help="Draw no figures.")
-    check: bool = _typed(True, "--no-check", help="A failing claim does not change the exit code.")
+    plots: bool = _typed(True, "--no-plots", help="draw no figures")
+    check: bool = _typed(True, "--no-check", help="a failing claim does not change the exit code")
     resume: Path | None = None
     longer: bool = False
 
@@ -96,6 +114,22 @@ class RunOptions:
                 for item in (value,) if isinstance(value, str) else value:
                     found.append(f"{typed.names[0]}={item}")
         return found
+
+    def as_typed(self) -> list[str]:
+        """The same as a person types them: a blank before a value where nothing speaks against it."""
+        found: list[str] = []
+        for word in self.words():
+            option, _, value = word.partition("=")
+            found += [word] if value.startswith("-") else filter(None, [option, value])
+        return found
+
+
+def command_line(words: Sequence[str]) -> tuple[str, ...]:
+    """The command line of a run, for its records: ``words``, or what ``COMMAND`` says a person would type.
+
+    The variable is taken from the environment, so that no process of the run's own takes it for its own.
+    """
+    return tuple(shlex.split(os.environ.pop(COMMAND, ""))) or tuple(words)
 
 
 TYPED: dict[str, tuple[Typed, Any]] = {

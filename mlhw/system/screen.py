@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from mlhw.text.words import printable
+from mlhw.text.words import Row, fitted, printable
 
 PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
 """Environment variable with the number of a pipe for progress, in a process that ``mlhw all`` starts."""
@@ -21,12 +23,16 @@ _REST = 0.1  # seconds between two reports through the pipe
 class Screen:
     """Log lines, warnings, errors and progress; results go to stdout elsewhere.
 
-    ``quiet`` keeps log lines and bars away, ``verbose`` also shows the detailed lines.
+    ``quiet`` keeps log lines and bars away, ``verbose`` also shows the detailed lines; without
+    ``progress`` there are no bars.
     """
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self, *, quiet: bool = False, verbose: bool = False, progress: bool = True
+    ) -> None:
         self.quiet = quiet
         self.verbose = verbose
+        self.shows_progress = progress and not quiet
         self._started = time.monotonic()
         self._bar: Any = None
         self._tasks: dict[str, Any] = {}
@@ -57,7 +63,11 @@ class Screen:
         if self._pipe is not None:
             self._report(self._pipe, done, total, what)
             return
-        if self.quiet or time.monotonic() - self._started < _PATIENCE or not on_terminal():
+        if (
+            not self.shows_progress
+            or time.monotonic() - self._started < _PATIENCE
+            or not on_terminal()
+        ):
             return
         if self._bar is None:
             self._bar = _new_bar()
@@ -67,6 +77,11 @@ class Screen:
                 self._bar.remove_task(self._tasks.pop(done_one))
             self._tasks[what] = self._bar.add_task(what, total=total)
         self._bar.update(self._tasks[what], completed=done, total=total)
+
+    @property
+    def shows_bar(self) -> bool:
+        """Whether there is a bar on the screen."""
+        return self._bar is not None
 
     def close(self) -> None:
         """Take the bar away."""
@@ -86,6 +101,18 @@ class Screen:
             os.write(pipe, f"{done}\t{total}\t{what}\n".encode())
         except OSError:
             self._pipe = None  # nobody reads any more
+
+
+def table_width() -> int | None:
+    """The columns of the terminal that stdout is; None where it is none, and lines may have any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def print_fitting(lines: Iterable[str]) -> None:
+    """Print lines on stdout; on a terminal those longer than it are wrapped between words."""
+    safe = (line if isinstance(line, Row) else printable(line) for line in lines)
+    for line in fitted(safe, table_width()):
+        print(line)
 
 
 def on_terminal() -> bool:

@@ -50,6 +50,15 @@ def numbers_text(values: Iterable[Any]) -> str:
     return listing([number_text(value) for value in values])
 
 
+def clock(seconds: float) -> str:
+    """A time in little room: ``0.7 s``, ``0:14``, ``12:05``, ``2:10:00``."""
+    if round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 NOTHING = "-"
 """How a value that there is not is shown: None, and NaN, which files of JSON hold as null."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, zip_longest
 
 # Control characters but for tab and newline, and what turns the direction of writing.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -19,14 +20,105 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns of equal width."""
+class Row(str):
+    """A line of a table: a text for the screen, which a page shows as cells below their headings.
+
+    ``cells`` are the texts that the line is made of, one for each of ``columns``; the line that holds
+    the headings themselves has them as its cells.
+    """
+
+    cells: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, cells: Sequence[str], columns: Sequence[str]) -> Row:
+        row = cls(text)
+        row.cells, row.columns = tuple(cells), tuple(columns)
+        return row
+
+
+_NARROW = 16
+"""A column that is wrapped keeps this width, and that of its longest word."""
+
+
+def text_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None
+) -> list[str]:
+    """Lines with columns of equal width, each a ``Row``.
+
+    Where they are longer than ``width``, the broadest columns are wrapped between words; where that does not
+    do, the last columns stand below each row, ``name: cell``; such lines are plain texts.
+    """
     table = [[printable(cell).replace("\n", " ") for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    if width is None or _total(widths) <= width:
+        return [Row.of(_line(row, widths), row, table[0]) for row in table]
+    words = [
+        max((len(w) for cell in column for w in cell.split()), default=0) for column in columns
     ]
+    least = [min(w, max(word, _NARROW)) for w, word in zip(widths, words, strict=True)]
+    kept = len(header)
+    while kept > 1 and _total(least[:kept]) > width:
+        kept -= 1
+    widths, least = widths[:kept], least[:kept]
+    while _total(widths) > width and widths != least:
+        broadest = max(range(kept), key=lambda i: (widths[i] > least[i], widths[i]))
+        widths[broadest] -= 1
+    lines = []
+    for number, row in enumerate(table):
+        cells = [wrapped(cell, w) or [""] for cell, w in zip(row, widths, strict=False)]
+        lines += [_line(line, widths) for line in zip_longest(*cells, fillvalue="")]
+        rest = list(zip(header, row, strict=True))[kept:]
+        below = [f"{name}: {cell}" for name, cell in rest if cell.strip()]
+        if below and number:
+            lines += [f"    {line}" for line in wrapped("; ".join(below), width - 4)]
+    return lines
+
+
+def pairs(rows: Sequence[Sequence[str]], *, width: int | None = None) -> list[str]:
+    """Names and what belongs to each, side by side; longer than ``width`` it goes on below."""
+    column = max((len(name) for name, _ in rows), default=0) + 2
+    lines = []
+    for name, text in rows:
+        shown = printable(text).replace("\n", " ")
+        parts = [shown] if width is None else wrapped(shown, max(width - column, 20))
+        for number, part in enumerate(parts or [""]):
+            lines.append(f"{'' if number else printable(name):<{column}}{part}".rstrip())
+    return lines
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(w) for cell, w in zip(cells, widths, strict=True)).rstrip()
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most ``width`` characters, or of one word that is longer; no word is broken."""
+    return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+
+
+def fitted(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    """Lines wrapped between words where they are longer than ``width``, a table by its cells."""
+    for columns, group in groupby(lines, lambda line: isinstance(line, Row) and line.columns):
+        found = list(group)
+        if width is not None and columns and max(map(len, found)) > width:
+            cells = [row.cells for row in found if isinstance(row, Row)]
+            yield from text_table(columns, [row for row in cells if row != columns], width=width)
+        else:
+            yield from (part for line in found for part in hanging(line, width))
+
+
+def hanging(line: str, width: int | None) -> list[str]:
+    """A line wrapped between words; where that makes several, the others stand further in."""
+    if width is None or len(line) <= width:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    first, *others = wrapped(line.strip(), max(width - len(indent) - 2, 20))
+    return [indent + first, *(f"{indent}  {other}" for other in others)]
 
 
 def quantity(count: int, one: str, many: str | None = None) -> str:
@@ -60,10 +152,60 @@ def nearest_words(
 
     The dashes before an option, which all options share, make no two words alike.
     """
-    meanings = {_bare(other): meant for other, meant in (synonyms or {}).items()}
-    meanings |= {_bare(k): k for k in reversed(known)}
-    found = difflib.get_close_matches(_bare(word), list(meanings), n=most)
-    return list(dict.fromkeys(meanings[bare] for bare in found))
+    meanings: dict[str, str] = {}
+    for other, meant in [*zip(known, known, strict=True), *(synonyms or {}).items()]:
+        meanings.setdefault(_bare(other), meant)
+    typed = _bare(word)
+    apart = {bare: _apart(typed, bare) for bare in meanings}
+    near = {bare: far for bare, far in apart.items() if far is not None}
+    return list(dict.fromkeys(meanings[bare] for bare in sorted(near, key=near.__getitem__)))[:most]
+
+
+_LETTERS_A_SLIP = 4
+"""One slip of the fingers in so many letters makes two words alike; more make them two words."""
+_ABBREVIATED = 3.0
+"""How far an abbreviation is from its word: further than by slips of the fingers."""
+
+
+def _apart(typed: str, known: str) -> float | None:
+    """How far a word is from a known one: slips, or an abbreviation; None where neither explains it."""
+    longer = max(len(typed), len(known))
+    allowed = longer // _LETTERS_A_SLIP
+    if typed == known:
+        return 0.0
+    if abs(len(typed) - len(known)) <= allowed and (far := _slips(typed, known)) <= allowed:
+        return float(far)
+    parts, whole = _PARTS.split(typed), _PARTS.split(known)
+    count = len(parts)
+    shorter = count <= len(whole) and len(typed) > 2 and (whole[:count], whole[-count:])
+    if shorter and any(all(map(_abbreviates, parts, some)) for some in shorter):
+        return _ABBREVIATED + (longer - min(len(typed), len(known))) / longer
+    return _ABBREVIATED + 1 if parts[: len(whole)] == whole and len(known) > 2 else None
+
+
+_PARTS = re.compile("[_.]")
+
+
+def _abbreviates(typed: str, whole: str) -> bool:
+    """``iter`` and ``iters`` abbreviate ``iterations``."""
+    return len(typed) > 1 and whole.startswith((typed, typed.removesuffix("s")))
+
+
+def _slips(a: str, b: str) -> int:
+    """Letters left out, added, changed or swapped with their neighbour between two words.
+
+    The optimal string alignment distance (Boytsov 2011, doi:10.1145/1963190.1963191, section 2.1).
+    """
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, above, row = row, before, [i]
+        for j, y in enumerate(b, 1):
+            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y))
+            if above and i > 1 < j and x == b[j - 2] and a[i - 2] == y:
+                best = min(best, above[j - 2] + 1)
+            row.append(best)
+    return row[-1]
 
 
 def hint(near: str | None) -> str:

@@ -14,6 +14,7 @@ from mlhw.config.model import (
     NoOption,
     Option,
     Section,
+    Synonyms,
     comma_list,
 )
 from mlhw.vision.data_settings import DataSettings
@@ -108,7 +109,9 @@ class HeadSettings(Section):
 class OptimSettings(Section):
     """The optimizer and its rates."""
 
-    name: Annotated[Literal["sgd", "adamw"], Field(description="optimizer")] = "adamw"
+    name: Annotated[
+        Literal["sgd", "adamw"], Synonyms(names=("optimizer",)), Field(description="optimizer")
+    ] = "adamw"
     lr: Annotated[float, Field(gt=0, description="full learning rate of the head")] = 1e-3
     backbone_lr: Annotated[
         float | Literal["auto"] | None,
@@ -164,6 +167,16 @@ class Config(ExperimentConfig):
     """All that ``mlhw finetune`` can be told, one field for each option."""
 
     only_drawn: ClassVar[tuple[str, ...]] = ("explain",)
+    GROUP = "Training"
+    GROUPS = {
+        **dict.fromkeys(("model", "weights", "head"), "Network"),
+        **dict.fromkeys(("image_size", "fit", "augment", "mixup", "cutmix", "sampler"), "Data"),
+        **dict.fromkeys(
+            ("device", "precision", "layout", "compile", "deterministic", "threads", "workers"),
+            "Machine",
+        ),
+        **dict.fromkeys(("explain", "keep"), "Output"),
+    }
 
     model: Annotated[
         str,

@@ -26,6 +26,8 @@ def _rising(value: list[float] | None) -> list[float] | None:
 class DataSettings(Section):
     """Which images. As one text (``--data digits``) it is the name."""
 
+    GROUP = "Data"
+
     name: Annotated[
         str,
         InputFile(prefixes=OWN_DATA),

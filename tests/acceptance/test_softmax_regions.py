@@ -49,9 +49,11 @@ def test_the_default_leaves_a_whole_run_folder_and_prints_its_answers(
         for kind in ("png", "svg")
     }
     assert "all 3 classes meet at (3/22, -4/11)" in found.stdout
-    assert "fails" not in found.stdout
-    assert "not applicable" not in found.stdout
-    assert found.stdout.rstrip().endswith(f"run folder: {folder}")
+    assert "  fails: " not in found.stdout
+    assert "  not applicable: " not in found.stdout
+    *_, place, last = found.stdout.splitlines()
+    assert place == f"run folder: {folder}"
+    assert last.endswith(f" 0 fail, 0 are not applicable; report: {folder / 'report.html'}")
 
 
 def test_tables_and_summary_have_the_columns_and_keys_that_scripts_rely_on(

@@ -46,7 +46,8 @@ def test_lr_sweep_leaves_a_whole_run_folder_and_prints_its_answers(
     assert len(list((folder / "plots").iterdir())) == 10
     assert "optimum: NLL 0.23008098" in found.stdout
     assert "holds: no rate below 2/L ever rises" in found.stdout
-    assert found.stdout.rstrip().endswith(f"run folder: {folder}")
+    assert f"\nrun folder: {folder}\n" in found.stdout
+    assert found.stdout.rstrip().endswith(f"not applicable; report: {folder / 'report.html'}")
     assert "class 0 is t = 0, class 1 is t = 1" in found.stderr
 
 

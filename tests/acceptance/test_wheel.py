@@ -67,6 +67,8 @@ def test_everything_that_the_package_needs_is_inside(environment: Path) -> None:
     package = next((environment.parents[1] / "lib").glob("python*/site-packages/mlhw"))
     for path in (ROOT / "configs").rglob("*.yaml"):
         assert (package / "configs" / path.relative_to(ROOT / "configs")).exists()
+        schema = path.read_text().partition("\n")[0].partition("=")[2]
+        assert (package / "configs" / path.relative_to(ROOT / "configs").parent / schema).exists()
     templates = ROOT / "mlhw" / "runs" / "templates"
     assert list(templates.iterdir())
     for path in [*(ROOT / "mlhw").rglob("*.py"), *templates.iterdir()]:

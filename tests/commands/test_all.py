@@ -127,7 +127,16 @@ def test_the_order_is_the_courses_and_every_claim_is_reported(mlhw: Mlhw, tmp_pa
     assert lines[claim + 1].startswith("    measured eta 0.1: 0")
     assert any(line.startswith("2. sgd-sweep: finished") for line in lines)
     (folder,) = tmp_path.glob("runs/*-all-x")
-    assert lines[-1] == f"report: {folder / 'report.html'}"
+    assert lines[-1].endswith(f" are not applicable; report: {folder / 'report.html'}")
+    assert "2 of 2 experiments finished" in lines
+    # In the records each experiment stands as a person would run it.
+    for name in ("lr-sweep", "sgd-sweep"):
+        (part,) = tmp_path.glob(f"runs/*-{name}-x")
+        typed = f"mlhw {name} --config {name}.yaml --runs-dir {tmp_path / 'runs'} --name x"
+        assert json.loads((part / "run.json").read_text())["command"] == typed
+        for page in (part / "report.html", folder / "report.html"):
+            assert typed in page.read_text()
+            assert f"mlhw {name} --json" not in page.read_text()
     claims = json.loads((folder / "result.json").read_text())["claims"]
     assert {claim["id"].split("/")[0] for claim in claims} == {"lr-sweep", "sgd-sweep"}
     assert "1/2 lr-sweep" in found.stderr

@@ -47,9 +47,16 @@ QUESTION = (
     "back-propagation, against torch's autograd, the complex step and finite differences; and "
     "somebody's own implementation against it, with the likely mistake named."
 )
+EXAMPLES = (
+    ("mlhw backprop-check --write-template my_backprop.py", "a file to write one's derivation in"),
+    ("mlhw backprop-check --implementation my_backprop.py", "is it right?"),
+    ("mlhw backprop-check --layers 4,3,3,2 --hidden tanh", "another network"),
+)
 
 
 class Config(NetworkConfig):
+    GROUP = "Check"
+
     trials: Annotated[
         int, Field(ge=0, le=100_000, description="random networks checked beside this one")
     ] = 100
@@ -80,7 +87,7 @@ ACTIONS = [
     Action(
         "--write-template",
         "FILE",
-        "Write a starting file for one's own back-propagation, its notation explained, and end.",
+        "write a starting file for one's own back-propagation, its notation explained, and end",
         write_template,
     )
 ]

@@ -39,6 +39,8 @@ def _activations(value: Any) -> Any:
 
 
 class NetworkConfig(ExperimentConfig):
+    GROUP = "Network"
+
     layers: Annotated[
         list[Annotated[int, Field(ge=1, le=10_000)]],
         BeforeValidator(comma_list),

@@ -42,6 +42,14 @@ QUESTION = (
     "nothing? A pre-trained network gets a new head, is trained and validated, and the model with "
     "the best validation is kept and tested."
 )
+EXAMPLES = (
+    ("mlhw finetune", "handwritten digits, a minute"),
+    (
+        "mlhw finetune --data folder:photos --dry-run",
+        "what is in one's images, and how long it takes",
+    ),
+    ("mlhw finetune --resume latest --epochs 20", "go on with a run for longer"),
+)
 
 
 def dry_run(value: str, config: Config, recorder: Recorder) -> Done:
@@ -55,8 +63,8 @@ ACTIONS = [
     Action(
         "--dry-run",
         "[FOLDER]",
-        "Read and check all data, say what would be trained and how long it takes, and end; with a "
-        "folder, write that report and a sheet of training images into it.",
+        "read and check all data, say what would be trained and how long it takes, and end; with a "
+        "folder, write that report and a sheet of training images into it",
         dry_run,
         may_be_alone=True,
     )

@@ -40,12 +40,22 @@ QUESTION = (
     "How does the learning rate change gradient descent? Two-class logistic regression at several "
     "rates from the same start: which oscillate, which are slow, and why."
 )
+EXAMPLES = (
+    ("mlhw lr-sweep --etas 0.5,0.3,0.1", "three rates side by side"),
+    ("mlhw lr-sweep --data points.csv --standardize", "one's own points"),
+    (
+        "mlhw lr-sweep --data iris --classes 1,2 --log-axis nll",
+        "a built-in set, two of its classes",
+    ),
+)
 
 LIMIT_POINTS = 2000
 """The local limit is worked out for at most this many iterations of a rate, evenly spread."""
 
 
 class Config(SweepConfig):
+    GROUPS = {"log_axis": "Output"}
+
     max_iterations: Annotated[
         int, Field(ge=1, le=10_000_000, description="NLLs recorded at most for a rate")
     ] = 500

@@ -48,6 +48,11 @@ QUESTION = (
     "Is stochastic gradient descent faster than gradient descent? The same logistic regression with "
     "one update a sample, against gradient descent after the same number of passes over the data."
 )
+EXAMPLES = (
+    ("mlhw sgd-sweep --etas 0.5,0.01", "two rates against gradient descent"),
+    ("mlhw sgd-sweep --batch-size 10 --epochs 100", "mini-batches"),
+    ("mlhw sgd-sweep --data points.csv --repeats 5", "one's own points"),
+)
 
 SCREEN_EPOCHS = 50  # every how many epochs the screen shows one
 

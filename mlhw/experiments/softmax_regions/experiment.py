@@ -40,9 +40,17 @@ QUESTION = (
     "Where in the plane does a linear softmax choose which class, and how surely? The point where all "
     "classes meet, the boundaries between two of them, and the middle of each region, far out."
 )
+EXAMPLES = (
+    ("mlhw softmax-regions", "the course's three classes"),
+    ("mlhw softmax-regions --fit iris --features 2,3", "a classifier fitted to data"),
+    ("mlhw softmax-regions --weights '1,0;0,1;-1,-1' --biases 0,0,0", "one's own planes"),
+)
 
 
 class Config(ExperimentConfig):
+    GROUP = "Classes"
+    GROUPS = {"window": "Output"}
+
     weights: Annotated[
         Rows,
         Option(metavar="W11,W12;W21,W22;…"),

@@ -36,6 +36,9 @@ CANCELLED = 1e-12
 class SweepConfig(ExperimentConfig):
     """The keys that both sweeps have."""
 
+    GROUP = "Training"
+    GROUPS = {"standardize": "Data"}
+
     data: Annotated[
         PointsConfig,
         Option("--data", metavar="NAME|FILE", values=BUILT_IN_POINTS),

@@ -48,9 +48,17 @@ QUESTION = (
     "What is left of a gradient after 153 layers? Chains and networks of a few units a layer, sigmoid "
     "and ReLU: where gradients vanish, where they are exactly zero, and how likely that is."
 )
+EXAMPLES = (
+    ("mlhw vanishing", "sigmoid and ReLU, 153 layers"),
+    ("mlhw vanishing --activation relu --depth 20 --width 4", "one network alone"),
+    ("mlhw vanishing --target 1 --draws 1000", "another target, fewer draws"),
+)
 
 
 class Config(ExperimentConfig):
+    GROUP = "Networks"
+    GROUPS = dict.fromkeys(("draws", "input", "target"), "Sample")
+
     activation: Annotated[
         Literal["sigmoid", "relu", "tanh", "gelu", "leaky_relu", "softplus"] | None,
         Synonyms(values=OTHER_NAMES),

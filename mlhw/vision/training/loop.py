@@ -11,6 +11,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from mlhw.vision.training.batches import batch_sizes
 from mlhw.vision.training.checkpoints import Best, copied, tensor_digests
 from mlhw.vision.training.columns import RATE_COLUMNS
 from mlhw.vision.training.device import SMALL_STEP, one_thread
+from mlhw.vision.training.epoch_lines import HEADER, epoch_line
 from mlhw.vision.training.objective import divisor, minimised
 from mlhw.vision.training.probe import harm, probe
 from mlhw.vision.training.progress import Progress, state
@@ -49,13 +51,16 @@ def train(
 ) -> None:
     """Train from where ``progress`` stands to the end; a row in ``table`` and a save each epoch.
 
-    ``log`` takes the lines of the epochs, in the course's form; None is the recorder's.
+    ``log`` takes the lines of the epochs, in the course's form. None is the recorder's log, and the screen
+    shows a table of the epochs.
 
     Raises:
         Interrupted: a signal came; everything up to the last whole batch is saved.
         RunError: the loss is not finite; the save of the last epoch is kept as it was.
     """
-    say = log or recorder.log
+    say = log or partial(recorder.log, screen=False)
+    if log is None and progress.epoch < task.plan.epochs:
+        recorder.show(HEADER)
     try:
         while progress.epoch < task.plan.epochs and not progress.stopped:
             started = time.perf_counter() - progress.seconds
@@ -70,8 +75,8 @@ def train(
             with recorder.holding_interrupts():
                 progress.seconds = time.perf_counter() - started
                 finish_epoch(task, progress, table, found, say)
-                if log is None and not progress.warned:
-                    warn_of_harm(task, progress, recorder)
+                if log is None:
+                    show_epoch(task, progress, recorder)
                 is_best = found is not None and progress.best_epoch == table.rows[-1][0]
                 best = new_best(task, progress, found) if found and is_best else None
                 checkpoints.save(lambda: state(task, progress), progress.epoch, best)
@@ -112,6 +117,16 @@ def record_rate(task: Task, progress: Progress, recorder: Recorder) -> None:
     task.open_with(found.chosen)
     recorder.settle(task.config)
     recorder.table("rates", RATE_COLUMNS, kept=found.rows)
+
+
+def show_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
+    """The row of the last epoch on the screen, and what is to be said about it."""
+    line = epoch_line(progress.rows, task.plan, len(task.train), progress.best_epoch)
+    recorder.show(line)
+    if progress.stopped:
+        recorder.show(stopped_line(task))
+    if not progress.warned:
+        warn_of_harm(task, progress, recorder)
 
 
 def warn_of_harm(task: Task, progress: Progress, recorder: Recorder) -> None:
@@ -256,7 +271,7 @@ def finish_epoch(
             progress.waited = 0
         elif patience is not None and progress.waited >= patience and epoch + 1 < planned:
             progress.stopped = True
-            log(f"stopped early: {patience} validations without a better one")
+            log(stopped_line(task))
     progress.rows.append(list(row))
     progress.epoch, progress.batch = epoch + 1, 0
     progress.training_seconds = progress.seconds = 0.0
@@ -264,6 +279,10 @@ def finish_epoch(
     ends = progress.stopped or epoch + 1 == task.plan.epochs
     if task.plan.frozen(epoch) and (ends or not task.plan.frozen(epoch + 1)):
         inspect_frozen(task, progress)
+
+
+def stopped_line(task: Task) -> str:
+    return f"stopped early: {task.config.patience} validations without a better one"
 
 
 def is_better(found: Evaluation, progress: Progress, metric: BestBy) -> bool:

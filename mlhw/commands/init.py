@@ -1,0 +1,68 @@
+"""``mlhw init COMMAND [FILE]``: a commented configuration to change, every key at its default."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mlhw.commands.configurable import Configurable, configuration_of
+from mlhw.commands.help import Command, examples
+from mlhw.commands.run import PLAIN
+from mlhw.config.commented import commented
+from mlhw.config.files import shipped_schema
+from mlhw.errors import FINISHED, ConfigError, reason_of
+from mlhw.text.words import printable
+
+app = typer.Typer(**PLAIN)
+
+
+def command() -> Any:
+    """The Typer command."""
+    return typer.main.get_command(app)
+
+
+@app.command(
+    "init",
+    cls=Command,
+    epilog=examples(
+        ("mlhw init lr-sweep", "write lr-sweep.yaml"),
+        ("mlhw init finetune photos.yaml", "write it under another name"),
+        ("mlhw init all - > all.yaml", "on standard output"),
+    ),
+)
+def init_command(
+    name: Configurable,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="where to; by default COMMAND.yaml, '-' for stdout"),
+    ] = None,
+) -> int:
+    """Write a configuration with every key at its default, and what each key means beside it.
+
+    A file that is there stays as it is (exit code 2). Editors with a YAML language server complete the
+    keys and mark what is wrong.
+    """
+    model = configuration_of(name)
+    path = f"{name}.yaml" if file is None else file
+    schema = shipped_schema(name)
+    target = path if path != "-" else "FILE"
+    head = f"mlhw {name}: every key at its default. Change what you need; mlhw {name} -c {target} runs it."
+    text = commented(model, head, schema.as_uri() if schema else None)
+    if path == "-":
+        print(text, end="")
+        return FINISHED
+    try:
+        with open(path, "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise ConfigError(
+            f"{path}: is there already and stays as it is; give another name: mlhw init {name} FILE"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{path}: cannot be written: {reason}") from None
+    print(printable(f"wrote {Path(path)}; run it with: mlhw {name} -c {path}"), file=sys.stderr)
+    return FINISHED
