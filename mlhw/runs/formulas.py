@@ -41,11 +41,16 @@ def typeset(formula: str) -> str:
     r"""A formula in LaTeX, ``\nabla E(w)``, as HTML: SVG for the eye, MathML for the ear and for copying.
 
     What is parted by ``, \quad`` are drawings of their own, between which a narrow page breaks the line.
+    A formula that cannot be drawn is MathML for the eye too.
     """
     # A comma before a wide gap stays with what is before it.
     parts = re.split(r"(?<=,)\s*\\quad\s*", formula.strip())
-    drawn = " ".join(svg(draw(part)) for part in parts)
-    return f'<span class="formula"><span class="said">{mathml(formula)}</span>{drawn}</span>'
+    said = mathml(formula)
+    try:
+        drawn = " ".join(svg(draw(part)) for part in parts)
+    except ValueError:
+        return f'<span class="formula">{said}</span>'
+    return f'<span class="formula"><span class="said">{said}</span>{drawn}</span>'
 
 
 def svg(drawing: Drawing) -> str:

@@ -26,6 +26,8 @@ addEventListener("load", () => {
   document.title = JSON.stringify({
     problems,
     images: images.length,
+    drawings: [...document.querySelectorAll("svg.drawing")]
+      .filter(drawing => drawing.getBoundingClientRect().height > 50).length,
     loaded: images.filter(image => image.naturalWidth > 0).length,
     wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     fetched: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
