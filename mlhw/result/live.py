@@ -248,14 +248,10 @@ def _some(xy: np.ndarray, most: int) -> np.ndarray:
     return np.asarray(xy[np.unique([*outermost, *evenly])])
 
 
-def _numbers(values: np.ndarray) -> Any:
-    """Arrays as nested lists of numbers with ``DIGITS`` digits."""
-    return [_numbers(row) if isinstance(row, list) else _number(row) for row in _as_list(values)]
-
-
-def _as_list(values: Any) -> list[Any]:
-    found: list[Any] = values.tolist() if hasattr(values, "tolist") else values
-    return found
+def _numbers(values: Any) -> Any:
+    """An array, or lists in lists, as lists of numbers with ``DIGITS`` digits."""
+    rows = values if isinstance(values, list) else values.tolist()
+    return [_numbers(row) if isinstance(row, list) else _number(row) for row in rows]
 
 
 def _number(value: float) -> float | int | None:

@@ -404,8 +404,8 @@
       y.scale = data.logY ? SCALES.log : SCALES.straight;
     }
     controls.append(resetButton(axes), status);
-    fit(true);
-    return [controls, axes.svg, rows, note(`Point to a place to read the values there. ${KEYS}, the arrow keys read value by value.${left(data, "values")}`)];
+    const hint = note(`Point to a place to read the values there. ${KEYS}, the arrow keys read value by value.${left(data, "values")}`);
+    return [[controls, axes.svg, rows, hint], () => fit(true)];
   }
 
   // ---------------------------------------------------------------- the plane of the points
@@ -526,10 +526,10 @@
 
     const rows = legend(paths, () => go(now));
     const controls = element("div", { class: "controls" }, element("label", { class: "slide" }, `${data.step} `, slider), count, play, resetButton(points, ways));
-    go(last);
     const thinned = data.steps.length < data.every ? ` The slider stops at ${data.steps.length.toLocaleString("en")} of ${data.every.toLocaleString("en")} ${data.step}s.` : "";
-    return [controls, element("div", { class: "two" }, points.svg, ways.svg), rows, note(
-      `Move the slider, by pointer or with the arrow keys. Left: the line where both classes have probability 1/2, fainter those of 0.1 and 0.9${data.optimum ? ", dotted the optimum's" : ""}. Right: the way that its slope and intercept have gone. ${KEYS}.${thinned}${left(data, "points")}`)];
+    const hint = note(
+      `Move the slider, by pointer or with the arrow keys. Left: the line where both classes have probability 1/2, fainter those of 0.1 and 0.9${data.optimum ? ", dotted the optimum's" : ""}. Right: the way that its slope and intercept have gone. ${KEYS}.${thinned}${left(data, "points")}`);
+    return [[controls, element("div", { class: "two" }, points.svg, ways.svg), rows, hint], () => go(last)];
   }
 
   // ---------------------------------------------------------------- in the page
@@ -541,15 +541,17 @@
     const picture = figure.querySelector(".picture") ?? figure.querySelector("img");
     const data = JSON.parse(script.textContent);
     const [make, words] = KINDS[data.kind];
-    const title = figure.querySelector("figcaption strong")?.textContent.replace(/\.$/, "") ?? data.y;
-    const panel = element("div", { class: "explored", role: "group", "aria-label": title, hidden: "" });
+    const panel = element("div", { class: "explored", role: "group", "aria-label": data.title, hidden: "" });
     const toggle = button(words, () => {
       const opens = panel.hidden;
       panel.hidden = !opens;
       picture.classList.toggle("aside", opens);
       toggle.textContent = opens ? "Back to the picture" : words;
       toggle.setAttribute("aria-expanded", opens);
-      if (opens && !panel.firstChild) panel.append(...make(data, title));
+      if (!opens || panel.firstChild) return;
+      const [parts, begin] = make(data, data.title);
+      panel.append(...parts);
+      begin(); // in the page, where it has a size
     });
     toggle.className = "explore";
     toggle.setAttribute("aria-expanded", "false");
