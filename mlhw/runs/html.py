@@ -99,9 +99,7 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) ->
     return text
 
 
-def _figure(
-    plot: Plot, picture: Picture, live: Callable[[], LiveFigure] | None
-) -> dict[str, Any]:
+def _figure(plot: Plot, picture: Picture, live: Callable[[], LiveFigure] | None) -> dict[str, Any]:
     """A figure, its drawing, which was escaped when it was made, and the numbers of its live form."""
     drawn = None if len(picture.svg) > LARGEST else inline(picture.svg, plot.name, plot.alt)
     return {
