@@ -5,7 +5,6 @@ What is read has to be what the run's tables say.
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 
 import mlhw
 from mlhw.config.model import ExperimentConfig
+from mlhw.result.plots import Picture
 from mlhw.result.result import Result
 from mlhw.runs.html import RunFacts, page
 from mlhw.text.values import number_text
@@ -20,9 +20,9 @@ from tests.acceptance.chromium import barriers, browse, needs_chromium, probe
 
 pytestmark = needs_chromium
 
-# One white pixel: the drawn figures have tests of their own.
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsfzu7QAAAABJRU5ErkJggg=="
+# A square: the drawn figures have tests of their own.
+DRAWN = Picture(
+    b"", b'<svg viewBox="0 0 90 90" width="90pt" height="90pt"><path d="M9 9h72v72z"/></svg>'
 )
 ETAS = [0.3, 0.1]
 
@@ -36,16 +36,16 @@ def result() -> Result:
 def report(result: Result, tmp_path: Path) -> Path:
     facts = RunFacts("Which rate?", "mlhw lr-sweep", ExperimentConfig(), "a run", {})
     path = tmp_path / "report.html"
-    path.write_text(page(result, facts, {plot.name: PIXEL for plot in result.plots}))
+    path.write_text(page(result, facts, {plot.name: DRAWN for plot in result.plots}))
     return path
 
 
-# `figure(kind)` opens the first figure of a kind; `at` gives a place in its axes by shares.
+# `figure(name)` opens a figure; `at` gives a place in its axes by shares.
 ACT = """
 <script>
 addEventListener("load", () => {
-  const of = words => [...document.querySelectorAll("figure")].find(f => f.querySelector("figcaption").textContent.includes(words));
-  const figure = words => { const found = of(words); found.querySelector(".explore").click(); return found; };
+  const of = name => document.querySelector(`figure[data-figure=${name}]`);
+  const figure = name => { const found = of(name); found.querySelector(".explore").click(); return found; };
   const at = (svg, x, y) => {
     const box = svg.getBoundingClientRect(), inner = svg.querySelector(".inner");
     const side = name => +inner.getAttribute(name);
@@ -81,7 +81,7 @@ def test_the_slider_moves_the_separator_and_reads_what_the_table_says(
     report: Path, result: Result, tmp_path: Path
 ) -> None:
     act = """
-      const plane = figure("last separator"), slider = plane.querySelector("input[type=range]");
+      const plane = figure("separators"), slider = plane.querySelector("input[type=range]");
       const [points] = plane.querySelectorAll(".axes");
       const line = () => [...points.querySelectorAll(".separator")].map(l => l.getAttribute("y1"));
       const move = value => { slider.value = value; slider.dispatchEvent(new Event("input")); };
@@ -91,11 +91,11 @@ def test_the_slider_moves_the_separator_and_reads_what_the_table_says(
       found.third = [plane.querySelector("output").textContent, values(plane)];
       found.lines.push(line());
       found.spoken = slider.getAttribute("aria-valuetext");
-      found.cells = [...of("last separator").ownerDocument.querySelectorAll("td.number")].map(c => c.textContent);
+      found.cells = [...document.querySelectorAll("td.number")].map(c => c.textContent);
       plane.querySelector(".legend input").click();
       found.toggled = [values(plane), line().length];
       found.weights = plane.querySelectorAll(".value")[1].title;
-    """  # noqa: E501
+    """
     found = browse(report, tmp_path, ACT % act, "--window-size=1100,900")
     assert found["last"] == ["iteration 39", [f"NLL {v}" for v in nlls(result, 39)], 39]
     third = nlls(result, 3)
@@ -114,7 +114,7 @@ def test_pointing_at_a_curve_reads_the_tables_value_of_every_rate(
     report: Path, result: Result, tmp_path: Path
 ) -> None:
     act = """
-      const nll = figure("NLL against iteration"), svg = nll.querySelector(".axes");
+      const nll = figure("nll"), svg = nll.querySelector(".axes");
       point(svg, "pointermove", 0.5, 0.5);
       found.read = [said(nll), values(nll), svg.querySelectorAll(".guide").length];
       point(svg, "pointerleave", 2, 2);
@@ -143,7 +143,7 @@ def test_pointing_at_a_curve_reads_the_tables_value_of_every_rate(
 
 def test_drag_wheel_and_keys_zoom_and_the_whole_comes_back(report: Path, tmp_path: Path) -> None:
     act = """
-      const nll = figure("NLL against iteration"), svg = nll.querySelector(".axes");
+      const nll = figure("nll"), svg = nll.querySelector(".axes");
       const [whole] = [...nll.querySelectorAll("button")].filter(b => b.textContent === "whole view");
       found.all = [across(svg), whole.disabled];
       wheel(svg, 0.5, 0.5, -100);
@@ -192,7 +192,7 @@ def test_the_logarithm_is_switched_and_a_rate_that_is_left_out_gives_its_room(
     report: Path, tmp_path: Path
 ) -> None:
     act = """
-      const gap = figure("NLL above the optimum"), svg = gap.querySelector(".axes");
+      const gap = figure("gap"), svg = gap.querySelector(".axes");
       const [ofX, ofY] = gap.querySelectorAll(".switch input");
       found.begins = [ofX.checked, ofY.checked];
       found.log = [up(svg), heights(svg)];
@@ -221,7 +221,7 @@ def test_a_figure_shows_its_picture_until_it_is_opened_and_again_when_closed(
     report: Path, tmp_path: Path
 ) -> None:
     act = """
-      const nll = of("NLL against iteration"), img = nll.querySelector("img"), toggle = nll.querySelector(".explore");
+      const nll = of("nll"), img = nll.querySelector(".picture"), toggle = nll.querySelector(".explore");
       const seen = () => [img.offsetHeight > 0, nll.querySelectorAll(".axes").length, toggle.getAttribute("aria-expanded")];
       found.closed = seen();
       toggle.click();
@@ -264,7 +264,8 @@ def test_without_a_script_the_pictures_and_tables_stand(report: Path, tmp_path: 
     start, end = text.index("<script>"), text.index("</script>", text.index("<script>"))
     report.write_text(text[:start] + "<script>" + text[end:])
     act = """
-      found.seen = [...document.images].filter(i => i.offsetHeight > 0).length;
+      const pictures = [...document.querySelectorAll(".picture svg")];
+      found.seen = pictures.filter(picture => picture.getBoundingClientRect().height > 0).length;
       found.buttons = document.querySelectorAll("button").length;
     """
     found = browse(report, tmp_path, ACT % act)

@@ -39,7 +39,8 @@
   }
 
   const raised = number => [...String(number)].map(c => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]).join("");
-  const ink = colour => (colour === "#000000" ? "currentColor" : colour); // black cannot be seen in the dark
+  // As in the drawn figures: style.css has other tones of some colours for dark pages.
+  const ink = colour => `var(--f-${colour.slice(1).toLowerCase()}, ${colour})`;
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
   // ---------------------------------------------------------------- axes
