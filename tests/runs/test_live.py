@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import mlhw
-from mlhw.experiments.lr_sweep import figures as lr_figures
-from mlhw.experiments.lr_sweep.live import LIVE as OF_LR
-from mlhw.experiments.sgd_sweep import figures as sgd_figures
-from mlhw.experiments.sgd_sweep.live import LIVE as OF_SGD
+from mlhw.experiments.finetune.live import LIVE as OF_FINETUNE
+from mlhw.experiments.registry import experiment
 from mlhw.result.live import (
     MOST_DOTS,
     MOST_VALUES,
@@ -25,6 +24,9 @@ from mlhw.result.live import (
     kept,
 )
 from mlhw.result.result import Result
+from mlhw.result.tables import Table
+from mlhw.vision.training.columns import EPOCH_COLUMNS
+from tests.conftest import ROOT
 
 VALUES = st.floats(-1e9, 1e9) | st.just(np.nan)
 
@@ -85,10 +87,16 @@ def test_a_long_path_stops_at_fewer_steps_that_all_paths_share() -> None:
     assert len(json.dumps(data)) < 500_000
 
 
-def test_each_live_figure_stands_in_for_a_figure_that_there_is() -> None:
-    assert set(OF_LR.names) <= set(lr_figures.FIGURES.names)
-    assert set(OF_SGD.names) <= set(sgd_figures.FIGURES.names)
-    twice = OF_LR.figure("nll")
+LIVELY = sorted(path.parent.name for path in ROOT.glob("mlhw/experiments/*/live.py"))
+
+
+@pytest.mark.parametrize("name", [name for name in LIVELY if name != "sweeps"])
+def test_each_live_figure_stands_in_for_a_figure_that_there_is(name: str) -> None:
+    found = experiment(name)
+    live = found.part("live").LIVE
+    assert live.names
+    assert set(live.names) <= set(found.figures.names)
+    twice = live.figure(live.names[0])
     with pytest.raises(ValueError, match="two live figures"):
         twice(lambda evidence: LiveCurves("k", "y", []))
 
@@ -136,3 +144,29 @@ def test_with_four_features_there_is_no_plane() -> None:
     result = mlhw.lr_sweep(data={"name": "iris", "classes": [0, 2]}, max_iterations=3)
     assert "separators" not in result.live
     assert "nll" in result.live
+
+
+def test_the_gradients_of_vanishing_are_those_of_its_table() -> None:
+    result = mlhw.vanishing(depth=6, draws=40)
+    rows = result.tables["gradients"].to_pandas()
+    shown = result.live["gradients"]().data()["series"]
+    assert len({series["label"] for series in shown}) == len(shown) > 1
+    found = [value for series in shown for value in series["y"] if value is not None]
+    table = rows.log10_median.dropna()
+    assert np.allclose(sorted(found), sorted(table[np.isfinite(table)]), rtol=1e-10)
+
+
+def test_the_course_of_a_fine_tuning_leaves_out_epochs_without_validation() -> None:
+    columns = list(EPOCH_COLUMNS)
+
+    def row(epoch: int, train: float, val: float | None) -> list[object]:
+        known = {"epoch": epoch, "train_loss": train, "val_loss": val}
+        return [known.get(column, 0.5) for column in columns]
+
+    table = Table("metrics", EPOCH_COLUMNS)
+    table.extend([row(1, 2.0, None), row(2, 1.0, 1.5)])
+    data = OF_FINETUNE.of(SimpleNamespace(table=table, random=None))["losses"]().data()  # type: ignore[arg-type]
+    train, validation = data["series"]
+    assert (train["x"], train["y"]) == ([1, 2], [2, 1])
+    assert (validation["x"], validation["y"]) == ([2], [1.5])
+    assert data["logY"] is True
