@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from mlhw.text.values import is_nothing, is_number, number_text, to_json
@@ -23,6 +24,7 @@ class Claim:
     ``measured``, ``expected`` and ``tolerance`` are JSON values: a number, a text, or a mapping of
     named numbers. ``note`` says in words which case decided, or why the claim is not applicable.
     A claim's own function leaves ``id`` and ``statement`` empty; ``Claims.judge`` fills them in.
+    ``figure`` is the name of the figure that shows it, for the report; empty where numbers alone do.
     """
 
     id: str
@@ -32,6 +34,12 @@ class Claim:
     expected: Any
     tolerance: float | None = None
     note: str = ""
+    figure: str = field(default="", compare=False)
+
+    @property
+    def anchor(self) -> str:
+        """What a report's address ends in: ``#claim-above-optimum``."""
+        return "claim-" + re.sub(r"[^\w.-]+", "-", self.id)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -99,27 +107,32 @@ class Claims(Generic[Evidence]):
 
         CLAIMS = Claims[Evidence]()
 
-        @CLAIMS.claim("above-optimum", "every run's NLL lies above the optimum")
+        @CLAIMS.claim("above-optimum", "every run's NLL lies above the optimum", figure="gap")
         def above_optimum(e: Evidence) -> Claim: ...
 
     ``CLAIMS.judge(evidence)`` calls them all. A function takes the evidence and nothing else, so a
-    test can tamper with the evidence and see the claim fail.
+    test can tamper with the evidence and see the claim fail. ``figure`` names the figure that shows it.
     """
 
     def __init__(self) -> None:
-        self._claims: dict[str, tuple[str, Callable[[Evidence], Claim]]] = {}
+        self._claims: dict[str, tuple[str, str, Callable[[Evidence], Claim]]] = {}
 
     @property
     def ids(self) -> list[str]:
         return list(self._claims)
 
+    @property
+    def figures(self) -> dict[str, str]:
+        """The figure of each claim that has one, by the claim's id."""
+        return {id: figure for id, (_, figure, _) in self._claims.items() if figure}
+
     def claim(
-        self, id: str, statement: str
+        self, id: str, statement: str, *, figure: str = ""
     ) -> Callable[[Callable[[Evidence], Claim]], Callable[[Evidence], Claim]]:
         def register(function: Callable[[Evidence], Claim]) -> Callable[[Evidence], Claim]:
             if id in self._claims:
                 raise ValueError(f"two claims are called {id!r}")
-            self._claims[id] = (statement, function)
+            self._claims[id] = (statement, figure, function)
             return function
 
         return register
@@ -127,8 +140,8 @@ class Claims(Generic[Evidence]):
     def judge(self, evidence: Evidence) -> list[Claim]:
         """Every claim, decided on this evidence, in the order of declaration."""
         return [
-            replace(function(evidence), id=id, statement=statement)
-            for id, (statement, function) in self._claims.items()
+            replace(function(evidence), id=id, statement=statement, figure=figure)
+            for id, (statement, figure, function) in self._claims.items()
         ]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from mlhw.system.files import write_whole
 
@@ -177,8 +177,15 @@ def draw(plot: Plot) -> Figure:
         return plot.draw()
 
 
-def save(plot: Plot, folder: Path) -> bytes:
-    """Write ``NAME.png`` and ``NAME.svg`` into ``folder`` and return the PNG's bytes."""
+class Picture(NamedTuple):
+    """A drawn figure as the bytes of its two files."""
+
+    png: bytes
+    svg: bytes
+
+
+def save(plot: Plot, folder: Path) -> Picture:
+    """Write ``NAME.png`` and ``NAME.svg`` into ``folder`` and return what they hold."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
@@ -190,7 +197,7 @@ def save(plot: Plot, folder: Path) -> bytes:
         svg = _bytes(FigureCanvasSVG(figure).print_svg, metadata={"Date": None})
     write_whole(folder / f"{plot.name}.png", png)
     write_whole(folder / f"{plot.name}.svg", svg)
-    return png
+    return Picture(png, svg)
 
 
 def save_png(plot: Plot, folder: Path) -> None:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.experiments.registry import EXPERIMENTS
 from mlhw.result.claims import Claim
+from mlhw.result.live import LiveFigure
+from mlhw.result.plots import Picture, Plot
 from mlhw.result.result import Result
 from mlhw.result.tables import Table
+from mlhw.runs import inlined
+from mlhw.runs.drawing import inline
+from mlhw.runs.formulas import typeset
 from mlhw.system import provenance
 from mlhw.text import yaml12
 from mlhw.text.values import NOTHING, flat, is_nothing, number_text
+from mlhw.text.words import Row
 
 
 @dataclass(frozen=True)
 class RunFacts:
     """Where a report's numbers come from: shown at its end, and the question at its beginning.
 
-    ``gallery`` is the page with the run's images, beside the report.
+    ``gallery`` is the page with the run's images, beside the report. ``folder`` holds the files that the
+    page takes into itself.
     """
 
     question: str
@@ -34,23 +41,31 @@ class RunFacts:
     run: str
     environment: Mapping[str, Any]
     gallery: str | None = None
+    folder: Path | None = None
 
 
-def page(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> str:
+LARGEST = 1_500_000
+"""A figure whose SVG has more bytes, such as one of very many points, is in the page as a PNG."""
+
+
+def page(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) -> str:
     """The report of a run, or the assignment's of several.
 
-    ``pictures`` holds the PNG of each figure by its name; a figure without one is left out. Jinja2
-    escapes every text, class and file names with markup in them included.
+    ``pictures`` holds each figure by its name; one that is not there is left out. Jinja2 escapes every
+    text, class and file names with markup in them included. The page links to no file: it holds it, or
+    names it.
     """
-    return _report(result, facts, pictures) if result.parts is None else _assignment(result, facts)
+    text = _report(result, facts, pictures) if result.parts is None else _assignment(result, facts)
+    return inlined.bounded(text)
 
 
-def _report(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> str:
-    figures = [
-        {"plot": plot, "data": base64.b64encode(pictures[plot.name]).decode()}
+def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) -> str:
+    figures = {
+        plot.name: _figure(plot, pictures[plot.name], result.live.get(plot.name))
         for plot in result.plots
         if plot.name in pictures
-    ]
+    }
+    groups, others = _groups(result.claims, figures)
     tables = [
         {
             "name": table.name,
@@ -68,16 +83,74 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, bytes]) -> s
         command=facts.command,
         config=_keys(facts.config),
         run=facts.run,
-        figures=figures,
+        groups=groups,
+        figures=others,
         gallery=facts.gallery,
         tables=tables,
+        answers=answer_blocks(result.answers),
         counted=counted(result.claims),
-        formulas=[(formula.words, mathml(formula.latex)) for formula in result.formulas],
+        formulas=[(formula.words, typeset(formula.latex)) for formula in result.formulas],
         number=number_text,
         nothing=is_nothing,
         environment=_texts(facts.environment),
+        file=partial(inlined.file_link, facts.folder),
+        **inlined.scripted(any(figure["live"] for figure in figures.values())),
     )
     return text
+
+
+def _figure(plot: Plot, picture: Picture, live: Callable[[], LiveFigure] | None) -> dict[str, Any]:
+    """A figure, its drawing, which was escaped when it was made, and the numbers of its live form."""
+    drawn = None if len(picture.svg) > LARGEST else inline(picture.svg, plot.name, plot.alt)
+    return {
+        "plot": plot,
+        "drawing": drawn,
+        "png": base64.b64encode(picture.png).decode(),
+        "live": None if live is None else live().data() | {"title": plot.title},
+    }
+
+
+def _groups(
+    claims: Sequence[Claim], figures: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], list[Mapping[str, Any]]]:
+    """The claims, each with the figure that shows it, then those without; and the figures left over."""
+    shown: dict[str, list[Claim]] = {name: [] for name in figures}
+    alone = []
+    for claim in claims:
+        shown.get(claim.figure, alone).append(claim)
+    groups: list[dict[str, Any]] = [
+        {"figure": figures[name], "claims": found} for name, found in shown.items() if found
+    ]
+    if alone:
+        groups.append({"figure": None, "claims": alone})
+    return groups, [figures[name] for name, found in shown.items() if not found]
+
+
+class AnswerTable(NamedTuple):
+    """Answers that are lines of one table, on the screen and in the page."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def answer_blocks(lines: Sequence[str]) -> list[AnswerTable | list[str]]:
+    """The answers as tables, out of the lines that are rows, and as paragraphs of sentences."""
+    blocks: list[AnswerTable | list[str]] = []
+    for line in lines:
+        last = blocks[-1] if blocks else None
+        if isinstance(line, Row):
+            if not isinstance(last, AnswerTable) or last.columns != line.columns:
+                last = AnswerTable(line.columns, [])
+                blocks.append(last)
+            if line.cells != line.columns:
+                last.rows.append(line.cells)
+        elif not line.strip():
+            blocks.append([])
+        elif isinstance(last, list):
+            last.append(line)
+        else:
+            blocks.append([line])
+    return [block for block in blocks if block]
 
 
 def _assignment(result: Result, facts: RunFacts) -> str:
@@ -85,6 +158,7 @@ def _assignment(result: Result, facts: RunFacts) -> str:
     questions = []
     for part in result.parts or ():
         folder = part.folder
+        article = _article(folder, part.name) if folder else ""
         questions.append(
             {
                 "name": part.name,
@@ -95,7 +169,8 @@ def _assignment(result: Result, facts: RunFacts) -> str:
                 "holds": sum(claim.verdict == "holds" for claim in part.claims),
                 "fails": sum(claim.verdict == "fails" for claim in part.claims),
                 "errors": part.errors,
-                "article": _article(folder) if folder else "",
+                "article": article,
+                "sections": _SECTION.findall(article),
             }
         )
     text: str = template("assignment.html").render(
@@ -107,30 +182,35 @@ def _assignment(result: Result, facts: RunFacts) -> str:
         command=facts.command,
         config=_keys(facts.config),
         environment=_texts(facts.environment),
+        **inlined.scripted(any('class="live"' in str(one["article"]) for one in questions)),
     )
     return text
 
 
-def _article(run: Path) -> str:
-    """The article of a run's report, its headings a level deeper, its links leading to its folder."""
+_SECTION = re.compile(r'<section id="([^"]*)">.*?<h3[^>]*>([^<]*)</h3>', re.S)
+# What names an element or leads to one: in texts a quotation mark is escaped, so these are attributes.
+_NAME = re.compile(r'(\s(?:id|for|aria-labelledby|aria-describedby|aria-controls)=")(?=[^"])')
+_LEADS = re.compile(r'((?:href="|url\()#)')
+
+
+def _article(run: Path, name: str) -> str:
+    """The article of a run's report, as a section of the page of all runs.
+
+    Its headings are a level deeper, its links lead to its folder, and its ids begin with the
+    experiment's name, as two experiments may claim the same.
+    """
     try:
         text = (run / "report.html").read_text(encoding="utf-8")
     except OSError:
         return ""
-    found = re.search(r"<article>(.*)</article>", text, re.S)
+    found = re.search(r"<article\b.*</article>", text, re.S)
     if found is None:
         return ""
-    article = re.sub(r"<(/?)h2>", r"<\1h3>", found[1])
-    return re.sub(r'href="(?!data:|#)', f'href="../{run.name}/', article)
-
-
-def mathml(formula: str) -> str:
-    r"""A formula in LaTeX, ``\nabla E(w)``, as a MathML element."""
-    from latex2mathml.converter import convert
-
-    text: str = convert(formula, display="block")
-    # HTML knows MathML without its namespace, and a page that names no address fetches none.
-    return text.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
+    article = found[0]
+    for level in (4, 3, 2):
+        article = re.sub(rf"<(/?)h{level}\b", rf"<\1h{level + 1}", article)
+    article = re.sub(r'href="(?!data:|#)', f'href="../{run.name}/', article)
+    return _LEADS.sub(rf"\1{name}-", _NAME.sub(rf"\1{name}-", article))
 
 
 def counted(claims: Sequence[Claim]) -> str:

@@ -17,7 +17,7 @@ def junit_xml(parts: Sequence[Part]) -> bytes:
     """A ``testsuites`` document, a suite for each part.
 
     A failing claim is a failure, one that does not apply is skipped, a part that did not finish has an
-    error.
+    error. The output of each names the place in the run's report where it stands.
     """
     root = ElementTree.Element("testsuites", name="mlhw")
     for part in parts:
@@ -43,8 +43,11 @@ def junit_xml(parts: Sequence[Part]) -> bytes:
                 failure.text = _clean(f"{claim.id}: {claim.note}")
             elif claim.verdict == "not applicable":
                 ElementTree.SubElement(case, "skipped", message=_clean(claim.note))
-            else:
-                ElementTree.SubElement(case, "system-out").text = _clean(numbers)
+            said = [numbers] if claim.verdict == "holds" else []
+            if part.folder is not None:
+                said.append(f"report: {part.folder / 'report.html'}#{claim.anchor}")
+            if said:
+                ElementTree.SubElement(case, "system-out").text = _clean("\n".join(said))
         if errors:
             case = _case(suite, part.name, "runs to its end")
             ElementTree.SubElement(case, "error", message=_clean("; ".join(map(str, errors))))

@@ -23,7 +23,7 @@ def test_a_report_loads_whole_and_fetches_nothing(run: Path, tmp_path: Path) -> 
     found = probe(run / "report.html", tmp_path, "--window-size=1200,900")
     assert found["problems"] == []
     assert found["fetched"] == []
-    assert found["images"] == found["loaded"] == 5
+    assert found["drawings"] == 5
     assert found["wide"] == 0
     assert (run / "report.html").stat().st_size < 5_000_000
 
@@ -55,7 +55,7 @@ def test_the_page_of_the_whole_assignment_loads_whole(mlhw: Mlhw, tmp_path: Path
     values = probe(folder / "report.html", tmp_path)
     assert values["problems"] == values["fetched"] == []
     assert values["images"] == values["loaded"]
-    assert int(str(values["images"])) > 5
+    assert int(str(values["drawings"])) > 5
 
 
 @pytest.mark.parametrize(

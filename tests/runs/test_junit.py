@@ -12,6 +12,9 @@ import pytest
 
 from mlhw.commands.main import main
 from mlhw.errors import ConfigError
+from mlhw.result.claims import Claim
+from mlhw.result.result import Part
+from mlhw.runs.junit import junit_xml
 from mlhw.system.files import check_writable, write_to
 from tests.conftest import Mlhw
 
@@ -78,6 +81,27 @@ def test_a_file_that_cannot_be_written_is_found_before_any_experiment_runs(
     err = capsys.readouterr().err
     assert err == f"error: --junit {name}: cannot be written: {reason}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_claim_names_its_place_in_the_report() -> None:
+    claims = [
+        Claim("below/2L", "a", "holds", 1, 1),
+        Claim("b", "b", "fails", 1, 2),
+        Claim("c", "c", "not applicable", None, None, note="why"),
+    ]
+    found = {"status": "finished", "run": "runs/1-x", "claims": [c.as_dict() for c in claims]}
+    root = ElementTree.fromstring(junit_xml([Part("x", 0, found, 1.0)]))
+    said = [case.findtext("system-out") or "" for case in root.iter("testcase")]
+    places = [f"runs/1-x/report.html#claim-{name}" for name in ("below-2L", "b", "c")]
+    assert [line.splitlines()[-1] for line in said] == [f"report: {place}" for place in places]
+    assert [case.find("failure") is not None for case in root.iter("testcase")] == [
+        False,
+        True,
+        False,
+    ]
+    # After an error that came before there was a folder, there is no report.
+    root = ElementTree.fromstring(junit_xml([Part("x", 0, found | {"run": None}, 1.0)]))
+    assert "report" not in ElementTree.tostring(root, encoding="unicode")
 
 
 def test_nothing_is_left_of_asking(tmp_path: Path) -> None:

@@ -35,19 +35,29 @@ def agreement(e: Evidence, way: str) -> Claim:
     )
 
 
-@CLAIMS.claim("autograd", "every derivative by back-propagation agrees with torch's autograd")
+@CLAIMS.claim(
+    "autograd",
+    "every derivative by back-propagation agrees with torch's autograd",
+    figure="agreement",
+)
 def agrees_with_autograd(e: Evidence) -> Claim:
     return agreement(e, "autograd")
 
 
 @CLAIMS.claim(
-    "complex-step", "every derivative of an analytic network agrees with the complex step"
+    "complex-step",
+    "every derivative of an analytic network agrees with the complex step",
+    figure="agreement",
 )
 def agrees_with_complex_step(e: Evidence) -> Claim:
     return agreement(e, "complex_step")
 
 
-@CLAIMS.claim("finite-difference", "every derivative agrees with extrapolated central differences")
+@CLAIMS.claim(
+    "finite-difference",
+    "every derivative agrees with extrapolated central differences",
+    figure="agreement",
+)
 def agrees_with_finite_differences(e: Evidence) -> Claim:
     return agreement(e, "finite_difference")
 
@@ -78,7 +88,9 @@ def nothing_left_out(e: Evidence) -> Claim:
 
 
 @CLAIMS.claim(
-    "course-formulas", "the course's six formulas, entry by entry, give back-propagation's values"
+    "course-formulas",
+    "the course's six formulas, entry by entry, give back-propagation's values",
+    figure="network",
 )
 def course_formulas(e: Evidence) -> Claim:
     if is_the_course_s(e.configured) != bool(e.six):

@@ -7,6 +7,7 @@ from typing import Any
 from mlhw.experiments.backprop_check.evidence import Evidence
 from mlhw.maths.four_ways import WAYS
 from mlhw.result.result import Formula
+from mlhw.text.words import Row
 
 FORMULAS = [
     Formula(
@@ -22,6 +23,7 @@ FORMULAS = [
         r"\frac{\partial E}{\partial w_{ji}^{(l)}} = \delta_j^{(l+1)} \, z_i^{(l)}",
     ),
 ]
+SIX = ("derivative", "formula", "value", "back-propagation differs by")
 _WAYS = {
     "autograd": "torch's automatic differentiation",
     "complex_step": "the imaginary part of the loss after an imaginary step; for analytic networks",
@@ -110,10 +112,13 @@ def answers(e: Evidence) -> list[str]:
         f"output {network.output}; {network.loss.replace('_', ' ')}; {network.size} weights"
     ]
     for q, general, *_ in e.six:
-        lines.append(
+        apart = f"{abs(q.value - general):.1e}"
+        line = (
             f"  {q.name:12} = {q.formula:38} = {q.value: .10e}  "
-            f"(back-propagation differs by {abs(q.value - general):.1e})"
+            f"(back-propagation differs by {apart})"
         )
+        cells = (q.name, q.formula, f"{q.value:.10e}", apart)
+        lines.append(Row.of(line, cells, SIX))
     for way, worst in e.worst.items():
         count = e.networks_by[way]
         where = f" ({worst.network}, {worst.quantity})" if worst.quantity else ""

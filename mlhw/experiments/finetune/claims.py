@@ -75,7 +75,11 @@ def stored_features(o: Finetuned) -> Check:
     )
 
 
-@CLAIMS.claim("loss-fell", "the training loss fell, with the backbone frozen and with it open")
+@CLAIMS.claim(
+    "loss-fell",
+    "the training loss fell, with the backbone frozen and with it open",
+    figure="losses",
+)
 def loss_fell(o: Finetuned) -> Check:
     """On one's own images, where rates and epochs are still to be found, it is an observation."""
     if not audit.on_built_in_images(o):
@@ -94,6 +98,7 @@ def loss_fell(o: Finetuned) -> Check:
 @CLAIMS.claim(
     "rate-as-tried",
     "the backbone's rate is the largest that a few steps on copies show harmless, and they left no trace",
+    figure="find-lr",
 )
 def rate_as_tried(o: Finetuned) -> Check:
     found = o.progress.probed
@@ -131,7 +136,7 @@ PICKED_BY: dict[BestBy, str] = {
 }
 
 
-@CLAIMS.claim("best-is-best", "the saved epoch is the best of the table")
+@CLAIMS.claim("best-is-best", "the saved epoch is the best of the table", figure="losses")
 def best_is_best(o: Finetuned) -> Check:
     """Of the validations with a finite loss, as no other can be the best.
 
@@ -183,6 +188,7 @@ def first_epochs_again(o: Finetuned) -> Check:
 @CLAIMS.claim(
     "rates-as-scheduled",
     "the learning rates are those of the schedule, in the table and the optimizer, over the epochs asked for",
+    figure="learning-rate",
 )
 def rates_as_scheduled(o: Finetuned) -> Check:
     steps = audit.steps_an_epoch(len(o.task.train), o.config)
@@ -269,6 +275,7 @@ def classes_alike(o: Finetuned) -> Check:
 @CLAIMS.claim(
     "temperature-fitted",
     "no other temperature fits the validation images better than the one in the model's file",
+    figure="reliability",
 )
 def temperature_fitted(o: Finetuned) -> Check:
     """The NLL is convex in 1/T: a T that is better than its neighbours is better than any."""
@@ -296,6 +303,7 @@ COUNTED = 1e-6
 @CLAIMS.claim(
     "counted-again",
     "precision, recall, F1, AUC, ranks, intervals and calibration errors are what counting the images gives",
+    figure="confusion",
 )
 def counted_again(o: Finetuned) -> Check:
     """The calibration error may move by images whose confidence lies on the edge of a bin."""

@@ -51,12 +51,12 @@ BEST_BY: dict[BestBy, str] = {
 def formulas(config: Config) -> list[Formula]:
     """The model, what is minimised, one step of the optimizer, and which model is kept."""
     smoothing = config.optim.label_smoothing
-    targets = r"q_k(n) = \begin{cases} 1 & k = t_n \\ 0 & k \neq t_n \end{cases}"
+    targets = r"q_k(n) = [k = t_n]"
     if smoothing:
         targets = r"q_k(n) = (1 - \varepsilon) \, [k = t_n] + \frac{\varepsilon}{K}"
-    smoothed = ""
+    smoothed = " The bracket is 1 where what it holds is true, and 0 elsewhere."
     if smoothing:
-        smoothed = (
+        smoothed += (
             f" With label smoothing ε = {smoothing:g} (Szegedy et al. 2015); the tables hold the one "
             "without."
         )

@@ -66,6 +66,7 @@ def columns_for_gd(e: Evidence) -> Claim:
 @CLAIMS.claim(
     "stops-as-asked",
     "a rate stops at its first change below the tolerance, at divergence, or after the last iteration",
+    figure="nll",
 )
 def iterations_end_as_asked(e: Evidence) -> Claim:
     wrong = []
@@ -90,7 +91,7 @@ def iterations_end_as_asked(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim("limits-are-curvatures", LIMITS_STATEMENT)
+@CLAIMS.claim("limits-are-curvatures", LIMITS_STATEMENT, figure="limit")
 def limits_are_curvatures(e: Evidence) -> Claim:
     off = limits_off(e.problem, e.asked.w0)
     off["along the paths"] = max(
@@ -102,7 +103,7 @@ def limits_are_curvatures(e: Evidence) -> Claim:
     return judge_limits(off)
 
 
-@CLAIMS.claim("monotone-below-2L", "no rate below 2/L ever rises")
+@CLAIMS.claim("monotone-below-2L", "no rate below 2/L ever rises", figure="nll")
 def monotone_below(e: Evidence) -> Claim:
     below = [one for one in e.falling if one.eta < e.problem.monotone_eta]
     if not below:
@@ -120,6 +121,7 @@ def monotone_below(e: Evidence) -> Claim:
 @CLAIMS.claim(
     "rise-above-local-limit",
     "every rise happens where eta exceeds the local limit somewhere between w_k and w_k+1",
+    figure="limit",
 )
 def rise_above_local_limit(e: Evidence) -> Claim:
     """A rise means that the curvature along the step exceeds 2/η somewhere on it (Taylor)."""
@@ -141,7 +143,9 @@ def rise_above_local_limit(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim("largest-oscillates", "the largest rate oscillates, the smallest does not")
+@CLAIMS.claim(
+    "largest-oscillates", "the largest rate oscillates, the smallest does not", figure="nll"
+)
 def largest_oscillates(e: Evidence) -> Claim:
     largest, smallest = e.falling[0], e.falling[-1]
     if smallest.eta >= e.problem.monotone_eta:
@@ -185,7 +189,9 @@ def _held_by_rounding(e: Evidence, one: Trajectory) -> bool:
 
 
 @CLAIMS.claim(
-    "no-settling-above-critical", "a rate above critical_eta does not settle at the optimum"
+    "no-settling-above-critical",
+    "a rate above critical_eta does not settle at the optimum",
+    figure="gap",
 )
 def no_settling_above_critical(e: Evidence) -> Claim:
     if e.problem.optimum is None or e.problem.critical_eta is None:
@@ -222,6 +228,7 @@ def no_settling_above_critical(e: Evidence) -> Claim:
 @CLAIMS.claim(
     "larger-is-faster",
     "among rates that do not oscillate, a larger one reaches a given NLL in fewer iterations",
+    figure="nll",
 )
 def larger_is_faster(e: Evidence) -> Claim:
     steady = e.steady
@@ -277,6 +284,7 @@ def _times(trajectory: Trajectory, levels: np.ndarray) -> np.ndarray:
 @CLAIMS.claim(
     "smaller-is-higher",
     "after the same number of iterations a smaller rate has the higher NLL",
+    figure="nll",
 )
 def smaller_is_higher(e: Evidence) -> Claim:
     steady = e.steady
@@ -309,7 +317,7 @@ def optimum_is_lowest(e: Evidence) -> Claim:
     return judge_optimum(e.problem)
 
 
-@CLAIMS.claim("separation-as-told", SEPARATION_STATEMENT)
+@CLAIMS.claim("separation-as-told", SEPARATION_STATEMENT, figure="separators")
 def separation_as_told(e: Evidence) -> Claim:
     return judge_separation(e.problem)
 
@@ -317,6 +325,7 @@ def separation_as_told(e: Evidence) -> Claim:
 @CLAIMS.claim(
     "above-optimum",
     "every run's NLL lies above the optimum, or above the infimum of separable classes",
+    figure="gap",
 )
 def above_optimum(e: Evidence) -> Claim:
     """The NLL of a run is evaluated at its own weights, where large terms of xᵀw may cancel."""

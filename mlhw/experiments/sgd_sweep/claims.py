@@ -111,7 +111,7 @@ def optimum_for_sgd(e: Evidence) -> Claim:
     return judge_optimum(e.problem)
 
 
-@CLAIMS.claim("separation-as-told", SEPARATION_STATEMENT)
+@CLAIMS.claim("separation-as-told", SEPARATION_STATEMENT, figure="separators")
 def separation_for_sgd(e: Evidence) -> Claim:
     return judge_separation(e.problem)
 
@@ -124,6 +124,7 @@ def limits_for_sgd(e: Evidence) -> Claim:
 @CLAIMS.claim(
     "stops-as-asked",
     "a rate stops at its first change below the tolerance, at divergence, or after the last epoch",
+    figure="nll",
 )
 def epochs_end_as_asked(e: Evidence) -> Claim:
     """Each row of ``runs`` against the recorded NLLs."""
@@ -157,6 +158,7 @@ def epochs_end_as_asked(e: Evidence) -> Claim:
 @CLAIMS.claim(
     "equal-passes",
     "the two are compared after equal passes: k updates of gradient descent, k epochs of the other",
+    figure="against_gd",
 )
 def equal_passes(e: Evidence) -> Claim:
     wrong = sum(not _may_be_gone(e, i) for i in range(len(e.etas)))
@@ -209,6 +211,7 @@ def _may_be_gone(e: Evidence, rate: int) -> bool:
 @CLAIMS.claim(
     "not-always-faster",
     "stochastic gradient descent is not always faster than gradient descent",
+    figure="against_gd",
 )
 def not_always_faster(e: Evidence) -> Claim:
     """A comparison counts only where stochastic descent works: it lost by noise, not by being ruined."""
@@ -243,7 +246,7 @@ def not_always_faster(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim("keeps-fluctuating", "at the largest rate its NLL keeps fluctuating")
+@CLAIMS.claim("keeps-fluctuating", "at the largest rate its NLL keeps fluctuating", figure="nll")
 def keeps_fluctuating(e: Evidence) -> Claim:
     if len(e.etas) < 2 or e.etas[0] < 2 * e.etas[-1]:
         return not_applicable("two rates are needed, one at least twice the other")
@@ -292,7 +295,7 @@ def keeps_fluctuating(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim("faster-at-smallest", "at the smallest rate it is faster")
+@CLAIMS.claim("faster-at-smallest", "at the smallest rate it is faster", figure="against_gd")
 def faster_at_smallest(e: Evidence) -> Claim:
     """Each number of passes by itself: one that is excused leaves the others to be judged."""
     eta = e.etas[-1]

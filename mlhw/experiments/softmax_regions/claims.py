@@ -25,7 +25,7 @@ RATE_TOLERANCE = 1e-11
 BEYOND = "the slowest gap stands out only where float64 no longer holds the activations"
 
 
-@CLAIMS.claim("common-point", "where all K classes meet every probability is 1/K")
+@CLAIMS.claim("common-point", "where all K classes meet every probability is 1/K", figure="regions")
 def common_point(e: Evidence) -> Claim:
     common, planes = e.envelope.common, e.envelope.planes
     if common is None:
@@ -48,7 +48,9 @@ def common_point(e: Evidence) -> Claim:
 
 
 @CLAIMS.claim(
-    "vertices", "at every vertex the meeting classes are equally probable, all others less"
+    "vertices",
+    "at every vertex the meeting classes are equally probable, all others less",
+    figure="regions",
 )
 def vertices(e: Evidence) -> Claim:
     if not e.envelope.vertices:
@@ -77,6 +79,7 @@ def vertices(e: Evidence) -> Claim:
     "whole-envelope",
     "vertices, boundaries and regions are all there are: by Cramer's rule, by Euler's, and by the largest "
     "activation in each",
+    figure="regions",
 )
 def whole_envelope(e: Evidence) -> Claim:
     wrong = list(mistakes(e))
@@ -90,7 +93,11 @@ def whole_envelope(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim("boundary-equal", "all along a boundary the two classes that it divides stay equal")
+@CLAIMS.claim(
+    "boundary-equal",
+    "all along a boundary the two classes that it divides stay equal",
+    figure="rays",
+)
 def boundary_equal(e: Evidence) -> Claim:
     if not e.boundaries:
         return not_applicable("there are no boundaries")
@@ -115,6 +122,7 @@ def boundary_equal(e: Evidence) -> Claim:
     "boundary-gaps",
     "along a boundary the gaps to all other classes are linear and above 0; a segment ends in "
     "another vertex, where a gap is 0 again",
+    figure="rays",
 )
 def boundary_gaps(e: Evidence) -> Claim:
     """Compare log p_i − log p_k, by start and slope, with exact activations at places along the way."""
@@ -154,6 +162,7 @@ def boundary_gaps(e: Evidence) -> Claim:
     "boundary-away",
     "moving away from a vertex along a boundary ray, the third class (K > 3: all others together) "
     "falls strictly and the two that it divides rise, to 1/2 where all others fall behind",
+    figure="rays",
 )
 def boundary_away(e: Evidence) -> Claim:
     rays = [way for way in e.boundaries if way.kind == "ray"]
@@ -165,6 +174,7 @@ def boundary_away(e: Evidence) -> Claim:
 @CLAIMS.claim(
     "middle-largest",
     "moving away in the middle of a region, its own probability is above all others and rises to 1",
+    figure="rays",
 )
 def middle_largest(e: Evidence) -> Claim:
     if not e.middles:
@@ -218,6 +228,7 @@ def _moving_away(e: Evidence, ways: list[Way]) -> Claim:
 @CLAIMS.claim(
     "middle-rate",
     "in the middle of a region 1 − p falls exponentially, at the rate of the smallest activation gap",
+    figure="rays",
 )
 def middle_rate(e: Evidence) -> Claim:
     """Compare the rate with the distance from w_i to the convex hull of the other weights."""
@@ -259,6 +270,7 @@ def _no_middle(e: Evidence) -> str:
 @CLAIMS.claim(
     "probes-as-told",
     "the places probed lie as far along their way as is told, and p there is that of the activations",
+    figure="rays",
 )
 def probes_as_told(e: Evidence) -> Claim:
     if not e.probed:
@@ -273,7 +285,11 @@ def probes_as_told(e: Evidence) -> Claim:
     )
 
 
-@CLAIMS.claim("grid-argmax", f"on a {SIDE} × {SIDE} grid the arg max of p is the region's class")
+@CLAIMS.claim(
+    "grid-argmax",
+    f"on a {SIDE} × {SIDE} grid the arg max of p is the region's class",
+    figure="regions",
+)
 def grid_argmax(e: Evidence) -> Claim:
     grid = e.grid
     tolerance = P_TOLERANCE * max(1.0, grid.size)

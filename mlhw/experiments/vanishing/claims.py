@@ -31,6 +31,7 @@ CLAIMS = Claims[Evidence]()
 @CLAIMS.claim(
     "sigmoid-vanishes",
     "the sigmoid chain's median gradient falls towards the input by a steady number of decades a layer",
+    figure="gradients",
 )
 def sigmoid_vanishes(e: Evidence) -> Claim:
     chains = [
@@ -82,7 +83,9 @@ def sigmoid_vanishes(e: Evidence) -> Claim:
 
 
 @CLAIMS.claim(
-    "relu-chain-zeros", "a ReLU chain's gradient is zero exactly when some unit has a <= 0"
+    "relu-chain-zeros",
+    "a ReLU chain's gradient is zero exactly when some unit has a <= 0",
+    figure="slopes",
 )
 def relu_chain_zeros(e: Evidence) -> Claim:
     return _exceptions(e, e.plain_relu(chains=True), "no plain ReLU chain was drawn")
@@ -140,7 +143,9 @@ def _exceptions(e: Evidence, profiles: list[Profile], missing: str) -> Claim:
 
 
 @CLAIMS.claim(
-    "zero-shares", "observed shares of zero gradients lie in the binomial band around theory"
+    "zero-shares",
+    "observed shares of zero gradients lie in the binomial band around theory",
+    figure="zeros",
 )
 def zero_shares(e: Evidence) -> Claim:
     """All cells at once: each has the share 1/cells of the total error (Bonferroni)."""
@@ -226,7 +231,9 @@ def weights_have_their_law(e: Evidence) -> Claim:
 
 
 @CLAIMS.claim(
-    "told-as-drawn", "medians, shares of zeros and decades a layer are those of the gradients drawn"
+    "told-as-drawn",
+    "medians, shares of zeros and decades a layer are those of the gradients drawn",
+    figure="gradients",
 )
 def told_as_drawn(e: Evidence) -> Claim:
     wrong = []
@@ -296,6 +303,7 @@ def _ranked(values: np.ndarray) -> tuple[float, float, float]:
 @CLAIMS.claim(
     "law-by-counting",
     "the law of dead ReLUs is what counting signs gives, and the widths are the fewest",
+    figure="zeros",
 )
 def law_by_counting(e: Evidence) -> Claim:
     """Of the 2^m patterns of signs one is all dead, and half of them have unit 1 dead."""
