@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def tried_rates_figure(found: Probe, used: float) -> Figure:
     """Mean loss above that before, with standard errors, against the rate; ``used`` is marked."""
-    figure = plots.new_figure()
+    figure = plots.new_figure(9.0, 4.4)
     axes = figure.add_subplot()
     rates, excess, errors = (np.array(v) for v in (found.rates, found.excess, found.errors))
     finite = np.isfinite(excess)
