@@ -197,7 +197,7 @@ def draw_images(o: Assessment, images: ImageSet, positions: np.ndarray) -> Figur
     """Each image with the probabilities of its most probable classes, its own always among them."""
     rows, columns = GRID[0], min(GRID[1], len(positions))
     rows = min(rows, -(-len(positions) // columns))
-    figure = plots.new_figure(3.4 * columns, 1.55 * rows + 0.4)
+    figure = plots.new_figure(3.4 * columns, 1.7 * rows + 0.4)
     axes = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=(1, 1.25) * columns)
     for cell in axes.flat:
         cell.set_visible(False)
@@ -209,7 +209,8 @@ def draw_images(o: Assessment, images: ImageSet, positions: np.ndarray) -> Figur
         picture.imshow(pixels[number], interpolation="nearest")
         picture.set_axis_off()
         own = int(o.labels[position])
-        title = f"{shortened(images.names[position], 16)}: class {shortened(names[own], 12)}"
+        name = images.names[position].rstrip("/").rpartition("/")[2]
+        title = f"{shortened(name, 18)}\nclass {shortened(names[own], 12)}"
         picture.set_title(plots.plain(title), fontsize=8)
         scores_panel(bars, o.probabilities[position], own, names)
     figure.supxlabel(

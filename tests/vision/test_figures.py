@@ -79,10 +79,15 @@ def test_no_image_is_shown_twice(count: int, shown: int) -> None:
 
 def test_the_titles_above_images_are_explained() -> None:
     found = random_set(2, 2)
-    figure = drawn(draw_images(found, images(2), np.arange(2)))
-    titles = [axes.get_title() for axes in figure.axes if axes.images]
+    long = "val/a folder with a long name/a file with a long name {}.png"
+    figure = drawn(draw_images(found, images(2, long), np.arange(2)))
+    pictures = [axes for axes in figure.axes if axes.images]
     own = [found.classes[k] for k in found.labels]
-    assert titles == [f"{i}.png: class {name}" for i, name in enumerate(own)]
+    assert [axes.get_title() for axes in pictures] == [
+        f"{shortened(f'a file with a long name {i}.png', 18)}\nclass {name}"
+        for i, name in enumerate(own)
+    ]
+    assert all(axes.title.get_window_extent().x0 >= 0 for axes in pictures)
     assert "above each image its name and its own class" in figure.get_supxlabel()
 
 

@@ -119,7 +119,7 @@ def gradients_figure(e: Evidence) -> Figure:
         row[1].set_ylabel(JACOBIAN)
         missing = [_label(p.network) for p in shown if p not in drawn]
         zero = f"\nzero in every draw: {', '.join(missing)}" if missing else ""
-        row[0].set_title(f"depth {shown[0].network.depth}: the gradient{zero}")
+        row[0].set_title(f"depth {shown[0].network.depth}: the gradient, median and 5–95 %{zero}")
         row[1].set_title(r"without its factor $\partial E/\partial a^{(L)}$" + "\n" * bool(zero))
     if e.doubled:
         figure.suptitle(
