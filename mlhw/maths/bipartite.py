@@ -113,6 +113,7 @@ def bipartite_gradients(
         unit_alive,
         layer_alive,
         residue.sign,
+        first_delta.log,
     )
 
 

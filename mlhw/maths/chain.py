@@ -43,7 +43,8 @@ class LogGradients:
     and log −inf, and a log of −BEYOND means that or less. ``z_log`` (L−1, n): log|z_1^(l)|, −inf for
     zero. ``slope_sign``, ``slope_log`` (H, n): h'(a_1) of the hidden layers, in the same way.
     ``unit_alive``, ``layer_alive`` (H, n): a > 0 at unit 1, at some unit of the hidden layer.
-    ``residue`` (n,): the sign of a^(L) − t, or y − t.
+    ``residue`` (n,): the sign of a^(L) − t, or y − t; ``error_log`` (n,): log|∂E/∂a^(L)|, which has no
+    meaning where that sign is 0. ``log`` − ``error_log`` is log|∂a^(L)/∂w_11^(l)|, the Jacobian.
     """
 
     sign: Array
@@ -54,6 +55,7 @@ class LogGradients:
     unit_alive: Array
     layer_alive: Array
     residue: Array
+    error_log: Array
 
     @property
     def zero(self) -> Array:
@@ -158,6 +160,7 @@ def chain_gradients(
         alive,
         alive,
         residue.sign,
+        delta.log,
     )
 
 

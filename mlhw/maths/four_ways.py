@@ -49,9 +49,13 @@ DRAWN = 12
 
 
 class Entry(NamedTuple):
-    """One derivative, by back-propagation and by another way."""
+    """One derivative, by back-propagation and by another way.
+
+    ``back`` is how many layers lie between it and the output: 0 for W^(L−1) and δ^(L).
+    """
 
     way: str
+    back: int
     analytic: float
     reference: float
     error: float
@@ -220,15 +224,20 @@ def _along_directions(c: FourWays, rng: np.random.Generator) -> None:
             )
 
 
-def drawn_entries(c: FourWays, rng: np.random.Generator) -> list[Entry]:
-    """Up to DRAWN entries of each way, picked at random, for the figure of agreement."""
+def drawn_entries(c: FourWays, rng: np.random.Generator, most: int = DRAWN) -> list[Entry]:
+    """Up to ``most`` entries of each way, picked at random, for the figure of agreement."""
     picked: list[Entry] = []
+    layers = c.trial.network.depth - 1
+    back = np.repeat(
+        [layers - 1 - k % layers for k in range(2 * layers)], [array.size for array in c.analytic]
+    )
     for way, gradients in c.found.items():
         analytic, reference, errors = (
             np.concatenate([array.ravel() for array in g])
             for g in (c.analytic, gradients, c.errors[way])
         )
         known = np.flatnonzero(np.isfinite(errors))
-        for i in rng.choice(known, min(DRAWN, len(known)), replace=False):
-            picked.append(Entry(way, float(analytic[i]), float(reference[i]), float(errors[i])))
+        for i in rng.choice(known, min(most, len(known)), replace=False):
+            values = (float(analytic[i]), float(reference[i]), float(errors[i]))
+            picked.append(Entry(way, int(back[i]), *values))
     return picked

@@ -21,10 +21,12 @@ GRID = (4, 3)  # rows and columns of a grid of images
 SCORES = 4  # classes shown beside an image
 MOST_NAMED_CLASSES = 30
 MOST_POINTS = 2000  # of a curve; more are not seen
+FEW = 10  # images; the accuracy of fewer is a guess
 
 RELIABILITY = (
     "Images grouped by the probability of the predicted class, with 95 % intervals of their accuracy; on "
-    "the diagonal that probability is the share of right answers. Groups without an image have no point."
+    "the diagonal that probability is the share of right answers. Groups without an image have no point, "
+    f"those of fewer than {FEW} images a hollow one: theirs says little. Below, how many images each has."
 )
 COVERAGE = (
     "Only images whose predicted class reaches a least probability are judged: how many these are, and "
@@ -75,8 +77,8 @@ def draw_reliability(o: Assessment, split: str) -> Figure:
     full = counts > 0
     low, high = classification.wilson(right[full], counts[full])
     accuracies = right[full] / counts[full]
-    figure = plots.new_figure(5.8, 5.6)
-    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    figure = plots.new_figure(8.6, 5.6)
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
     axes.plot([0, 1], [0, 1], color=plots.GREY, linestyle=plots.dash(3), label="as they should be")
     axes.errorbar(
         means[full],
@@ -87,14 +89,33 @@ def draw_reliability(o: Assessment, split: str) -> Figure:
         marker="o",
         markersize=5,
         capsize=3,
-        label=f"{split} images (mean distance {o.calibration_error:.4f})",
+        label=f"{split} images, 95 % interval\n(mean distance {o.calibration_error:.4f})",
     )
+    few = counts[full] < FEW
+    if few.any():
+        axes.plot(
+            means[full][few],
+            accuracies[few],
+            linestyle="none",
+            marker="o",
+            markersize=5,
+            markerfacecolor=plots.paper(),
+            markeredgecolor=plots.colour(0),
+            zorder=4,
+            label=f"fewer than {FEW} images",
+        )
     axes.set_ylabel("accuracy")
     axes.set_ylim(-0.02, 1.02)
     plots.legend(axes)
     edges = np.arange(len(counts)) / len(counts)
     below.bar(edges, counts, width=1 / len(counts), align="edge", color=plots.colour(5))
+    for edge, count in zip(edges[full], counts[full], strict=True):
+        below.text(
+            edge + 0.5 / len(counts), count, str(count), ha="center", va="bottom", fontsize=8
+        )
     below.set_yscale("symlog", linthresh=1)
+    # Room for the number above the highest bar.
+    below.set_ylim(0, 4 * max(int(counts.max()), 1))
     below.set_ylabel("images")
     below.set_xlabel("probability of the predicted class")
     below.set_xlim(0, 1)
@@ -165,17 +186,18 @@ def worst_images(o: Assessment) -> np.ndarray:
     return np.argsort(own, kind="stable")[: math.prod(GRID)]
 
 
-def random_images(count: int, seed: int) -> np.ndarray:
-    """Positions of a few of ``count`` images."""
+def random_images(o: Assessment, seed: int) -> np.ndarray:
+    """Positions of a few images, none of them among the worst, which are shown anyhow."""
+    others = np.setdiff1d(np.arange(len(o)), worst_images(o))
     generator = np.random.default_rng([seed, 2])
-    return np.sort(generator.choice(count, min(math.prod(GRID), count), replace=False))
+    return np.sort(generator.choice(others, min(math.prod(GRID), len(others)), replace=False))
 
 
 def draw_images(o: Assessment, images: ImageSet, positions: np.ndarray) -> Figure:
     """Each image with the probabilities of its most probable classes, its own always among them."""
     rows, columns = GRID[0], min(GRID[1], len(positions))
     rows = min(rows, -(-len(positions) // columns))
-    figure = plots.new_figure(3.4 * columns, 1.55 * rows + 0.4)
+    figure = plots.new_figure(3.4 * columns, 1.7 * rows + 0.4)
     axes = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=(1, 1.25) * columns)
     for cell in axes.flat:
         cell.set_visible(False)
@@ -187,10 +209,15 @@ def draw_images(o: Assessment, images: ImageSet, positions: np.ndarray) -> Figur
         picture.imshow(pixels[number], interpolation="nearest")
         picture.set_axis_off()
         own = int(o.labels[position])
-        title = f"{shortened(images.names[position], 16)}: {shortened(names[own], 12)}"
+        name = images.names[position].rstrip("/").rpartition("/")[2]
+        title = f"{shortened(name, 18)}\nclass {shortened(names[own], 12)}"
         picture.set_title(plots.plain(title), fontsize=8)
         scores_panel(bars, o.probabilities[position], own, names)
-    figure.supxlabel("probability of the class; the image's own class in green", fontsize=9)
+    figure.supxlabel(
+        "above each image its name and its own class; beside it the probabilities of the classes,\n"
+        "its own in green",
+        fontsize=9,
+    )
     return figure
 
 

@@ -24,6 +24,7 @@ from tests.conftest import DRAWN, PROGRAM, ROOT, Mlhw
 
 COLUMNS = [
     *("network", "activation", "layer", "log10_median", "log10_q05", "log10_q95"),
+    "log10_median_jacobian",
     *("share_zero", "share_zero_theory"),
 ]
 # One network, one draw, as the assignment has it.

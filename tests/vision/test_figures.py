@@ -21,6 +21,7 @@ from mlhw.vision.figures import (
     shortened,
     worst_images,
 )
+from tests.drawn import boxes_over_data, named_lines
 
 
 def drawn(figure: Figure) -> Figure:
@@ -66,7 +67,28 @@ def test_every_figure_is_drawn_of_one_image_and_of_many_classes(count: int, clas
 def test_a_grid_of_images_may_hold_one() -> None:
     found = random_set(1, 2)
     drawn(draw_images(found, images(1), worst_images(found)))
-    assert random_images(1, 0).tolist() == [0]
+
+
+@pytest.mark.parametrize(("count", "shown"), [(12, 0), (15, 3), (300, 12)])
+def test_no_image_is_shown_twice(count: int, shown: int) -> None:
+    found = random_set(count, 3)
+    worst, others = worst_images(found), random_images(found, 0)
+    assert len(set(worst) | set(others)) == 12 + shown
+    assert len(others) == shown
+
+
+def test_the_titles_above_images_are_explained() -> None:
+    found = random_set(2, 2)
+    long = "val/a folder with a long name/a file with a long name {}.png"
+    figure = drawn(draw_images(found, images(2, long), np.arange(2)))
+    pictures = [axes for axes in figure.axes if axes.images]
+    own = [found.classes[k] for k in found.labels]
+    assert [axes.get_title() for axes in pictures] == [
+        f"{shortened(f'a file with a long name {i}.png', 18)}\nclass {name}"
+        for i, name in enumerate(own)
+    ]
+    assert all(axes.title.get_window_extent().x0 >= 0 for axes in pictures)
+    assert "above each image its name and its own class" in figure.get_supxlabel()
 
 
 def test_the_reliability_figure_has_a_point_and_an_interval_for_each_bin_with_images() -> None:
@@ -81,6 +103,20 @@ def test_the_reliability_figure_has_a_point_and_an_interval_for_each_bin_with_im
         (_, low), (_, high) = segment
         assert 0 <= low <= y <= high <= 1
         assert full[int(np.ceil(x * 15)) - 1]
+    assert boxes_over_data(axes.figure) == []
+
+
+def test_the_reliability_figure_tells_the_sizes_and_draws_small_groups_hollow() -> None:
+    found = random_set(60, 3)
+    axes, below = drawn(draw_reliability(found, "test")).axes
+    sizes = [int(bar.get_height()) for bar in below.patches if bar.get_height() > 0]
+    assert [int(text.get_text()) for text in below.texts] == sizes
+    hollow = named_lines(axes)["fewer than 10 images"]
+    assert len(hollow.get_xdata()) == sum(size < 10 for size in sizes) > 0
+    assert hollow.get_linestyle() == "None"
+    assert hollow.get_markerfacecolor() == "white" != hollow.get_markeredgecolor()
+    top = below.get_window_extent().y1
+    assert all(text.get_window_extent().y1 <= top for text in below.texts)
 
 
 def test_the_coverage_curve_ends_with_all_images_and_their_accuracy() -> None:

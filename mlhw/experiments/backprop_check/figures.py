@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw.experiments.backprop_check.evidence import Evidence
-from mlhw.maths.four_ways import WAYS
+from mlhw.experiments.backprop_check.network_figure import draw_network
+from mlhw.maths.four_ways import TOLERANCES, WAYS, Entry, drawn_entries
 from mlhw.maths.network import forward, losses
 from mlhw.result import plots
 from mlhw.result.plots import Figures
@@ -15,8 +16,8 @@ from mlhw.result.plots import Figures
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = 6
-"""A layer is drawn with at most so many units."""
+MOST_POINTS = 300
+"""So many errors of the configured network are drawn for each way."""
 
 _LABELS = {
     "autograd": "torch autograd",
@@ -45,109 +46,12 @@ def network_alt(e: Evidence) -> str:
 @FIGURES.figure(
     "network",
     lambda e: f"The network {layer_sizes(e)} with its weights and deltas",
-    "On each edge the weight (bold) and the derivative of the loss by it; in each unit z, and "
-    "below it δ. Large networks are drawn in part, biases not at all.",
+    "In each unit a, z and δ; on each edge the weight and below it the derivative of the loss E by it. "
+    "Large networks are drawn in part, biases not at all; every number stands in gradients.csv.",
     alt=network_alt,
 )
 def network_figure(e: Evidence) -> Figure:
-    c = e.configured
-    p = c.trial
-    sizes = p.network.layers
-    z = forward(p.network, p.weights, p.X).z
-    first = max(0, len(sizes) - 6)
-    columns = range(first, len(sizes))
-    tallest = min(SHOWN, max(sizes[column] for column in columns))
-    gap = 2.6
-    figure = plots.new_figure(max(6.5, 2.3 * len(columns)), 1.3 + 1.05 * tallest)
-    axes = figure.add_subplot()
-    axes.set_axis_off()
-
-    def place(column: int, unit: int) -> tuple[float, float]:
-        return gap * (column - first), -(unit - (min(sizes[column], SHOWN) - 1) / 2)
-
-    labelled_any = False
-    for column in columns[:-1]:
-        here, there = (min(sizes[k], SHOWN) for k in (column, column + 1))
-        labelled = here * there <= 12
-        labelled_any |= labelled
-        W, G = p.weights[column], c.analytic.weights[column]
-        for j in range(there):
-            for i in range(here):
-                _edge(axes, place(column, i), place(column + 1, j), W[j, i], G[j, i], i, labelled)
-    for column in columns:
-        for unit in range(min(sizes[column], SHOWN)):
-            x, y = place(column, unit)
-            axes.scatter(x, y, s=950, color="white", edgecolor="black", zorder=3)
-            axes.text(
-                x, y, f"{z[column][0, unit]:.3g}", ha="center", va="center", fontsize=8, zorder=4
-            )
-            if column:
-                delta = c.analytic.deltas[column - 1][0, unit] + 0.0  # no -0
-                axes.text(
-                    x,
-                    y - 0.34,
-                    f"δ = {delta:.3g}",
-                    ha="center",
-                    va="top",
-                    fontsize=8,
-                    color=plots.RED,
-                    zorder=4,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
-                )
-        hidden = sizes[column] - SHOWN
-        low = place(column, min(sizes[column], SHOWN) - 1)[1]
-        if hidden > 0:
-            axes.text(
-                gap * (column - first), low - 0.72, f"and {hidden} more", ha="center", fontsize=8
-            )
-    top = (tallest - 1) / 2
-    for column in columns:
-        kind = "input" if column == 0 else p.network.activation(column + 1)
-        axes.text(gap * (column - first), top + 0.45, f"layer {column + 1}\n{kind}", ha="center")
-    axes.set(xlim=(-0.7, gap * (len(columns) - 1) + 0.7), ylim=(-top - 0.8, top + 0.85))
-    notes = [f"z and δ of input 1 of {len(p.X)}"] if len(p.X) > 1 else []
-    notes += ["bold: weight, below it ∂E/∂w"] if labelled_any else []
-    notes += ["solid blue: weight above 0, dashed orange: below"]
-    axes.set_title("; ".join(notes), fontsize=9, color=plots.GREY)
-    return figure
-
-
-def _edge(
-    axes: Any,
-    start: tuple[float, float],
-    end: tuple[float, float],
-    weight: float,
-    gradient: float,
-    i: int,
-    labelled: bool,
-) -> None:
-    colour = plots.COLOURS[0] if weight > 0 else plots.COLOURS[1]
-    axes.plot(
-        [start[0], end[0]],
-        [start[1], end[1]],
-        color=colour,
-        linestyle="-" if weight > 0 else (0, (4, 2)),
-        linewidth=0.6 + min(2.5, 1.2 * abs(weight)),
-        alpha=0.6,
-        zorder=1,
-    )
-    if labelled:
-        # At different places of different edges, so that crossing ones keep their labels apart.
-        share = 0.30 + 0.17 * (i % 3)
-        x, y = (s + share * (e - s) for s, e in zip(start, end, strict=True))
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
-        axes.text(
-            x,
-            y,
-            f"{weight:.3g}",
-            ha="center",
-            va="bottom",
-            fontsize=7.5,
-            weight="bold",
-            bbox=box,
-            zorder=2,
-        )
-        axes.text(x, y, f"{gradient:.2g}", ha="center", va="top", fontsize=7.5, bbox=box, zorder=2)
+    return draw_network(e.configured)
 
 
 # ------------------------------------------------------------------------------------- steps
@@ -167,81 +71,131 @@ def steps_figure(e: Evidence) -> Figure:
         axes.loglog(
             e.steps.steps,
             e.steps.relative(name),
-            color=plots.colour(i),
+            **plots.line_style(i),
             marker=plots.MARKERS[i],
             markersize=3,
             linewidth=1.0,
             label=name,
         )
     axes.axhline(
-        np.finfo(float).eps, color="black", linestyle=":", linewidth=1, label="rounding unit"
+        np.finfo(float).eps,
+        color=plots.ink(),
+        linestyle=plots.dash(3),
+        linewidth=1,
+        label="rounding unit",
     )
     axes.set(xlabel="step", ylabel=r"relative error of $\partial E/\partial w_{11}^{(1)}$")
-    _plain_decades(axes.xaxis)
-    _plain_decades(axes.yaxis)
-    plots.legend(axes, outside=True)
+    _decades(axes.xaxis)
+    _decades(axes.yaxis)
+    plots.legend(axes)
+    figure.set_size_inches(8.4, 4.4)
     return figure
 
 
-def _plain_decades(axis: Any, ticks: int = 9) -> None:
-    """A log axis marked ``1e-06`` every few decades: minor ticks and raised exponents cost a second."""
-    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+def _decades(axis: Any, ticks: int = 9) -> None:
+    """A log axis marked every few decades; minor ticks would take a second."""
+    from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator
 
     axis.set_major_locator(LogLocator(numticks=ticks))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FormatStrFormatter("%.0e"))
+    axis.set_major_formatter(LogFormatterMathtext())
 
 
 # ------------------------------------------------------------------------------------- agreement
 
 
+NO_ERROR = 1e-18
+"""Where an error of 0 is drawn on a log axis; the others are at least a few 1e-17."""
+
+
 def agreement_alt(e: Evidence) -> str:
-    largest = max((entry.error for entry in e.entries), default=0.0)
-    return f"{len(e.entries)} derivatives; largest relative error shown {largest:.1e}."
+    largest = [
+        f"{_LABELS[way]} {max(entry.error for entry in e.entries if entry.way == way):.1e}"
+        for way in WAYS
+        if any(entry.way == way for entry in e.entries)
+    ]
+    return f"{len(e.entries)} relative errors by layer; the largest by {', '.join(largest)}."
 
 
 @FIGURES.figure(
     "agreement",
-    "Agreement of all entries",
-    "Left: derivatives by back-propagation against each other way, a sample of all networks; "
-    "equal values lie on the line. Right: their relative errors, rounding alone.",
+    "Agreement by layer and method",
+    "The relative error of each derivative beside back-propagation, by the layer of its weight or δ and by "
+    "the way it was worked out; the bar is the median, the grey lines are what the claims allow. Left the "
+    "configured network, right a sample of all networks, if there are others: their depths differ. The "
+    "output is right, the input left.",
     alt=agreement_alt,
 )
 def agreement_figure(e: Evidence) -> Figure:
-    figure = plots.new_figure(9.0, 4.2)
-    left, right = figure.subplots(1, 2)
-    bins = np.arange(-18.0, -5.9, 0.5)
+    layers = e.configured.trial.network.depth - 1
+    own = drawn_entries(e.configured, np.random.default_rng(0), MOST_POINTS)
+    several = e.networks > 1
+    figure = plots.new_figure(10.4 if several else 7.0, 4.4)
+    panels = figure.subplots(1, 1 + several, sharey=True, squeeze=False)[0]
+    _errors_by_layer(panels[0], own, 0)
+    name = layer_sizes(e) if layers < 8 else f"of {layers + 1} layers"
+    panels[0].set_title(f"the network {name}")
+    panels[0].set_xlabel(r"layer $l$ of $w^{(l)}$ and $\delta^{(l+1)}$")
+    shown = range(0, layers, -(-layers // 12))
+    panels[0].set_xticks(shown, [str(layers - back) for back in shown])
+    if several:
+        _errors_by_layer(panels[1], e.entries, 1)
+        panels[1].set_title(f"{len(e.entries)} derivatives of {e.networks} networks")
+        panels[1].set_xlabel("layers between it and the output")
+        deepest = 1 + max(entry.back for entry in e.entries)
+        panels[1].set_xticks(range(0, deepest, -(-deepest // 12)))
+    for axes in panels:
+        axes.invert_xaxis()
+    panels[0].set_yscale("log")
+    panels[0].set_ylim(NO_ERROR / 3, 3 * max(TOLERANCES.values()))
+    marks = [10.0**power for power in range(-16, -7, 2)]
+    panels[0].set_yticks([NO_ERROR, *marks], ["0", *map(plots.number, marks)])
+    panels[0].minorticks_off()
+    panels[0].set_ylabel("relative error")
+    _tolerances(panels)
+    handles = panels[-1].get_legend_handles_labels()[0]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _errors_by_layer(axes: Any, entries: list[Entry], seed: int) -> None:
+    """The errors of each layer and way as points side by side, with their medians."""
+    rng = np.random.default_rng(seed)
+    lane = 0.8 / len(WAYS)
     for i, way in enumerate(WAYS):
-        chosen = np.array([entry[1:] for entry in e.entries if entry.way == way]).reshape(-1, 3)
-        size = np.abs(chosen)
-        seen = (size[:, 0] > 0) & (size[:, 1] > 0)
-        left.loglog(
-            size[seen, 1],
-            size[seen, 0],
-            plots.MARKERS[i],
+        chosen = [entry for entry in entries if entry.way == way]
+        back = np.array([entry.back for entry in chosen])
+        error = np.maximum([entry.error for entry in chosen], NO_ERROR)
+        # Larger x lies left, so the first way stands left of the others.
+        middle = lane * ((len(WAYS) - 1) / 2 - i)
+        axes.plot(
+            back + middle + lane * rng.uniform(-0.35, 0.35, len(back)),
+            error,
+            linestyle="",
+            marker=plots.MARKERS[i],
+            markersize=2.5,
             color=plots.colour(i),
-            markersize=5 - 1.5 * i,
-            fillstyle="none" if i < 2 else "full",
-            linestyle="none",
+            alpha=0.5,
             rasterized=True,
             label=_LABELS[way],
         )
-        error = np.clip(np.log10(np.maximum(chosen[:, 2], 1e-18)), -18, -6)
-        right.hist(
-            error,
-            bins=bins,
-            histtype="step",
-            color=plots.colour(i),
-            linestyle=plots.dash(i),
-            linewidth=1.5,
-            label=_LABELS[way],
-        )
-    ends = [v for p in e.entries for v in (abs(p.analytic), abs(p.reference)) if v > 0] or [1.0]
-    left.plot([min(ends), max(ends)], [min(ends), max(ends)], color="black", linewidth=0.7)
-    left.set(xlabel="|derivative| by the other way", ylabel="|derivative| by back-propagation")
-    right.set(xlabel="log10 of the relative error (−18: none)", ylabel="derivatives")
-    _plain_decades(left.xaxis, 5)
-    _plain_decades(left.yaxis)
-    plots.legend(left, loc="upper left")
-    plots.legend(right, loc="upper right")
-    return figure
+        for layer in np.unique(back):
+            median = float(np.median(error[back == layer]))
+            ends = layer + middle - lane / 2, layer + middle + lane / 2
+            axes.plot(ends, (median, median), color=plots.ink(), linewidth=1.8)
+
+
+def _tolerances(panels: Any) -> None:
+    """What the claims allow, by way."""
+    named: dict[float, list[str]] = {}
+    for way, tolerance in TOLERANCES.items():
+        named.setdefault(tolerance, []).append(_LABELS[way])
+    for k, (tolerance, ways) in enumerate(named.items()):
+        for axes in panels:
+            axes.axhline(
+                tolerance,
+                color=plots.GREY,
+                linestyle=plots.dash(3 + k),
+                linewidth=1.2,
+                label=f"allowed: {', '.join(ways)}",
+            )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def tried_rates_figure(found: Probe, used: float) -> Figure:
     """Mean loss above that before, with standard errors, against the rate; ``used`` is marked."""
-    figure = plots.new_figure()
+    figure = plots.new_figure(9.0, 4.4)
     axes = figure.add_subplot()
     rates, excess, errors = (np.array(v) for v in (found.rates, found.excess, found.errors))
     finite = np.isfinite(excess)
@@ -44,7 +44,9 @@ def tried_rates_figure(found: Probe, used: float) -> Figure:
     )
     axes.set_xscale("log")
     # Large rates raise the loss a hundred times as much as small ones change it.
-    axes.set_yscale("symlog", linthresh=max(float(np.min(errors[finite], initial=1.0)), 1e-6))
+    # A power of ten, so that no tick lies between it and 0.
+    smallest = max(float(np.min(errors[finite], initial=1.0)), 1e-6)
+    axes.set_yscale("symlog", linthresh=10.0 ** np.ceil(np.log10(smallest)))
     axes.margins(0.06, 0.1)
     axes.set_xlabel("learning rate of the backbone")
     axes.set_ylabel(f"loss of {found.images} other training images, above before")

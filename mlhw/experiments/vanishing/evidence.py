@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mlhw.experiments.vanishing.kinds import Setting
 from mlhw.experiments.vanishing.sample import Profile, SurvivalCurve
 
@@ -25,6 +27,24 @@ class Evidence:
         return [
             p for p in self.profiles if p.network.plain_relu and (p.network.width == 1) == chains
         ]
+
+    @property
+    def doubled(self) -> list[Profile]:
+        """The deep ReLU networks of which half the decades come from t = 0.
+
+        Their error a^(L) − t is then their product of weights once more; in shallow networks one weight
+        more or less hides it.
+        """
+        plain = (
+            self.setting.t == 0 and self.setting.output == "identity" and not self.setting.biased
+        )
+        found = []
+        for p in self.profiles:
+            whole, without = p.quantiles[0, 0], p.jacobian[0, 0]
+            half = np.isfinite(whole) and abs(without - whole / 2) < 0.05 * abs(whole)
+            if plain and half and p.network.plain_relu and not p.network.shallow:
+                found.append(p)
+        return found
 
     @property
     def relu_drawn(self) -> bool:

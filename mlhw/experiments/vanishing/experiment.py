@@ -211,6 +211,7 @@ def layer_rows(profile: Profile) -> Iterator[tuple[Any, ...]]:
             network.activation,
             layer + 1,
             *(None if math.isnan(q) else q for q in profile.quantiles[:, layer].tolist()),
+            None if math.isnan(middle := float(profile.jacobian[0, layer])) else middle,
             float(profile.shares[layer]),
             survival.share_zero(profile.theory[layer]) if profile.theory else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +11,25 @@ from mlhw.experiments.vanishing.evidence import Evidence
 from mlhw.experiments.vanishing.kinds import NetworkKind, Setting
 from mlhw.experiments.vanishing.sample import Profile, least_slope
 from mlhw.maths import survival
+from mlhw.maths.random_weights import mean_log
 from mlhw.result import plots
 from mlhw.result.plots import Figures
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FEWEST_BARS = 20
 """With fewer draws a histogram says nothing."""
+
+FEW_LAYERS = 20
+"""Of so many layers each has a marker of its own."""
+
+BARS = 12
+"""The spread of the draws is shown at so many layers, a network beside the other."""
+
+GRADIENT = r"$\log_{10}\,|\partial E/\partial w_{11}^{(l)}|$"
+JACOBIAN = r"$\log_{10}\,|\partial a^{(L)}/\partial w_{11}^{(l)}|$"
 
 FIGURES = Figures[Evidence]()
 
@@ -39,14 +51,30 @@ def all_zero(e: Evidence) -> str:
 
 def gradients_caption(e: Evidence) -> str:
     return (
-        "Median of log10 |∂E/∂w_11| over the draws where it is not zero, and the band from 5 to "
-        f"95 %.{all_zero(e)}"
+        "Left log10 |∂E/∂w_11|, right log10 |∂a^(L)/∂w_11|, which is the gradient without its factor "
+        "∂E/∂a^(L): medians over the draws where the gradient is not zero, and bars from 5 to 95 %."
+        f"{half_by_target(e)}{all_zero(e)}"
+    )
+
+
+def half_by_target(e: Evidence) -> str:
+    """That target 0 doubles the decades of ReLU networks, with a space before it."""
+    ends = ", ".join(
+        f"10^{p.jacobian[0, 0]:.3g} of 10^{p.quantiles[0, 0]:.3g} in {p.network.title}"
+        for p in e.doubled
+    )
+    if not ends:
+        return ""
+    return (
+        " With t = 0 the error a^(L) − t of a ReLU network is its product of weights once more, and "
+        f"half of its decades come from that: without it, at layer 1, {ends}."
     )
 
 
 def gradients_alt(e: Evidence) -> str:
     ends = "; ".join(
-        f"{p.network.title}: from {p.quantiles[0, -1]:.4g} to {p.quantiles[0, 0]:.4g}"
+        f"{p.network.title}: from {p.quantiles[0, -1]:.4g} to {p.quantiles[0, 0]:.4g}, without "
+        f"∂E/∂a^(L) from {p.jacobian[0, -1]:.4g} to {p.jacobian[0, 0]:.4g}"
         for p in with_gradients(e)
     )
     return f"log10 of the median gradient from the last layer to the first: {ends}.{all_zero(e)}"
@@ -60,49 +88,84 @@ def gradients_alt(e: Evidence) -> str:
     when=lambda e: bool(with_gradients(e)),
 )
 def gradients_figure(e: Evidence) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
+    drawn = with_gradients(e)
     parts = [
         [p for p in e.profiles if p.network.shallow == shallow]
-        for shallow in dict.fromkeys(p.network.shallow for p in e.profiles)
+        for shallow in dict.fromkeys(p.network.shallow for p in drawn)
     ]
-    figure = plots.new_figure(11.0 if len(parts) > 1 else 8.4, 4.6)
-    panels = figure.subplots(1, len(parts), width_ratios=[2.4, 1.0][: len(parts)], squeeze=False)[0]
-    for axes, shown in zip(panels, parts, strict=True):
-        for p in shown:
-            _profile_line(axes, p, e.setting)
-        axes.set_xlabel("layer l")
-        axes.set_title(f"depth {shown[0].network.depth}")
-        if any((p.quantiles < -1e5).any() for p in shown):
-            # The left tail of GELU and softplus can take a logarithm itself to -1e38.
-            axes.set_yscale("symlog", linthresh=1e3, linscale=3.0)
-    panels[0].set_ylabel("log10 |∂E/∂w_11|")
-    # The smaller depth shows no network that the other does not.
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", fontsize=8.5)
+    figure = plots.new_figure(10.4, 2.2 + 3.2 * len(parts))
+    panels = figure.subplots(
+        len(parts),
+        2,
+        sharey="row",
+        sharex="row",
+        squeeze=False,
+        height_ratios=[1.35, 1][: len(parts)],
+    )
+    for row, shown in zip(panels, parts, strict=True):
+        seen = [p for p in shown if p in drawn]
+        for axes, jacobian in zip(row, (False, True), strict=True):
+            for place, p in enumerate(seen):
+                _profile_line(axes, p, jacobian, place - (len(seen) - 1) / 2)
+                _sigmoid_bound(axes, p, jacobian, e.setting)
+            axes.set_xlabel("layer $l$")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if any((p.quantiles < -1e5).any() for p in seen):
+                # The left tail of GELU and softplus can take a logarithm itself to -1e38.
+                axes.set_yscale("symlog", linthresh=1e3, linscale=3.0)
+        row[0].set_ylabel(GRADIENT)
+        row[1].set_ylabel(JACOBIAN)
+        missing = [_label(p.network) for p in shown if p not in drawn]
+        zero = f"\nzero in every draw: {', '.join(missing)}" if missing else ""
+        row[0].set_title(f"depth {shown[0].network.depth}: the gradient, median and 5–95 %{zero}")
+        row[1].set_title(r"without its factor $\partial E/\partial a^{(L)}$" + "\n" * bool(zero))
+    if e.doubled:
+        figure.suptitle(
+            "$t = 0$: the error $a^{(L)} - t$ of a ReLU network is its product of weights once more,\n"
+            "so half of its decades on the left come from $t = 0$",
+            fontsize=11,
+        )
+    figure.legend(handles=_once(panels.flat), loc="outside lower center", ncols=3)
     return figure
 
 
-def _profile_line(axes: Any, p: Profile, setting: Setting) -> None:
-    """Median and band of one network; a sigmoid chain's bound beside."""
+def _profile_line(axes: Axes, p: Profile, jacobian: bool, place: float) -> None:
+    """Median of one network, and bars of its spread beside those of the others.
+
+    ``place`` is how many networks it stands from the middle.
+    """
     network = p.network
-    colour, dash = _style(network)
     layers = np.arange(1, network.depth)
-    median, low, high = p.quantiles
-    label = _label(network)
-    if np.isnan(median).all():
-        label += f"\n(depth {network.depth}: zero in every draw)"
-    few = {"marker": "o", "markersize": 3.5} if network.depth <= 20 else {}
-    axes.plot(layers, median, color=colour, linestyle=dash, label=label, **few)
-    axes.fill_between(layers, low, high, color=colour, alpha=0.15, linewidth=0)
-    if (network.activation, network.width, network.residual) == ("sigmoid", 1, False):
-        bound = median[-1] - least_slope(setting) * (layers[-1] - layers)
-        axes.plot(
-            layers,
-            bound,
-            color=plots.GREY,
-            linestyle=plots.dash(3),
-            linewidth=1.0,
-            label="|w|/4 a layer, the most\nthat a sigmoid lets through",
-        )
+    median, low, high = p.jacobian if jacobian else p.quantiles
+    style = _style(network)
+    (line,) = axes.plot(layers, median, **style, label=_label(network))
+    if network.depth <= FEW_LAYERS:
+        line.set(marker=_marker(network), markersize=4)
+    at = np.unique(np.linspace(0, len(layers) - 1, BARS).round().astype(int))
+    at = at[np.isfinite(median[at])]
+    shift = 0.14 * len(layers) / BARS * place
+    axes.vlines(
+        layers[at] + shift, low[at], high[at], color=style["color"], linewidth=2.2, alpha=0.55
+    )
+
+
+def _sigmoid_bound(axes: Axes, p: Profile, jacobian: bool, setting: Setting) -> None:
+    """What a sigmoid chain keeps at most, from its last layer on."""
+    network = p.network
+    if (network.activation, network.width, network.residual) != ("sigmoid", 1, False):
+        return
+    layers = np.arange(1, network.depth)
+    median = (p.jacobian if jacobian else p.quantiles)[0]
+    axes.plot(
+        layers,
+        median[-1] - least_slope(setting) * (layers[-1] - layers),
+        color=plots.GREY,
+        linestyle=plots.dash(3),
+        linewidth=1.0,
+        label="theory: $|w|/4$ a layer on average,\nthe most of a sigmoid",
+    )
 
 
 # ------------------------------------------------------------------------------------- the first layer
@@ -117,41 +180,70 @@ def at_layer_1(e: Evidence) -> list[Profile]:
 
 def histogram_alt(e: Evidence) -> str:
     middles = "; ".join(f"{p.network.title}: {p.quantiles[0, 0]:.4g}" for p in at_layer_1(e))
-    return f"Histograms of log10 |gradient| at layer 1; medians {middles}."
+    return f"Densities of log10 |gradient| at layer 1; medians {middles}."
 
 
 @FIGURES.figure(
     "histogram",
     "Gradients of the first layer",
-    "log10 |∂E/∂w_11| at layer 1 over the draws where it is not zero.",
+    "The density of log10 |∂E/∂w_11| at layer 1 over the draws where it is not zero: each has the area "
+    "1, however many these are.",
     alt=histogram_alt,
     when=lambda e: bool(at_layer_1(e)) and e.setting.draws >= FEWEST_BARS and e.setting.random,
 )
 def histogram_figure(e: Evidence) -> Figure:
     profiles = at_layer_1(e)
-    figure = plots.new_figure(7.2, 4.2)
+    figure = plots.new_figure(8.4, 4.2)
     axes = figure.add_subplot()
     for p in profiles:
         values = p.drawn.log10[0]
         values = values[np.isfinite(values)]
-        colour, dash = _style(p.network)
+        style = _style(p.network)
         axes.hist(
             values,
             bins=min(60, max(5, int(len(values) ** 0.5))),
+            density=True,
             histtype="stepfilled",
-            facecolor=(colour, 0.25),
-            edgecolor=colour,
-            linestyle=dash,
+            facecolor=(style["color"], 0.2),
+            edgecolor=style["color"],
+            linestyle=style["linestyle"],
             linewidth=1.2,
             label=f"{_label(p.network)} ({len(values)} draws)",
         )
-    axes.set_xlabel("log10 |∂E/∂w_11| at layer 1")
-    axes.set_ylabel("draws")
+    for p in profiles:
+        if law := expected_logs(p.network, e.setting):
+            mean, deviation = law
+            x = np.linspace(mean - 4 * deviation, mean + 4 * deviation, 200)
+            axes.plot(
+                x,
+                np.exp(-0.5 * ((x - mean) / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi)),
+                color=plots.ink(),
+                linestyle=plots.dash(3),
+                label=f"theory of {_label(p.network)}:\nthe normal law of a sum of logarithms",
+            )
+    axes.set_xlabel(GRADIENT.replace("(l)", "(1)"))
+    axes.set_ylabel("density")
     axes.set_title(f"depth {profiles[0].network.depth}")
-    # The legend stands above the highest bar.
-    axes.margins(y=0.08 + 0.09 * len(profiles))
-    axes.legend(loc="upper left")
+    plots.legend(axes)
     return figure
+
+
+def expected_logs(network: NetworkKind, setting: Setting) -> tuple[float, float] | None:
+    """Mean and standard deviation of log10 |∂E/∂w^(1)| of living ReLU chains, where theory has them.
+
+    With t = 0 it is x² w^(1) Π_{n>1} (w^(n))², so its logarithm is a sum: of log|w| the variance is π²/8
+    of a normal weight and 1 of a uniform one. It is near a normal law where the terms are many.
+    """
+    known = network.alive and network.width == 1 and setting.weights != "constant"
+    if not known or setting.t != 0 or setting.output != "identity" or network.depth < 30:
+        return None
+    doubled = network.depth - 2
+    variance = 1.0 if setting.weights == "uniform" else math.pi**2 / 8
+    mean = (2 * doubled + 1) * mean_log(setting.weights, setting.scale) + 2 * math.log(
+        abs(setting.x)
+    )
+    ten = math.log(10.0)
+    return mean / ten, math.sqrt((4 * doubled + 1) * variance) / ten
 
 
 # ------------------------------------------------------------------------------------- zeros
@@ -166,23 +258,36 @@ def zeros_alt(e: Evidence) -> str:
     "zeros",
     "Share of zero gradients against depth",
     "ReLU networks, ∂E/∂w_11 at layer 1: lines are theory, 1 − (1 − 2^−m)^(H−1)/2 for H "
-    "hidden layers of m units; points are drawn networks, the same at every depth, with the "
-    "95 % error of their number.",
+    "hidden layers of m units; points are drawn networks with the 95 % error of their number. Each width "
+    "has draws of its own; along the depths of one width they are the same networks, cut off there, so "
+    "its points stray from theory together.",
     alt=zeros_alt,
     when=lambda e: bool(e.curves),
 )
 def zeros_figure(e: Evidence) -> Figure:
-    figure = plots.new_figure(7.2, 4.4)
+    from matplotlib.lines import Line2D
+
+    figure = plots.new_figure(8.4, 4.6)
     axes = figure.add_subplot()
-    fine = np.unique(np.geomspace(3, e.curves[0].depths[-1], 200).round())
+    deepest = int(e.curves[0].depths[-1])
+    fine = np.unique(np.geomspace(3, deepest, 200).round())
+    handles = [
+        Line2D([], [], color=plots.ink(), linewidth=1.5, label="lines: theory"),
+        Line2D([], [], color=plots.ink(), marker="o", linestyle="", label="points: drawn, ± 95 %"),
+    ]
     for i, curve in enumerate(e.curves):
         law = [
             survival.share_zero(survival.log_nonzero(curve.width, int(depth), 1)) for depth in fine
         ]
-        axes.plot(fine, law, color=plots.colour(i))
+        if len(fine) > 1:
+            axes.plot(fine, law, **plots.line_style(i))
+        else:
+            axes.axhline(law[0], **plots.line_style(i))
         share = curve.zeros / curve.draws
+        # At one depth alone the widths stand side by side.
+        apart = 1.04 ** (i - (len(e.curves) - 1) / 2) if len(curve.depths) == 1 else 1.0
         axes.errorbar(
-            curve.depths,
+            curve.depths * apart,
             share,
             yerr=1.96 * np.sqrt(share * (1 - share) / curve.draws),
             elinewidth=0.8,
@@ -190,13 +295,37 @@ def zeros_figure(e: Evidence) -> Figure:
             marker=plots.MARKERS[i],
             markersize=4.5,
             color=plots.colour(i),
-            label=f"{curve.width} ({curve.draws} draws)",
         )
-    axes.set_xscale("log")
-    axes.set_xlabel("depth (layers)")
+        handles.append(
+            Line2D(
+                [],
+                [],
+                **plots.line_style(i),
+                marker=plots.MARKERS[i],
+                markersize=4.5,
+                label=f"$m$ = {curve.width} ({curve.draws} draws)",
+            )
+        )
+    _depth_axis(axes, deepest)
     axes.set_ylabel("share of gradients that are zero, layer 1")
-    plots.legend(axes, outside=True, title="units a layer")
+    axes.set_title(
+        "points of one width: the same networks, cut at each depth, so they stray together",
+        fontsize=9,
+        color=plots.GREY,
+    )
+    plots.legend(axes, handles=handles, title="$m$ units a layer")
     return figure
+
+
+def _depth_axis(axes: Axes, deepest: int) -> None:
+    """A log axis of depths, marked 3, 10, 30 … and at its end."""
+    from matplotlib.ticker import NullLocator
+
+    marks = [mark for mark in (3, 10, 30, 100, 300, 1000, 3000) if 1.3 * mark < deepest]
+    axes.set_xscale("log")
+    axes.set_xticks([*marks, deepest], [*map(str, marks), str(deepest)])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("depth $L$ (layers)")
 
 
 # ------------------------------------------------------------------------------------- slopes
@@ -222,23 +351,29 @@ def slopes_alt(e: Evidence) -> str:
     alt=slopes_alt,
 )
 def slopes_figure(e: Evidence) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     profiles = slopes_shown(e)
-    figure = plots.new_figure(7.2, 4.2)
+    figure = plots.new_figure(8.4, 4.2)
     axes = figure.add_subplot()
     for p in profiles:
-        colour, dash = _style(p.network)
-        axes.plot(
-            np.arange(2, p.network.depth),
-            p.drawn.slopes,
-            color=colour,
-            linestyle=dash,
-            linewidth=1.2,
-            label=_label(p.network),
+        # A step a layer: between two layers there is no h'.
+        edges = np.arange(1.5, p.network.depth)
+        style = {**_style(p.network), "label": _label(p.network), "linewidth": 1.6}
+        axes.stairs(p.drawn.slopes, edges, baseline=None, **style)
+    if any(p.network.activation == "sigmoid" for p in profiles):
+        axes.axhline(
+            0.25,
+            color=plots.GREY,
+            linestyle=plots.dash(3),
+            linewidth=1.0,
+            label="1/4, a sigmoid's most",
         )
-    axes.set_xlabel("layer")
-    axes.set_ylabel("h'(a)")
+    axes.set_xlabel("layer $n$")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel("$h'(a_1^{(n)})$")
     axes.set_title(f"the first draw, depth {profiles[0].network.depth}")
-    plots.legend(axes, outside=True)
+    plots.legend(axes)
     return figure
 
 
@@ -246,12 +381,37 @@ def slopes_figure(e: Evidence) -> Figure:
 
 
 def _label(network: NetworkKind) -> str:
-    return f"{network.activation} {network.name}"
+    return f"{network.activation} {network.name}".replace("|", ", ")
 
 
-def _style(network: NetworkKind) -> tuple[str, Any]:
-    """One colour a kind of network; networks drawn alive are dashed."""
-    kinds = [("sigmoid", False), ("relu", False), ("relu", True)]
-    kind = (network.activation, network.width > 1)
-    index = kinds.index(kind) if kind in kinds else 3
-    return plots.colour(index), plots.dash(1 if network.alive else 0)
+KINDS = (
+    ("sigmoid", False, False),
+    ("relu", False, True),
+    ("relu", True, True),
+    ("relu", False, False),
+    ("relu", True, False),
+)
+"""Activation, whether wider than a chain, and whether drawn alive: what a comparison has."""
+
+
+def _index(network: NetworkKind) -> int:
+    kind = (network.activation, network.width > 1, network.alive)
+    return KINDS.index(kind) if kind in KINDS else len(KINDS)
+
+
+def _style(network: NetworkKind) -> dict[str, Any]:
+    """Colour and dash of a kind of network, the same in every figure."""
+    return plots.line_style(_index(network))
+
+
+def _marker(network: NetworkKind) -> str:
+    return plots.MARKERS[_index(network)]
+
+
+def _once(panels: Any) -> list[Any]:
+    """The labelled artists of several axes, one of each label."""
+    found: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values())

@@ -50,6 +50,8 @@ COLUMNS = {
         "log10_median": "log10 of the median of |∂E/∂w_11| over the draws where it is not zero",
         "log10_q05": "the same of the 5 % quantile",
         "log10_q95": "the same of the 95 % quantile",
+        "log10_median_jacobian": "log10 of the median of |∂a^(L)/∂w_11|, the gradient without its factor "
+        "∂E/∂a^(L), over the same draws",
         "share_zero": "share of the draws where it is zero",
         "share_zero_theory": "the same by the law of dead ReLUs",
     },
@@ -97,6 +99,7 @@ def summary(e: Evidence) -> dict[str, Any]:
                 "decades_per_layer_error": p.slope[1] if p.slope else None,
                 "log10_first_layer": p.quantiles[0, 0],
                 "log10_last_layer": p.quantiles[0, -1],
+                "log10_first_layer_jacobian": p.jacobian[0, 0],
                 "share_zero_first_layer": p.shares[0],
                 "share_zero_first_layer_theory": p.zero_theory,
                 "share_alive": s.alive / s.draws if n.plain_relu else None,
@@ -133,6 +136,7 @@ def answers(e: Evidence) -> list[str]:
         "|gradient| is the median of the draws where it is not zero, zero the share of those where it is",
         "(at layer 1); decades a layer is its fall towards the input.",
     ]
+    lines += twice(e)
     if e.relu_drawn:
         m = next((p.network.width for p in e.profiles if p.network.width > 1), 2)
         needed = ", ".join(f"{p:g} with {survival.width_alive(p, e.depth)}" for p in PROBABILITIES)
@@ -142,6 +146,21 @@ def answers(e: Evidence) -> list[str]:
             f"probability and the units a layer it takes: {needed}.",
         ]
     return lines
+
+
+def twice(e: Evidence) -> list[str]:
+    """That half of the decades come from the target 0, where they do."""
+    found = [
+        f"10^{p.jacobian[0, 0]:.5g} of 10^{p.quantiles[0, 0]:.5g} in {p.network.activation} {p.network.name}"
+        for p in e.doubled
+    ]
+    if not found:
+        return []
+    return [
+        "With t = 0 half of a ReLU network's decades come from a^(L) - t, which is then the product of",
+        "weights once more. Without it, |∂a^(L)/∂w| at layer 1 is",
+        *(f"  {text}" for text in found),
+    ]
 
 
 def _dead_layer(width: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,19 +31,21 @@ WEIGHTS_SPENT = 2e7
 class Drawn:
     """What the draws of one network gave.
 
-    ``log10`` (L−1, K): log10 |∂E/∂w_11^(l)| of the first K draws, −inf for exact zeros. ``zeros``
-    (L−1,): zeros among all ``draws``. ``alive``: draws without an all-dead layer. ``settled``: those
+    ``log10`` (L−1, K): log10 |∂E/∂w_11^(l)| of the first K draws, −inf for exact zeros. ``error`` (K,):
+    log10 |∂E/∂a^(L)| of the same, without meaning where that is 0. ``zeros`` (L−1,): zeros among all
+    ``draws``. ``alive``: draws without an all-dead layer. ``settled``: those
     of them with a^(L) = t exactly, whose gradients are zero because nothing is left to learn.
     ``exceptions``: gradients that are zero where the rule for plain ReLU networks says otherwise, or
-    the other way round. ``product_error``: the largest difference between log10 of a gradient and that
-    of the plain product of weights, over the ``products`` ReLU chains that are alive; None without
-    any. ``beyond``: gradients whose logarithm is only a bound. ``slopes`` (H,): h'(a_1) along the first
-    draw.
+    the other way round. ``product_error``: the largest difference between log10 of a gradient, or of
+    ∂a^(L)/∂w, and that of the plain product of weights, over the ``products`` ReLU chains that are
+    alive; None without any. ``beyond``: gradients whose logarithm is only a bound. ``slopes`` (H,):
+    h'(a_1) along the first draw.
     """
 
     network: NetworkKind
     draws: int
     log10: Array
+    error: Array
     zeros: Array
     alive: int
     settled: int
@@ -61,7 +63,7 @@ def draw_networks(
     """Draw ``setting.draws`` networks and their gradients in blocks."""
     steps = network.depth - 1
     kept = min(setting.draws, max(1, KEPT // steps))
-    log10 = np.empty((steps, kept))
+    log10, error = np.empty((steps, kept)), np.empty(kept)
     zeros = np.zeros(steps, dtype=np.int64)
     alive = settled = exceptions = products = beyond = 0
     errors: list[float] = []
@@ -75,6 +77,7 @@ def draw_networks(
             rounding = rounding_of(network, w, g, setting)
         part = max(0, min(n, kept - done))
         log10[:, done : done + part] = decades(g.log[:, :part])
+        error[done : done + part] = decades(np.maximum(g.error_log[:part], -BEYOND))
         zeros += g.zero.sum(axis=1)
         survives = g.layer_alive.all(axis=0)
         # With biases a dead layer is no end: what comes out behind it depends on what is there.
@@ -87,8 +90,10 @@ def draw_networks(
             dead = dead_gradients(g, biased=setting.biased)
             exceptions += int(np.sum((g.zero != dead) & ~hit))
         if network.plain_relu and network.width == 1 and living.any() and not setting.biased:
-            product = plain_product(w[0][:, living], setting)
-            errors.append(float(np.max(np.abs(decades(g.log[:, living]) - product))))
+            jacobian, delta = plain_product(w[0][:, living], setting)
+            log, factor = decades(g.log[:, living]), decades(g.error_log[living])
+            errors.append(float(np.max(np.abs(log - (jacobian + delta)))))
+            errors.append(float(np.max(np.abs(log - factor - jacobian))))
             products += int(living.sum())
         done += n
         progress(done)
@@ -96,6 +101,7 @@ def draw_networks(
         network=network,
         draws=done,
         log10=log10,
+        error=error,
         zeros=zeros,
         alive=alive,
         settled=settled,
@@ -123,13 +129,16 @@ def dead_gradients(g: LogGradients, *, biased: bool) -> Array:
     return dead
 
 
-def plain_product(w: Array, setting: Setting) -> Array:
-    """log10 |∂E/∂a^(L) · x · Π_{n≠l} w^(n)| with a^(L) = x Π w, from the weights (L−1, n) alone."""
+def plain_product(w: Array, setting: Setting) -> tuple[Array, Array]:
+    """log10 |∂a^(L)/∂w^(l)| = log10 |x · Π_{n≠l} w^(n)| (L−1, n), from the weights (L−1, n) alone.
+
+    Second log10 |∂E/∂a^(L)| (n,), of a^(L) = x Π w.
+    """
     logs = np.log(np.abs(w))
     product = logs.sum(axis=0) + np.log(abs(setting.x))
     sign = np.sign(w).prod(axis=0) * np.sign(setting.x)
     _, delta = chain.output_error(chain.Signed(sign, product), setting.t, setting.output)
-    return decades(product - logs + delta.log)
+    return decades(product - logs), decades(delta.log)
 
 
 # ------------------------------------------------------------------------------------- profile
@@ -139,12 +148,14 @@ def plain_product(w: Array, setting: Setting) -> Array:
 class Profile:
     """One network against the layers: ``quantiles`` (3, L−1) are log10 of the median, 5 % and 95 %.
 
-    NaN where no draw has a gradient other than zero. ``theory`` (L−1,): the log share of gradients
-    that are not zero, None where the law says nothing.
+    NaN where no draw has a gradient other than zero. ``jacobian`` (3, L−1): the same of
+    |∂a^(L)/∂w_11^(l)|, which is the gradient without its factor ∂E/∂a^(L), over the same draws.
+    ``theory`` (L−1,): the log share of gradients that are not zero, None where the law says nothing.
     """
 
     drawn: Drawn
     quantiles: Array
+    jacobian: Array
     theory: list[float] | None
 
     @property
@@ -172,7 +183,8 @@ def profile(
 ) -> Profile:
     """Draw one network and put its quantiles and the law beside."""
     drawn = draw_networks(network, setting, progress)
-    return Profile(drawn, quantiles(drawn.log10), theory(network, setting))
+    jacobian = quantiles(row - drawn.error for row in drawn.log10)
+    return Profile(drawn, quantiles(drawn.log10), jacobian, theory(network, setting))
 
 
 def theory(network: NetworkKind, setting: Setting) -> list[float] | None:
@@ -200,14 +212,13 @@ def theory(network: NetworkKind, setting: Setting) -> list[float] | None:
     ]
 
 
-def quantiles(log10: Array) -> Array:
-    """Median, 5 % and 95 % of each row's finite values (3, L−1), NaN where there are none."""
-    found = np.full((3, len(log10)), np.nan)
-    for layer, row in enumerate(log10):
+def quantiles(rows: Iterable[Array]) -> Array:
+    """Median, 5 % and 95 % of the finite values of each of R rows (3, R), NaN where there are none."""
+    found = []
+    for row in rows:
         finite = row[np.isfinite(row)]
-        if len(finite):
-            found[:, layer] = np.quantile(finite, [0.5, 0.05, 0.95])
-    return found
+        found.append(np.quantile(finite, [0.5, 0.05, 0.95]) if len(finite) else np.full(3, np.nan))
+    return np.array(found).T
 
 
 def slope(medians: Array) -> tuple[float, float] | None:

@@ -40,6 +40,7 @@ def augmented_sheet(task: Task) -> Figure:
             cell.imshow(picture.pixels, interpolation="nearest")
             words = plots.plain(picture.words)
             cell.set_title(f"{picture.when}\n{words}" if row is rows[0] else words, fontsize=8)
+    figure.supxlabel("above each image its class, above each column when it looks so", fontsize=9)
     return figure
 
 
