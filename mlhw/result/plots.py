@@ -1,13 +1,15 @@
 """Figures: how an experiment declares them, and the one style in which they are drawn.
 
-By matplotlib's object interface: no pyplot, no display, no global state.
+By matplotlib's object interface: no pyplot, no display, no global state. Symbols in labels are typeset
+by its mathtext (``$\\eta$``); words from data go through ``plain`` or ``typeset`` first.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -24,7 +26,8 @@ Words = str | Callable[[Evidence], str]
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), safe for colour-blind readers; its
 # yellow is left out, too pale for lines on white. A second sign (dash or marker) goes with each
-# colour, so that a grey print can be read too.
+# colour, so that a grey print can be read too. Seven colours and five dashes have no common divisor:
+# 35 things in a row differ as pairs.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", (0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1.5, 1)), (0, (8, 2, 2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -45,8 +48,13 @@ _STYLE: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 9,
+    # Two dashes and two gaps of every pattern fit.
+    "legend.handlelength": 3.2,
     "lines.linewidth": 1.5,
     "image.cmap": "cividis",
+    # Formulas in the letters of the words beside them.
+    "mathtext.fontset": "dejavusans",
+    # Text stays text: it can be searched, read aloud and copied.
     "svg.fonttype": "none",
     # Without these two, equal figures would differ in their ids and dates.
     "svg.hashsalt": "mlhw",
@@ -59,8 +67,37 @@ def colour(index: int) -> str:
 
 
 def dash(index: int) -> Any:
-    """A dash pattern beside ``colour(index)``; it changes only once the colours are used up."""
+    """A dash pattern beside ``colour(index)``."""
     return DASHES[index % len(DASHES)]
+
+
+def line_style(index: int, count: int = 1) -> dict[str, Any]:
+    """``color`` and ``linestyle`` of the ``index``-th of ``count`` lines of a run, in all its figures.
+
+    Up to 35 lines differ in the pair, neighbours in both; of more, the colours run from dark to pale.
+    """
+    if count <= len(COLOURS) * len(DASHES):
+        return {"color": colour(index), "linestyle": dash(index)}
+    import matplotlib
+
+    return {
+        "color": matplotlib.colormaps["viridis"](0.92 * index / (count - 1)),
+        "linestyle": dash(index),
+    }
+
+
+def ink() -> str:
+    """The colour of text and axes, for lines that belong to no one: an optimum, a limit."""
+    import matplotlib
+
+    return str(matplotlib.rcParams["text.color"])
+
+
+def paper() -> str:
+    """The colour of the background, for boxes behind text and seams around lines."""
+    import matplotlib
+
+    return str(matplotlib.rcParams["figure.facecolor"])
 
 
 def new_figure(width: float = 7.0, height: float = 4.4) -> Figure:
@@ -87,12 +124,46 @@ def _shown_figure() -> type[Figure]:
     return ShownFigure
 
 
-def legend(axes: Any, outside: bool = False, **options: Any) -> None:
-    """A legend in the emptiest corner, or right of the axes where the data fills them."""
-    if outside:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, **options)
-    else:
-        axes.legend(**options)
+MOST_NAMED = 20
+"""A legend has at most so many entries; of more, some are named, evenly spread."""
+
+
+def legend(axes: Any, outside: bool = True, *, handles: Sequence[Any] = (), **options: Any) -> Any:
+    """A legend right of the axes, where it hides no data, and what matplotlib returns for it.
+
+    ``handles`` are the labelled artists to name, else those of the axes. ``outside=False`` is for axes
+    in which room was made for it. Without anything to name there is no legend, and None.
+    """
+    named = _named(handles or axes.get_legend_handles_labels()[0])
+    if not named:
+        return None
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    return axes.legend(handles=named, **({**place, **options} if outside else options))
+
+
+def figure_legend(figure: Figure, handles: Sequence[Any], *, below: bool = False) -> Any:
+    """One legend for several panels, right of them all or below them; None without ``handles``."""
+    named = _named(handles)
+    if not named:
+        return None
+    if below:
+        columns = max(1, min(len(named), int(figure.get_size_inches()[0] // 1.7)))
+        return figure.legend(handles=named, loc="outside lower center", ncols=columns)
+    return figure.legend(handles=named, loc="outside right upper")
+
+
+def _named(handles: Sequence[Any]) -> list[Any]:
+    """All of the artists, or where they are too many some of them and how many they are."""
+    from matplotlib.lines import Line2D
+
+    if len(handles) <= MOST_NAMED:
+        return list(handles)
+    last = len(handles) - 1
+    chosen = dict.fromkeys(round(i * last / (MOST_NAMED - 1)) for i in range(MOST_NAMED))
+    return [
+        *(handles[i] for i in chosen),
+        Line2D([], [], linestyle="", label=f"({MOST_NAMED} of {len(handles)} named)"),
+    ]
 
 
 @dataclass(frozen=True)
@@ -224,6 +295,46 @@ def panels(count: int, columns: int = 3) -> tuple[int, int]:
     return -(-count // columns), columns
 
 
+def centred_panels(
+    figure: Figure, count: int, columns: int = 3, *, share: bool = False
+) -> list[Any]:
+    """Axes for ``count`` panels of one size, without an empty cell: a last row that is short is centred.
+
+    With ``share`` all have the axes of the first, and only those at the left and at the foot have
+    tick labels.
+    """
+    rows, columns = panels(count, columns)
+    cells = figure.add_gridspec(rows, 2 * columns)
+    found: list[Any] = []
+    for i in range(count):
+        row, column = divmod(i, columns)
+        shift = rows * columns - count if row == rows - 1 else 0
+        place = cells[row, 2 * column + shift : 2 * column + shift + 2]
+        with_first = {"sharex": found[0], "sharey": found[0]} if share and found else {}
+        axes = figure.add_subplot(place, **with_first)
+        axes.tick_params(
+            labelleft=not share or column == 0, labelbottom=not share or i + columns >= count
+        )
+        found.append(axes)
+    return found
+
+
 def plain(text: str) -> str:
     """A text as matplotlib shows it literally: a dollar sign would begin a formula."""
     return text.replace("$", r"\$")
+
+
+def typeset(name: str) -> str:
+    """A name from data as a label: ``x1`` as a letter with an index, any other one literally."""
+    symbol = re.fullmatch(r"([A-Za-z])_?([0-9]{1,3})", name)
+    return rf"${symbol[1]}_{{{symbol[2]}}}$" if symbol else plain(name)
+
+
+def number(value: float, digits: int = 6) -> str:
+    """A number as a label: ``0.05``, and with a power of ten where ``%g`` has an exponent."""
+    text = f"{value:.{digits}g}"
+    if "e" not in text:
+        return text.replace("-", "−")
+    mantissa, exponent = text.split("e")
+    power = f"10^{{{int(exponent)}}}"
+    return f"${power}$" if mantissa == "1" else rf"${mantissa} \times {power}$"
