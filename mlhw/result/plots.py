@@ -298,23 +298,23 @@ def panels(count: int, columns: int = 3) -> tuple[int, int]:
 def centred_panels(
     figure: Figure, count: int, columns: int = 3, *, share: bool = False
 ) -> list[Any]:
-    """Axes for ``count`` panels of one size, without an empty cell: a last row that is short is centred.
+    """Axes for ``count`` panels of one size, without an empty cell: a short last row is centred.
 
-    With ``share`` all have the axes of the first, and only those at the left and at the foot have
-    tick labels.
+    With ``share`` all have the axes of the first, and tick labels stand only at the left and where no
+    panel is below.
     """
     rows, columns = panels(count, columns)
     cells = figure.add_gridspec(rows, 2 * columns)
+    missing = rows * columns - count
     found: list[Any] = []
     for i in range(count):
         row, column = divmod(i, columns)
-        shift = rows * columns - count if row == rows - 1 else 0
-        place = cells[row, 2 * column + shift : 2 * column + shift + 2]
+        first = 2 * column + (missing if row == rows - 1 else 0)
         with_first = {"sharex": found[0], "sharey": found[0]} if share and found else {}
-        axes = figure.add_subplot(place, **with_first)
-        axes.tick_params(
-            labelleft=not share or column == 0, labelbottom=not share or i + columns >= count
-        )
+        axes = figure.add_subplot(cells[row, first : first + 2], **with_first)
+        if share:
+            at_foot = row == rows - 1 or (missing and row == rows - 2)
+            axes.tick_params(labelleft=column == 0, labelbottom=at_foot)
         found.append(axes)
     return found
 
