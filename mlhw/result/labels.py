@@ -24,7 +24,7 @@ def log_axis(axes: Any, which: str = "y") -> None:
     low, high = sorted(axes.get_ylim() if which == "y" else axes.get_xlim())
     if not 0 < low < high < inf:
         return
-    decades = log10(high / low)
+    decades = log10(high) - log10(low)
     if decades < 0.7:
         locator: Any = MaxNLocator(6, steps=[1, 2, 5, 10])
     elif decades < 3.2:

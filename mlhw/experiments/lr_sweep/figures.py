@@ -254,6 +254,12 @@ def _limit(e: Evidence) -> Figure:
     )
     axes.set(xlabel="iteration", ylabel="learning rate")
     axes.set_title(_limit_title(e))
+    # Where the curvature vanishes the limit has no bound, and would press all rates flat.
+    most = max(
+        [one.eta for one in e.trajectories] + [e.problem.start_limit, e.problem.monotone_eta]
+    )
+    axes.set_yscale("log")
+    axes.set_ylim(top=min(axes.get_ylim()[1], 30.0 * min(most, 1e300)))
     log_axis(axes)
     signs = [
         Line2D(
