@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FIRST = 30
 """So many iterations are shown again in an inset; what overshoots does so at once."""
 
+INSET = (0.42, 0.54, 0.56, 0.38)
+"""Left, bottom, width and height of the inset, in shares of the axes."""
+
 STOPS = {
     "tolerance": ("o", "stopped by tolerance"),
     "diverged": ("X", "diverged"),
@@ -49,24 +52,30 @@ def _oscillating(e: Evidence) -> str:
     return f"Rates that oscillate: {numbers_text(rising)}." if rising else "None oscillates."
 
 
-def _draw_rates(e: Evidence, axes: Any, less: float = 0.0, **style: Any) -> None:
-    """The NLL of each rate, above ``less``, against the iteration, with a marker at its end."""
+def _draw_rates(e: Evidence, axes: Any, less: float = 0.0) -> None:
+    """The NLL of each rate, above ``less``, against the iteration."""
     for i, one in enumerate(e.trajectories):
-        shown = one.nll - less
-        rate = plots.line_style(i, len(e.trajectories))
+        above = one.nll - less
         axes.plot(
-            np.where(shown > 0, shown, np.nan),
+            np.where(above > 0, above, np.nan),
             linewidth=1.1,
             label=eta_label(one.eta),
-            **rate | style,
+            **plots.line_style(i, len(e.trajectories)),
         )
-        end = _last_visible(shown)
+
+
+def _mark_ends(e: Evidence, axes: Any, less: float = 0.0) -> None:
+    """A marker at the end of each curve, by the reason; at the frame where the curve leaves it."""
+    top = axes.get_ylim()[1]
+    for i, one in enumerate(e.trajectories):
+        above = one.nll - less
+        end = _last_visible(above)
         if end is not None:
             axes.plot(
                 end,
-                shown[end],
+                min(above[end], top),
                 marker=STOPS[one.stopped][0],
-                color=rate["color"],
+                color=plots.line_style(i, len(e.trajectories))["color"],
                 markeredgecolor=plots.paper(),
                 markersize=8,
                 linestyle="",
@@ -143,37 +152,42 @@ def _nll_caption(e: Evidence) -> str:
 
 @FIGURES.figure("nll", "NLL against iteration", _nll_caption, alt=_nll_alt)
 def _nll(e: Evidence) -> Figure:
-    figure = plots.new_figure(9.2, 5.0)
+    figure = plots.new_figure(8.8, 5.2)
     axes = figure.add_subplot()
     _draw_rates(e, axes)
     lowest_line(axes, e.problem)
     axes.set(xlabel="iteration", ylabel="NLL (mean over the points)")
-    _set_axes(e, axes)
-    _name_rates(e, axes)
+    _set_axes(e, axes, e.log_axis)
     if _has_inset(e):
         _inset(e, axes)
+    _mark_ends(e, axes)
+    if axes.get_yscale() == "log":
+        log_axis(axes)
+    _name_rates(e, axes)
     return figure
 
 
-def _set_axes(e: Evidence, axes: Any) -> None:
-    """The limits, which a diverged rate does not stretch until all others lie flat, and the logarithms."""
-    logarithmic = e.log_axis in ("nll", "both")
-    if e.log_axis in ("iteration", "both"):
+def _set_axes(e: Evidence, axes: Any, log_axis: str, less: float = 0.0) -> None:
+    """The scales, and limits that a diverged rate does not stretch until all others lie flat."""
+    if log_axis in ("iteration", "both"):
         axes.set_xscale("symlog", linthresh=1)
-    calm = [one.nll.max() for one in e.trajectories if one.stopped != "diverged"]
-    if calm and len(calm) < len(e.trajectories):
-        bottom = min(one.nll[one.nll > 0].min(initial=np.inf) for one in e.trajectories)
-        if not logarithmic:
+    if log_axis in ("nll", "both"):
+        axes.set_yscale("log")
+    calm = [one.nll.max() - less for one in e.trajectories if one.stopped != "diverged"]
+    if calm and max(calm) > 0 and len(calm) < len(e.trajectories):
+        if axes.get_yscale() == "linear":
             axes.set_ylim(0, 1.1 * max(calm))
-        elif np.isfinite(bottom):
-            axes.set_ylim(0.9 * bottom, 30 * max(calm))
-    if logarithmic:
-        log_axis(axes)
+        else:
+            axes.set_ylim(top=30 * max(calm))
+    # Settled before anything is placed by them.
+    axes.set_xlim(axes.get_xlim())
+    axes.set_ylim(axes.get_ylim())
 
 
 def _inset(e: Evidence, axes: Any) -> None:
-    """The first iterations once more, right of the axes and below the legend, where they hide nothing."""
-    small = axes.inset_axes((1.06, 0.0, 0.62, 0.42))
+    """The first iterations once more, in the upper right, with room made so that they hide nothing."""
+    _make_room(axes, left=INSET[0] - 0.08, top=INSET[1] - 0.10)
+    small = axes.inset_axes(INSET)
     for i, one in enumerate(e.trajectories):
         style = plots.line_style(i, len(e.trajectories))
         small.plot(one.nll[: FIRST + 1], linewidth=1.1, **style)
@@ -184,6 +198,21 @@ def _inset(e: Evidence, axes: Any) -> None:
     small.set_ylim(*_first_range(e))
     if axes.get_yscale() == "log":
         log_axis(small)
+
+
+def _make_room(axes: Any, left: float, top: float) -> None:
+    """Raise the upper limit until no curve is above ``top`` right of ``left``, in shares of the axes."""
+    to_share = axes.transData + axes.transAxes.inverted()
+    highest = 0.0
+    for line in axes.get_lines():
+        x, y = to_share.transform(line.get_xydata()).T
+        seen = np.isfinite(y) & (x > left)
+        highest = max(highest, y[seen].max(initial=0.0))
+    if highest > top:
+        scale = axes.yaxis.get_transform()
+        low, high = scale.transform(np.array(axes.get_ylim()))
+        raised = low + (high - low) * highest / top
+        axes.set_ylim(top=float(scale.inverted().transform(np.array([raised]))[0]))
 
 
 def _first_range(e: Evidence) -> tuple[float, float]:
@@ -303,7 +332,10 @@ def _gap(e: Evidence) -> Figure:
     assert e.problem.optimum is not None
     figure = plots.new_figure(8.8, 4.6)
     axes = figure.add_subplot()
-    _draw_rates(e, axes, less=e.problem.optimum.nll)
+    lowest = e.problem.optimum.nll
+    _draw_rates(e, axes, lowest)
+    _set_axes(e, axes, "nll", lowest)
+    _mark_ends(e, axes, lowest)
     axes.set(xlabel="iteration", ylabel=r"NLL $-$ optimum")
     axes.set_title("How far each rate is above the optimum: straight is linear convergence")
     log_axis(axes)

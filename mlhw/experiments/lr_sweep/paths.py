@@ -69,9 +69,9 @@ def paths_figure(e: Evidence) -> Figure:
     panels[0].set(xlim=(frame.low[0], frame.high[0]), ylim=(frame.low[1], frame.high[1]))
     image: Any = None
     for axes, i, line in zip(panels, chosen, lines, strict=True):
-        _contours(axes, ground)
+        values = _contours(axes, ground)
         image = _path(axes, line, norm, plots.line_style(i, len(e.trajectories)))
-        outside = _name_places(axes, frame, line, star)
+        outside = _name_places(axes, frame, line, star, values)
         note = f"{outside} of {len(line)} outside" if outside else ""
         axes.set_title(eta_label(e.trajectories[i].eta), loc="left")
         axes.set_title(note, loc="right", fontsize=9, color=plots.GREY)
@@ -124,14 +124,15 @@ def _ground(e: Evidence, frame: Frame) -> Ground:
     return slopes, intercepts, lowest.reshape(grid[0].shape)
 
 
-def _contours(axes: Any, ground: Ground) -> None:
-    """Thin grey lines of equal NLL with their values."""
+def _contours(axes: Any, ground: Ground) -> np.ndarray:
+    """Thin grey lines of equal NLL with their values; the places (m, 2) of these."""
     lowest, highest = float(ground[2].min()), min(LN_2, float(ground[2].max()))
     if not highest > lowest * (1 + 1e-6) + 1e-9:
-        return
+        return np.zeros((0, 2))
     levels = [lowest + share * (highest - lowest) for share in SHARES]
     lines = axes.contour(*ground, levels, colors=plots.GREY, linewidths=0.6, zorder=1)
-    axes.clabel(lines, fmt=lambda level: f"{level:.3g}", fontsize=7, inline_spacing=2)
+    texts = axes.clabel(lines, fmt=lambda level: f"{level:.3g}", fontsize=7, inline_spacing=2)
+    return np.array([text.get_position() for text in texts]).reshape(-1, 2)
 
 
 # ------------------------------------------------------------------------------------- the path
@@ -148,16 +149,19 @@ def _path(axes: Any, line: np.ndarray, norm: Any, style: dict[str, Any]) -> Any:
     )
 
 
-def _name_places(axes: Any, frame: Frame, line: np.ndarray, star: np.ndarray | None) -> int:
+def _name_places(
+    axes: Any, frame: Frame, line: np.ndarray, star: np.ndarray | None, values: np.ndarray
+) -> int:
     """Mark and name the start or where the path comes in, the end, and the optimum.
 
-    Returns how many of the lines lie outside the frame.
+    ``values`` (m, 2) are where numbers of contours stand. Returns how many of the lines lie outside
+    the frame.
     """
     inside = frame.inside(line)
     seen = line[inside]
-    # The star is broad and counts like some dots.
-    stars = np.zeros((0, 2)) if star is None else np.repeat(star[None], 9, axis=0)
-    names = PointNames(axes, np.concatenate([seen, stars]))
+    # The star and the numbers are broad and count like some dots.
+    broad = values if star is None else np.concatenate([values, star[None]])
+    names = PointNames(axes, np.concatenate([seen, np.repeat(broad, 9, axis=0)]))
     places: list[tuple[np.ndarray, str, str]] = []
     if len(line) and inside[-1] and np.isfinite(line[-1]).all():
         places.append((line[-1], "end", "s"))
