@@ -147,9 +147,19 @@ def figure_legend(figure: Figure, handles: Sequence[Any], *, below: bool = False
     if not named:
         return None
     if below:
-        columns = max(1, min(len(named), int(figure.get_size_inches()[0] // 1.7)))
+        columns = _columns_within(figure.get_size_inches()[0] - 0.3, named)
         return figure.legend(handles=named, loc="outside lower center", ncols=columns)
     return figure.legend(handles=named, loc="outside right upper")
+
+
+def _columns_within(width: float, handles: Sequence[Any]) -> int:
+    """How many columns of a legend fit ``width`` inches, a letter being reckoned as 0.08 of one."""
+    wide = [0.85 + 0.08 * len(handle.get_label()) for handle in handles]
+    for columns in range(len(wide), 1, -1):
+        rows = -(-len(wide) // columns)
+        if sum(max(wide[i : i + rows]) for i in range(0, len(wide), rows)) <= width:
+            return columns
+    return 1
 
 
 def _named(handles: Sequence[Any]) -> list[Any]:

@@ -284,11 +284,11 @@ def _limit(e: Evidence) -> Figure:
     axes.set(xlabel="iteration", ylabel="learning rate")
     axes.set_title(_limit_title(e))
     # Where the curvature vanishes the limit has no bound, and would press all rates flat.
-    most = max(
-        [one.eta for one in e.trajectories] + [e.problem.start_limit, e.problem.monotone_eta]
-    )
+    rates = [*(one.eta for one in e.trajectories), e.problem.start_limit, e.problem.monotone_eta]
+    most, least = min(max(rates), 1e300), max(min(rates), 1e-300)
     axes.set_yscale("log")
-    axes.set_ylim(top=min(axes.get_ylim()[1], 30.0 * min(most, 1e300)))
+    axes.set_ylim(0.5 * least, min(axes.get_ylim()[1], 30.0 * most))
+    axes.set_xlim(-0.03 * e.longest, 1.02 * e.longest)
     log_axis(axes)
     signs = [
         Line2D(

@@ -160,11 +160,12 @@ def _against_handles(e: Evidence) -> list[Any]:
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [
-        Line2D([], [], color=plots.GREY, label="SGD, in the colour of its rate"),
+        Line2D([], [], color=plots.GREY, label="SGD, in its colour"),
         Line2D([], [], color=plots.ink(), linestyle=GD_DASH, linewidth=1.4, label="GD"),
     ]
     if e.problem.infimum:
-        handles.append(Line2D([], [], color=plots.ink(), linestyle=":", label="optimum"))
+        word = "optimum" if e.problem.optimum is not None else "infimum"
+        handles.append(Line2D([], [], color=plots.ink(), linestyle=":", label=word))
     return [*handles, *_band_handles(e)]
 
 
