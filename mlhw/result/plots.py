@@ -314,14 +314,16 @@ def centred_panels(
     panel is below.
     """
     rows, columns = panels(count, columns)
-    cells = figure.add_gridspec(rows, 2 * columns)
     missing = rows * columns - count
+    # Half cells only where they are needed: the layout leaves most room where no panel spans two.
+    wide = 1 + missing % 2
+    cells = figure.add_gridspec(rows, wide * columns)
     found: list[Any] = []
     for i in range(count):
         row, column = divmod(i, columns)
-        first = 2 * column + (missing if row == rows - 1 else 0)
+        first = wide * column + (wide * missing // 2 if row == rows - 1 else 0)
         with_first = {"sharex": found[0], "sharey": found[0]} if share and found else {}
-        axes = figure.add_subplot(cells[row, first : first + 2], **with_first)
+        axes = figure.add_subplot(cells[row, first : first + wide], **with_first)
         if share:
             at_foot = row == rows - 1 or (missing and row == rows - 2)
             axes.tick_params(labelleft=column == 0, labelbottom=at_foot)

@@ -124,6 +124,14 @@ def _title(e: Evidence, way: Way) -> str:
 
 # ------------------------------------------------------------------------------------- the law
 
+LAW: Any = {"linewidth": 1.1, "linestyle": (0, (3, 4))}
+"""Thin and with gaps, so that the curve below it shows."""
+
+
+def _names(e: Evidence, way: Way) -> str:
+    """The classes of a region, all that are equal in it."""
+    return short(", ".join(label(e, k) for k in way.tied))
+
 
 def law_figure(e: Evidence) -> Figure:
     """1 − p along every middle ray, and the exponential that it becomes."""
@@ -136,34 +144,30 @@ def law_figure(e: Evidence) -> Figure:
     figure = plots.new_figure(8.0, 4.6)
     axes = figure.add_subplot()
     logs = np.array([way.log_rest(r) for way in ways])
-    handles = []
     for group in coinciding(logs.T / E_FOLDS):
         for place, n in enumerate(group):
             sign = e.signs[ways[n].classes[0]]
             dash: Any = sign.dash
             if len(group) > 1:
                 dash = (place * STRIPE, (STRIPE, (len(group) - 1) * STRIPE))
-            axes.plot(
-                r, np.exp(logs[n]), color=sign.colour, linestyle=dash, linewidth=3.0, alpha=0.85
-            )
-            name = short(", ".join(label(e, k) for k in ways[n].tied))
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    color=sign.colour,
-                    linestyle=sign.dash,
-                    linewidth=3.0,
-                    label=rf"{name}: $\rho$ = {plots.number(rates[n], 4)}",
-                )
-            )
+            axes.plot(r, np.exp(logs[n]), color=sign.colour, linestyle=dash, linewidth=3.0)
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=e.signs[way.classes[0]].colour,
+            linestyle=e.signs[way.classes[0]].dash,
+            linewidth=3.0,
+            label=rf"{_names(e, way)}: $\rho$ = {plots.number(rate, 4)}",
+        )
+        for way, rate in zip(ways, rates, strict=True)
+    ]
     for way, rate in zip(ways, rates, strict=True):
         far = 2.0 * reach
         log_c = float(way.log_rest(np.array([far]))[0]) + rate * far
-        axes.plot(r, np.exp(log_c - rate * r), color=plots.ink(), linewidth=0.9, label="_law")
-    handles.append(
-        Line2D([], [], color=plots.ink(), linewidth=0.9, label=r"the law $C\,e^{-\rho r}$")
-    )
+        axes.plot(r, np.exp(log_c - rate * r), label="_law", **LAW, color=plots.ink())
+    law = Line2D([], [], label=r"the law $C\,e^{-\rho r}$", color=plots.ink(), **LAW)
+    handles.append(law)
     axes.set_yscale("log")
     axes.set(xlim=(0, reach), ylim=(LEAST, 2.0))
     axes.set(xlabel="distance $r$", ylabel="$1 - p$ of the region's own class")
