@@ -38,13 +38,13 @@ lr-sweep --data near.csv --etas 0.5,0.1 --max-iterations 20
 lr-sweep --data nested.csv --etas 0.5,0.1 --max-iterations 20
 lr-sweep --data value.csv --etas 0.5,0.1 --max-iterations 20
 lr-sweep --etas 3000,900,0.1 --tolerance 0 --max-iterations 30
-sgd-sweep --etas 0.3,0.03,0.01 --epochs 200
+sgd-sweep --etas 0.3,0.03,0.01 --epochs 200 --repeats 1
 sgd-sweep --data iris --classes 0,1 --standardize --batch-size 7 --repeats 2 --epochs 30 --tolerance 1e-3 \
 --etas 0.5,0.1,0.01
 sgd-sweep --data wine --classes 0,1 --features 0,1 --etas 1e300,0.05,0.005 --epochs 12 --batch-size 4 \
---w0 1,-1,0.5
-sgd-sweep --data wine --classes 0,1 --etas 1e300,1e305 --epochs 3
-sgd-sweep --etas 0.25 --epochs 100 --seed 2
+--w0 1,-1,0.5 --repeats 1
+sgd-sweep --data wine --classes 0,1 --etas 1e300,1e305 --epochs 3 --repeats 1
+sgd-sweep --etas 0.25 --epochs 100 --seed 2 --repeats 1
 vanishing --depth 14 --draws 300
 vanishing --depth 12 --draws 100 --bias-scale 0.5 --output sigmoid
 vanishing --activation relu --residual --depth 9 --draws 100

@@ -70,7 +70,7 @@ def sgd_sweep(
     w0: Collection[float] | None = ...,
     standardize: bool = ...,
     epochs: int = ...,
-    repeats: int = ...,
+    repeats: int | None = ...,
     batch_size: int = ...,
     tolerance: float | None = ...,
 ) -> Result: ...

@@ -39,14 +39,26 @@ def legends(figure: Any) -> list[Any]:
 
 
 def boxes_over_data(figure: Any) -> list[str]:
-    """The legends, by their first name, whose box covers a point or a line of any axes."""
+    """The legends, by their first name, and insets whose box covers a point or a line of any axes."""
     covering = []
-    for legend in legends(figure):
-        box = legend.get_window_extent()
+    boxes = [
+        (legend.get_texts()[0].get_text(), legend.get_window_extent()) for legend in legends(figure)
+    ]
+    insets = [inset for axes in figure.axes for inset in axes.child_axes]
+    boxes += [(inset.get_title(), inset.get_tightbbox()) for inset in insets]
+    for name, box in boxes:
         for axes in figure.axes:
             if any(_meets(box, points) for points in _data(axes)):
-                covering.append(legend.get_texts()[0].get_text())
+                covering.append(name)
     return covering
+
+
+def cut_off(figure: Any) -> bool:
+    """Whether something that is drawn is cut off at the edge of the figure."""
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    return not (
+        box.x0 >= -0.01 and box.x1 <= width + 0.01 and box.y0 >= -0.01 and box.y1 <= height + 0.01
+    )
 
 
 def texts_over_each_other(axes: Any) -> list[tuple[str, str]]:

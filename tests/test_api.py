@@ -57,7 +57,7 @@ def test_errors_are_exceptions_with_plain_lines_and_never_an_exit() -> None:
 
 
 def test_a_result_is_saved_where_it_is_asked_to(tmp_path: Path) -> None:
-    result = mlhw.sgd_sweep(etas=[0.1], epochs=3)
+    result = mlhw.sgd_sweep(etas=[0.1], epochs=3, repeats=1)
     result.save(tmp_path / "out")
     stored = json.loads((tmp_path / "out" / "result.json").read_text())
     assert stored == result.as_dict()

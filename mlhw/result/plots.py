@@ -147,9 +147,19 @@ def figure_legend(figure: Figure, handles: Sequence[Any], *, below: bool = False
     if not named:
         return None
     if below:
-        columns = max(1, min(len(named), int(figure.get_size_inches()[0] // 1.7)))
+        columns = _columns_within(figure.get_size_inches()[0] - 0.3, named)
         return figure.legend(handles=named, loc="outside lower center", ncols=columns)
     return figure.legend(handles=named, loc="outside right upper")
+
+
+def _columns_within(width: float, handles: Sequence[Any]) -> int:
+    """How many columns of a legend fit ``width`` inches, a letter being reckoned as 0.08 of one."""
+    wide = [0.85 + 0.08 * len(handle.get_label()) for handle in handles]
+    for columns in range(len(wide), 1, -1):
+        rows = -(-len(wide) // columns)
+        if sum(max(wide[i : i + rows]) for i in range(0, len(wide), rows)) <= width:
+            return columns
+    return 1
 
 
 def _named(handles: Sequence[Any]) -> list[Any]:
@@ -305,23 +315,25 @@ def panels(count: int, columns: int = 3) -> tuple[int, int]:
 def centred_panels(
     figure: Figure, count: int, columns: int = 3, *, share: bool = False
 ) -> list[Any]:
-    """Axes for ``count`` panels of one size, without an empty cell: a last row that is short is centred.
+    """Axes for ``count`` panels of one size, without an empty cell: a short last row is centred.
 
-    With ``share`` all have the axes of the first, and only those at the left and at the foot have
-    tick labels.
+    With ``share`` all have the axes of the first, and tick labels stand only at the left and where no
+    panel is below.
     """
     rows, columns = panels(count, columns)
-    cells = figure.add_gridspec(rows, 2 * columns)
+    missing = rows * columns - count
+    # Half cells only where they are needed: the layout leaves most room where no panel spans two.
+    wide = 1 + missing % 2
+    cells = figure.add_gridspec(rows, wide * columns)
     found: list[Any] = []
     for i in range(count):
         row, column = divmod(i, columns)
-        shift = rows * columns - count if row == rows - 1 else 0
-        place = cells[row, 2 * column + shift : 2 * column + shift + 2]
+        first = wide * column + (wide * missing // 2 if row == rows - 1 else 0)
         with_first = {"sharex": found[0], "sharey": found[0]} if share and found else {}
-        axes = figure.add_subplot(place, **with_first)
-        axes.tick_params(
-            labelleft=not share or column == 0, labelbottom=not share or i + columns >= count
-        )
+        axes = figure.add_subplot(cells[row, first : first + wide], **with_first)
+        if share:
+            at_foot = row == rows - 1 or (missing and row == rows - 2)
+            axes.tick_params(labelleft=column == 0, labelbottom=at_foot)
         found.append(axes)
     return found
 

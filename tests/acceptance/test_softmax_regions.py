@@ -45,7 +45,7 @@ def test_the_default_leaves_a_whole_run_folder_and_prints_its_answers(
     assert {path.name for path in folder.iterdir()} == FILES
     assert {path.name for path in (folder / "plots").iterdir()} == {
         f"{name}.{kind}"
-        for name in ("regions", "rays", "probabilities", "max-p")
+        for name in ("regions", "rays", "law", "probabilities", "max-p")
         for kind in ("png", "svg")
     }
     assert "all 3 classes meet at (3/22, -4/11)" in found.stdout

@@ -89,6 +89,11 @@ class Evidence:
     log_axis: str
     asked: Demand
 
+    @property
+    def longest(self) -> int:
+        """The number of iterations of the rate that has most."""
+        return max(len(one.nll) for one in self.trajectories)
+
     @cached_property
     def falling(self) -> list[Trajectory]:
         """The trajectories, the largest rate first."""

@@ -67,7 +67,7 @@ class Config(SweepConfig):
     log_axis: Annotated[
         Literal["none", "iteration", "nll", "both"],
         Field(description="logarithmic axes of the figure of the NLL"),
-    ] = "none"
+    ] = "nll"
 
 
 def run(config: Config, recorder: Recorder) -> Result:

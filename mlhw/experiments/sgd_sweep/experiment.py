@@ -57,6 +57,11 @@ EXAMPLES = (
 
 SCREEN_EPOCHS = 50  # every how many epochs the screen shows one
 
+REPEATS = 20
+PRODUCTS = 100_000_000
+"""Without a number of repeats there are ``REPEATS``, or so many that all updates of all rates take at most
+this many products of a weight and a feature: a second or two."""
+
 Runs = dict[tuple[int, int], dict[str, Any]]
 """By number of the rate and repeat, the state at the end of the run."""
 
@@ -64,8 +69,13 @@ Runs = dict[tuple[int, int], dict[str, Any]]
 class Config(SweepConfig):
     epochs: Annotated[int, Field(ge=1, le=10_000_000, description="passes over the data")] = 500
     repeats: Annotated[
-        int, Field(ge=1, le=100_000, description="runs with permutations of their own")
-    ] = 1
+        int | None,
+        Field(
+            ge=1,
+            le=100_000,
+            description="runs with permutations of their own; null: 20, fewer where they take long",
+        ),
+    ] = None
     batch_size: Annotated[int, Field(ge=1, description="samples whose mean gradient is a step")] = 1
     tolerance: Annotated[
         float | None,
@@ -80,9 +90,11 @@ def run(config: Config, recorder: Recorder) -> Result:
         raise ConfigError(
             f"batch_size: must be at most the {len(problem.X)} points (got {config.batch_size})"
         )
+    repeats = config.repeats or affordable_repeats(config, problem)
+    config = config.model_copy(update={"repeats": repeats})
     begin_sweep(config, problem, recorder)
     etas = config.etas
-    nll, online, W, runs = _descend(config, problem, recorder)
+    nll, online, W, runs = _descend(config, repeats, problem, recorder)
     gd = gd_nlls(problem, etas, max([0, *compared_passes(config.epochs)]))
     settled = {key for key, row in runs.items() if row["stopped"] == "tolerance"}
     falling = sorted(range(len(etas)), key=lambda i: -etas[i])
@@ -96,14 +108,14 @@ def run(config: Config, recorder: Recorder) -> Result:
             start_of(config.w0, problem.d), config.seed, config.epochs, config.tolerance or 0.0
         ),
         gd=gd[:, falling],
-        runs=[runs[rate, repeat] for rate in range(len(etas)) for repeat in range(config.repeats)],
+        runs=[runs[rate, repeat] for rate in range(len(etas)) for repeat in range(repeats)],
         against=against_gd(etas, nll, gd, settled),
         batch_size=config.batch_size,
         other_orders=partial(
             nll_by_order,
             problem,
             seed=config.seed,
-            first=config.repeats,
+            first=repeats,
             batch_size=config.batch_size,
             tolerance=config.tolerance or 0.0,
         ),
@@ -123,8 +135,14 @@ def run(config: Config, recorder: Recorder) -> Result:
     )
 
 
+def affordable_repeats(config: Config, problem: TwoClassProblem) -> int:
+    """``REPEATS``, or where data and epochs are many as many as ``PRODUCTS`` allow, at least one."""
+    one = problem.X.size * config.epochs * len(config.etas)
+    return max(1, min(REPEATS, PRODUCTS // one))
+
+
 def _descend(
-    config: Config, problem: TwoClassProblem, recorder: Recorder
+    config: Config, repeats: int, problem: TwoClassProblem, recorder: Recorder
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Runs]:
     """Stochastic descent at all rates in every repeat, each epoch recorded in the table ``metrics``.
 
@@ -133,12 +151,12 @@ def _descend(
     and repeat at its end.
     """
     etas = config.etas
-    shape = (config.repeats, config.epochs, len(etas))
+    shape = (repeats, config.epochs, len(etas))
     nll, online = np.full(shape, np.nan), np.full(shape, np.nan)
     W = np.full((*shape[:2], problem.d + 1, len(etas)), np.nan)
     metrics = recorder.table("metrics", COLUMNS["metrics"] | problem.columns)
     runs: Runs = {}
-    for repeat in range(config.repeats):
+    for repeat in range(repeats):
         blocks = stochastic_gradient_descent(
             problem.X,
             problem.t,
@@ -159,7 +177,7 @@ def _descend(
             if repeat == 0:
                 _log_epochs(block, etas, recorder)
             done = repeat * config.epochs + block.first + len(block.nll)
-            recorder.progress(done, config.repeats * config.epochs, "epochs")
+            recorder.progress(done, repeats * config.epochs, "epochs")
     return nll, online, W, runs
 
 

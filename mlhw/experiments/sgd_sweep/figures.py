@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlhw.experiments.sgd_sweep.evidence import Evidence
-from mlhw.experiments.sweeps.figures import eta_label, separators_figure
+from mlhw.experiments.sweeps.figures import (
+    eta_label,
+    eta_text,
+    left_out,
+    lowest_line,
+    separators_figure,
+    with_panel,
+)
 from mlhw.result import plots
+from mlhw.result.labels import log_axis
 from mlhw.result.plots import Figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+GD_DASH = (0, (4, 1.5))
 
 FIGURES = Figures[Evidence]()
 
@@ -29,26 +39,47 @@ def _median(curves: np.ndarray) -> np.ndarray:
     return result
 
 
-def _draw_rate(axes: Any, x: np.ndarray, curves: np.ndarray, index: int, **style: Any) -> None:
+def _draw_rate(axes: Any, x: np.ndarray, curves: np.ndarray, label: str, **style: Any) -> None:
     """One rate's median (repeats, epochs) with its band."""
+    curves = np.where(np.isfinite(curves) & (curves > 0), curves, np.nan)
     if len(curves) > 1:
         low, high = np.quantile(curves, [0.05, 0.95], axis=0)
-        axes.fill_between(x, low, high, color=plots.colour(index), alpha=0.2, linewidth=0)
-    axes.plot(x, _median(curves), color=plots.colour(index), linewidth=1.0, **style)
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
+    axes.plot(x, _median(curves), linewidth=1.2, label=label, **style)
 
 
-def _limit_axis(axes: Any, curves: np.ndarray) -> None:
-    """A logarithmic axis where one rate is far above the others, so that all can be seen."""
-    finite = curves[np.isfinite(curves)]
-    if len(finite) and finite.min() > 0 and finite.max() > 8 * np.median(finite):
-        axes.set_yscale("log")
+def _rates_figure(e: Evidence, curves: np.ndarray, ylabel: str, title: str) -> Figure:
+    """Medians and bands of all rates, ``curves`` (repeats, epochs, rates), over the optimum."""
+    figure = plots.new_figure(8.4, 4.8)
+    axes = figure.add_subplot()
+    for i, eta in enumerate(e.etas):
+        style = plots.line_style(i, len(e.etas))
+        _draw_rate(axes, np.arange(curves.shape[1]), curves[:, :, i], eta_label(eta), **style)
+    lowest_line(axes, e.problem)
+    axes.set(xlabel="epoch", ylabel=ylabel)
+    axes.set_title(title)
+    log_axis(axes)
+    handles = axes.get_legend_handles_labels()[0]
+    plots.legend(axes, handles=[*handles, *_band_handles(e)], ncols=1 if len(handles) <= 14 else 2)
+    return figure
+
+
+def _band_handles(e: Evidence) -> list[Any]:
+    """What line and band are, for a legend; nothing where there is one repeat."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    if len(e.nll) == 1:
+        return []
+    return [
+        Line2D([], [], color=plots.GREY, label=f"median of {len(e.nll)} repeats"),
+        Patch(color=plots.GREY, alpha=0.3, linewidth=0, label="5 to 95 %"),
+    ]
 
 
 def _nll_alt(e: Evidence) -> str:
     last = _median(e.nll)[-1].tolist()
-    ends = ", ".join(
-        f"{nll:.4g} at {eta_label(eta)}" for nll, eta in zip(last, e.etas, strict=True)
-    )
+    ends = ", ".join(f"{nll:.4g} at {eta_text(eta)}" for nll, eta in zip(last, e.etas, strict=True))
     return f"NLL after {e.nll.shape[1]} epochs: {ends}."
 
 
@@ -59,46 +90,28 @@ def _nll_alt(e: Evidence) -> str:
     alt=_nll_alt,
 )
 def _nll(e: Evidence) -> Figure:
-    figure = plots.new_figure()
-    axes = figure.add_subplot()
-    x = np.arange(e.nll.shape[1])
-    for i, eta in enumerate(e.etas):
-        _draw_rate(axes, x, e.nll[:, :, i], i, label=eta_label(eta))
-    if e.problem.optimum is not None:
-        axes.axhline(
-            e.problem.optimum.nll, color="black", linestyle=":", linewidth=1, label="optimum"
-        )
-    _limit_axis(axes, e.nll)
-    axes.set(xlabel="epoch", ylabel="NLL (mean over the points)")
-    plots.legend(axes, outside=True)
-    return figure
+    title = "Over all data, at each epoch's end"
+    return _rates_figure(e, e.nll, "NLL (mean over the points)", title)
+
+
+def _online_alt(e: Evidence) -> str:
+    last = _median(e.online)[-1].tolist()
+    ends = ", ".join(f"{nll:.4g} at {eta_text(eta)}" for nll, eta in zip(last, e.etas, strict=True))
+    return f"Online NLL of {len(e.etas)} rates over {e.online.shape[1]} epochs; it ends at {ends}."
 
 
 @FIGURES.figure(
     "online",
-    "Online and full NLL",
+    "Online NLL against epoch",
     lambda e: (
-        "Left: the mean over an epoch of each sample's loss before its update, what a running "
-        "log shows. Right: over all data at the epoch's end." + _bands(e)
+        "The mean over an epoch of each sample's loss just before its own update: what a running log "
+        "shows." + _bands(e)
     ),
-    alt=lambda e: f"Online and full NLL of {len(e.etas)} rates over {e.nll.shape[1]} epochs.",
+    alt=_online_alt,
 )
 def _online(e: Evidence) -> Figure:
-    figure = plots.new_figure(9.0, 4.0)
-    left, right = figure.subplots(1, 2, sharey=True)
-    x = np.arange(e.nll.shape[1])
-    for axes, curves, title in (
-        (left, e.online, "online, before each update"),
-        (right, e.nll, "over all data, at the end"),
-    ):
-        for i, eta in enumerate(e.etas):
-            _draw_rate(axes, x, curves[:, :, i], i, label=eta_label(eta))
-        axes.set_title(title)
-        axes.set_xlabel("epoch")
-    _limit_axis(left, e.nll)
-    left.set_ylabel("NLL (mean over the points)")
-    plots.legend(right, outside=True)
-    return figure
+    title = "What a running log shows: each sample just before its own update"
+    return _rates_figure(e, e.online, "online NLL (mean over an epoch)", title)
 
 
 def _against_alt(e: Evidence) -> str:
@@ -109,24 +122,51 @@ def _against_alt(e: Evidence) -> str:
 @FIGURES.figure(
     "against_gd",
     "Stochastic against batch gradient descent",
-    lambda e: "After the same number of passes over the data, a panel a rate." + _bands(e),
+    lambda e: (
+        "After the same number of passes over the data, a panel a rate, all with the same axes."
+        + _bands(e)
+        + left_out(e.etas)
+    ),
     alt=_against_alt,
 )
 def _against_gd(e: Evidence) -> Figure:
-    rows, columns = plots.panels(len(e.etas), columns=3)
-    figure = plots.new_figure(3.1 * columns, 2.7 * rows)
+    chosen = with_panel(e.etas)
+    columns = min(len(chosen), 3)
+    rows = -(-len(chosen) // columns)
+    figure = plots.new_figure(3.4 * columns + 1.9 * (columns == 1), 2.7 * rows + 0.5)
+    panels = plots.centred_panels(figure, len(chosen), columns, share=True)
     passes = np.arange(1, e.nll.shape[1] + 1)
-    for i, eta in enumerate(e.etas):
-        axes = figure.add_subplot(rows, columns, i + 1)
-        _draw_rate(axes, passes, e.nll[:, :, i], i, label="SGD")
+    for number, (axes, i) in enumerate(zip(panels, chosen, strict=True)):
+        style = plots.line_style(i, len(e.etas))
+        _draw_rate(axes, passes, e.nll[:, :, i], "SGD", **style)
         batch = np.where(np.isfinite(e.gd[1:, i]), e.gd[1:, i], np.nan)
-        axes.plot(np.arange(1, len(e.gd)), batch, color="black", linewidth=1.2, label="GD")
-        if len(passes) > 1:
-            axes.set_xscale("log")
-        axes.set_title(eta_label(eta))
-        axes.set(xlabel="passes over the data", ylabel="NLL")
-        plots.legend(axes)
+        axes.plot(
+            np.arange(1, len(e.gd)), batch, color=plots.ink(), linestyle=GD_DASH, linewidth=1.4
+        )
+        lowest_line(axes, e.problem, named=False)
+        axes.set_title(eta_label(e.etas[i]))
+        if number + columns >= len(chosen):
+            axes.set_xlabel("passes over the data")
+        if number % columns == 0:
+            axes.set_ylabel("NLL")
+    if len(passes) > 1:
+        log_axis(panels[0], "x")
+    log_axis(panels[0])
+    plots.figure_legend(figure, _against_handles(e), below=True)
     return figure
+
+
+def _against_handles(e: Evidence) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    handles: list[Any] = [
+        Line2D([], [], color=plots.GREY, label="SGD, in its colour"),
+        Line2D([], [], color=plots.ink(), linestyle=GD_DASH, linewidth=1.4, label="GD"),
+    ]
+    if e.problem.infimum:
+        word = "optimum" if e.problem.optimum is not None else "infimum"
+        handles.append(Line2D([], [], color=plots.ink(), linestyle=":", label=word))
+    return [*handles, *_band_handles(e)]
 
 
 @FIGURES.figure(
@@ -141,7 +181,4 @@ def _against_gd(e: Evidence) -> Figure:
 )
 def _separators(e: Evidence) -> Figure:
     last = {run["eta"]: np.array(run["w"], float) for run in e.runs if run["repeat"] == 0}
-    lines = {eta_label(eta): last[eta] for eta in e.etas}
-    if e.problem.optimum is not None:
-        lines["optimum"] = e.problem.optimum.w
-    return separators_figure(e.problem, lines)
+    return separators_figure(e.problem, [(eta, last[eta]) for eta in e.etas])

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlhw.experiments.softmax_regions.evidence import Evidence, floats
-from mlhw.experiments.softmax_regions.grid import MAX_PANELS
+from mlhw.experiments.softmax_regions.ways_figures import (
+    falling_ways,
+    label,
+    law_figure,
+    rate_of,
+    rays_figure,
+    short,
+    shown_ways,
+)
 from mlhw.experiments.softmax_regions.window import around, clipped, unseen
-from mlhw.maths.rational import unit
-from mlhw.maths.rays import Way, distances
+from mlhw.maths.rational import to_float, unit
+from mlhw.maths.rays import distances
 from mlhw.result import plots
+from mlhw.result.labels import PointNames
 from mlhw.result.plots import Figures
 
 if TYPE_CHECKING:
@@ -20,7 +30,11 @@ if TYPE_CHECKING:
 
 # Levels of p at which lines are drawn; between them the colour says enough.
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+DARK = 0.45
+"""Up to this share of the colours' range white is read better than black."""
 MOST_NAMES = 24  # in a legend
+MOST_DIGITS = 3
+"""A fraction is written as one if neither its numerator nor its denominator has more."""
 
 FIGURES = Figures[Evidence]()
 
@@ -85,6 +99,7 @@ def _regions(e: Evidence) -> Figure:
     for region in e.envelope.with_area:
         _name_region(e, axes, region.index)
     _frame(e, axes)
+    _name_common(e, axes)
     _legend(e, axes)
     return figure
 
@@ -126,7 +141,7 @@ def _name_region(e: Evidence, axes: Any, k: int) -> None:
         return
     x1, x2 = e.grid.axes
     center = int(np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2))
-    words = _short(", ".join(_label(e, j) for j in e.envelope.equals(k)))
+    words = short(", ".join(label(e, j) for j in e.envelope.equals(k)))
     axes.text(
         x1[columns[center]],
         x2[rows[center]],
@@ -139,6 +154,37 @@ def _name_region(e: Evidence, axes: Any, k: int) -> None:
     )
 
 
+def _name_common(e: Evidence, axes: Any) -> None:
+    """The coordinates of the point in which all classes meet, and p there, beside it."""
+    common = e.envelope.common
+    if common is None or common.kind != "point":
+        return
+    point = floats(common.point)
+    if not ((e.grid.window.low < point) & (point < e.grid.window.high)).all():
+        return
+    x1, x2 = map(exact, common.point)
+    words = f"({x1}, {x2});  p = 1/{len(e.names)}"
+    # Where lines, points and names are, as places to be left visible.
+    covered = [part for line in axes.get_lines() if len(part := _dots(line.get_xydata()))]
+    covered += [] if e.fitted is None else [e.fitted.X]
+    covered += [np.array([text.get_position()] * 50) for text in axes.texts]
+    names = PointNames(axes, np.concatenate(covered), letter=(0.0165, 0.045))
+    names.name(point, words)
+
+
+def _dots(ends: np.ndarray) -> np.ndarray:
+    """Points along a line from its two ends; one that is a point is left out."""
+    if len(ends) < 2:
+        return np.zeros((0, 2))
+    return np.asarray(np.linspace(ends[0], ends[-1], 100))
+
+
+def exact(value: Fraction) -> str:
+    """A fraction as one where that is short, else rounded."""
+    shown = abs(value.numerator) < 10**MOST_DIGITS and value.denominator < 10**MOST_DIGITS
+    return plots.number(to_float(value), 4) if not shown else str(value).replace("-", "−")
+
+
 def _legend(e: Evidence, axes: Any) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -147,7 +193,7 @@ def _legend(e: Evidence, axes: Any) -> None:
     handles: list[Any] = []
     for k in range(min(MOST_NAMES, len(e.names))):
         sign = e.signs[k]
-        name = _short(_label(e, k))
+        name = short(label(e, k))
         if e.fitted is not None:
             handles.append(
                 Line2D([], [], marker=sign.marker, color=sign.colour, linestyle="", label=name)
@@ -173,30 +219,24 @@ def _legend(e: Evidence, axes: Any) -> None:
         )
     if e.middles:
         handles.append(Line2D([], [], color="black", linestyle=":", label="middle ray"))
-    plots.legend(axes, outside=True, handles=handles)
+    plots.legend(axes, handles=handles)
 
 
 # ------------------------------------------------------------------------------------- rays
 
 
-def _shown_ways(e: Evidence) -> list[Way]:
-    """The probed ways that get a panel; where there are too many, the middles keep half of them."""
-    ways = [way for way in e.boundaries if way.kind != "line"]
-    middles = e.middles[: max(MAX_PANELS - len(ways), MAX_PANELS // 2)]
-    return [*ways[: MAX_PANELS - len(middles)], *middles]
-
-
 def _rays_caption(e: Evidence) -> str:
-    left_out = len(e.probed) - len(_shown_ways(e))
+    left_out = len(e.probed) - len(shown_ways(e))
     return (
         "Away from a vertex along a boundary the two classes that it divides stay equal; "
-        "away in the middle of a region its own probability rises. Distance is logarithmic."
+        "away in the middle of a region its own probability rises. Distance is logarithmic. Curves "
+        "that coincide are stripes of their colours."
         + (f" {left_out} more ways are in probes.csv." if left_out else "")
     )
 
 
 def _rays_alt(e: Evidence) -> str:
-    ways = _shown_ways(e)
+    ways = shown_ways(e)
     end = ways[0].p(distances(ways[0], e.scale)[-1:])[0]
     return (
         f"{len(ways)} panels of p against distance. At the far end of the first, p is "
@@ -213,48 +253,26 @@ def _rays_alt(e: Evidence) -> str:
     when=lambda e: bool(e.probed),
 )
 def _rays(e: Evidence) -> Figure:
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    ways = _shown_ways(e)
-    rows, columns = plots.panels(len(ways), columns=3)
-    figure = plots.new_figure(3.0 * columns + 1.2, 2.3 * rows + 0.3)
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    for axes, way in zip(panels.flat, ways, strict=False):
-        r = distances(way, e.scale)
-        for k, p in enumerate(way.p(r).T):
-            # Tied lines coincide: each is thinner than the one below it, so that both show.
-            width = 3.6 * 0.55 ** way.tied.index(k) if k in way.tied else 1.5
-            axes.plot(
-                r,
-                p,
-                color=e.signs[k].colour,
-                linestyle=e.signs[k].dash,
-                linewidth=width,
-                label=_short(_label(e, k)),
-            )
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(numticks=5))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_ylim(-0.03, 1.03)
-        axes.set_title(_title(e, way), fontsize=9.5)
-    for axes in panels.flat[len(ways) :]:
-        axes.set_visible(False)
-    for column in range(columns):
-        lowest = max(row for row in range(rows) if row * columns + column < len(ways))
-        panels[lowest, column].set_xlabel("distance r")
-    for row in panels:
-        row[0].set_ylabel("p")
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles[:MOST_NAMES], labels[:MOST_NAMES], loc="outside right upper")
-    return figure
+    return rays_figure(e)
 
 
-def _title(e: Evidence, way: Way) -> str:
-    words = _short(" | ".join(_label(e, k) for k in way.classes))
-    if way.kind == "middle":
-        return f"middle of {words}"
-    vertex = "" if way.vertex is None else f" from vertex {way.vertex + 1}"
-    return f"{words}{vertex}"
+def _law_alt(e: Evidence) -> str:
+    rates = ", ".join(
+        f"{rate_of(way):.4g} in {e.names[way.classes[0]]}" for way in falling_ways(e)[:8]
+    )
+    return f"1 − p against distance in the middle of each region, a straight line; rates {rates}."
+
+
+@FIGURES.figure(
+    "law",
+    "1 − p in the middle of each region",
+    "On a logarithmic axis an exponential is a straight line. Its rate ρ is the distance from the "
+    "class's weights to the convex hull of the others'; thin: the law itself.",
+    alt=_law_alt,
+    when=lambda e: bool(falling_ways(e)),
+)
+def _law(e: Evidence) -> Figure:
+    return law_figure(e)
 
 
 # ------------------------------------------------------------------------------------- heights
@@ -279,17 +297,13 @@ def _probabilities(e: Evidence) -> Figure:
     shown = e.grid.p.shape[-1]
     rows, columns = plots.panels(shown, columns=3)
     figure = plots.new_figure(3.0 * columns + 0.9, 2.8 * rows + 0.2)
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    panels = plots.centred_panels(figure, shown, columns, share=True)
     image: Any = None
-    for k, axes in enumerate(panels.flat):
-        if k >= shown:
-            axes.set_visible(False)
-            continue
+    for k, axes in enumerate(panels):
         image = _height(e, axes, e.grid.p[..., k], LEVELS, lowest=0.0)
-        axes.set_title(f"p of {_short(_label(e, k))}")
+        axes.set_title(f"$p$ of {short(label(e, k))}")
         _frame(e, axes, row_end=k % columns == 0, column_end=k + columns >= shown)
-        axes.tick_params(labelbottom=k + columns >= shown)
-    figure.colorbar(image, ax=panels, label="p", shrink=0.9)
+    figure.colorbar(image, ax=panels, label="$p$", shrink=0.9)
     return figure
 
 
@@ -309,7 +323,7 @@ def _largest(e: Evidence) -> Figure:
     image = _height(e, axes, e.grid.top, levels, lowest=1 / len(e.names))
     _vertices(e, axes)
     _frame(e, axes)
-    figure.colorbar(image, ax=axes, label="largest p")
+    figure.colorbar(image, ax=axes, label="largest $p$")
     return figure
 
 
@@ -320,8 +334,11 @@ def _height(
     image = axes.imshow(p, origin="lower", extent=_extent(e), vmin=lowest, vmax=1)
     crossed = [level for level in levels if p.min() < level < p.max()]
     if crossed:
-        lines = axes.contour(*e.grid.axes, p, crossed, colors="white", linewidths=0.7)
-        axes.clabel(lines, fmt="%g", fontsize=7)
+        # White is read on the dark colours, black on the pale ones; they are the picture's, not the page's.
+        share = (np.array(crossed) - lowest) / (1 - lowest)
+        colours = ["black" if part > DARK else "white" for part in share]
+        lines = axes.contour(*e.grid.axes, p, crossed, colors=colours, linewidths=0.7)
+        axes.clabel(lines, fmt="%g", fontsize=8)
     _boundaries(e, axes, 1.3)
     return image
 
@@ -329,25 +346,16 @@ def _height(
 # ------------------------------------------------------------------------------------- shared
 
 
-def _label(e: Evidence, k: int) -> str:
-    """The name of class k as matplotlib shows it literally."""
-    return plots.plain(e.names[k])
-
-
 def _axes_labels(e: Evidence) -> tuple[str, str]:
     if e.fitted is None:
-        return "x1", "x2"
+        return "$x_1$", "$x_2$"
     first, second = e.fitted.features
-    return plots.plain(first), plots.plain(second)
+    return plots.typeset(first), plots.typeset(second)
 
 
 def _extent(e: Evidence) -> tuple[float, float, float, float]:
     x1_low, x1_high, x2_low, x2_high = e.grid.window.bounds
     return x1_low, x1_high, x2_low, x2_high
-
-
-def _short(words: str, most: int = 24) -> str:
-    return words if len(words) <= most else words[: most - 1] + "…"
 
 
 def _frame(e: Evidence, axes: Any, *, row_end: bool = True, column_end: bool = True) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,50 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def eta_label(eta: float) -> str:
+MOST_PANELS = 12
+"""Of more rates, some have a panel, evenly spread."""
+
+MOST_VECTORS = 3000
+
+
+def eta_text(eta: float) -> str:
+    """A rate in a sentence: ``η = 0.5``."""
     return f"η = {eta:g}"
 
 
-def separators_figure(problem: TwoClassProblem, weights: Mapping[str, np.ndarray]) -> Figure:
-    """The two-dimensional data with the line p = 1/2 of each of the named weights (d+1,)."""
+def eta_label(eta: float) -> str:
+    """A rate in a legend or a title, typeset."""
+    return rf"$\eta$ = {plots.number(eta)}"
+
+
+def with_panel(etas: Sequence[float]) -> list[int]:
+    """The positions of the rates that have a panel each: all, or ``MOST_PANELS`` of them."""
+    if len(etas) <= MOST_PANELS:
+        return list(range(len(etas)))
+    spread = np.linspace(0, len(etas) - 1, MOST_PANELS).round().astype(int)
+    return [int(i) for i in spread]
+
+
+def left_out(etas: Sequence[float]) -> str:
+    """A sentence for captions about the rates without a panel, with a space before it, or nothing."""
+    if len(etas) <= MOST_PANELS:
+        return ""
+    return f" {MOST_PANELS} of the {len(etas)} rates have a panel."
+
+
+def lowest_line(axes: Any, problem: TwoClassProblem, *, named: bool = True) -> None:
+    """A dotted line at what no NLL lies below, where it is above 0 and known."""
+    lowest = problem.infimum
+    if lowest is not None and lowest > 0:
+        word = "optimum" if problem.optimum is not None else "infimum"
+        label = f"{word}, {plots.number(lowest, 4)}" if named else "_" + word
+        axes.axhline(lowest, color=plots.ink(), linestyle=":", linewidth=1.2, label=label)
+
+
+def separators_figure(
+    problem: TwoClassProblem, weights: Sequence[tuple[float, np.ndarray]]
+) -> Figure:
+    """The two-dimensional data with the line p = 1/2 of each rate's weights (d+1,), and the optimum's."""
     figure = plots.new_figure(7.2, 5.0)
     axes = figure.add_subplot()
     for value, label in enumerate(problem.classes):
@@ -30,20 +68,26 @@ def separators_figure(problem: TwoClassProblem, weights: Mapping[str, np.ndarray
             s=18,
             marker=plots.MARKERS[value],
             facecolor="none" if value else plots.GREY,
-            edgecolor="black" if value else plots.GREY,
+            edgecolor=plots.ink() if value else plots.GREY,
             linewidth=0.8,
-            label=plots.plain(f"class {label} (t = {value})"),
+            # So many points would make the SVG too heavy for a browser.
+            rasterized=len(part) > MOST_VECTORS,
+            label=plots.plain(f"class {label} ") + f"($t$ = {value})",
         )
     low, high = problem.X[:, :2].min(axis=0), problem.X[:, :2].max(axis=0)
-    margin = 0.06 * (high - low) + 1e-12
+    margin = np.maximum(0.06 * (high - low), 1e-6 * np.abs(high) + 1e-12)
     low, high = low - margin, high + margin
-    for i, (name, w) in enumerate(weights.items()):
+    for i, (eta, w) in enumerate(weights):
         line = _line_in_box(w, low, high)
         if line is not None:
-            axes.plot(*line.T, color=plots.colour(i), linestyle=plots.dash(i), label=name)
+            axes.plot(*line.T, label=eta_label(eta), **plots.line_style(i, len(weights)))
+    if problem.optimum is not None:
+        line = _line_in_box(problem.optimum.w, low, high)
+        if line is not None:
+            axes.plot(*line.T, color=plots.ink(), linestyle=":", linewidth=2.2, label="optimum")
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    axes.set(xlabel=plots.plain(problem.features[0]), ylabel=plots.plain(problem.features[1]))
-    plots.legend(axes, outside=True)
+    axes.set(xlabel=plots.typeset(problem.features[0]), ylabel=plots.typeset(problem.features[1]))
+    plots.legend(axes)
     return figure
 
 
