@@ -69,7 +69,7 @@ class RunOptions:
     quiet: bool = _typed(False, "--quiet", "-q", help="No log lines on the screen.")
     verbose: bool = _typed(False, "--verbose", "-v", help="Every log line on the screen.")
     tensorboard: bool = _typed(
-        False, "--tensorboard", help="Write TensorBoard event files into the run."
+        False, "--tensorboard", help="Write TensorBoard event files, beside the runs."
     )
     mlflow: str | None = _typed(
         None,
