@@ -29,11 +29,11 @@ def result_html(
     """One piece of HTML without scripts or styles of its own; long parts are folded."""
     parts = [f"<h4>{escaped(experiment)}: {counts(claims)}</h4>"]
     parts += [f"<p>{escaped(answer)}</p>" for answer in answers]
-    parts += [folded("Claims", claims_table(claims), opened=True)] if claims else []
-    parts += [folded("Observations", observations_table(observations))] if observations else []
+    parts += [details("Claims", claims_table(claims), opened=True)] if claims else []
+    parts += [details("Observations", observations_table(observations))] if observations else []
     for table in tables:
         title = f"Table {table.name}, {len(table)} rows: .tables[{table.name!r}]"
-        parts.append(folded(title, table.html(HEAD)))
+        parts.append(details(title, table.html(HEAD)))
     names = ", ".join(f".figures[{name!r}]" for name in figures)
     parts += [f"<p>Figures: {escaped(names)}</p>"] if names else []
     return f"<div>{''.join(parts)}</div>"
@@ -66,6 +66,6 @@ def observations_table(observations: Iterable[Observation]) -> str:
     return grid(("seen", "observation", "measured", "note"), rows)
 
 
-def folded(title: str, inside: str, *, opened: bool = False) -> str:
+def details(title: str, inside: str, *, opened: bool = False) -> str:
     opening = " open" if opened else ""
     return f"<details{opening}><summary>{escaped(title)}</summary>{inside}</details>"
