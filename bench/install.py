@@ -30,8 +30,11 @@ def main() -> None:
     parser.add_argument("--wheel", type=Path, help="a wheel that is built already")
     parser.add_argument("--cold", action="store_true", help="without the tool's cache")
     parser.add_argument("--folder", help="where the environment is made; deleted afterwards")
-    parser.add_argument("options", nargs="*")
-    given = parser.parse_args()
+    # argparse takes what begins with a dash for an option of this program, even behind "--".
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    given = parser.parse_args(words[:end])
+    given.options = words[end + 1 :]
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         wheel = given.wheel or build(Path(folder))
         environment = {**os.environ, **homes(Path(folder))}
