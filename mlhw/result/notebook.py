@@ -11,6 +11,7 @@ from mlhw.result.claims import VERDICTS, Claim
 from mlhw.result.observations import Observation
 from mlhw.result.tables import Table
 from mlhw.text.markup import escaped, grid
+from mlhw.text.values import number_text
 from mlhw.text.words import quantity
 
 SIGNS = {"holds": "✓", "fails": "✗", "not applicable": "–"}
@@ -28,7 +29,9 @@ def result_html(
 ) -> str:
     """One piece of HTML without scripts or styles of its own; long parts are folded."""
     parts = [f"<h4>{escaped(experiment)}: {counts(claims)}</h4>"]
-    parts += [f"<p>{escaped(answer)}</p>" for answer in answers]
+    # As on a terminal: some of the lines are the rows of a table.
+    lines = "\n".join(map(escaped, answers))
+    parts += [f'<pre style="white-space:pre-wrap">{lines}</pre>'] if lines else []
     parts += [details("Claims", claims_table(claims), opened=True)] if claims else []
     parts += [details("Observations", observations_table(observations))] if observations else []
     for table in tables:
@@ -52,8 +55,8 @@ def claims_table(claims: Iterable[Claim]) -> str:
         (
             f"{SIGNS[claim.verdict]} {claim.verdict}",
             claim.statement,
-            claim.measured,
-            claim.expected,
+            number_text(claim.measured),
+            number_text(claim.expected),
             claim.note,
         )
         for claim in claims
@@ -62,7 +65,10 @@ def claims_table(claims: Iterable[Claim]) -> str:
 
 
 def observations_table(observations: Iterable[Observation]) -> str:
-    rows = [(seen.verdict, seen.statement, seen.measured, seen.note) for seen in observations]
+    rows = [
+        (seen.verdict, seen.statement, number_text(seen.measured), seen.note)
+        for seen in observations
+    ]
     return grid(("seen", "observation", "measured", "note"), rows)
 
 

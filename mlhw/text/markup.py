@@ -24,4 +24,4 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def _cell(value: Any) -> str:
     side = "right" if is_number(value) else "left"
-    return f'<td style="text-align:{side}">{escaped(value)}</td>'
+    return f'<td style="text-align:{side};vertical-align:top">{escaped(value)}</td>'
