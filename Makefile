@@ -8,12 +8,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fuzz lint bench clean
+.PHONY: help setup develop run test fuzz lint site bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 setup: $(VENV)/.installed  ## virtual environment, locked dependencies, mlhw in editable mode
+
+develop: $(VENV)/.developing  ## the same with the tools of development
 
 run: $(VENV)/.installed  ## the main job on built-in data; prints the answers and the run folders
 	$(BIN)/mlhw all
@@ -36,6 +38,9 @@ lint: $(VENV)/.developing  ## ruff check, ruff format --check, lint-imports, myp
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
+
+site: $(VENV)/.developing  ## the documentation as pages, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.developing  ## speed and memory beside what one would use instead, as ratios
 	$(BIN)/python bench/startup.py

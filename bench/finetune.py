@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from timing import machine, show
+from timing import machine, record, show
 from torch.nn import functional
 
 from mlhw.config.load import from_keywords
@@ -191,6 +191,19 @@ def compare_features(given: argparse.Namespace, splits: ImageSplits) -> None:
             if name == "stored":
                 best = found.progress
     stored, recomputed = sum(seconds["stored"]), 10 * seconds["recomputed"][0]
+    record(
+        "finetune",
+        {
+            "images": len(splits.train),
+            "precision": given.precision,
+            "decoding_s": decoding,
+            "stored_s": stored,
+            "recomputed_s": recomputed,
+            "later_epoch_s": statistics.median(seconds["stored"][1:]),
+            "val_loss": best.best_loss,
+            "val_acc": best.best_accuracy,
+        },
+    )
     show(
         f"ten epochs of the head on {len(splits.train)} images, {given.precision}",
         {

@@ -9,9 +9,10 @@ scikit-learn's SGDClassifier makes the same number of updates and records nothin
 from __future__ import annotations
 
 import warnings
+from importlib.metadata import version
 
 import numpy as np
-from timing import in_turn, machine, show
+from timing import in_turn, machine, record, show
 
 from mlhw.maths.descent import gradient_descent, start_weights
 from mlhw.maths.sgd import permutation_stream, stochastic_gradient_descent
@@ -94,6 +95,18 @@ def main() -> None:
             f"{loop / again:.0f} times faster than the homework loop (at least 80)",
             f"{theirs / mine:.2f} times faster than scikit-learn (more than 1)",
         ],
+    )
+    versions = ", ".join(f"{name} {version(name)}" for name in ("NumPy", "numba", "scikit-learn"))
+    record(
+        "sweeps",
+        {
+            "versions": versions,
+            "ours_ms": 1000 * mine,
+            "loop_ms": 1000 * loop,
+            "scikit_learn_ms": 1000 * theirs,
+            "faster_than_loop": loop / again,
+            "faster_than_scikit_learn": theirs / mine,
+        },
     )
     together = in_turn(
         {

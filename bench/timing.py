@@ -6,12 +6,16 @@ ratios of medians within one run.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from mlhw.system.provenance import usable_cpus, version_line
 
@@ -56,3 +60,19 @@ def show(title: str, times: dict[str, float], lines: Sequence[str]) -> None:
         print(f"  {name.ljust(width)}  {1000 * seconds:9.1f} ms")
     for line in lines:
         print(f"  {line}")
+
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
+
+
+def record(name: str, numbers: Mapping[str, Any]) -> None:
+    """Keep numbers in ``results/NAME.json``, whence ``docs/generate.py`` puts them into the pages.
+
+    Numbers of an earlier run that are not measured anew stay. Each run leaves its machine beside its own.
+    """
+    path = RESULTS / f"{name}.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    command = " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    found = {**kept, "command": command, "machine": machine(), **numbers}
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

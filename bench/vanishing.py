@@ -16,7 +16,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import torch
-from timing import in_turn, machine, show
+from timing import in_turn, machine, record, show
 
 from mlhw.experiments.vanishing.kinds import NetworkKind, Setting, block_gradients, blocks
 
@@ -98,6 +98,7 @@ def digits() -> None:
         ),
     }
     print(f"\nlargest error of log10 |gradient| over {WORST} draws, all layers, against mpmath")
+    errors = {}
     for network in (
         NetworkKind("sigmoid", 1, 153),
         NetworkKind("relu", 1, 153, alive=True),
@@ -121,7 +122,9 @@ def digits() -> None:
                     elif exact != 0:
                         error = log / math.log(10) - float(mpmath.log10(abs(exact)))
                         worst = max(worst, abs(error))
+        errors["-".join(network.title.replace(",", "").split())] = worst
         print(f"  {network.title.ljust(34)} {worst:.1e}")
+    record("vanishing", {"numpy": np.__version__, "errors": errors})
 
 
 def main() -> None:

@@ -1,17 +1,24 @@
-"""Writes what the configuration models say: docs/configuration.md, the types of mlhw's functions, and
-the JSON schemas of the configurations in configs/schemas.
+"""Writes into the documentation what stands elsewhere, so that it is written once.
 
-python docs/generate.py
+    python docs/generate.py
+
+docs/configuration.md, the types of mlhw's functions and the JSON schemas in configs/schemas come from the
+configuration models, measured times and errors in README and docs from ``bench/results/``: in
+``<!-- bench sweeps.ours_ms .1f -->11.6<!-- / -->`` what stands between is the number ``ours_ms`` of
+``bench/results/sweeps.json`` in Python's format ``.1f``.
 """
 
 from __future__ import annotations
 
+import inspect
+import json
+import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from mlhw.api import objects_of
+from mlhw.api import function_of, objects_of, run
 from mlhw.commands.all import AllConfig
 from mlhw.commands.configurable import ALL
 from mlhw.commands.schema import schema_text
@@ -19,9 +26,12 @@ from mlhw.config.model import InputFile, Leaf, draw_seed, leaves, section_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
 from mlhw.text import yaml12
 
-PAGE = Path(__file__).with_name("configuration.md")
-STUB = Path(__file__).parents[1] / "mlhw" / "__init__.pyi"
-SCHEMAS = Path(__file__).parents[1] / "configs" / "schemas"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "configuration.md"
+STUB = ROOT / "mlhw" / "__init__.pyi"
+SCHEMAS = ROOT / "configs" / "schemas"
+RESULTS = ROOT / "bench" / "results"
+MEASURED = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 HEAD = """# Configuration
 
@@ -79,19 +89,26 @@ from mlhw.vision.images.datasets import from_dataset as image_splits
 
 __version__: str
 
-def run(experiment: str, **keys: Any) -> Result: ...
 '''
 
 
 def stub() -> str:
-    """``mlhw/__init__.pyi``: each experiment's function, its keys as keyword arguments."""
-    parts = [STUB_HEAD]
+    """``mlhw/__init__.pyi``: each experiment's function with its keys, their types and what they mean."""
+    parts = [STUB_HEAD, function("run", "experiment: str, **keys: Any", run.__doc__)]
     for name in EXPERIMENTS:
         found = [leaf for leaf in leaves(experiment(name).Config) if len(leaf.path) == 1]
         keys = [f"    {leaf.key}: {' | '.join(kinds(leaf))} = ...,\n" for leaf in found]
         keys += [f"    {key}: Any = ...,\n" for key in objects_of(name)]
-        parts.append(f"def {module_name(name)}(\n    *,\n{''.join(keys)}) -> Result: ...\n")
+        keywords = f"\n    *,\n{''.join(keys)}"
+        parts.append(function(module_name(name), keywords, function_of(name).__doc__))
     return "".join(parts)
+
+
+def function(name: str, parameters: str, docstring: str | None) -> str:
+    """A function of the stub; its docstring is what editors show and the API reference is made of."""
+    lines = inspect.cleandoc(docstring or "").replace("\\", "\\\\").splitlines()
+    body = "\n".join(f"    {line}".rstrip() for line in lines).lstrip()
+    return f'def {name}({parameters}) -> Result:\n    """{body}\n    """\n'
 
 
 def kinds(leaf: Leaf) -> list[str]:
@@ -130,9 +147,34 @@ def schemas() -> dict[Path, str]:
     return {SCHEMAS / f"{name}.json": schema_text(name) for name in (*EXPERIMENTS, ALL)}
 
 
+# ---------------------------------------------------------------------------- what was measured
+
+MARK = re.compile(
+    r"(?P<mark><!-- bench (?P<file>[\w-]+)\.(?P<key>\S+) ?(?P<form>\S*) -->)(?P<text>.*?)<!-- / -->",
+    re.S,
+)
+
+
+def measured(text: str) -> str:
+    """A page with every marked number as ``bench/results`` has it. Raises KeyError for an unknown one."""
+    return MARK.sub(
+        lambda m: f"{m['mark']}{number(m['file'], m['key'], m['form'])}<!-- / -->", text
+    )
+
+
+def number(file: str, key: str, form: str = "") -> str:
+    """A number of a results file, ``scores.3.caught``, in a format of Python's; texts need none."""
+    value = json.loads((RESULTS / f"{file}.json").read_text(encoding="utf-8"))
+    for word in key.split("."):
+        value = value[int(word)] if isinstance(value, list) else value[word]
+    return format(value, form)
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     STUB.write_text(stub(), encoding="utf-8")
     SCHEMAS.mkdir(exist_ok=True)
     for path, text in schemas().items():
         path.write_text(text, encoding="utf-8")
+    for path in MEASURED:
+        path.write_text(measured(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,6 +10,7 @@ from mlhw.config.load import from_keywords
 from mlhw.config.model import leaves
 from mlhw.errors import ConfigError
 from mlhw.experiments import registry
+from mlhw.result.kernel import KernelRecorder, in_notebook
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.text.words import hint, nearest
@@ -43,7 +44,14 @@ def run(experiment: str, **keys: Any) -> Result:
         )
     found = registry.experiment(experiment)
     brought = {key: keys.pop(key) for key in objects_of(experiment) if key in keys}
-    return found.run(from_keywords(found.Config, keys), Recorder(), **brought)
+    config = from_keywords(found.Config, keys)
+    if not in_notebook():
+        return found.run(config, Recorder(), **brought)
+    recorder = KernelRecorder()
+    try:
+        return found.run(config, recorder, **brought)
+    finally:
+        recorder.close()
 
 
 def objects_of(experiment: str) -> list[str]:

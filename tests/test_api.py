@@ -124,23 +124,63 @@ def test_a_result_says_in_short_what_it_has() -> None:
     assert len(repr(result)) < 1000
 
 
-def test_a_type_checker_knows_the_functions_and_no_misspelt_one(tmp_path: Path) -> None:
-    (tmp_path / "use.py").write_text(
-        "import mlhw\n"
-        "reveal_type(mlhw.lr_sweep(etas=[0.5]))\n"
-        "reveal_type(mlhw.finetune().claims[0].verdict)\n"
-        "mlhw.lr_swep()\n"
-        "mlhw.lr_sweep(etas='0.5', bogus=3)\n"
-    )
-    found = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file=", "use.py"],
-        cwd=tmp_path,
+# A user's script: what is right, and from ``# wrong`` on one mistake a line.
+SCRIPT = """\
+import numpy as np
+import mlhw
+from mlhw import Claim, Result
+
+def best(etas: list[float]) -> float:
+    result: Result = mlhw.lr_sweep(etas=etas, data={"name": "iris", "classes": [1, 2]})
+    failing: list[Claim] = result.fails
+    return min(float(run["nll"]) for run in result.summary["runs"]) + len(failing)
+
+best([0.5, 0.1])
+mlhw.lr_sweep(etas=(0.5, 1), data="iris", w0=None, log_axis="both", seed="random")
+mlhw.sgd_sweep(etas=[0.1], epochs=10, tolerance=None)
+mlhw.softmax_regions(weights=[[1, 0], [0, 1]], biases=[0, 0], names=["a", "b"])
+mlhw.vanishing(activation="relu", depth=20, target=1.0)
+mlhw.backprop_check(layers=[4, 8, 3], hidden="tanh", bias=True)
+mlhw.finetune(data={"name": "digits"}, unfreeze_at=None, optim={"lr": 1e-3})
+mlhw.run("lr-sweep", etas=[0.1]).tables["metrics"].column("nll").mean()
+# wrong
+mlhw.lr_swep()
+mlhw.lr_sweep(etas="x")
+mlhw.lr_sweep(bogus=3)
+mlhw.vanishing(activation="relo")
+mlhw.vanishing(depth="deep")
+mlhw.sgd_sweep([0.1])
+mlhw.run("lr-sweep").sumary
+mlhw.finetune().claims[0].verdict == 3 + "holds"
+"""
+WRONG = list(range(SCRIPT.splitlines().index("# wrong") + 2, len(SCRIPT.splitlines()) + 1))
+
+
+def typed(folder: Path, *command: str) -> str:
+    """What a type checker says of the script, with this checkout as the package."""
+    (folder / "use.py").write_text(SCRIPT)
+    (folder / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(ROOT)]}))
+    return subprocess.run(
+        [sys.executable, "-m", *command, "use.py"],
+        cwd=folder,
         env={**os.environ, "MYPYPATH": str(ROOT)},
         capture_output=True,
         text=True,
-    )
-    assert 'Revealed type is "mlhw.result.result.Result"' in found.stdout, (
-        found.stdout + found.stderr
-    )
-    assert "Literal['holds']" in found.stdout
-    assert 'use.py:4: error: Module has no attribute "lr_swep"' in found.stdout
+    ).stdout
+
+
+def test_mypy_finds_every_mistake_of_a_users_script_and_no_other(tmp_path: Path) -> None:
+    found = typed(tmp_path, "mypy", "--config-file=", "--strict")
+    lines = {int(line.split(":")[1]) for line in found.splitlines() if ": error:" in line}
+    assert sorted(lines) == WRONG, found
+    assert 'has no attribute "lr_swep"' in found
+    assert 'Unexpected keyword argument "bogus"' in found
+
+
+def test_pyright_finds_every_mistake_of_a_users_script_and_no_other(tmp_path: Path) -> None:
+    pytest.importorskip("pyright", reason="needs the development tools")
+    found = json.loads(typed(tmp_path, "pyright", "--outputjson"))
+    errors = [d for d in found["generalDiagnostics"] if d["severity"] == "error"]
+    lines = [d["range"]["start"]["line"] + 1 for d in errors]
+    assert lines == WRONG, errors
+    assert 'No parameter named "bogus"' in errors[2]["message"]

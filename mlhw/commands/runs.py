@@ -35,6 +35,7 @@ from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.inlined import size_text
 from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
+from mlhw.runs.trackers import event_folder
 from mlhw.system.screen import print_fitting, table_width
 from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
@@ -346,6 +347,7 @@ def _delete(folder: Path) -> None:
     """Delete a run folder. It is renamed first, so that a half deleted one is not taken for a run."""
     try:
         if not folder.name.startswith(_DELETED):
+            shutil.rmtree(event_folder(folder), ignore_errors=True)
             folder = folder.rename(folder.with_name(f"{_DELETED}{folder.name}"))
         shutil.rmtree(folder)
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mlhw.result.claims import Claim, tally
 from mlhw.result.gallery import Gallery
 from mlhw.result.live import LiveFigure
+from mlhw.result.notebook import result_html
 from mlhw.result.observations import Observation
 from mlhw.result.plots import Plot, draw, save
 from mlhw.result.tables import Table, csv_text
@@ -101,6 +102,17 @@ class Result:
             f"  figures: {', '.join(plot.name for plot in self.plots)}>",
         ]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of a result that a cell ends with."""
+        return result_html(
+            self.experiment,
+            answers=self.answers,
+            claims=self.claims,
+            observations=self.observations,
+            tables=self.tables.values(),
+            figures=[plot.name for plot in self.plots],
+        )
 
     @property
     def figures(self) -> dict[str, Figure]:

@@ -7,6 +7,8 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mlhw.text.markup import grid
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas
@@ -50,6 +52,15 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def html(self, most: int) -> str:
+        """The first ``most`` rows as HTML, and how many there are."""
+        more = f"<p>{most} of {len(self)} rows</p>" if len(self) > most else ""
+        return grid(self.columns, self.rows[:most]) + more
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of a table that a cell ends with."""
+        return self.html(self.reported)
 
     def column(self, name: str) -> np.ndarray:
         """The values of one column; numeric ones as float64 or int64, None as NaN."""

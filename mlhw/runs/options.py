@@ -87,7 +87,7 @@ class RunOptions:
     )
     progress: bool = _typed(True, "--no-progress", help="show no progress bar")
     tensorboard: bool = _typed(
-        False, "--tensorboard", help="write TensorBoard event files into the run"
+        False, "--tensorboard", help="write TensorBoard event files, beside the runs"
     )
     mlflow: str | None = _typed(
         None,

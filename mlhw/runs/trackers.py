@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mlhw.errors import ConfigError
 from mlhw.experiments.curves import Curves
@@ -27,10 +27,17 @@ class Tracker(Protocol):
     def finish(self, result: Result | None, status: str) -> None: ...
 
 
-def scalars(
-    table: Table, rows: Sequence[Sequence[Any]], curves: Curves | None
-) -> list[tuple[str, float, int]]:
-    """Rows as (name, value, step): ``nll/eta=0.5`` for each number that is no step or group.
+class Scalar(NamedTuple):
+    """One number of a row: of which curve, of which group of rows (``eta=0.5``, or none), at which step."""
+
+    name: str
+    group: str
+    value: float
+    step: int
+
+
+def scalars(table: Table, rows: Sequence[Sequence[Any]], curves: Curves | None) -> list[Scalar]:
+    """Rows as numbers: each that is no step or group.
 
     A table without the experiment's column of steps has none. Of several repeats only the first is
     tracked, as in the log.
@@ -42,11 +49,11 @@ def scalars(
         values = dict(zip(table.columns, row, strict=True))
         if curves.repeats is not None and values.get(curves.repeats, 0) != 0:
             continue
-        suffix = "".join(
-            f"/{name}={number_text(values[name])}" for name in curves.groups if name in values
+        group = " ".join(
+            f"{name}={number_text(values[name])}" for name in curves.groups if name in values
         )
         found += [
-            (f"{name}{suffix}", float(value), int(values[curves.x]))
+            Scalar(name, group, float(value), int(values[curves.x]))
             for name, value in values.items()
             if name not in curves.keys
             and isinstance(value, (int, float))
@@ -98,20 +105,35 @@ class Careful:
             self._warn(f"{self._name} is not kept up to date any more: {first}")
 
 
+def event_folder(run: Path) -> Path:
+    """Where the event files of a run folder lie: ``runs/tensorboard/RUN``.
+
+    Not in the run: TensorBoard follows links, and would find each newest run a second time by ``latest``.
+    """
+    return run.parent / "tensorboard" / run.name
+
+
 class TensorBoard:
-    """Event files in the run folder: ``tensorboard --logdir runs`` shows them."""
+    """Event files beside the run folders: ``tensorboard --logdir runs/tensorboard`` shows them.
+
+    Each rate is a run of TensorBoard's own, ``RUN/eta=0.5``, and its curves are called alike, so that the
+    rates lie over each other in one chart.
+    """
 
     def __init__(self, folder: Path, curves: Curves | None) -> None:
+        # Here and not where it is used: a package that is missing or broken is to fail at the start.
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._folder = folder
         self._curves = curves
-        self._writer = EventFileWriter(str(folder))
+        self._new_writer = EventFileWriter
+        self._writers: dict[str, Any] = {}
 
     def rows(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-        for name, value, step in scalars(table, rows, self._curves):
-            self._add(step, tag=f"{table.name}/{name}", simple_value=value)
-        self._writer.flush()
+        for name, group, value, step in scalars(table, rows, self._curves):
+            self._add(group, step, tag=f"{table.name}/{name}", simple_value=value)
+        for writer in self._writers.values():
+            writer.flush()
 
     def finish(self, result: Result | None, status: str) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
@@ -120,17 +142,20 @@ class TensorBoard:
             path = self._folder / "plots" / f"{plot.name}.png"
             if path.exists():
                 image = Summary.Image(encoded_image_string=path.read_bytes(), colorspace=4)
-                self._add(0, tag=f"plots/{plot.name}", image=image)
-        self._writer.close()
+                self._add("", 0, tag=f"plots/{plot.name}", image=image)
+        for writer in self._writers.values():
+            writer.close()
 
-    def _add(self, step: int, **value: Any) -> None:
+    def _add(self, group: str, step: int, **value: Any) -> None:
         import time
 
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
+        if group not in self._writers:
+            self._writers[group] = self._new_writer(str(event_folder(self._folder) / group))
         summary = Summary(value=[Summary.Value(**value)])
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._writers[group].add_event(Event(wall_time=time.time(), step=step, summary=summary))
 
 
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -172,8 +197,13 @@ class MLflow:
         now = int(1000 * time.time())
         metrics = [
             # MLflow allows no "=" in a metric's name.
-            Metric(f"{table.name}/{name}".replace("=", " "), value, now, step)
-            for name, value, step in scalars(table, rows, self._curves)
+            Metric(
+                "/".join(filter(None, (table.name, name, group.replace("=", " ")))),
+                value,
+                now,
+                step,
+            )
+            for name, group, value, step in scalars(table, rows, self._curves)
         ]
         for first in range(0, len(metrics), _BATCH):
             self._client.log_batch(self._id, metrics=metrics[first : first + _BATCH])

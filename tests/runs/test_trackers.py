@@ -27,26 +27,34 @@ def test_a_rows_numbers_become_curves_by_rate_and_only_the_first_repeat_is_track
     table = Table("metrics", ["eta", "repeat", "epoch", "nll", "note", "w1"])
     rows = [(0.5, 0, 3, 0.25, "x", None), (0.5, 1, 3, 0.3, "x", 1.0)]
     curves = Curves("metrics", "epoch", ("nll",), "NLL", {"eta": "η = "}, repeats="repeat")
-    assert scalars(table, rows, curves) == [("nll/eta=0.5", 0.25, 3)]
+    assert scalars(table, rows, curves) == [("nll", "eta=0.5", 0.25, 3)]
     assert scalars(Table("t", ["a"]), [(1.0,)], curves) == []
     assert scalars(table, rows, None) == []
     assert scalars(table, rows, dataclasses.replace(curves, steps=False)) == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tensorboards_own_reader_finds_every_number_and_figure(tmp_path: Path) -> None:
+def test_tensorboards_own_reader_finds_every_number_and_figure_with_a_run_a_rate(
+    tmp_path: Path,
+) -> None:
     pytest.importorskip("tensorboard", reason="needs the extra mlhw[tensorboard]")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
     assert main([*QUICK, "--tensorboard"]) == 0
     (folder,) = tmp_path.glob("runs/2*")
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
-    events.Reload()
-    curve = events.Scalars("metrics/nll/eta=0.5")
-    assert [event.step for event in curve] == list(range(6))
-    last = json.loads((folder / "result.json").read_text())["summary"]["runs"][0]["nll"]
-    assert curve[-1].value == pytest.approx(last, rel=1e-6)
-    assert "plots/nll" in events.Tags()["images"]
+    assert (tmp_path / "runs" / "latest").resolve() == folder
+    # As ``tensorboard --logdir runs`` reads it, links followed: no run is there twice.
+    events = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "runs")).Reload()
+    run = f"tensorboard/{folder.name}"
+    assert set(events.Runs()) == {run, f"{run}/eta=0.5", f"{run}/eta=0.1"}
+    results = json.loads((folder / "result.json").read_text())["summary"]["runs"]
+    for rate, found in zip(("eta=0.5", "eta=0.1"), results, strict=True):
+        curve = events.Scalars(f"{run}/{rate}", "metrics/nll")
+        assert [event.step for event in curve] == list(range(6))
+        assert curve[-1].value == pytest.approx(found["nll"], rel=1e-6)
+    assert "plots/nll" in events.Runs()[run]["images"]
+    assert main(["runs", "clean", "--keep", "0"]) == 0
+    assert list(tmp_path.glob("runs/tensorboard/*")) == []
 
 
 @pytest.mark.slow

@@ -190,7 +190,7 @@ def _held_by_rounding(e: Evidence, one: Trajectory) -> bool:
 
 @CLAIMS.claim(
     "no-settling-above-critical",
-    "a rate above critical_eta does not settle at the optimum",
+    "a rate above the critical one does not settle at the optimum",
     figure="gap",
 )
 def no_settling_above_critical(e: Evidence) -> Claim:
@@ -198,7 +198,7 @@ def no_settling_above_critical(e: Evidence) -> Claim:
         return not_applicable(str(e.problem.no_optimum))
     above = [one for one in e.falling if one.eta > e.problem.critical_eta]
     if not above:
-        return not_applicable(f"no rate is above critical_eta = {e.problem.critical_eta:.4g}")
+        return not_applicable(f"no rate is above the critical one, {e.problem.critical_eta:.4g}")
     gaps, passing = {}, []
     for one in above:
         distance = one.nll - e.problem.optimum.nll

@@ -17,13 +17,13 @@ FORMULAS = [
         r"w \leftarrow w - \eta \nabla E(w), \quad \nabla E(w) = \frac{1}{N} \sum_n (y_n - t_n) x_n",
     ),
     Formula(
-        "L bounds the curvature of E everywhere, since σ' is at most 1/4: below 2/L (monotone_eta) no "
-        "step can raise E.",
+        "L bounds the curvature of E everywhere, since σ' is at most 1/4: below 2/L no step "
+        "can raise E.",
         r"\eta < \frac{2}{L}, \quad L = \frac{1}{4N} \lambda_{\max}(X^\top X)",
     ),
     Formula(
-        "H is the matrix of second derivatives: above this rate (critical_eta) descent cannot settle "
-        "at the optimum w*. The same with H(w) is the local limit along the path.",
+        "H is the matrix of second derivatives: above this rate, the critical one, descent "
+        "cannot settle at the optimum w*. The same with H(w) is the local limit along the path.",
         r"\eta > \frac{2}{\lambda_{\max}(H(w^*))}",
     ),
 ]
