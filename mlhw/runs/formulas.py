@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -85,13 +86,19 @@ def draw(formula: str) -> Drawing:
     text = f"${_for_mathtext(formula)}$"
     if _OWN_NUMBER.search(text):
         return _drawn(text)
-    key = f"{text}\n{version('matplotlib')}\n{UNIT}"
+    key = f"{text}\n{_version()}\n{UNIT}"
     path = cache_folder("formulas") / f"{sha256(key.encode()).hexdigest()[:32]}.json"
     found = _cached(path)
     if found is None:
         found = _drawn(text)
         _keep(path, found)
     return found
+
+
+@cache
+def _version() -> str:
+    """matplotlib's, which need not be imported for it."""
+    return version("matplotlib")
 
 
 def _cached(path: Path) -> Drawing | None:
@@ -146,8 +153,8 @@ def _drawn(text: str) -> Drawing:
     for glyph, x, y, scale in placed:
         vertices, codes = glyphs[glyph]
         add(Outline(vertices, codes), x, y, scale)
-    for vertices, codes in bars:
-        add(Outline(vertices, codes), 0.0, 0.0, 1.0)
+    for corners, steps in bars:
+        add(Outline(corners, steps), 0.0, 0.0, 1.0)
     return Drawing("".join(pieces), round(width), round(height - depth), round(depth))
 
 

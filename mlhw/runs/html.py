@@ -93,11 +93,11 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) ->
 
 def _figure(plot: Plot, picture: Picture) -> dict[str, Any]:
     """A figure and its drawing, which was escaped when it was made."""
-    drawn = None if len(picture.svg) > LARGEST else inline(picture.svg, plot.name, plot.alt)
+    large = len(picture.svg) > LARGEST
     return {
         "plot": plot,
-        "drawing": drawn,
-        "png": base64.b64encode(picture.png).decode(),
+        "drawing": None if large else inline(picture.svg, plot.name, plot.alt),
+        "png": base64.b64encode(picture.png).decode() if large else None,
         "data": "",
     }
 
@@ -107,7 +107,7 @@ def _groups(
 ) -> tuple[list[dict[str, Any]], list[Mapping[str, Any]]]:
     """The claims, each with the figure that shows it, then those without; and the figures left over."""
     shown: dict[str, list[Claim]] = {name: [] for name in figures}
-    alone = []
+    alone: list[Claim] = []
     for claim in claims:
         shown.get(claim.figure, alone).append(claim)
     groups: list[dict[str, Any]] = [
