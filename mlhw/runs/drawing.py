@@ -32,7 +32,7 @@ class Box(NamedTuple):
         return self.left + 1 < x < self.right - 1 and self.top + 1 < y < self.bottom - 1
 
 
-def inline(svg: bytes, name: str, alt: str) -> str:
+def embedded(svg: bytes, name: str, alt: str) -> str:
     """An SVG of matplotlib's as an element of an HTML page, where ``alt`` says what it shows.
 
     Its ids begin with ``name``, as two figures of a page would share them. Greys and a few colours

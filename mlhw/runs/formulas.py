@@ -41,14 +41,15 @@ class Drawing(NamedTuple):
 def typeset(formula: str) -> str:
     r"""A formula in LaTeX, ``\nabla E(w)``, as HTML: SVG for the eye, MathML for the ear and for copying.
 
-    What is parted by ``, \quad`` are drawings of their own, between which a narrow page breaks the line.
+    What is parted by ``, \quad`` or ``: \quad`` are drawings of their own, between which a narrow page
+    breaks the line.
     A formula that cannot be drawn is MathML for the eye too.
     """
-    # A comma before a wide gap stays with what is before it.
-    parts = re.split(r"(?<=,)\s*\\quad\s*", formula.strip())
+    # The sign before a wide gap stays with what is before it.
+    parts = re.split(r"(?<=[,:])\s*\\quad\s*", formula.strip())
     said = mathml(formula)
     try:
-        drawn = " ".join(svg(draw(part)) for part in parts)
+        drawn = " ".join(svg(drawing_of(part)) for part in parts)
     except ValueError:
         return f'<span class="formula">{said}</span>'
     return f'<span class="formula"><span class="said">{said}</span>{drawn}</span>'
@@ -77,7 +78,7 @@ def mathml(formula: str) -> str:
     return text.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
 
 
-def draw(formula: str) -> Drawing:
+def drawing_of(formula: str) -> Drawing:
     """The drawing of a formula in LaTeX, out of the cache if it has been drawn on this machine before.
 
     Mathtext knows most of LaTeX's mathematics and no environments (``cases``); it raises ValueError

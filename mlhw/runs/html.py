@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.experiments.registry import EXPERIMENTS
 from mlhw.result.claims import Claim
-from mlhw.result.plots import Picture, Plot
+from mlhw.result.plots import Plot, Printed
 from mlhw.result.result import Result
 from mlhw.result.tables import Table
-from mlhw.runs.drawing import inline
+from mlhw.runs.drawing import embedded
 from mlhw.runs.formulas import typeset
 from mlhw.system import provenance
 from mlhw.text import yaml12
 from mlhw.text.values import NOTHING, flat, is_nothing, number_text
-from mlhw.text.words import Row
+from mlhw.text.words import TableLine
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ LARGEST = 1_500_000
 """A figure whose SVG has more bytes, such as one of very many points, is in the page as a PNG."""
 
 
-def page(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) -> str:
+def page(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) -> str:
     """The report of a run, or the assignment's of several.
 
     ``pictures`` holds each figure by its name; one that is not there is left out. Jinja2 escapes every
@@ -53,7 +53,7 @@ def page(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) -> st
     return _report(result, facts, pictures) if result.parts is None else _assignment(result, facts)
 
 
-def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) -> str:
+def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) -> str:
     figures = {
         plot.name: _figure(plot, pictures[plot.name])
         for plot in result.plots
@@ -91,14 +91,13 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) ->
     return text
 
 
-def _figure(plot: Plot, picture: Picture) -> dict[str, Any]:
+def _figure(plot: Plot, picture: Printed) -> dict[str, Any]:
     """A figure and its drawing, which was escaped when it was made."""
     large = len(picture.svg) > LARGEST
     return {
         "plot": plot,
-        "drawing": None if large else inline(picture.svg, plot.name, plot.alt),
+        "drawing": None if large else embedded(picture.svg, plot.name, plot.alt),
         "png": base64.b64encode(picture.png).decode() if large else None,
-        "data": "",
     }
 
 
@@ -130,7 +129,7 @@ def answer_blocks(lines: Sequence[str]) -> list[AnswerTable | list[str]]:
     blocks: list[AnswerTable | list[str]] = []
     for line in lines:
         last = blocks[-1] if blocks else None
-        if isinstance(line, Row):
+        if isinstance(line, TableLine):
             if not isinstance(last, AnswerTable) or last.columns != line.columns:
                 last = AnswerTable(line.columns, [])
                 blocks.append(last)

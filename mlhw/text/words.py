@@ -19,7 +19,7 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-class Row(str):
+class TableLine(str):
     """A line of a table: a text for the screen, which a page shows as cells below their headings.
 
     ``cells`` are the texts that the line is made of, one for each of ``columns``; the line that holds
@@ -30,21 +30,21 @@ class Row(str):
     columns: tuple[str, ...]
 
     @classmethod
-    def of(cls, text: str, cells: Sequence[str], columns: Sequence[str]) -> Row:
+    def of(cls, text: str, cells: Sequence[str], columns: Sequence[str]) -> TableLine:
         row = cls(text)
         row.cells, row.columns = tuple(cells), tuple(columns)
         return row
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns of equal width, each a ``Row``."""
+    """Lines with columns of equal width, each a ``TableLine``."""
     table = [[printable(cell).replace("\n", " ") for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table
     )
-    return [Row.of(line, row, table[0]) for line, row in zip(lines, table, strict=True)]
+    return [TableLine.of(line, row, table[0]) for line, row in zip(lines, table, strict=True)]
 
 
 def quantity(count: int, one: str, many: str | None = None) -> str:

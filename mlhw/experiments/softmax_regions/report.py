@@ -13,7 +13,7 @@ from mlhw.experiments.softmax_regions.evidence import Evidence, floats
 from mlhw.maths.rational import Vector, to_float, unit
 from mlhw.maths.regions import Boundary, Vertex, activations_at
 from mlhw.result.result import Formula
-from mlhw.text.words import Row
+from mlhw.text.words import TableLine
 
 FORMULAS = [
     Formula(
@@ -130,7 +130,7 @@ def answers(e: Evidence) -> list[str]:
         level = f" (level with {e.listed(also)})" if also else ""
         between, course = e.listed(b.classes), f"{_course(b)}{level}"
         line = f"boundary of {between}: {course}"
-        lines.append(Row.of(line, (between, course), ("boundary of", "course")))
+        lines.append(TableLine.of(line, (between, course), ("boundary of", "course")))
     lines += _special_regions(e)
     for way in e.middles:
         name = e.listed(way.tied)
@@ -139,7 +139,7 @@ def answers(e: Evidence) -> list[str]:
             share = "1" if len(way.tied) == 1 else f"1/{len(way.tied)} each"
             law = f"exp(-{rate:.6g} r)"
             line = f"far out in the middle of {name}: p tends to {share}, the rest falls like {law}"
-            lines.append(Row.of(line, (name, share, law), FAR_OUT))
+            lines.append(TableLine.of(line, (name, share, law), FAR_OUT))
         else:
             kept = e.listed([k for k in way.others if way.gaps.slope[k] == 0])
             line = (
@@ -147,7 +147,7 @@ def answers(e: Evidence) -> list[str]:
                 f"{way.limit:.8g} and no further"
             )
             stays = f"does not fall: the margin to {kept} cannot grow"
-            lines.append(Row.of(line, (name, f"{way.limit:.8g}", stays), FAR_OUT))
+            lines.append(TableLine.of(line, (name, f"{way.limit:.8g}", stays), FAR_OUT))
     return lines
 
 
@@ -191,7 +191,9 @@ def _meeting(e: Evidence) -> list[str]:
         point, activation = _point(vertex.point), _number(a)
         share = f"1/{K}" if everyone else f"{p:.6g}"
         line = f"{who} at {point}: every activation {activation}, every probability {share}"
-        lines.append(Row.of(line, (e.listed(vertex.classes), point, activation, share), MEETING))
+        lines.append(
+            TableLine.of(line, (e.listed(vertex.classes), point, activation, share), MEETING)
+        )
     return lines + _near(envelope.vertices, e.scale)
 
 
