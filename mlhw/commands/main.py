@@ -33,7 +33,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     "evaluate": ("mlhw.commands.evaluate", "How good a fine-tuned network is on labelled images."),
     "export": ("mlhw.commands.export", "A fine-tuned network as a file that other programs run."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
-    "runs": ("mlhw.commands.runs", "List, show, compare, run again and clean up runs."),
+    "runs": ("mlhw.commands.runs", "List, show, compare, run again, export and clean up runs."),
 }
 
 

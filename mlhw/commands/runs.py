@@ -1,4 +1,4 @@
-"""``mlhw runs``: list, show, compare, run again, clean."""
+"""``mlhw runs``: list, show, compare, run again, hand on, clean."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of,
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import claim_lines, tally
 from mlhw.result.observations import observation_lines
+from mlhw.runs.archive import pack, with_parts
 from mlhw.runs.compare import (
     as_csv,
     as_json,
@@ -30,6 +31,7 @@ from mlhw.runs.compare import (
 )
 from mlhw.runs.execute import execute
 from mlhw.runs.history import Run, all_runs, find
+from mlhw.runs.inlined import size_text
 from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
 from mlhw.text import yaml12
@@ -37,7 +39,9 @@ from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import printable, text_table
 
 app = typer.Typer(
-    help="List, show, compare, run again and clean up runs.", invoke_without_command=True, **PLAIN
+    help="List, show, compare, run again, export and clean up runs.",
+    invoke_without_command=True,
+    **PLAIN,
 )
 
 
@@ -224,6 +228,23 @@ def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool
     for line in lines:
         print(printable(f"  {line}"))
     return CLAIM_FAILS
+
+
+@app.command("export", short_help="Runs as one zip file, to be handed on.")
+def export_runs(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="One run or more.", autocompletion=complete_run),
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
+    runs_dir: RunsDir = "runs",
+) -> int:
+    """Write run folders whole into a new zip file; with a run of 'all' come those that it is made of."""
+    runs = with_parts([find(name, Path(runs_dir)) for name in names])
+    count = pack(runs, file)
+    size = size_text(file.stat().st_size)
+    print(printable(f"{file}: {', '.join(run.name for run in runs)}; {count} files, {size}"))
+    return FINISHED
 
 
 def _count(text: str) -> int:

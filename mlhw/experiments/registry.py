@@ -11,6 +11,7 @@ experiment; its modules are the same in all of them:
 - ``report.py``: ``FORMULAS``, ``COLUMNS`` of every table, ``headlines``, summary and answers; where they
   apply ``CURVES`` and ``TIMING``
 - ``figures.py``: ``FIGURES``
+- ``live.py``, where it has some: ``LIVE``, the figures that a reader can move in the report
 
 Other modules of the folder hold what these are made of.
 """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlhw.result.claims import Claim, tally
 from mlhw.result.gallery import Gallery
+from mlhw.result.live import LiveFigure
 from mlhw.result.observations import Observation
 from mlhw.result.plots import Plot, draw, save
 from mlhw.result.tables import Table, csv_text
@@ -73,7 +75,8 @@ class Result:
     ``claims`` the statements with their verdicts, ``observations`` what this run alone showed, ``tables``
     the rows by table name, ``plots`` the figures to be drawn, ``formulas`` what the report typesets.
     ``parts`` are the runs that it is made of (``mlhw all``), None for a run by itself. ``gallery`` are
-    the images that were judged, where there are some, for a page of their own.
+    the images that were judged, where there are some, for a page of their own. ``live`` makes, by the names
+    of figures, what their readers can read values from and move.
     """
 
     experiment: str
@@ -86,6 +89,7 @@ class Result:
     parts: list[Part] | None = None
     observations: list[Observation] = field(default_factory=list)
     gallery: Gallery | None = None
+    live: dict[str, Callable[[], LiveFigure]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """What there is, in short: a summary and tables in full would fill screens."""

@@ -202,6 +202,7 @@ def write_result(result: Result, recorder: FolderRecorder, question: str) -> Non
         folder.name,
         recorder.environment,
         gallery,
+        folder,
     )
     write_whole(folder / "report.html", html.page(result, facts, pictures))
     if options.junit is not None:

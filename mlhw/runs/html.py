@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.experiments.registry import EXPERIMENTS
 from mlhw.result.claims import Claim
+from mlhw.result.live import LiveFigure
 from mlhw.result.plots import Plot, Printed
 from mlhw.result.result import Result
 from mlhw.result.tables import Table
+from mlhw.runs import inlined
 from mlhw.runs.drawing import embedded
 from mlhw.runs.formulas import typeset
 from mlhw.system import provenance
@@ -29,7 +31,8 @@ from mlhw.text.words import TableLine
 class RunFacts:
     """Where a report's numbers come from: shown at its end, and the question at its beginning.
 
-    ``gallery`` is the page with the run's images, beside the report.
+    ``gallery`` is the page with the run's images, beside the report. ``folder`` holds the files that the
+    page takes into itself.
     """
 
     question: str
@@ -38,6 +41,7 @@ class RunFacts:
     run: str
     environment: Mapping[str, Any]
     gallery: str | None = None
+    folder: Path | None = None
 
 
 LARGEST = 1_500_000
@@ -48,14 +52,16 @@ def page(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) -> st
     """The report of a run, or the assignment's of several.
 
     ``pictures`` holds each figure by its name; one that is not there is left out. Jinja2 escapes every
-    text, class and file names with markup in them included.
+    text, class and file names with markup in them included. The page links to no file: it holds it, or
+    names it.
     """
-    return _report(result, facts, pictures) if result.parts is None else _assignment(result, facts)
+    text = _report(result, facts, pictures) if result.parts is None else _assignment(result, facts)
+    return inlined.bounded(text)
 
 
 def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) -> str:
     figures = {
-        plot.name: _figure(plot, pictures[plot.name])
+        plot.name: _figure(plot, pictures[plot.name], result.live.get(plot.name))
         for plot in result.plots
         if plot.name in pictures
     }
@@ -87,17 +93,20 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) ->
         number=number_text,
         nothing=is_nothing,
         environment=_texts(facts.environment),
+        file=partial(inlined.file_link, facts.folder),
+        **inlined.scripted(any(figure["live"] for figure in figures.values())),
     )
     return text
 
 
-def _figure(plot: Plot, picture: Printed) -> dict[str, Any]:
-    """A figure and its drawing, which was escaped when it was made."""
+def _figure(plot: Plot, picture: Printed, live: Callable[[], LiveFigure] | None) -> dict[str, Any]:
+    """A figure, its drawing, which was escaped when it was made, and the numbers of its live form."""
     large = len(picture.svg) > LARGEST
     return {
         "plot": plot,
         "drawing": None if large else embedded(picture.svg, plot.name, plot.alt),
         "png": base64.b64encode(picture.png).decode() if large else None,
+        "live": None if live is None else live().data() | {"title": plot.title},
     }
 
 
@@ -173,6 +182,7 @@ def _assignment(result: Result, facts: RunFacts) -> str:
         command=facts.command,
         config=_keys(facts.config),
         environment=_texts(facts.environment),
+        **inlined.scripted(any('class="live"' in str(one["article"]) for one in questions)),
     )
     return text
 

@@ -100,7 +100,7 @@ def test_the_page_of_a_run_shows_every_test_image_with_its_classes_and_scores(
         assert {name for name, _ in scores} == set(HOSTILE)
         for name, share in scores:
             assert float(share) == pytest.approx(float(row[f"p_{name}"]), abs=1e-4)
-    assert 'href="gallery.html"' in (run / "report.html").read_text()
+    assert "gallery.html" in (run / "report.html").read_text()
 
 
 @pytest.mark.parametrize("options", [["--window-size=1200,900"], ["--window-size=500,900"]])

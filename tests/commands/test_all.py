@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -111,7 +112,9 @@ def test_a_failing_experiment_stops_no_other_and_gives_the_exit_code(
     report = (folder / "report.html").read_text()
     assert "3 classes, two needed" in report
     assert "stochastic gradient descent is not always faster" in report
-    assert f'href="../{Path(runs[1]["run"]).name}/metrics.csv"' in report
+    # The page holds the files: nothing of it is lost when it is copied alone.
+    assert 'download="metrics.csv"' in report
+    assert not re.search(r'href="(?!data:|#)', report)
     root = ElementTree.parse(tmp_path / "claims.xml").getroot()
     assert [suite.get("name") for suite in root] == ["lr-sweep", "sgd-sweep"]
 

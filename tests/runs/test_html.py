@@ -180,7 +180,7 @@ def test_the_page_of_all_runs_keeps_their_names_apart(tmp_path: Path) -> None:
     assert {"a-claim-c", "b-claim-c", "a-figure-p", "b-p-axes_1"} <= set(names)
     assert set(re.findall(r'href="#([^"]*)"', text)) <= set(names)
     assert "say id=&#34;x&#34;" in text
-    assert 'href="../run-a/plots/p.svg"' in text
+    assert 'href="../' not in text  # it holds its files, or names them
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

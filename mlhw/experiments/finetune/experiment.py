@@ -73,6 +73,7 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
 
         return over_repeats(config, recorder, lambda one, part: run(one, part, splits))
     from mlhw.experiments.finetune.figures import FIGURES
+    from mlhw.experiments.finetune.live import LIVE
     from mlhw.experiments.finetune.looks import where_it_looked
     from mlhw.vision.gallery import judged_images
     from mlhw.vision.gradcam import require_captum
@@ -98,4 +99,5 @@ def run(config: Config, recorder: Recorder, splits: ImageSplits | None = None) -
             lambda: where_it_looked(outcome, recorder),
         ),
         observations=OBSERVATIONS.look(outcome),
+        live=LIVE.of(outcome),
     )

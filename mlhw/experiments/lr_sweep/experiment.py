@@ -22,6 +22,7 @@ from pydantic import Field
 from mlhw.experiments.lr_sweep.claims import CLAIMS
 from mlhw.experiments.lr_sweep.evidence import Demand, Evidence, LocalLimits, Trajectory
 from mlhw.experiments.lr_sweep.figures import FIGURES
+from mlhw.experiments.lr_sweep.live import LIVE
 from mlhw.experiments.lr_sweep.observations import OBSERVATIONS
 from mlhw.experiments.lr_sweep.report import COLUMNS, FORMULAS, answers, summary
 from mlhw.experiments.sweeps.problem import (
@@ -80,6 +81,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         FIGURES.plots(evidence),
         FORMULAS,
         observations=OBSERVATIONS.look(evidence),
+        live=LIVE.of(evidence),
     )
 
 

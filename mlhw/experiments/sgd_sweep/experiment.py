@@ -23,6 +23,7 @@ from mlhw.errors import ConfigError
 from mlhw.experiments.sgd_sweep.claims import CLAIMS
 from mlhw.experiments.sgd_sweep.evidence import Asked, Evidence
 from mlhw.experiments.sgd_sweep.figures import FIGURES
+from mlhw.experiments.sgd_sweep.live import LIVE
 from mlhw.experiments.sgd_sweep.observations import OBSERVATIONS
 from mlhw.experiments.sgd_sweep.passes import (
     against_gd,
@@ -113,6 +114,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         FIGURES.plots(evidence),
         FORMULAS,
         observations=OBSERVATIONS.look(evidence),
+        live=LIVE.of(evidence),
     )
 
 

@@ -30,6 +30,7 @@ from mlhw.experiments.vanishing.claims import CLAIMS
 from mlhw.experiments.vanishing.evidence import Evidence
 from mlhw.experiments.vanishing.figures import FIGURES
 from mlhw.experiments.vanishing.kinds import NetworkKind, Setting
+from mlhw.experiments.vanishing.live import LIVE
 from mlhw.experiments.vanishing.report import COLUMNS, FORMULAS, answers, more_formulas, summary
 from mlhw.experiments.vanishing.sample import (
     SURVIVAL_WIDTHS,
@@ -153,6 +154,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         recorder.tables,
         FIGURES.plots(evidence),
         [*FORMULAS, *more_formulas(setting)],
+        live=LIVE.of(evidence),
     )
 
 
