@@ -1,4 +1,4 @@
-"""How long the whole assignment takes, as ``make run`` answers it: the installed command, each experiment's time.
+"""How long the whole assignment takes, as ``make run`` answers it, and each experiment of it.
 
     python bench/assignment.py [--config FILE]
 

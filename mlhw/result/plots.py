@@ -258,14 +258,14 @@ def draw(plot: Plot) -> Figure:
         return plot.draw()
 
 
-class Picture(NamedTuple):
+class Printed(NamedTuple):
     """A drawn figure as the bytes of its two files."""
 
     png: bytes
     svg: bytes
 
 
-def save(plot: Plot, folder: Path) -> Picture:
+def save(plot: Plot, folder: Path) -> Printed:
     """Write ``NAME.png`` and ``NAME.svg`` into ``folder`` and return what they hold."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -278,7 +278,7 @@ def save(plot: Plot, folder: Path) -> Picture:
         svg = _bytes(FigureCanvasSVG(figure).print_svg, metadata={"Date": None})
     write_whole(folder / f"{plot.name}.png", png)
     write_whole(folder / f"{plot.name}.svg", svg)
-    return Picture(png, svg)
+    return Printed(png, svg)
 
 
 def save_png(plot: Plot, folder: Path) -> None:

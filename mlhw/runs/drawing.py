@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _COLOUR = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})\b")
-_REFERENCE = re.compile(r"url\(#")
+_THIN = re.compile(r"(?=.*\bfill: #).*(?<!-)\bopacity: 0\.")
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _PLACE = re.compile(rf"(?:translate\(|M ){_NUMBER}[ ,]{_NUMBER}")
 # matplotlib lists a dozen fonts with each text. Verdana is as wide as DejaVu Sans, its relative.
@@ -31,7 +32,7 @@ class Box(NamedTuple):
         return self.left + 1 < x < self.right - 1 and self.top + 1 < y < self.bottom - 1
 
 
-def inline(svg: bytes, name: str, alt: str) -> str:
+def embedded(svg: bytes, name: str, alt: str) -> str:
     """An SVG of matplotlib's as an element of an HTML page, where ``alt`` says what it shows.
 
     Its ids begin with ``name``, as two figures of a page would share them. Greys and a few colours
@@ -83,17 +84,25 @@ def _adapt(element: Element, prefix: str, field: Box | None, kept: bool) -> None
             # A hundredth of a point is finer than a screen.
             element.set("d", re.sub(r"(\.\d\d)\d+", r"\1", " ".join(value.split())))
         elif attribute != "id":
-            value = _REFERENCE.sub(f"url(#{prefix}", value)
             if attribute == "style":
-                value = _FONTS.sub("'DejaVu Sans',Verdana,sans-serif", value)
-                value = value if kept else _COLOUR.sub(_variable, value)
-            element.set(attribute, value)
+                value = _style(value, kept)
+            element.set(attribute, value.replace("url(#", f"url(#{prefix}"))
     if element.tag != "text" and element.tag != "tspan":
         element.text = None
     if element.tag != "tspan":
         element.tail = None
     for child in element:
         _adapt(child, prefix, field, kept)
+    if field is not None and not kept:
+        _back(element)
+
+
+def _back(element: Element) -> None:
+    """White behind the parts that shine through: a legend's patches, in the colours of the field."""
+    for index, child in reversed(list(enumerate(element))):
+        if _THIN.search(child.get("style", "")):
+            white = {"style": "fill: #ffffff", "d": child.get("d", "")}
+            element.insert(index, Element(child.tag, white))
 
 
 def _place(element: Element) -> tuple[float, float] | None:
@@ -129,6 +138,12 @@ def _covers(element: Element) -> bool:
     if not element.get("id", "").startswith(("QuadContourSet", "QuadMesh", "TriContourSet")):
         return False
     return any("fill: #" in path.get("style", "") for path in element.iter(f"{_SVG}path"))
+
+
+@lru_cache(4096)
+def _style(style: str, kept: bool) -> str:
+    style = _FONTS.sub("'DejaVu Sans',Verdana,sans-serif", style)
+    return style if kept else _COLOUR.sub(_variable, style)
 
 
 def _variable(found: re.Match[str]) -> str:

@@ -40,7 +40,7 @@ from mlhw.runs.options import RunOptions
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, print_fitting
-from mlhw.text.words import Row, printable
+from mlhw.text.words import TableLine, printable
 
 
 class Runnable(Protocol):
@@ -288,7 +288,7 @@ def print_answers(result: Result, folder: Path | None, *, ids: bool = False) -> 
     The claims of a result made of parts have been printed with each of these. ``ids``: those of claims
     too. The last line counts the verdicts and names the report. On a terminal no word is broken.
     """
-    lines = [line if isinstance(line, Row) else printable(line) for line in result.answers]
+    lines = [line if isinstance(line, TableLine) else printable(line) for line in result.answers]
     if result.parts is None:
         if result.claims:
             lines += ["", "claims"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -40,14 +41,15 @@ class Drawing(NamedTuple):
 def typeset(formula: str) -> str:
     r"""A formula in LaTeX, ``\nabla E(w)``, as HTML: SVG for the eye, MathML for the ear and for copying.
 
-    What is parted by ``, \quad`` are drawings of their own, between which a narrow page breaks the line.
+    What is parted by ``, \quad`` or ``: \quad`` are drawings of their own, between which a narrow page
+    breaks the line.
     A formula that cannot be drawn is MathML for the eye too.
     """
-    # A comma before a wide gap stays with what is before it.
-    parts = re.split(r"(?<=,)\s*\\quad\s*", formula.strip())
+    # The sign before a wide gap stays with what is before it.
+    parts = re.split(r"(?<=[,:])\s*\\quad\s*", formula.strip())
     said = mathml(formula)
     try:
-        drawn = " ".join(svg(draw(part)) for part in parts)
+        drawn = " ".join(svg(drawing_of(part)) for part in parts)
     except ValueError:
         return f'<span class="formula">{said}</span>'
     return f'<span class="formula"><span class="said">{said}</span>{drawn}</span>'
@@ -76,7 +78,7 @@ def mathml(formula: str) -> str:
     return text.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
 
 
-def draw(formula: str) -> Drawing:
+def drawing_of(formula: str) -> Drawing:
     """The drawing of a formula in LaTeX, out of the cache if it has been drawn on this machine before.
 
     Mathtext knows most of LaTeX's mathematics and no environments (``cases``); it raises ValueError
@@ -85,13 +87,19 @@ def draw(formula: str) -> Drawing:
     text = f"${_for_mathtext(formula)}$"
     if _OWN_NUMBER.search(text):
         return _drawn(text)
-    key = f"{text}\n{version('matplotlib')}\n{UNIT}"
+    key = f"{text}\n{_version()}\n{UNIT}"
     path = cache_folder("formulas") / f"{sha256(key.encode()).hexdigest()[:32]}.json"
     found = _cached(path)
     if found is None:
         found = _drawn(text)
         _keep(path, found)
     return found
+
+
+@cache
+def _version() -> str:
+    """matplotlib's, which need not be imported for it."""
+    return version("matplotlib")
 
 
 def _cached(path: Path) -> Drawing | None:
@@ -146,8 +154,8 @@ def _drawn(text: str) -> Drawing:
     for glyph, x, y, scale in placed:
         vertices, codes = glyphs[glyph]
         add(Outline(vertices, codes), x, y, scale)
-    for vertices, codes in bars:
-        add(Outline(vertices, codes), 0.0, 0.0, 1.0)
+    for corners, steps in bars:
+        add(Outline(corners, steps), 0.0, 0.0, 1.0)
     return Drawing("".join(pieces), round(width), round(height - depth), round(depth))
 
 

@@ -15,16 +15,16 @@ from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.experiments.registry import EXPERIMENTS
 from mlhw.result.claims import Claim
 from mlhw.result.live import LiveFigure
-from mlhw.result.plots import Picture, Plot
+from mlhw.result.plots import Plot, Printed
 from mlhw.result.result import Result
 from mlhw.result.tables import Table
 from mlhw.runs import inlined
-from mlhw.runs.drawing import inline
+from mlhw.runs.drawing import embedded
 from mlhw.runs.formulas import typeset
 from mlhw.system import provenance
 from mlhw.text import yaml12
 from mlhw.text.values import NOTHING, flat, is_nothing, number_text
-from mlhw.text.words import Row
+from mlhw.text.words import TableLine
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ LARGEST = 1_500_000
 """A figure whose SVG has more bytes, such as one of very many points, is in the page as a PNG."""
 
 
-def page(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) -> str:
+def page(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) -> str:
     """The report of a run, or the assignment's of several.
 
     ``pictures`` holds each figure by its name; one that is not there is left out. Jinja2 escapes every
@@ -59,7 +59,7 @@ def page(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) -> st
     return inlined.bounded(text)
 
 
-def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) -> str:
+def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) -> str:
     figures = {
         plot.name: _figure(plot, pictures[plot.name], result.live.get(plot.name))
         for plot in result.plots
@@ -99,13 +99,13 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Picture]) ->
     return text
 
 
-def _figure(plot: Plot, picture: Picture, live: Callable[[], LiveFigure] | None) -> dict[str, Any]:
+def _figure(plot: Plot, picture: Printed, live: Callable[[], LiveFigure] | None) -> dict[str, Any]:
     """A figure, its drawing, which was escaped when it was made, and the numbers of its live form."""
-    drawn = None if len(picture.svg) > LARGEST else inline(picture.svg, plot.name, plot.alt)
+    large = len(picture.svg) > LARGEST
     return {
         "plot": plot,
-        "drawing": drawn,
-        "png": base64.b64encode(picture.png).decode(),
+        "drawing": None if large else embedded(picture.svg, plot.name, plot.alt),
+        "png": base64.b64encode(picture.png).decode() if large else None,
         "live": None if live is None else live().data() | {"title": plot.title},
     }
 
@@ -115,7 +115,7 @@ def _groups(
 ) -> tuple[list[dict[str, Any]], list[Mapping[str, Any]]]:
     """The claims, each with the figure that shows it, then those without; and the figures left over."""
     shown: dict[str, list[Claim]] = {name: [] for name in figures}
-    alone = []
+    alone: list[Claim] = []
     for claim in claims:
         shown.get(claim.figure, alone).append(claim)
     groups: list[dict[str, Any]] = [
@@ -138,7 +138,7 @@ def answer_blocks(lines: Sequence[str]) -> list[AnswerTable | list[str]]:
     blocks: list[AnswerTable | list[str]] = []
     for line in lines:
         last = blocks[-1] if blocks else None
-        if isinstance(line, Row):
+        if isinstance(line, TableLine):
             if not isinstance(last, AnswerTable) or last.columns != line.columns:
                 last = AnswerTable(line.columns, [])
                 blocks.append(last)

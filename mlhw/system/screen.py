@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from mlhw.text.words import Row, fitted, printable
+from mlhw.text.words import TableLine, fitted, printable
 
 PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
 """Environment variable with the number of a pipe for progress, in a process that ``mlhw all`` starts."""
@@ -110,7 +110,7 @@ def table_width() -> int | None:
 
 def print_fitting(lines: Iterable[str]) -> None:
     """Print lines on stdout; on a terminal those longer than it are wrapped between words."""
-    safe = (line if isinstance(line, Row) else printable(line) for line in lines)
+    safe = (line if isinstance(line, TableLine) else printable(line) for line in lines)
     for line in fitted(safe, table_width()):
         print(line)
 

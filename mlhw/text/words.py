@@ -20,7 +20,7 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-class Row(str):
+class TableLine(str):
     """A line of a table: a text for the screen, which a page shows as cells below their headings.
 
     ``cells`` are the texts that the line is made of, one for each of ``columns``; the line that holds
@@ -31,7 +31,7 @@ class Row(str):
     columns: tuple[str, ...]
 
     @classmethod
-    def of(cls, text: str, cells: Sequence[str], columns: Sequence[str]) -> Row:
+    def of(cls, text: str, cells: Sequence[str], columns: Sequence[str]) -> TableLine:
         row = cls(text)
         row.cells, row.columns = tuple(cells), tuple(columns)
         return row
@@ -44,7 +44,7 @@ _NARROW = 16
 def text_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None
 ) -> list[str]:
-    """Lines with columns of equal width, each a ``Row``.
+    """Lines with columns of equal width, each a ``TableLine``.
 
     Where they are longer than ``width``, the broadest columns are wrapped between words; where that does not
     do, the last columns stand below each row, ``name: cell``; such lines are plain texts.
@@ -53,7 +53,7 @@ def text_table(
     columns = list(zip(*table, strict=True))
     widths = [max(map(len, column)) for column in columns]
     if width is None or _total(widths) <= width:
-        return [Row.of(_line(row, widths), row, table[0]) for row in table]
+        return [TableLine.of(_line(row, widths), row, table[0]) for row in table]
     words = [
         max((len(w) for cell in column for w in cell.split()), default=0) for column in columns
     ]
@@ -103,10 +103,10 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def fitted(lines: Iterable[str], width: int | None) -> Iterator[str]:
     """Lines wrapped between words where they are longer than ``width``, a table by its cells."""
-    for columns, group in groupby(lines, lambda line: isinstance(line, Row) and line.columns):
+    for columns, group in groupby(lines, lambda line: isinstance(line, TableLine) and line.columns):
         found = list(group)
         if width is not None and columns and max(map(len, found)) > width:
-            cells = [row.cells for row in found if isinstance(row, Row)]
+            cells = [row.cells for row in found if isinstance(row, TableLine)]
             yield from text_table(columns, [row for row in cells if row != columns], width=width)
         else:
             yield from (part for line in found for part in hanging(line, width))

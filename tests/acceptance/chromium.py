@@ -35,6 +35,7 @@ addEventListener("load", () => {
     wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     fetched: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
     ink: getComputedStyle(document.body).color,
+    text: getComputedStyle(document.querySelector("svg.drawing text") ?? document.body).fill,
   });
 });
 </script>

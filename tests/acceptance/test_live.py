@@ -12,7 +12,7 @@ import pytest
 
 import mlhw
 from mlhw.config.model import ExperimentConfig
-from mlhw.result.plots import Picture
+from mlhw.result.plots import Printed
 from mlhw.result.result import Result
 from mlhw.runs.html import RunFacts, page
 from mlhw.text.values import number_text
@@ -21,7 +21,7 @@ from tests.acceptance.chromium import barriers, browse, needs_chromium, probe
 pytestmark = needs_chromium
 
 # A square: the drawn figures have tests of their own.
-DRAWN = Picture(
+DRAWN = Printed(
     b"", b'<svg viewBox="0 0 90 90" width="90pt" height="90pt"><path d="M9 9h72v72z"/></svg>'
 )
 ETAS = [0.3, 0.1]

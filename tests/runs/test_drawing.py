@@ -11,7 +11,7 @@ import pytest
 
 from mlhw.result import plots
 from mlhw.result.plots import Plot
-from mlhw.runs.drawing import inline
+from mlhw.runs.drawing import embedded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def drawn(draw: Any, folder: Path) -> ElementTree.Element:
         return made
 
     svg = plots.save(Plot("p", "t", "c", "a", figure), folder).svg
-    return ElementTree.fromstring(inline(svg, "p", 'say "<alt>"'))
+    return ElementTree.fromstring(embedded(svg, "p", 'say "<alt>"'))
 
 
 def texts(root: ElementTree.Element) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlhw.runs import formulas
-from mlhw.runs.formulas import draw, typeset
+from mlhw.runs.formulas import drawing_of, typeset
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +25,10 @@ def extent(outline: str) -> tuple[int, int, int, int]:
 
 
 def test_a_drawing_lies_in_its_box_and_on_the_baseline() -> None:
-    left, right, top, bottom = extent(draw("x").outline)
+    left, right, top, bottom = extent(drawing_of("x").outline)
     assert bottom in range(4)  # rests on the baseline, y downwards
     assert -60 < top < -35  # STIX's x is 0.47 em high
-    drawing = draw(r"\frac{\partial E}{\partial w_{ji}}")
+    drawing = drawing_of(r"\frac{\partial E}{\partial w_{ji}}")
     left, right, top, bottom = extent(drawing.outline)
     margin = formulas.MARGIN
     assert -margin <= left < right <= drawing.width + margin
@@ -36,7 +36,7 @@ def test_a_drawing_lies_in_its_box_and_on_the_baseline() -> None:
 
 
 def test_size_and_baseline_are_those_of_the_text_around_it() -> None:
-    drawing = draw("w_j")
+    drawing = drawing_of("w_j")
     text = typeset("w_j")
     height, below = (drawing.height + drawing.depth + 8) / 100, (drawing.depth + 4) / 100
     assert f"height:{height:g}em;vertical-align:-{below:g}em" in text
@@ -59,31 +59,34 @@ def test_a_formula_that_cannot_be_drawn_is_mathml_for_the_eye_too() -> None:
 
 
 def test_a_formula_is_drawn_once_on_a_machine(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = draw(r"\eta")
+    first = drawing_of(r"\eta")
     (kept,) = cache.iterdir()
     with monkeypatch.context() as changed:
         changed.setattr(formulas, "_drawn", None)  # not to be called
-        assert draw(r"\eta") == first
+        assert drawing_of(r"\eta") == first
     # Half a file, a file of something else, and one that would be markup are drawn anew.
     for text in ("[", "{}", '["M0 0\\"/><script>", 1, 1, 1]', "[1, 2, 3, 4]", '["M0 0", 1]'):
         kept.write_text(text)
-        assert draw(r"\eta") == first
+        assert drawing_of(r"\eta") == first
         assert "script" not in kept.read_text()
 
 
 def test_a_number_of_one_run_does_not_fill_the_cache(cache: Path) -> None:
-    draw(r"\delta = -1.0048670 \cdot 10^{-2}")
+    drawing_of(r"\delta = -1.0048670 \cdot 10^{-2}")
     assert not cache.exists()
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(cache: Path) -> None:
     cache.parent.mkdir()
     cache.write_text("a file where the folder should be")
-    assert draw("x").outline
+    assert drawing_of("x").outline
 
 
-def test_only_fractions_of_the_first_level_are_large() -> None:
-    assert formulas._for_mathtext(r"\frac{a}{b} + e^{\frac{c}{d}}") == (
-        r"\dfrac{a}{b} + e^{\frac{c}{d}}"
-    )
-    assert r"\mathrm{macro\ F1}" in formulas._for_mathtext(r"\text{macro F1}")
+def test_fractions_within_braces_stay_small() -> None:
+    small = drawing_of(r"e^{\frac{a}{b}}")
+    large = drawing_of(r"\frac{a}{b}")
+    assert large.height + large.depth > 1.5 * (small.height + small.depth)
+
+
+def test_words_keep_their_spaces() -> None:
+    assert drawing_of(r"\text{macro F}").width > drawing_of(r"\text{macroF}").width + 10

@@ -18,7 +18,7 @@ from mlhw.config.load import load_config
 from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import Claim, Claims
-from mlhw.result.plots import Figures, Picture, Plot
+from mlhw.result.plots import Figures, Plot, Printed
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Part, Result
 from mlhw.result.tables import Table
@@ -53,10 +53,10 @@ class Page(HTMLParser):
 
 
 SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" width="1pt"><g id="axes_1"><path d="M 0 0"/></g></svg>"""
-PICTURE = Picture(b"\x89PNG", SVG)
+PICTURE = Printed(b"\x89PNG", SVG)
 
 
-def page(result: Result, pictures: Mapping[str, Picture] | None = None, **changes: Any) -> str:
+def page(result: Result, pictures: Mapping[str, Printed] | None = None, **changes: Any) -> str:
     facts = report.RunFacts(
         question="Q?",
         command="mlhw x",
@@ -89,7 +89,7 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
     result = mlhw.lr_sweep(max_iterations=5)
     pictures = {plot.name: PICTURE for plot in result.plots}
     # One of very many points would make the page heavy.
-    pictures["path"] = Picture(b"\x89PNG", b" " * (report.LARGEST + 1))
+    pictures["path"] = Printed(b"\x89PNG", b" " * (report.LARGEST + 1))
     text = page(result, pictures=pictures)
     assert [source[:22] for source in Page(text).sources] == ["data:image/png;base64,"]
     assert text.count('<svg class="drawing"') == len(result.plots) - 1

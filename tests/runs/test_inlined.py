@@ -12,7 +12,7 @@ import pytest
 
 import mlhw
 from mlhw.config.model import ExperimentConfig
-from mlhw.result.plots import Picture
+from mlhw.result.plots import Printed
 from mlhw.result.result import Result
 from mlhw.result.tables import Table
 from mlhw.runs import html as report
@@ -23,7 +23,7 @@ LINK = re.compile(
 )
 
 
-DRAWN = Picture(b"", b'<svg viewBox="0 0 9 9"></svg>')
+DRAWN = Printed(b"", b'<svg viewBox="0 0 9 9"></svg>')
 
 
 def facts(folder: Path) -> report.RunFacts:

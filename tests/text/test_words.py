@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlhw.text.words import Row, fitted, hanging, nearest, nearest_words, text_table
+from mlhw.text.words import TableLine, fitted, hanging, nearest, nearest_words, text_table
 
 # ---------------------------------------------------------------- what was meant
 
@@ -102,7 +102,7 @@ ROWS = [
 def test_a_table_without_a_width_has_a_line_a_row() -> None:
     lines = text_table(HEADER, ROWS)
     assert len(lines) == 3
-    assert all(isinstance(line, Row) for line in lines)
+    assert all(isinstance(line, TableLine) for line in lines)
     assert lines[2].cells == tuple(ROWS[1])
     assert lines[2].columns == tuple(HEADER)
 

@@ -7,7 +7,7 @@ from typing import Any
 from mlhw.experiments.backprop_check.evidence import Evidence
 from mlhw.maths.four_ways import WAYS
 from mlhw.result.result import Formula
-from mlhw.text.words import Row
+from mlhw.text.words import TableLine
 
 FORMULAS = [
     Formula(
@@ -118,7 +118,7 @@ def answers(e: Evidence) -> list[str]:
             f"(back-propagation differs by {apart})"
         )
         cells = (q.name, q.formula, f"{q.value:.10e}", apart)
-        lines.append(Row.of(line, cells, SIX))
+        lines.append(TableLine.of(line, cells, SIX))
     for way, worst in e.worst.items():
         count = e.networks_by[way]
         where = f" ({worst.network}, {worst.quantity})" if worst.quantity else ""

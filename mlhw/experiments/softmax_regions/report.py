@@ -13,6 +13,7 @@ from mlhw.experiments.softmax_regions.evidence import Evidence, floats
 from mlhw.maths.rational import Vector, to_float, unit
 from mlhw.maths.regions import Boundary, Vertex, activations_at
 from mlhw.result.result import Formula
+from mlhw.text.words import TableLine
 
 FORMULAS = [
     Formula(
@@ -52,6 +53,8 @@ COLUMNS = {
     },
 }
 """``probes`` also has p of each class."""
+MEETING = ("classes that meet", "at", "every activation", "every probability")
+FAR_OUT = ("far out in the middle of", "p tends to", "the rest falls like")
 
 
 def summary(e: Evidence) -> dict[str, Any]:
@@ -125,23 +128,26 @@ def answers(e: Evidence) -> list[str]:
     for b in e.envelope.boundaries:
         also = [k for k in b.tied if k not in b.classes]
         level = f" (level with {e.listed(also)})" if also else ""
-        lines.append(f"boundary of {e.listed(b.classes)}: {_course(b)}{level}")
+        between, course = e.listed(b.classes), f"{_course(b)}{level}"
+        line = f"boundary of {between}: {course}"
+        lines.append(TableLine.of(line, (between, course), ("boundary of", "course")))
     lines += _special_regions(e)
     for way in e.middles:
         name = e.listed(way.tied)
         if way.reaches:
             rate = float(min(way.gaps.slope[way.others]))
             share = "1" if len(way.tied) == 1 else f"1/{len(way.tied)} each"
-            lines.append(
-                f"far out in the middle of {name}: p tends to {share}, the rest falls like "
-                f"exp(-{rate:.6g} r)"
-            )
+            law = f"exp(-{rate:.6g} r)"
+            line = f"far out in the middle of {name}: p tends to {share}, the rest falls like {law}"
+            lines.append(TableLine.of(line, (name, share, law), FAR_OUT))
         else:
             kept = e.listed([k for k in way.others if way.gaps.slope[k] == 0])
-            lines.append(
+            line = (
                 f"far out in the middle of {name}: the margin to {kept} cannot grow, p tends to "
                 f"{way.limit:.8g} and no further"
             )
+            stays = f"does not fall: the margin to {kept} cannot grow"
+            lines.append(TableLine.of(line, (name, f"{way.limit:.8g}", stays), FAR_OUT))
     return lines
 
 
@@ -182,9 +188,11 @@ def _meeting(e: Evidence) -> list[str]:
         everyone = len(vertex.classes) == K
         who = f"all {K} classes meet" if everyone else f"{e.listed(vertex.classes)} meet"
         p = float(e.p_at(vertex.point)[vertex.classes[0]])
+        point, activation = _point(vertex.point), _number(a)
+        share = f"1/{K}" if everyone else f"{p:.6g}"
+        line = f"{who} at {point}: every activation {activation}, every probability {share}"
         lines.append(
-            f"{who} at {_point(vertex.point)}: every activation {_number(a)}, every probability "
-            f"{f'1/{K}' if everyone else f'{p:.6g}'}"
+            TableLine.of(line, (e.listed(vertex.classes), point, activation, share), MEETING)
         )
     return lines + _near(envelope.vertices, e.scale)
 
