@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +18,10 @@ LIVE = LiveFigures["Finetuned"]()
 
 def _course(o: Finetuned, what: str, name: str) -> LiveCurves:
     """``what`` is ``loss`` or ``acc``: training, validation, and validation from random weights."""
-    rows = {"training": ("train", o.table.rows), "validation": ("val", o.table.rows)}
+    rows: dict[str, tuple[str, Sequence[Sequence[Any]]]] = {
+        "training": ("train", o.table.rows),
+        "validation": ("val", o.table.rows),
+    }
     if o.random is not None:
         rows["validation, from random weights"] = ("val", o.random.rows)
     columns = list(EPOCH_COLUMNS)
