@@ -39,7 +39,7 @@ LABELS = r"on the edge from $i$ to $j$ the weight $w_{ji}$, below it $\partial E
 
 
 @dataclass(frozen=True)
-class Layout:
+class UnitPlaces:
     """Where the units of the columns stand, in inches from the left foot: ``x`` by column.
 
     ``units`` are how many of each column are drawn, ``wide`` and ``tall`` the sides of a box, ``pitch``
@@ -100,7 +100,9 @@ def draw_network(c: FourWays) -> Figure:
     x = {columns[0]: wide / 2 + 0.15}
     for column in columns[:-1]:
         x[column + 1] = x[column] + wide + (FREE if column in labelled else TIGHT)
-    layout, labels = _room_for_labels(axes, c, Layout(units, x, wide, tall, tall + 0.15), labelled)
+    layout, labels = _room_for_labels(
+        axes, c, UnitPlaces(units, x, wide, tall, tall + 0.15), labelled
+    )
 
     more = 0.3 * any(sizes[column] > SHOWN for column in columns)
     loss_x = x[columns[-1]] + wide + 0.7
@@ -132,8 +134,8 @@ def draw_network(c: FourWays) -> Figure:
 
 
 def _room_for_labels(
-    axes: Axes, c: FourWays, least: Layout, labelled: list[int]
-) -> tuple[Layout, dict[int, list[Box]]]:
+    axes: Axes, c: FourWays, least: UnitPlaces, labelled: list[int]
+) -> tuple[UnitPlaces, dict[int, list[Box]]]:
     """The least pitch with which all labels find a place, and these by column; else those that do."""
     sizes = {
         k: [_extent(axes, words) for words in _edge_texts(c, least.units, k)] for k in labelled
@@ -175,7 +177,7 @@ def _unit_texts(c: FourWays, column: int, count: int) -> list[list[str]]:
     return found
 
 
-def _unit(axes: Axes, layout: Layout, place: complex, lines: list[str]) -> None:
+def _unit(axes: Axes, layout: UnitPlaces, place: complex, lines: list[str]) -> None:
     """A box with its lines, δ in red."""
     _frame(axes, place, layout.wide, layout.tall)
     for row, line in enumerate(lines):
@@ -201,7 +203,7 @@ def _frame(axes: Axes, place: complex, wide: float, tall: float) -> None:
     )
 
 
-def _loss(axes: Axes, c: FourWays, layout: Layout, place: complex) -> None:
+def _loss(axes: Axes, c: FourWays, layout: UnitPlaces, place: complex) -> None:
     """E of the first input, with a line from each output."""
     p = c.trial
     n = "_1" if len(p.X) > 1 else ""
@@ -230,7 +232,9 @@ def _edge_texts(c: FourWays, units: dict[int, int], column: int) -> list[str]:
     return [f"{_equation(_weight(j, i), W[j, i])}\n{_value(G[j, i], 2)}" for i, j in pairs]
 
 
-def _edges(axes: Axes, c: FourWays, layout: Layout, column: int, boxes: list[Box] | None) -> None:
+def _edges(
+    axes: Axes, c: FourWays, layout: UnitPlaces, column: int, boxes: list[Box] | None
+) -> None:
     """The edges from a column to the next; each is interrupted by its label, where they have some."""
     W = c.trial.weights[column]
     words = _edge_texts(c, layout.units, column) if boxes else []

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlhw.experiments.vanishing.evidence import Evidence
 from mlhw.experiments.vanishing.kinds import NetworkKind, Setting
-from mlhw.experiments.vanishing.sample import Profile, least_slope
+from mlhw.experiments.vanishing.lines import (
+    named_once,
+    network_label,
+    network_style,
+    profile_line,
+    sigmoid_bound,
+)
+from mlhw.experiments.vanishing.sample import Profile
 from mlhw.maths import survival
 from mlhw.maths.random_weights import mean_log
 from mlhw.result import plots
@@ -21,12 +28,6 @@ if TYPE_CHECKING:
 
 FEWEST_BARS = 20
 """With fewer draws a histogram says nothing."""
-
-FEW_LAYERS = 20
-"""Of so many layers each has a marker of its own."""
-
-BARS = 12
-"""The spread of the draws is shown at so many layers, a network beside the other."""
 
 GRADIENT = r"$\log_{10}\,|\partial E/\partial w_{11}^{(l)}|$"
 JACOBIAN = r"$\log_{10}\,|\partial a^{(L)}/\partial w_{11}^{(l)}|$"
@@ -108,8 +109,8 @@ def gradients_figure(e: Evidence) -> Figure:
         seen = [p for p in shown if p in drawn]
         for axes, jacobian in zip(row, (False, True), strict=True):
             for place, p in enumerate(seen):
-                _profile_line(axes, p, jacobian, place - (len(seen) - 1) / 2)
-                _sigmoid_bound(axes, p, jacobian, e.setting)
+                profile_line(axes, p, jacobian, place - (len(seen) - 1) / 2)
+                sigmoid_bound(axes, p, jacobian, e.setting)
             axes.set_xlabel("layer $l$")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if any((p.quantiles < -1e5).any() for p in seen):
@@ -117,7 +118,7 @@ def gradients_figure(e: Evidence) -> Figure:
                 axes.set_yscale("symlog", linthresh=1e3, linscale=3.0)
         row[0].set_ylabel(GRADIENT)
         row[1].set_ylabel(JACOBIAN)
-        missing = [_label(p.network) for p in shown if p not in drawn]
+        missing = [network_label(p.network) for p in shown if p not in drawn]
         zero = f"\nzero in every draw: {', '.join(missing)}" if missing else ""
         row[0].set_title(f"depth {shown[0].network.depth}: the gradient, median and 5–95 %{zero}")
         row[1].set_title(r"without its factor $\partial E/\partial a^{(L)}$" + "\n" * bool(zero))
@@ -127,45 +128,8 @@ def gradients_figure(e: Evidence) -> Figure:
             "so half of its decades on the left come from $t = 0$",
             fontsize=11,
         )
-    figure.legend(handles=_once(panels.flat), loc="outside lower center", ncols=3)
+    figure.legend(handles=named_once(panels.flat), loc="outside lower center", ncols=3)
     return figure
-
-
-def _profile_line(axes: Axes, p: Profile, jacobian: bool, place: float) -> None:
-    """Median of one network, and bars of its spread beside those of the others.
-
-    ``place`` is how many networks it stands from the middle.
-    """
-    network = p.network
-    layers = np.arange(1, network.depth)
-    median, low, high = p.jacobian if jacobian else p.quantiles
-    style = _style(network)
-    (line,) = axes.plot(layers, median, **style, label=_label(network))
-    if network.depth <= FEW_LAYERS:
-        line.set(marker=_marker(network), markersize=4)
-    at = np.unique(np.linspace(0, len(layers) - 1, BARS).round().astype(int))
-    at = at[np.isfinite(median[at])]
-    shift = 0.14 * len(layers) / BARS * place
-    axes.vlines(
-        layers[at] + shift, low[at], high[at], color=style["color"], linewidth=2.2, alpha=0.55
-    )
-
-
-def _sigmoid_bound(axes: Axes, p: Profile, jacobian: bool, setting: Setting) -> None:
-    """What a sigmoid chain keeps at most, from its last layer on."""
-    network = p.network
-    if (network.activation, network.width, network.residual) != ("sigmoid", 1, False):
-        return
-    layers = np.arange(1, network.depth)
-    median = (p.jacobian if jacobian else p.quantiles)[0]
-    axes.plot(
-        layers,
-        median[-1] - least_slope(setting) * (layers[-1] - layers),
-        color=plots.GREY,
-        linestyle=plots.dash(3),
-        linewidth=1.0,
-        label="theory: $|w|/4$ a layer on average,\nthe most of a sigmoid",
-    )
 
 
 # ------------------------------------------------------------------------------------- the first layer
@@ -198,7 +162,7 @@ def histogram_figure(e: Evidence) -> Figure:
     for p in profiles:
         values = p.drawn.log10[0]
         values = values[np.isfinite(values)]
-        style = _style(p.network)
+        style = network_style(p.network)
         axes.hist(
             values,
             bins=min(60, max(5, int(len(values) ** 0.5))),
@@ -208,7 +172,7 @@ def histogram_figure(e: Evidence) -> Figure:
             edgecolor=style["color"],
             linestyle=style["linestyle"],
             linewidth=1.2,
-            label=f"{_label(p.network)} ({len(values)} draws)",
+            label=f"{network_label(p.network)} ({len(values)} draws)",
         )
     for p in profiles:
         if law := expected_logs(p.network, e.setting):
@@ -219,7 +183,7 @@ def histogram_figure(e: Evidence) -> Figure:
                 np.exp(-0.5 * ((x - mean) / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi)),
                 color=plots.ink(),
                 linestyle=plots.dash(3),
-                label=f"theory of {_label(p.network)}:\nthe normal law of a sum of logarithms",
+                label=f"theory of {network_label(p.network)}:\nthe normal law of a sum of logarithms",
             )
     axes.set_xlabel(GRADIENT.replace("(l)", "(1)"))
     axes.set_ylabel("density")
@@ -359,7 +323,7 @@ def slopes_figure(e: Evidence) -> Figure:
     for p in profiles:
         # A step a layer: between two layers there is no h'.
         edges = np.arange(1.5, p.network.depth)
-        style = {**_style(p.network), "label": _label(p.network), "linewidth": 1.6}
+        style = {**network_style(p.network), "label": network_label(p.network), "linewidth": 1.6}
         axes.stairs(p.drawn.slopes, edges, baseline=None, **style)
     if any(p.network.activation == "sigmoid" for p in profiles):
         axes.axhline(
@@ -375,43 +339,3 @@ def slopes_figure(e: Evidence) -> Figure:
     axes.set_title(f"the first draw, depth {profiles[0].network.depth}")
     plots.legend(axes)
     return figure
-
-
-# ------------------------------------------------------------------------------------- lines
-
-
-def _label(network: NetworkKind) -> str:
-    return f"{network.activation} {network.name}".replace("|", ", ")
-
-
-KINDS = (
-    ("sigmoid", False, False),
-    ("relu", False, True),
-    ("relu", True, True),
-    ("relu", False, False),
-    ("relu", True, False),
-)
-"""Activation, whether wider than a chain, and whether drawn alive: what a comparison has."""
-
-
-def _index(network: NetworkKind) -> int:
-    kind = (network.activation, network.width > 1, network.alive)
-    return KINDS.index(kind) if kind in KINDS else len(KINDS)
-
-
-def _style(network: NetworkKind) -> dict[str, Any]:
-    """Colour and dash of a kind of network, the same in every figure."""
-    return plots.line_style(_index(network))
-
-
-def _marker(network: NetworkKind) -> str:
-    return plots.MARKERS[_index(network)]
-
-
-def _once(panels: Any) -> list[Any]:
-    """The labelled artists of several axes, one of each label."""
-    found: dict[str, Any] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return list(found.values())
