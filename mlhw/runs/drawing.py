@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _COLOUR = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})\b")
-_THIN = re.compile(r"(?=.*\bfill: #).*(?<!-)\bopacity: 0\.")
+_THIN = re.compile(r"(?=.*\bfill: (?:#|var)).*(?<!-)\bopacity: 0\.")
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _PLACE = re.compile(rf"(?:translate\(|M ){_NUMBER}[ ,]{_NUMBER}")
 # matplotlib lists a dozen fonts with each text. Verdana is as wide as DejaVu Sans, its relative.

@@ -124,7 +124,7 @@ def test_the_contents_stay_in_view_and_lead_to_each_section(
       const nav = document.querySelector("nav.contents"), box = nav.getBoundingClientRect();
       const list = nav.querySelector(innerWidth > 1200 ? ".wide" : ".narrow");
       const links = [...list.querySelectorAll("a")];
-      const shown = () => links.filter(a => a.checkVisibility({contentVisibilityAuto: true})).length;
+      const shown = () => links.filter(a => a.checkVisibility()).length;
       const before = shown(), scrolled = scrollY;
       list.open = true;
       document.title = JSON.stringify({

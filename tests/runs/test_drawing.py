@@ -61,6 +61,21 @@ def test_what_lies_on_a_field_of_colour_stays_as_it_was(tmp_path: Path) -> None:
     assert "fill" not in found["title"]
 
 
+def test_a_legends_pale_colour_is_as_pale_in_the_dark(tmp_path: Path) -> None:
+    """It shines through, as the field does by day, when the page is white."""
+
+    def legend(axes: Any) -> None:
+        field(axes)
+        axes.bar([0.5], [0.5], color="#0072B2", alpha=0.3, label="a")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+
+    root = drawn(legend, tmp_path)
+    (box,) = (each for each in root.iter("g") if each.get("id") == "p-legend_1")
+    styles = [path.get("style", "") for path in box.iter("path")]
+    pale = next(i for i, style in enumerate(styles) if "opacity: 0.3" in style)
+    assert styles[pale - 1] == "fill: #ffffff"
+
+
 @pytest.mark.parametrize("draw", [lines, field])
 def test_names_are_the_figures_own_and_lead_somewhere(draw: Any, tmp_path: Path) -> None:
     root = drawn(draw, tmp_path)
