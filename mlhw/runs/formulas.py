@@ -38,7 +38,7 @@ class Drawing(NamedTuple):
     depth: int
 
 
-def typeset(formula: str) -> str:
+def drawn_formula(formula: str) -> str:
     r"""A formula in LaTeX, ``\nabla E(w)``, as HTML: SVG for the eye, MathML for the ear and for copying.
 
     What is parted by ``, \quad`` or ``: \quad`` are drawings of their own, between which a narrow page

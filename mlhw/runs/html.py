@@ -20,7 +20,7 @@ from mlhw.result.result import Result
 from mlhw.result.tables import Table
 from mlhw.runs import inlined
 from mlhw.runs.drawing import embedded
-from mlhw.runs.formulas import typeset
+from mlhw.runs.formulas import drawn_formula
 from mlhw.system import provenance
 from mlhw.text import yaml12
 from mlhw.text.values import NOTHING, flat, is_nothing, number_text
@@ -89,7 +89,7 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) ->
         tables=tables,
         answers=answer_blocks(result.answers),
         counted=counted(result.claims),
-        formulas=[(formula.words, typeset(formula.latex)) for formula in result.formulas],
+        formulas=[(formula.words, drawn_formula(formula.latex)) for formula in result.formulas],
         number=number_text,
         nothing=is_nothing,
         environment=_texts(facts.environment),

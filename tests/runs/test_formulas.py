@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlhw.runs import formulas
-from mlhw.runs.formulas import drawing_of, typeset
+from mlhw.runs.formulas import drawing_of, drawn_formula
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_a_drawing_lies_in_its_box_and_on_the_baseline() -> None:
 
 def test_size_and_baseline_are_those_of_the_text_around_it() -> None:
     drawing = drawing_of("w_j")
-    text = typeset("w_j")
+    text = drawn_formula("w_j")
     height, below = (drawing.height + drawing.depth + 8) / 100, (drawing.depth + 4) / 100
     assert f"height:{height:g}em;vertical-align:-{below:g}em" in text
     assert 'fill="currentColor"' in text
@@ -46,13 +46,13 @@ def test_size_and_baseline_are_those_of_the_text_around_it() -> None:
 
 
 def test_what_a_wide_gap_parts_are_drawings_of_their_own() -> None:
-    text = typeset(r"a = b, \quad c = d")
+    text = drawn_formula(r"a = b, \quad c = d")
     assert text.count("<svg") == 2
     assert text.count("<math") == 1
 
 
 def test_a_formula_that_cannot_be_drawn_is_mathml_for_the_eye_too() -> None:
-    text = typeset(r"\begin{cases} 1 & x \\ 0 & y \end{cases}")
+    text = drawn_formula(r"\begin{cases} 1 & x \\ 0 & y \end{cases}")
     assert "<svg" not in text
     assert "said" not in text
     assert "<math" in text

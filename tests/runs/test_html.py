@@ -23,7 +23,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Part, Result
 from mlhw.result.tables import Table
 from mlhw.runs import html as report
-from mlhw.runs.formulas import mathml, typeset
+from mlhw.runs.formulas import mathml, drawn_formula
 from mlhw.text.words import text_table
 from tests.conftest import smoke
 
@@ -196,7 +196,7 @@ def test_every_column_and_every_formula_is_explained(name: str) -> None:
     for formula in result.formulas:
         # A command that the typesetter does not know would stay in the text.
         assert "\\" not in mathml(formula.latex), formula.latex
-        assert '<svg class="math"' in typeset(formula.latex), formula.latex
+        assert '<svg class="math"' in drawn_formula(formula.latex), formula.latex
     shown = page(result)
     assert shown.count("<math") == len(result.formulas)
     assert shown.count("<dl>") == len(result.tables)
@@ -218,7 +218,7 @@ def test_the_formulas_of_a_finetune_are_those_of_its_configuration() -> None:
     assert "accuracy" not in other[3].latex
     for formula in (*other, *default):
         assert "\\" not in mathml(formula.latex), formula.latex
-        assert '<svg class="math"' in typeset(formula.latex), formula.latex
+        assert '<svg class="math"' in drawn_formula(formula.latex), formula.latex
 
 
 def test_every_key_of_the_configuration_is_explained_and_a_changed_one_shows_its_default() -> None:

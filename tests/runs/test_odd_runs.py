@@ -124,7 +124,7 @@ def test_a_damaged_run_is_listed_as_damaged_and_shown_with_the_reason(
     (RUNS / "20261124").mkdir()  # no run's name
     assert main(["runs", "list"]) == 0
     _, first, second = capsys.readouterr().out.splitlines()
-    assert first.split() == [folder.name, "lr-sweep", "damaged", "-", "-", "-"]
+    assert first.split() == [folder.name, "lr-sweep", "damaged", *"-----"]
     assert second.split()[:3] == [whole.name, "vanishing", "finished"]
     assert main(["runs", "list", "--json"]) == 0
     entry = json.loads(capsys.readouterr().out)[0]

@@ -20,7 +20,7 @@ Segment = tuple[complex, complex]
 
 
 @dataclass(frozen=True)
-class Box:
+class LabelBox:
     """A rectangle: its middle, the direction of its longer sides (of length 1), and its sides."""
 
     middle: complex
@@ -58,7 +58,7 @@ class Box:
             low, high = max(low, ends[0]), min(high, ends[1])
         return low <= high
 
-    def overlaps(self, other: Box) -> bool:
+    def overlaps(self, other: LabelBox) -> bool:
         """Whether two rectangles share a point: none of their sides tells them apart."""
         for axis in (self.direction, self.direction * 1j, other.direction, other.direction * 1j):
             ours, theirs = (
@@ -72,7 +72,7 @@ class Box:
 
 def place_labels(
     edges: Sequence[Segment], sizes: Sequence[tuple[float, float]]
-) -> list[Box] | None:
+) -> list[LabelBox] | None:
     """A box on each edge for a label of the size (width, height); None where no place is found.
 
     All edges run from the left to the right between the same two columns.
@@ -92,17 +92,19 @@ def place_labels(
     ]
 
 
-def _along(edge: Segment, size: tuple[float, float]) -> Iterator[Box]:
+def _along(edge: Segment, size: tuple[float, float]) -> Iterator[LabelBox]:
     """Boxes between the ends of an edge, those near a third of the way first."""
     start, end = edge
     direction = (end - start) / abs(end - start)
     for share in sorted((k / SHARES for k in range(1, SHARES)), key=lambda s: abs(s - 0.35)):
-        box = Box(start + share * (end - start), direction, *size)
+        box = LabelBox(start + share * (end - start), direction, *size)
         if all(start.real < corner.real < end.real for corner in box.corners):
             yield box
 
 
-def _choose(places: list[list[Box]], chosen: list[Box], tried: list[int]) -> list[Box] | None:
+def _choose(
+    places: list[list[LabelBox]], chosen: list[LabelBox], tried: list[int]
+) -> list[LabelBox] | None:
     """One box of each list so that none overlap, by going back where it cannot go on."""
     if len(chosen) == len(places):
         return chosen

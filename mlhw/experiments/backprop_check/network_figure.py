@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from mlhw.experiments.backprop_check.edge_labels import Box, Segment, place_labels
+from mlhw.experiments.backprop_check.edge_labels import LabelBox, Segment, place_labels
 from mlhw.maths.four_ways import FourWays
 from mlhw.maths.network import forward, losses
 from mlhw.result import plots
@@ -135,12 +135,12 @@ def draw_network(c: FourWays) -> Figure:
 
 def _room_for_labels(
     axes: Axes, c: FourWays, least: UnitPlaces, labelled: list[int]
-) -> tuple[UnitPlaces, dict[int, list[Box]]]:
+) -> tuple[UnitPlaces, dict[int, list[LabelBox]]]:
     """The least pitch with which all labels find a place, and these by column; else those that do."""
     sizes = {
         k: [_extent(axes, words) for words in _edge_texts(c, least.units, k)] for k in labelled
     }
-    best, most = least, dict[int, list[Box]]()
+    best, most = least, dict[int, list[LabelBox]]()
     apart = labelled and max(least.units.values()) > 1
     for pitch in PITCHES if apart else (least.pitch,):
         layout = replace(least, pitch=max(pitch, least.pitch))
@@ -233,7 +233,7 @@ def _edge_texts(c: FourWays, units: dict[int, int], column: int) -> list[str]:
 
 
 def _edges(
-    axes: Axes, c: FourWays, layout: UnitPlaces, column: int, boxes: list[Box] | None
+    axes: Axes, c: FourWays, layout: UnitPlaces, column: int, boxes: list[LabelBox] | None
 ) -> None:
     """The edges from a column to the next; each is interrupted by its label, where they have some."""
     W = c.trial.weights[column]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlhw.experiments.lr_sweep.evidence import Evidence, Trajectory
-from mlhw.experiments.sweeps.figures import eta_label
+from mlhw.experiments.sweeps.figures import eta_text
 from mlhw.experiments.sweeps.live import live_separators
 from mlhw.result.live import LiveCurve, LiveCurves, LiveFigures, LivePath, LivePlane
 
@@ -13,7 +13,7 @@ LIVE = LiveFigures[Evidence]()
 
 
 def _along(one: Trajectory, y: np.ndarray, place: int) -> LiveCurve:
-    return LiveCurve(eta_label(one.eta), np.arange(len(y)), y, place)
+    return LiveCurve(eta_text(one.eta), np.arange(len(y)), y, place)
 
 
 @LIVE.figure("nll")
@@ -35,7 +35,7 @@ def _nll(e: Evidence) -> LiveCurves:
 @LIVE.figure("limit")
 def _limit(e: Evidence) -> LiveCurves:
     curves = [
-        LiveCurve(eta_label(one.eta), local.iterations, local.eta, i)
+        LiveCurve(eta_text(one.eta), local.iterations, local.eta, i)
         for i, (one, local) in enumerate(zip(e.trajectories, e.limits, strict=True))
     ]
     levels = {"2/L": e.problem.monotone_eta}
@@ -52,7 +52,5 @@ def _gap(e: Evidence) -> LiveCurves:
 
 @LIVE.figure("separators", when=lambda e: e.problem.d == 2)
 def _separators(e: Evidence) -> LivePlane:
-    paths = [
-        LivePath(eta_label(one.eta), one.W, one.nll, i) for i, one in enumerate(e.trajectories)
-    ]
+    paths = [LivePath(eta_text(one.eta), one.W, one.nll, i) for i, one in enumerate(e.trajectories)]
     return live_separators(e.problem, paths, "iteration")

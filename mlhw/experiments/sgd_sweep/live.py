@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlhw.experiments.sgd_sweep.evidence import Evidence
-from mlhw.experiments.sweeps.figures import eta_label
+from mlhw.experiments.sweeps.figures import eta_text
 from mlhw.experiments.sweeps.live import live_separators
 from mlhw.result.live import LiveCurve, LiveCurves, LiveFigures, LivePath, LivePlane
 
@@ -27,7 +27,7 @@ def _curves(e: Evidence, values: np.ndarray, name: str) -> LiveCurves:
     return LiveCurves(
         "epoch",
         name + (", median" if len(values) > 1 else ""),
-        [_rate(eta_label(eta), epochs, values[:, :, i], i) for i, eta in enumerate(e.etas)],
+        [_rate(eta_text(eta), epochs, values[:, :, i], i) for i, eta in enumerate(e.etas)],
         levels={} if best is None else {"optimum": best.nll},
     )
 
@@ -48,10 +48,10 @@ def _against_gd(e: Evidence) -> LiveCurves:
     passes = np.arange(1, e.nll.shape[1] + 1)
     curves = []
     for i, eta in enumerate(e.etas):
-        curves.append(_rate(f"SGD, {eta_label(eta)}", passes, e.nll[:, :, i], i))
+        curves.append(_rate(f"SGD, {eta_text(eta)}", passes, e.nll[:, :, i], i))
         batch = np.where(np.isfinite(e.gd[1:, i]), e.gd[1:, i], np.nan)
         curves.append(
-            LiveCurve(f"GD, {eta_label(eta)}", np.arange(1, len(e.gd)), batch, i, dotted=True)
+            LiveCurve(f"GD, {eta_text(eta)}", np.arange(1, len(e.gd)), batch, i, dotted=True)
         )
     return LiveCurves("passes", "NLL", curves, log_x=True)
 
@@ -63,5 +63,5 @@ def _separators(e: Evidence) -> LivePlane:
     for i, eta in enumerate(e.etas):
         made = np.isfinite(e.nll[0, :, i])
         if made.any():
-            paths.append(LivePath(eta_label(eta), e.W[0, made, :, i], e.nll[0, made, i], i))
+            paths.append(LivePath(eta_text(eta), e.W[0, made, :, i], e.nll[0, made, i], i))
     return live_separators(e.problem, paths, "epoch")

@@ -12,7 +12,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 
 import mlhw
-from mlhw.experiments.backprop_check.edge_labels import Box, place_labels
+from mlhw.experiments.backprop_check.edge_labels import LabelBox, place_labels
 from mlhw.experiments.backprop_check.network_figure import draw_network
 from mlhw.maths.four_ways import FourWays, differentiate
 from mlhw.maths.network import Network
@@ -103,11 +103,11 @@ def test_labels_that_have_no_room_are_left_out() -> None:
 
 
 def test_boxes_know_what_crosses_and_overlaps_them() -> None:
-    turned = Box(0j, complex(np.exp(0.25j * np.pi)), 2.0, 0.2)
+    turned = LabelBox(0j, complex(np.exp(0.25j * np.pi)), 2.0, 0.2)
     assert turned.is_crossed_by((-1 + 1j, 1 - 1j))
     assert not turned.is_crossed_by((1 + 0j, 2 + 0.5j))
-    assert turned.overlaps(Box(0.5 + 0.5j, 1 + 0j, 0.1, 0.1))
-    assert not turned.overlaps(Box(0.5 + 0j, 1 + 0j, 0.1, 0.1))
+    assert turned.overlaps(LabelBox(0.5 + 0.5j, 1 + 0j, 0.1, 0.1))
+    assert not turned.overlaps(LabelBox(0.5 + 0j, 1 + 0j, 0.1, 0.1))
 
 
 def test_every_error_stands_at_its_layer_and_way() -> None:
