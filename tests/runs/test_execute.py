@@ -123,7 +123,7 @@ def test_a_new_experiment_gets_command_folder_claims_and_report(
     report = (folder / "report.html").read_text()
     assert "a six comes up &lt;one&gt; time in six" in report
     assert "six &lt;bars&gt;" in report
-    assert '<svg class="drawing"' in report
+    assert 'class="drawing" role="img"' in report
     assert (Path("runs") / "latest").resolve() == folder.resolve()
 
 
