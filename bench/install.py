@@ -60,7 +60,7 @@ def main() -> None:
         "first_run_s": round(first, 1),
     }
     print(found)
-    record("install", {given.name: found})
+    record("install", {"command": "python bench/install.py NAME -- OPTIONS", given.name: found})
 
 
 def build(folder: Path) -> Path:
