@@ -50,6 +50,10 @@ the file's folder, paths on the command line from the working directory. An opti
 would do nothing beside the other keys (`--momentum` with adamw) is an error; in a file it may stand, so that
 a saved configuration runs again with others changed.
 
+`mlhw init COMMAND` writes a commented file with every key at its default, and writes over none. Editors with
+a YAML language server complete keys and mark what is wrong by the schema in the file's first line, which
+`mlhw schema COMMAND` prints; the shell completes `-c` by the configurations that come with mlhw.
+
 Every command also has `--runs-dir DIR` (or `MLHW_RUNS_DIR`), `--name TEXT`, `--json`, `--quiet`,
 `--verbose`, `--no-progress`, `--tensorboard`, `--mlflow [URI]`, `--no-plots`, and `--no-check`, with
 which a failing claim does not change the exit code.
