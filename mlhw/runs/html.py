@@ -196,8 +196,8 @@ _LEADS = re.compile(r'((?:href="|url\()#)')
 def _article(run: Path, name: str) -> str:
     """The article of a run's report, as a section of the page of all runs.
 
-    Its headings are a level deeper, its links lead to its folder, and its ids begin with the
-    experiment's name, as two experiments may claim the same.
+    Its headings are a level deeper, and its ids begin with the experiment's name, as two experiments may
+    claim the same.
     """
     try:
         text = (run / "report.html").read_text(encoding="utf-8")
@@ -209,7 +209,6 @@ def _article(run: Path, name: str) -> str:
     article = found[0]
     for level in (4, 3, 2):
         article = re.sub(rf"<(/?)h{level}\b", rf"<\1h{level + 1}", article)
-    article = re.sub(r'href="(?!data:|#)', f'href="../{run.name}/', article)
     return _LEADS.sub(rf"\1{name}-", _NAME.sub(rf"\1{name}-", article))
 
 
