@@ -23,7 +23,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Part, Result
 from mlhw.result.tables import Table
 from mlhw.runs import html as report
-from mlhw.runs.formulas import mathml, drawn_formula
+from mlhw.runs.formulas import drawn_formula, mathml
 from mlhw.text.words import text_table
 from tests.conftest import smoke
 
