@@ -274,13 +274,21 @@ def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool
     return CLAIM_FAILS
 
 
-@app.command("export", short_help="Runs as one zip file, to be handed on.")
+@app.command(
+    "export",
+    cls=Command,
+    short_help="Runs as one zip file, to be handed on.",
+    epilog=examples(
+        ("mlhw runs export latest mine.zip", "one run, with its report"),
+        ("mlhw runs export all everything.zip", "a run of all, and those that it is made of"),
+    ),
+)
 def export_runs(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="RUN", help="One run or more.", autocompletion=complete_run),
+        typer.Argument(metavar="RUN", help="one run or more", autocompletion=complete_run),
     ],
-    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="the file to write")],
     runs_dir: RunsDir = "runs",
 ) -> int:
     """Write run folders whole into a new zip file; with a run of 'all' come those that it is made of."""

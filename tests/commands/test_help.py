@@ -19,7 +19,7 @@ from mlhw.config.model import leaves
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 
 COMMANDS = [*([name] for name in (*EXPERIMENTS, *TOOLS)), *(["runs", w] for w in ("list", "show"))]
-COMMANDS += [["runs", word] for word in ("compare", "rerun", "clean")]
+COMMANDS += [["runs", word] for word in ("compare", "rerun", "export", "clean")]
 WORDS = [" ".join(words) for words in COMMANDS]
 
 Help = Callable[..., str]
