@@ -23,7 +23,6 @@ from mlhw.runs.options import RunOptions, command_line
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, print_fitting
 from mlhw.text.values import to_json
-from mlhw.text.words import printable
 
 PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,
@@ -100,8 +99,10 @@ def act(action: Action, value: str, config: Any, run_options: RunOptions) -> int
     )
     with contextlib.closing(screen), Interrupts():
         done = action.function(value, config, SpokenRecorder(screen))
-    as_json = json.dumps(to_json(done.record), indent=2, ensure_ascii=False)
-    print_fitting([as_json] if run_options.json else printable(done.text).splitlines())
+    if run_options.json:
+        print(json.dumps(to_json(done.record), indent=2, ensure_ascii=False))
+    else:
+        print_fitting(done.text.splitlines())
     return FINISHED
 
 
