@@ -18,6 +18,7 @@ _PLACE = re.compile(rf"(?:translate\(|M ){_NUMBER}[ ,]{_NUMBER}")
 _FONTS = re.compile(r"'DejaVu Sans'[^;\"]*sans-serif")
 # The palette's colours that are too dark on a dark page, which style.css has lighter.
 _LIGHTENED = {"0072b2", "c1272d", "1b7f3b"}
+_CONTOURS = ("QuadContourSet", "TriContourSet")
 
 
 class Box(NamedTuple):
@@ -70,7 +71,9 @@ def _adapt(element: Element, prefix: str, field: Box | None, kept: bool) -> None
         kept = False
     elif field is not None and not kept:
         place = _place(element)
-        kept = element.tag == "defs" or (place is not None and field.holds(*place))
+        # A contour begins at the edge of the field, and runs through it.
+        inside = name.startswith(_CONTOURS) or (place is not None and field.holds(*place))
+        kept = element.tag == "defs" or inside
         if kept and "fill" not in element.get("style", "fill"):
             # A text without a colour is black; elsewhere it takes the page's.
             element.set("style", f"fill: #000000; {element.get('style')}")
@@ -135,7 +138,7 @@ def _own(axes: Element) -> Iterator[Element]:
 def _covers(element: Element) -> bool:
     if element.tag == f"{_SVG}image":
         return True
-    if not element.get("id", "").startswith(("QuadContourSet", "QuadMesh", "TriContourSet")):
+    if not element.get("id", "").startswith((*_CONTOURS, "QuadMesh")):
         return False
     return any("fill: #" in path.get("style", "") for path in element.iter(f"{_SVG}path"))
 

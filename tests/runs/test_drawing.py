@@ -61,6 +61,18 @@ def test_what_lies_on_a_field_of_colour_stays_as_it_was(tmp_path: Path) -> None:
     assert "fill" not in found["title"]
 
 
+def test_a_contour_that_begins_at_the_edge_of_a_field_stays_as_it_was(tmp_path: Path) -> None:
+    def contours(axes: Any) -> None:
+        axes.imshow([[0.0, 1.0]] * 2, extent=(0, 1, 0, 1))
+        axes.contour([0, 1], [0, 1], [[0.0, 1.0]] * 2, [0.5], colors="black")
+
+    root = drawn(contours, tmp_path)
+    (group,) = (each for each in root.iter("g") if "QuadContourSet" in each.get("id", ""))
+    styles = [path.get("style", "") for path in group.iter("path")]
+    assert styles
+    assert all("stroke: #000000" in style for style in styles)
+
+
 def test_a_legends_pale_colour_is_as_pale_in_the_dark(tmp_path: Path) -> None:
     """It shines through, as the field does by day, when the page is white."""
 
