@@ -8,6 +8,7 @@ import numpy as np
 
 from mlhw.experiments.backprop_check.evidence import Evidence
 from mlhw.experiments.backprop_check.network_figure import draw_network
+from mlhw.maths.arrays import Array
 from mlhw.maths.four_ways import TOLERANCES, WAYS, Entry, drawn_entries
 from mlhw.maths.network import forward, losses
 from mlhw.result import plots
@@ -104,6 +105,9 @@ def _decades(axis: Any, ticks: int = 9) -> None:
 # ------------------------------------------------------------------------------------- agreement
 
 
+MOST_IN_LANE = 30
+"""So many errors of one layer and way are drawn; their median is over all."""
+
 NO_ERROR = 1e-18
 """Where an error of 0 is drawn on a log axis; the others are at least a few 1e-17."""
 
@@ -121,9 +125,9 @@ def agreement_alt(e: Evidence) -> str:
     "agreement",
     "Agreement by layer and method",
     "The relative error of each derivative beside back-propagation, by the layer of its weight or δ and by "
-    "the way it was worked out; the bar is the median, the grey lines are what the claims allow. Left the "
-    "configured network, right a sample of all networks, if there are others: their depths differ. The "
-    "output is right, the input left.",
+    "the way it was worked out: as points, of more than 30 some and the largest, and as a bar the median of "
+    "all. Grey lines are what the claims allow. Left the configured network, right a sample of all "
+    "networks, if there are others: their depths differ. The output is right, the input left.",
     alt=agreement_alt,
 )
 def agreement_figure(e: Evidence) -> Figure:
@@ -168,21 +172,30 @@ def _errors_by_layer(axes: Any, entries: list[Entry], seed: int) -> None:
         error = np.maximum([entry.error for entry in chosen], NO_ERROR)
         # Larger x lies left, so the first way stands left of the others.
         middle = lane * ((len(WAYS) - 1) / 2 - i)
+        shown = np.concatenate([some_of(back == layer, error, rng) for layer in np.unique(back)])
         axes.plot(
-            back + middle + lane * rng.uniform(-0.35, 0.35, len(back)),
-            error,
+            back[shown] + middle + lane * rng.uniform(-0.35, 0.35, len(shown)),
+            error[shown],
             linestyle="",
             marker=plots.MARKERS[i],
             markersize=2.5,
             color=plots.colour(i),
             alpha=0.5,
-            rasterized=True,
             label=_LABELS[way],
         )
         for layer in np.unique(back):
             median = float(np.median(error[back == layer]))
             ends = layer + middle - lane / 2, layer + middle + lane / 2
-            axes.plot(ends, (median, median), color=plots.ink(), linewidth=1.8)
+            axes.plot(ends, (median, median), color=plots.ink(), linewidth=1.8, zorder=5)
+
+
+def some_of(there: Array, error: Array, rng: np.random.Generator) -> Array:
+    """Positions of up to MOST_IN_LANE errors of those ``there``, the largest among them."""
+    found = np.flatnonzero(there)
+    largest = found[np.argmax(error[found])]
+    others = found[found != largest]
+    few = rng.choice(others, min(MOST_IN_LANE - 1, len(others)), replace=False)
+    return np.append(few, largest)
 
 
 def _tolerances(panels: Any) -> None:

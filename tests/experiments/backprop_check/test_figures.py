@@ -13,6 +13,7 @@ from matplotlib.transforms import Affine2D
 
 import mlhw
 from mlhw.experiments.backprop_check.edge_labels import LabelBox, place_labels
+from mlhw.experiments.backprop_check.figures import some_of
 from mlhw.experiments.backprop_check.network_figure import draw_network
 from mlhw.maths.four_ways import FourWays, differentiate
 from mlhw.maths.network import Network
@@ -139,3 +140,15 @@ def test_the_steps_have_typeset_decades() -> None:
     (axes,) = figure.axes
     assert all("10^{" in text.get_text() for text in axes.get_xticklabels())
     assert boxes_over_data(figure) == []
+
+
+def test_of_many_errors_some_are_drawn_and_the_largest_with_them() -> None:
+    error = np.linspace(1e-18, 1e-15, 200)
+    there = np.arange(200) < 150
+    shown = some_of(there, error, np.random.default_rng(0))
+    assert len(set(shown)) == 30
+    assert there[shown].all()
+    assert shown.max() == 149
+    np.testing.assert_array_equal(
+        np.sort(some_of(np.arange(200) < 4, error, np.random.default_rng(0))), range(4)
+    )
