@@ -85,7 +85,7 @@ def vanishing_page() -> Sentences:
     yield f"gradients are near $10^{{{alive['log10_first_layer']:.0f}}}$"
     # A median of draws, beside the product of typical weights.
     assert abs(target["log10_first_layer"] - product) < 1
-    yield f"they are near $10^{{{product:.0f}}}$"
+    yield f"the gradient itself is near $10^{{{product:.0f}}}$"
     long = (
         "mlhw vanishing --activation sigmoid --depth 701 --width 1 --weights constant --scale 0.5 "
         "--draws 1"

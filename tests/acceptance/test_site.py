@@ -144,3 +144,10 @@ def test_the_gallery_shows_every_picture_of_the_documentation(site: Path) -> Non
     shown = {Path(target).name for target in Page(site / "gallery.html").loaded}
     pictures = {path.name for path in (ROOT / "docs" / "images").glob("*.png")}
     assert pictures - shown == {"report.png"}
+
+
+def test_the_page_on_reports_names_their_sections_in_order() -> None:
+    page = (ROOT / "docs" / "reading-a-report.md").read_text(encoding="utf-8")
+    template = (ROOT / "mlhw" / "runs" / "templates" / "report.html").read_text(encoding="utf-8")
+    sections = re.findall(r'call fold\("(\w+)"', template)
+    assert [name.lower() for name in re.findall(r"^\d\. \*\*(\w+)\*\*", page, re.M)] == sections
