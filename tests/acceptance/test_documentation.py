@@ -201,6 +201,7 @@ def test_an_experiment_is_added_by_one_folder_one_configuration_and_one_test(
         env={
             **os.environ,
             "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(clone),
         },
         capture_output=True,
         text=True,

@@ -44,7 +44,7 @@ def test_init_writes_every_key_at_its_default_with_what_it_means(
     text = (tmp_path / f"{name}.yaml").read_text()
     model = configuration_of(name)
     assert load_config(model, f"{name}.yaml") == model()
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines()[1:])) <= 100  # the first has the path of the schema
     comments = " ".join(" ".join(line.partition("#")[2] for line in text.splitlines()).split())
     for leaf in leaves(model):
         assert " ".join(leaf.description.split()) in comments, leaf.key
