@@ -228,7 +228,7 @@ def _moving_away(e: Evidence, ways: list[Way]) -> Claim:
 @CLAIMS.claim(
     "middle-rate",
     "in the middle of a region 1 − p falls exponentially, at the rate of the smallest activation gap",
-    figure="rays",
+    figure="law",
 )
 def middle_rate(e: Evidence) -> Claim:
     """Compare the rate with the distance from w_i to the convex hull of the other weights."""
