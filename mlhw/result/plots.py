@@ -349,6 +349,12 @@ def typeset(name: str) -> str:
     return rf"${symbol[1]}_{{{symbol[2]}}}$" if symbol else plain(name)
 
 
+def beside(words: str, formula: str, letters: str) -> str:
+    """``formula`` to stand beside words from data, or ``letters`` where the words have signs that the
+    formulas' font lacks: a text with a formula is set in that font as a whole."""
+    return formula if all(ord(sign) < 0x530 for sign in words) else letters
+
+
 def number(value: float, digits: int = 6) -> str:
     """A number as a label: ``0.05``, and with a power of ten where ``%g`` has an exponent."""
     text = f"{value:.{digits}g}"

@@ -72,6 +72,8 @@ def test_names_from_data_are_shown_literally_and_letters_with_numbers_as_symbols
     assert plots.typeset("w_12") == "$w_{12}$"
     assert plots.typeset("price in $") == r"price in \$"
     assert plots.typeset("sepal length") == "sepal length"
+    assert plots.beside("café", "$p$", "p") == "$p$"
+    assert plots.beside("犬", "$p$", "p") == "p"
     assert plots.number(0.05) == "0.05"
     assert plots.number(-0.25) == "−0.25"
     assert plots.number(1e-5) == "$10^{-5}$"

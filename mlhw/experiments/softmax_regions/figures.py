@@ -301,7 +301,8 @@ def _probabilities(e: Evidence) -> Figure:
     image: Any = None
     for k, axes in enumerate(panels):
         image = _height(e, axes, e.grid.p[..., k], LEVELS, lowest=0.0)
-        axes.set_title(f"$p$ of {short(label(e, k))}")
+        name = short(label(e, k))
+        axes.set_title(f"{plots.beside(name, '$p$', 'p')} of {name}")
         _frame(e, axes, row_end=k % columns == 0, column_end=k + columns >= shown)
     figure.colorbar(image, ax=panels, label="$p$", shrink=0.9)
     return figure

@@ -133,6 +133,10 @@ def _names(e: Evidence, way: Way) -> str:
     return short(", ".join(label(e, k) for k in way.tied))
 
 
+def _rate_label(words: str, rate: float) -> str:
+    return plots.beside(words, rf"$\rho$ = {plots.number(rate, 4)}", f"ρ = {rate:.4g}")
+
+
 def law_figure(e: Evidence) -> Figure:
     """1 − p along every middle ray, and the exponential that it becomes."""
     from matplotlib.lines import Line2D
@@ -158,7 +162,7 @@ def law_figure(e: Evidence) -> Figure:
             color=e.signs[way.classes[0]].colour,
             linestyle=e.signs[way.classes[0]].dash,
             linewidth=3.0,
-            label=rf"{_names(e, way)}: $\rho$ = {plots.number(rate, 4)}",
+            label=f"{_names(e, way)}: " + _rate_label(_names(e, way), rate),
         )
         for way, rate in zip(ways, rates, strict=True)
     ]

@@ -72,7 +72,8 @@ def separators_figure(
             linewidth=0.8,
             # So many points would make the SVG too heavy for a browser.
             rasterized=len(part) > MOST_VECTORS,
-            label=plots.plain(f"class {label} ") + f"($t$ = {value})",
+            label=plots.plain(f"class {label} ")
+            + plots.beside(str(label), f"($t$ = {value})", f"(t = {value})"),
         )
     low, high = problem.X[:, :2].min(axis=0), problem.X[:, :2].max(axis=0)
     margin = np.maximum(0.06 * (high - low), 1e-6 * np.abs(high) + 1e-12)
