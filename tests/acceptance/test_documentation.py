@@ -200,8 +200,6 @@ def test_an_experiment_is_added_by_one_folder_one_configuration_and_one_test(
         cwd=clone,
         env={
             **os.environ,
-            # A script's own folder comes before the working directory, unlike with ``-m``.
-            "PYTHONPATH": str(clone),
             "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(clone),
         },
