@@ -129,6 +129,7 @@ class Shown:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Shown:
     """A process that takes itself for a notebook's kernel."""
+    pytest.importorskip("IPython", reason="needs the development tools")
     import IPython
     import IPython.display
 
