@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from mlhw.commands.run import PLAIN
 from mlhw.config.commented import commented
 from mlhw.config.files import shipped_schema
 from mlhw.errors import FINISHED, ConfigError, reason_of
+from mlhw.system.files import write_new
 from mlhw.text.words import printable
 
 app = typer.Typer(**PLAIN)
@@ -48,15 +50,17 @@ def init_command(
     model = configuration_of(name)
     path = f"{name}.yaml" if file is None else file
     schema = shipped_schema(name)
-    target = path if path != "-" else "FILE"
+    # What stands in a comment must not end it, nor be more than it seems.
+    target = shlex.quote(path) if path != "-" and path.isprintable() else "FILE"
     head = f"mlhw {name}: every key at its default. Change what you need; mlhw {name} -c {target} runs it."
     text = commented(model, head, schema.as_uri() if schema else None)
     if path == "-":
         print(text, end="")
         return FINISHED
+    if not path:
+        raise ConfigError(f"FILE: is empty; give a name: mlhw init {name} {name}.yaml")
     try:
-        with open(path, "x", encoding="utf-8") as stream:
-            stream.write(text)
+        write_new(Path(path), text.encode())
     except FileExistsError:
         raise ConfigError(
             f"{path}: is there already and stays as it is; give another name: mlhw init {name} FILE"
@@ -64,5 +68,6 @@ def init_command(
     except (OSError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise ConfigError(f"{path}: cannot be written: {reason}") from None
-    print(printable(f"wrote {Path(path)}; run it with: mlhw {name} -c {path}"), file=sys.stderr)
+    words = f"wrote {Path(path)}; run it with: mlhw {name} -c {shlex.quote(path)}"
+    print(printable(words), file=sys.stderr)
     return FINISHED

@@ -284,14 +284,22 @@ def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool
     ),
 )
 def export_runs(
-    names: Annotated[
+    words: Annotated[
         list[str],
-        typer.Argument(metavar="RUN", help="one run or more", autocompletion=complete_run),
+        typer.Argument(
+            metavar="RUN... FILE.zip",
+            help="one run or more, then the file to write",
+            autocompletion=complete_run,
+        ),
     ],
-    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="the file to write")],
     runs_dir: RunsDir = "runs",
 ) -> int:
     """Write run folders whole into a new zip file; with a run of 'all' come those that it is made of."""
+    *names, last = words
+    if not names or not last.lower().endswith(".zip"):
+        example = f"mlhw runs export {' '.join(words[: len(names) or 1])} mine.zip"
+        raise ConfigError(f"export: the last word names the file to write, such as: {example}")
+    file = Path(last)
     runs = with_parts([find(name, Path(runs_dir)) for name in names])
     count = pack(runs, file)
     size = size_text(file.stat().st_size)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from mlhw.text.values import is_nothing, is_number, number_text, to_json
-from mlhw.text.words import printable, quantity
+from mlhw.text.words import VerdictLine, printable, quantity
 
 Verdict = Literal["holds", "fails", "not applicable"]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
@@ -166,15 +164,5 @@ def claim_lines(claim: Claim, *, note: bool = True, id: bool = False) -> list[st
         words.append(claim.note)
     below = [printable(f"    {'; '.join(words)}")] if words else []
     end = f" [{printable(claim.id)}]" if id else ""
-    return [f"  {_coloured(claim.verdict)}: {printable(claim.statement)}{end}", *below]
-
-
-# ANSI colours of the verdicts, on a terminal: green, bold red, grey.
-_COLOURS = {"holds": "32", "fails": "1;31", "not applicable": "90"}
-
-
-def _coloured(verdict: str) -> str:
-    plain = (
-        not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    )
-    return verdict if plain else f"\033[{_COLOURS[verdict]}m{verdict}\033[0m"
+    line = f"  {claim.verdict}: {printable(claim.statement)}{end}"
+    return [VerdictLine.of(claim.verdict, line), *below]

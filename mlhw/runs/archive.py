@@ -57,6 +57,9 @@ def pack(runs: Sequence[Run], path: Path) -> int:
         raise ConfigError(f"{path}: exists already; choose another name, or remove it first")
     if not path.parent.is_dir():
         raise ConfigError(f"{path.parent}: no such folder")
+    for run in runs:
+        for file in _files(run.folder):
+            _check_name(file, f"{run.name}/{file.relative_to(run.folder)}")
     try:
         files = [
             (run.name, file, file.relative_to(run.folder))
@@ -78,6 +81,18 @@ def pack(runs: Sequence[Run], path: Path) -> int:
     except OSError as error:
         raise RunError(f"{error.filename or path}: {reason_of(error)}") from None
     return len(files)
+
+
+def _check_name(file: Path, name: str) -> None:
+    """Raise ConfigError for a name that other systems could not unpack, or into another folder."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{file}: its name is not UTF-8, which a zip file needs; rename it"
+        ) from None
+    if "\\" in name:
+        raise ConfigError(f"{file}: its name holds a backslash, a folder elsewhere; rename it")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from mlhw.errors import ConfigError, MlhwError, reason_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import Claim
 from mlhw.result.observations import Observation
+from mlhw.system.files import regular_text
 from mlhw.text import yaml12
 from mlhw.text.values import is_number
 
@@ -85,7 +86,10 @@ class Run:
             import fcntl
 
             # Shared, so that two who ask at once do not take each other for that process.
-            with open(self.folder / "log.txt", "rb") as file:
+            path = self.folder / "log.txt"
+            if not path.is_file():
+                return _process_exists(self.record.get("pid"))
+            with open(path, "rb") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -122,7 +126,7 @@ class Run:
         """``config.yaml`` as plain values; empty if it cannot be read."""
         path = self.folder / "config.yaml"
         with contextlib.suppress(OSError, UnicodeDecodeError, MlhwError):
-            value, _ = yaml12.parse(path.read_text(encoding="utf-8"), str(path))
+            value, _ = yaml12.parse(regular_text(path), str(path))
             if isinstance(value, dict):
                 return value
         return {}
@@ -194,8 +198,9 @@ def all_runs(runs_dir: Path) -> list[Run]:
         folders = [path for path in runs_dir.iterdir() if not path.is_symlink() and path.is_dir()]
     except FileNotFoundError:
         return []
-    except OSError as error:
-        raise ConfigError(f"{runs_dir}: {reason_of(error)}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{runs_dir}: {reason}") from None
     runs = [
         Run(path, record)
         for path in folders
@@ -238,7 +243,9 @@ def _named(name: str, runs_dir: Path) -> Run:
     """The run of this name, ``latest`` and experiments' names included; raises ConfigError."""
     runs = all_runs(runs_dir)
     word, _, back = name.partition("~")
-    if word in ("latest", "all", *EXPERIMENTS) and (not back or back.isdecimal()):
+    if word in ("latest", "all", *EXPERIMENTS) and (
+        not back or (back.isdecimal() and len(back) < 10)
+    ):
         # Of damaged ones nothing is known; who means one names it.
         these = [run for run in runs if run.record and word in ("latest", run.experiment)]
         steps = int(back or 0)
@@ -323,7 +330,7 @@ def _experiment_in(name: str) -> str | None:
 def _damage(record: Path) -> str:
     """Why a ``run.json`` gives no record."""
     try:
-        value = json.loads(record.read_text(encoding="utf-8"))
+        value = json.loads(regular_text(record))
     except FileNotFoundError:
         return "it has no run.json"
     except OSError as error:
@@ -335,7 +342,7 @@ def _damage(record: Path) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(regular_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

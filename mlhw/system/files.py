@@ -47,6 +47,25 @@ def write_whole(path: Path, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not be there yet: whole, or not at all. Raises OSError or ValueError."""
+    with open(path, "xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:
+            discard(path)
+            raise
+
+
+def regular_text(path: Path) -> str:
+    """The text of a plain file. Raises OSError for anything else: reading a pipe would never end."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "is no plain file", str(path))
+    return path.read_text(encoding="utf-8")
+
+
 def point(link: Path, target: str) -> None:
     """Make ``link`` a symbolic link to ``target``, instead of what it led to before.
 

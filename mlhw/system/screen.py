@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from mlhw.text.words import TableLine, fitted, printable
+from mlhw.text.words import TableLine, VerdictLine, fitted, printable
 
 PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
 """Environment variable with the number of a pipe for progress, in a process that ``mlhw all`` starts."""
@@ -110,9 +110,22 @@ def table_width() -> int | None:
 
 def print_fitting(lines: Iterable[str]) -> None:
     """Print lines on stdout; on a terminal those longer than it are wrapped between words."""
-    safe = (line if isinstance(line, TableLine) else printable(line) for line in lines)
+    known = (TableLine, VerdictLine)  # made of safe texts
+    safe = (line if isinstance(line, known) else printable(line) for line in lines)
     for line in fitted(safe, table_width()):
-        print(line)
+        print(_coloured(line) if isinstance(line, VerdictLine) else line)
+
+
+# ANSI colours of the verdicts, on a terminal: green, bold red, grey.
+_COLOURS = {"holds": "32", "fails": "1;31", "not applicable": "90"}
+
+
+def _coloured(line: VerdictLine) -> str:
+    """The line with its verdict coloured, on a terminal that can and where nobody asked for none."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return line
+    colour = f"\033[{_COLOURS[line.verdict]}m{line.verdict}\033[0m"
+    return line.replace(line.verdict, colour, 1)
 
 
 def on_terminal() -> bool:

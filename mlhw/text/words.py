@@ -8,8 +8,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, zip_longest
 
-# Control characters but for tab and newline, and what turns the direction of writing.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Control characters but for tab and newline, what turns the direction of writing, line ends of Unicode's,
+# and the bytes of names that are not UTF-8.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
@@ -101,6 +102,19 @@ def wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
 
 
+class VerdictLine(str):
+    """A line that begins with a verdict, ``  holds: …``, which a terminal shows in a colour of its own."""
+
+    verdict: str
+
+    @classmethod
+    def of(cls, verdict: str, text: str) -> VerdictLine:
+        """``text`` is safe to print and begins with the verdict, blanks before it apart."""
+        line = cls(text)
+        line.verdict = verdict
+        return line
+
+
 def fitted(lines: Iterable[str], width: int | None) -> Iterator[str]:
     """Lines wrapped between words where they are longer than ``width``, a table by its cells."""
     for columns, group in groupby(lines, lambda line: isinstance(line, TableLine) and line.columns):
@@ -109,7 +123,12 @@ def fitted(lines: Iterable[str], width: int | None) -> Iterator[str]:
             cells = [row.cells for row in found if isinstance(row, TableLine)]
             yield from text_table(columns, [row for row in cells if row != columns], width=width)
         else:
-            yield from (part for line in found for part in hanging(line, width))
+            for line in found:
+                first, *others = hanging(line, width)
+                yield (
+                    VerdictLine.of(line.verdict, first) if isinstance(line, VerdictLine) else first
+                )
+                yield from others
 
 
 def hanging(line: str, width: int | None) -> list[str]:
@@ -117,8 +136,10 @@ def hanging(line: str, width: int | None) -> list[str]:
     if width is None or len(line) <= width:
         return [line]
     indent = line[: len(line) - len(line.lstrip())]
-    first, *others = wrapped(line.strip(), max(width - len(indent) - 2, 20))
-    return [indent + first, *(f"{indent}  {other}" for other in others)]
+    # What goes on after a verdict stands below its statement, apart from the numbers that follow.
+    deeper = " " * (len(line.verdict) + 2 if isinstance(line, VerdictLine) else 2)
+    first, *others = wrapped(line.strip(), max(width - len(indent) - len(deeper), 20))
+    return [indent + first, *(f"{indent}{deeper}{other}" for other in others)]
 
 
 def quantity(count: int, one: str, many: str | None = None) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import shlex
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +138,31 @@ def test_a_schema_takes_what_the_program_takes_and_nothing_that_is_plainly_wrong
     assert valid(name, text) == is_valid
     (tmp_path / "x.yaml").write_text(text)
     assert main([name, "-c", str(tmp_path / "x.yaml"), "--print-config"]) == (0 if is_valid else 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["my conf.yaml", "u\u2028etas: [9]", "r\x1b[31mred\rgone.yaml", "x\ny"]
+)
+def test_init_writes_a_file_that_runs_whatever_its_name(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "lr-sweep", name]) == 0
+    assert f"-c {shlex.quote(name)}" in capsys.readouterr().err or not name.isprintable()
+    model = configuration_of("lr-sweep")
+    assert load_config(model, name) == model()
+
+
+def test_init_leaves_no_torn_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, limit[1]))
+    try:
+        assert main(["init", "lr-sweep", str(tmp_path / "x.yaml")]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert "file too large" in capsys.readouterr().err.lower()
+    assert list(tmp_path.iterdir()) == []

@@ -217,3 +217,48 @@ def test_ctrl_c_while_a_word_is_completed_is_silent(tmp_path: Path) -> None:
     )
     assert found.returncode == -signal.SIGINT
     assert (found.stdout, found.stderr) == ("", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_verdicts_are_coloured_on_a_terminal_and_no_line_is_longer_than_it(
+    ran: tuple[Path, dict[str, str]],
+) -> None:
+    folder, _ = ran
+    text = on_a_terminal("runs", "show", "latest", cwd=folder)
+    assert "\x1b[32mholds\x1b[0m: " in text
+    assert "\\x1b" not in text
+    plain = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
+    broad = [line for line in plain if len(line) > 80 and " " in line.strip()]
+    words = ("data.digest", str(folder))  # one word each, which is not broken
+    assert [line for line in broad if not any(word in line for word in words)] == []
+    # A statement that goes on does so below its first word, apart from the numbers.
+    assert any(re.match(r" {9}\w", line) for line in plain)
+    text = on_a_terminal("runs", "show", "latest", cwd=folder, NO_COLOR="1")
+    assert "\x1b" not in text
+
+
+def on_a_terminal(*words: str, cwd: Path, **variables: str) -> str:
+    """What the program writes to a terminal of 80 columns."""
+    ours, theirs = os.openpty()
+    environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS")}
+    process = subprocess.Popen(
+        [str(PROGRAM), *words],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env={**environment, "COLUMNS": "80", "TERM": "xterm", **variables},
+    )
+    os.close(theirs)
+    parts = []
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # Linux says so that the other end is closed
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    return b"".join(parts).decode().replace("\r\n", "\n")

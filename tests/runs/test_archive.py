@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -137,3 +138,29 @@ def test_a_folder_that_cannot_be_written_is_said_and_leaves_nothing(
     with pytest.raises(RunError, match=r"nll\.png: input/output error"):
         pack([run], tmp_path / "a.zip")
     assert list(tmp_path.iterdir()) == [runs]
+
+
+def test_names_that_cannot_be_unpacked_everywhere_are_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, (name, words) in enumerate(
+        ((b"bad\xff", "is not UTF-8"), (rb"back\slash", "holds a backslash"))
+    ):
+        folder = Path("runs") / f"2026010{number + 1}-000000-lr-sweep"
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text('{"status": "finished", "experiment": "lr-sweep"}')
+        (folder / os.fsdecode(name)).write_text("x")
+        assert main(["runs", "export", folder.name, "x.zip"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
+        assert line.endswith("rename it")
+        assert not Path("x.zip").exists()
+
+
+def test_a_forgotten_file_is_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "export", "latest"]) == 2
+    line = capsys.readouterr().err
+    assert (
+        "the last word names the file to write, such as: mlhw runs export latest mine.zip" in line
+    )

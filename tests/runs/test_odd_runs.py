@@ -296,3 +296,20 @@ def test_a_run_that_somebody_else_starts_meanwhile_is_not_compared(
     monkeypatch.setattr(runs_command, "execute", together)
     assert main(["runs", "rerun", run.name, "--no-plots"]) == 0
     assert f"identical: every number of {run.name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["result.json", "config.yaml", "run.json", "log.txt"])
+def test_a_pipe_in_the_place_of_a_file_is_damage_and_keeps_nobody_waiting(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made("20261124-115632-vanishing", experiment="vanishing", status="running")
+    (run.folder / name).unlink(missing_ok=True)
+    os.mkfifo(run.folder / name)
+    assert main(["runs", "list"]) == 0
+    assert run.name in capsys.readouterr().out
+    assert main(["runs", "show", run.name]) == 0
+
+
+def test_a_step_back_of_many_digits_is_no_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "show", "latest~" + "9" * 5000]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -61,14 +61,32 @@ def list_files(
 ) -> Listing:
     """The files of a ``folder`` or a ``csv``. Raises DataError."""
     if kind == "csv":
-        return list_csv(
+        found = list_csv(
             place,
             recorder.log,
             image_root=reading.image_root,
             group=reading.group,
             to_train=to_train,
         )
-    return list_folder(place, recorder.log, to_train=to_train)
+    else:
+        found = list_folder(place, recorder.log, to_train=to_train)
+    refuse(
+        [
+            f"{sample.path}: its name is not UTF-8, which tables and reports are; rename it"
+            for part in found.splits.values()
+            for sample in part
+            if not _is_utf8(f"{sample.name}{sample.label}")
+        ]
+    )
+    return found
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_files(spec: str, listing: Listing, reading: Reading, recorder: Recorder) -> OwnImages:

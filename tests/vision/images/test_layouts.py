@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,16 @@ def test_images_beside_train_are_counted(tmp_path: Path) -> None:
     splits, lines = read(tmp_path)
     assert [len(part) for part in everything(splits)] == [5, 2]
     assert f"{tmp_path}: passed over: 2 images beside train/" in lines
+
+
+def test_names_that_are_not_utf8_are_refused_by_name(tmp_path: Path) -> None:
+    tree(tmp_path, a={"x": 3}, b={"x": 3})
+    try:
+        (tmp_path / "b").rename(tmp_path / os.fsdecode(b"b\xff"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    lines = errors_of(f"folder:{tmp_path}")
+    assert len(lines) == 3
+    assert all(
+        line.endswith("is not UTF-8, which tables and reports are; rename it") for line in lines
+    )
