@@ -80,7 +80,7 @@ class RunOptions:
     junit: str | None = _typed(
         None, "--junit", metavar="FILE", help="write every claim as a JUnit test case"
     )
-    json: bool = _typed(False, "--json", help="one JSON object on stdout, nothing else")
+    json: bool = _typed(False, "--json", help="JSON on stdout, nothing else")
     quiet: bool = _typed(False, "--quiet", "-q", help="no log lines on the screen")
     verbose: bool = _typed(
         False, "--verbose", "-v", help="every log line on the screen, and the ids of claims"

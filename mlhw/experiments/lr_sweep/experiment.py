@@ -45,7 +45,7 @@ EXAMPLES = (
     ("mlhw lr-sweep --etas 0.5,0.3,0.1", "three rates side by side"),
     ("mlhw lr-sweep --data points.csv --standardize", "one's own points"),
     (
-        "mlhw lr-sweep --data iris --classes 1,2 --log-axis nll",
+        "mlhw lr-sweep --data iris --classes 1,2 --log-axis both",
         "a built-in set, two of its classes",
     ),
 )
