@@ -33,13 +33,15 @@ def uneven(tmp_path: Path) -> Path:
 
 def test_images_are_changed_and_mixed_from_unfreezing_on(mlhw: Mlhw, uneven: Path) -> None:
     options = ["--epochs", "4", "--unfreeze-at", "2"]
-    plain = mlhw("finetune", *OPTIONS, *options, "--no-plots")
+    assert mlhw("finetune", *OPTIONS, *options, "--no-plots").returncode == 0
     changes = ["--augment", "light,jitter,erase", "--mixup", "0.4", "--cutmix", "1"]
     changed = mlhw("finetune", *OPTIONS, *options, *changes)
     summary(changed)
     run = uneven / "runs" / "latest"
     assert "random changes of the images: from epoch 2 on; the frozen epochs" in changed.stderr
-    lines = [re.findall(r"Training Loss: (.*)", done.stderr) for done in (plain, changed)]
+    logs = [p.read_text() for p in sorted((uneven / "runs").glob("2*-finetune*/log.txt"))]
+    assert len(logs) == 2
+    lines = [re.findall(r"Training Loss: (.*)", log) for log in logs]
     assert lines[0][:2] == lines[1][:2]
     assert lines[0][2] != lines[1][2]
     with Image.open(run / "plots" / "augmented.png") as sheet:

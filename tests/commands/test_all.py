@@ -295,7 +295,7 @@ def test_a_tracker_that_is_asked_for_follows_every_run(mlhw: Mlhw, tmp_path: Pat
     assert found.returncode == 0, found.stderr
     for name in ("lr-sweep", "sgd-sweep"):
         (run,) = tmp_path.glob(f"runs/*-{name}")
-        assert list(run.rglob("*tfevents*"))
+        assert list((tmp_path / "runs" / "tensorboard" / run.name).rglob("*tfevents*"))
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'm.db'}")

@@ -168,6 +168,8 @@ def _errors_by_layer(axes: Any, entries: list[Entry], seed: int) -> None:
     lane = 0.8 / len(WAYS)
     for i, way in enumerate(WAYS):
         chosen = [entry for entry in entries if entry.way == way]
+        if not chosen:  # no complex step through a kinked unit
+            continue
         back = np.array([entry.back for entry in chosen])
         error = np.maximum([entry.error for entry in chosen], NO_ERROR)
         # Larger x lies left, so the first way stands left of the others.

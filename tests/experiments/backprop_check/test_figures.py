@@ -152,3 +152,11 @@ def test_of_many_errors_some_are_drawn_and_the_largest_with_them() -> None:
     np.testing.assert_array_equal(
         np.sort(some_of(np.arange(200) < 4, error, np.random.default_rng(0))), range(4)
     )
+
+
+def test_errors_are_drawn_where_no_network_has_a_complex_step() -> None:
+    result = mlhw.backprop_check(hidden="relu", trials=0)
+    figure = result.figures["agreement"]
+    labels = figure.axes[-1].get_legend_handles_labels()[1]
+    assert "complex step" not in labels
+    assert len(labels) >= 2
