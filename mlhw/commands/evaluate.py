@@ -199,8 +199,8 @@ def evaluate_command(
             )
             use = used_by_run(path, data, judged.split)
         if use is not None:
-            instead = " without --data its own test images are taken" if data else ""
-            recorder.warn(f"{judged.name}: {FLATTERY[use]}{instead and f';{instead}'}")
+            instead = "; without --data its own test images are taken" if data else ""
+            recorder.warn(f"{judged.name}: {FLATTERY[use]}{instead}")
         if clipped := beyond_words(judged.images, model.preprocessing.pixels):
             recorder.warn(clipped)
         found = evaluate(run, model, judged, screen.progress, use)

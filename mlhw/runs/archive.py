@@ -57,18 +57,17 @@ def pack(runs: Sequence[Run], path: Path) -> int:
         raise ConfigError(f"{path}: exists already; choose another name, or remove it first")
     if not path.parent.is_dir():
         raise ConfigError(f"{path.parent}: no such folder")
-    for run in runs:
-        for file in _files(run.folder):
-            _check_name(file, f"{run.name}/{file.relative_to(run.folder)}")
     try:
         files = [
-            (run.name, file, file.relative_to(run.folder))
+            (file, f"{run.name}/{file.relative_to(run.folder).as_posix()}")
             for run in sorted(runs, key=lambda run: run.name)
             for file in sorted(_files(run.folder))
         ]
+        for file, name in files:
+            _check_name(file, name)
         with whole(path) as target, zipfile.ZipFile(target, "w") as archive:
-            for name, file, inside in files:
-                entry = zipfile.ZipInfo(f"{name}/{inside.as_posix()}", _DATE)
+            for file, name in files:
+                entry = zipfile.ZipInfo(name, _DATE)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 entry.create_system = (
                     3  # Unix, on whatever system: it gives the permissions their meaning
