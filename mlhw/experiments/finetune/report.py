@@ -184,7 +184,7 @@ def answers(o: Finetuned) -> list[str]:
     if o.random:
         lines.append(
             f"the same network from random weights: {o.random.split} accuracy "
-            f"{accuracy_in_words(o.random.accuracy, o)}"
+            f"{accuracy_in_words(o.random.accuracy, len(o.labels))}"
         )
     if o.progress.probed:
         lines.append(
@@ -200,7 +200,7 @@ def best_in_words(o: Finetuned) -> str:
     value = best_value(o)
     if o.config.best_by != "accuracy":
         return f"{value:.4f}"
-    return _accuracy_of(value, len(o.splits.val))
+    return accuracy_in_words(value, len(o.splits.val))
 
 
 def last_in_words(o: Finetuned) -> str:
@@ -209,15 +209,13 @@ def last_in_words(o: Finetuned) -> str:
     accuracy = last[list(columns.EPOCH_COLUMNS).index("val_acc")]
     if last[0] == o.progress.best_epoch or is_nothing(accuracy):
         return ""
-    return f"; accuracy of the last, epoch {last[0]}: {_accuracy_of(accuracy, len(o.splits.val))}"
+    return (
+        f"; accuracy of the last, epoch {last[0]}: {accuracy_in_words(accuracy, len(o.splits.val))}"
+    )
 
 
-def accuracy_in_words(accuracy: float, o: Finetuned) -> str:
-    """An accuracy on the images that judge, with its interval."""
-    return _accuracy_of(accuracy, len(o.labels))
-
-
-def _accuracy_of(accuracy: float, images: int) -> str:
+def accuracy_in_words(accuracy: float, images: int) -> str:
+    """An accuracy on so many images, with its interval."""
     return assessment.with_interval(
         accuracy, assessment.share_interval(round(accuracy * images), images)
     )
