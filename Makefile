@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup develop run test fuzz lint site bench clean
+.PHONY: help setup develop run test fuzz faults lint site bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,11 @@ fuzz: $(VENV)/.developing  ## the hypothesis tests alone, ten times as long and 
 	echo "$$again"; \
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis \
 		--hypothesis-profile=fuzz --hypothesis-seed=$$seed $(TESTS) || { echo "$$again"; exit 1; }
+
+# TESTS=tests/faults/test_signals.py tries one part; the other rows of the figures stay.
+faults: $(VENV)/.developing  ## faults injected by the thousand; figures into bench/results/faults.json
+	MLHW_FAULTS=long FAULTS_RESULTS=bench/results/faults.json OMP_WAIT_POLICY=passive \
+		$(BIN)/python -m pytest -n $(WORKERS) $(or $(TESTS),tests/faults)
 
 lint: $(VENV)/.developing  ## ruff check, ruff format --check, lint-imports, mypy
 	$(BIN)/ruff check

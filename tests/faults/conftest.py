@@ -1,0 +1,60 @@
+"""The fixture that counts faults, and what `make faults` writes at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.faults.tally import Tally, added
+
+PROPERTY = "faults"
+_seen: list[tuple[str, dict[str, int]]] = []
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Iterator[Callable[[str], Tally]]:
+    """``tally(KIND)`` counts faults of that kind; the test fails if one did not survive."""
+    made: list[Tally] = []
+
+    def make(kind: str) -> Tally:
+        made.append(Tally(kind))
+        return made[-1]
+
+    yield make
+    for one in made:
+        record_property(PROPERTY, [one.kind, dict(one.counts)])
+    bad = [line for one in made for line in one.bad]
+    assert not bad, "\n".join(bad)
+    assert all(one.counts for one in made), "no fault was injected"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Comes to the process that reports, whichever worker ran the test."""
+    for name, value in report.user_properties if report.when == "teardown" else ():
+        if name == PROPERTY and isinstance(value, (list, tuple)):
+            kind, counts = value
+            _seen.append((kind, counts))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Figures of the kinds that were tried take the place of their earlier ones."""
+    target = os.environ.get("FAULTS_RESULTS")
+    if target is None or not _seen or hasattr(session.config, "workerinput"):
+        return
+    sys.path.insert(0, str(ROOT / "bench"))
+    from timing import machine
+
+    path = Path(target)
+    found = json.loads(path.read_text()) if path.exists() else {"rows": {}}
+    found |= {"machine": machine(), "date": time.strftime("%Y-%m-%d")}
+    found["rows"] |= added(_seen)
+    total = added(("all", {k: n for k, n in row.items() if k != "injected"}) for row in found["rows"].values())
+    found["all"] = total["all"]
+    path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
