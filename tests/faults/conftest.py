@@ -55,6 +55,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     found = json.loads(path.read_text()) if path.exists() else {"rows": {}}
     found |= {"machine": machine(), "date": time.strftime("%Y-%m-%d")}
     found["rows"] |= added(_seen)
-    total = added(("all", {k: n for k, n in row.items() if k != "injected"}) for row in found["rows"].values())
+    total = added(
+        ("all", {k: n for k, n in row.items() if k != "injected"}) for row in found["rows"].values()
+    )
     found["all"] = total["all"]
     path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
