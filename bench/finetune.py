@@ -52,7 +52,7 @@ def main() -> None:
     if given.part != "features":
         compare_loops(given, images(given, given.count))
     if given.part != "loop":
-        compare_features(given, images(given, None))
+        compare_features(given)
 
 
 def images(given: argparse.Namespace, count: int | None) -> ImageSplits:
@@ -164,18 +164,20 @@ def bare_epoch(bare: Task) -> None:
 # ------------------------------------------------------------------------------------- features
 
 
-def compare_features(given: argparse.Namespace, splits: ImageSplits) -> None:
+def compare_features(given: argparse.Namespace) -> None:
     """Times from the table of epochs, the extraction within the first of them.
 
-    The images are decoded before, once: both ways keep them in memory and would pay for it alike.
+    The images are read, compared and decoded before, once: both ways keep them in memory and would pay
+    for it alike.
     """
     seconds: dict[str, list[float]] = {}
-    started = time.perf_counter()
-    for part in (splits.train, splits.val):
-        part.images(np.arange(len(part)))
-    decoding = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder  # nothing from earlier runs
+        started = time.perf_counter()
+        splits = images(given, None)
+        for part in (splits.train, splits.val):
+            part.images(np.arange(len(part)))
+        decoding = time.perf_counter() - started
         for name, epochs, kept in (("stored", 10, "memory"), ("recomputed", 1, "off")):
             c = config(
                 given,
@@ -207,7 +209,7 @@ def compare_features(given: argparse.Namespace, splits: ImageSplits) -> None:
     show(
         f"ten epochs of the head on {len(splits.train)} images, {given.precision}",
         {
-            "decoding, once": decoding,
+            "reading and decoding, once": decoding,
             "stored features": stored,
             "recomputed features (one epoch × 10)": recomputed,
         },

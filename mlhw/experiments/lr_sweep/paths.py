@@ -68,10 +68,12 @@ def paths_figure(e: Evidence) -> Figure:
     norm = LogNorm(1, max(2, e.longest - 1))
     panels[0].set(xlim=(frame.low[0], frame.high[0]), ylim=(frame.low[1], frame.high[1]))
     image: Any = None
+    named: set[str] = set()
     for axes, i, line in zip(panels, chosen, lines, strict=True):
         values = _contours(axes, ground)
         image = _path(axes, line, norm, plots.line_style(i, len(e.trajectories)))
-        outside = _name_places(axes, frame, line, star, values)
+        named |= _name_places(axes, frame, line, star, values)
+        outside = int(np.sum(~frame.inside(line)))
         note = f"{outside} of {len(line)} outside" if outside else ""
         axes.set_title(eta_label(e.trajectories[i].eta), loc="left")
         axes.set_title(note, loc="right", fontsize=9, color=plots.GREY)
@@ -82,7 +84,7 @@ def paths_figure(e: Evidence) -> Figure:
         if number + columns >= len(panels):
             axes.set_xlabel(r"slope $-w_1/w_2$")
     figure.colorbar(image, ax=panels, label="iteration", shrink=min(1.0, 1.6 / rows), pad=0.02)
-    plots.figure_legend(figure, _handles(star is not None), below=True)
+    plots.figure_legend(figure, _handles(named), below=True)
     return figure
 
 
@@ -151,11 +153,10 @@ def _path(axes: Any, line: np.ndarray, norm: Any, style: dict[str, Any]) -> Any:
 
 def _name_places(
     axes: Any, frame: Frame, line: np.ndarray, star: np.ndarray | None, values: np.ndarray
-) -> int:
+) -> set[str]:
     """Mark and name the start or where the path comes in, the end, and the optimum.
 
-    ``values`` (m, 2) are where numbers of contours stand. Returns how many of the lines lie outside
-    the frame.
+    ``values`` (m, 2) are where numbers of contours stand. Returns the words that came up.
     """
     inside = frame.inside(line)
     seen = line[inside]
@@ -185,7 +186,7 @@ def _name_places(
             label="_" + word,
         )
         names.name(place, word)
-    return int(np.sum(~inside))
+    return {word for _, word, _ in places}
 
 
 def _entry(frame: Frame, line: np.ndarray, first: int) -> tuple[np.ndarray, str]:
@@ -211,27 +212,21 @@ def _entry(frame: Frame, line: np.ndarray, first: int) -> tuple[np.ndarray, str]
     return point, out[int(away[axis] > 0)]
 
 
-def _handles(with_star: bool) -> list[Any]:
+def _handles(named: set[str]) -> list[Any]:
+    """The legend: of the places those that are in some panel, and the contours."""
     from matplotlib.lines import Line2D
 
-    white: Any = {
-        "color": plots.paper(),
-        "markeredgecolor": plots.ink(),
-        "linestyle": "",
-        "markersize": 8,
-    }
-    handles = [
-        Line2D([], [], marker="o", label="start", **white),
-        Line2D([], [], marker="<", label="comes in from outside", **white),
-        Line2D([], [], marker="s", label="end", **white),
+    white: Any = {"color": plots.paper(), "markeredgecolor": plots.ink(), "markersize": 8}
+    places: list[tuple[str, str, Any]] = [
+        ("start", "start", {"marker": "o", **white}),
+        ("comes in", "comes in from outside", {"marker": "<", **white}),
+        ("end", "end", {"marker": "s", **white}),
+        ("optimum", "optimum", {"marker": "*", "color": plots.RED, "markersize": 12}),
     ]
-    if with_star:
-        handles.append(
-            Line2D(
-                [], [], marker="*", color=plots.RED, linestyle="", markersize=12, label="optimum"
-            )
-        )
-    handles.append(
-        Line2D([], [], color=plots.GREY, linewidth=0.6, label="contours: lowest NLL with this line")
-    )
-    return handles
+    handles = [
+        Line2D([], [], linestyle="", label=label, **style)
+        for word, label, style in places
+        if word in named
+    ]
+    grey: Any = {"color": plots.GREY, "linewidth": 0.6}
+    return [*handles, Line2D([], [], label="contours: lowest NLL with this line", **grey)]

@@ -190,6 +190,10 @@ def test_paths_lie_over_contours_of_the_nll_on_the_same_axes_with_their_places_n
         assert edges.min() < 1e-9 * max(map(abs, (left, low, right, high)))
     bars = [axes for axes in figure.axes if axes not in panels]
     assert [axes.get_ylabel() for axes in bars] == ["iteration"]
+    # No start: from weights of zero the first line is vertical, and no panel shows it.
+    (legend,) = figure.legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words[:-1] == ["comes in from outside", "end", "optimum"]
 
 
 def test_the_lowest_nll_with_a_line_is_what_a_minimizer_finds() -> None:
