@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mlhw.commands.cleaning import CLEAN, clean
 from mlhw.commands.help import Command, Group, examples
 from mlhw.commands.options import Json, NoPlots, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.config.load import load_config
 from mlhw.config.model import ExperimentConfig
-from mlhw.config.whole_numbers import whole_number
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import VERDICTS, claim_lines, verdicts_line
 from mlhw.result.observations import observation_lines
+from mlhw.runs import leftovers
 from mlhw.runs.archive import pack, with_parts
 from mlhw.runs.compare import (
     as_csv,
@@ -35,9 +36,7 @@ from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.inlined import size_text
 from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
-from mlhw.runs.trackers import event_folder
 from mlhw.system.screen import print_fitting, table_width
-from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import pairs, printable, text_table
 
@@ -86,9 +85,18 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     if as_object:
         print(json.dumps([_entry(run) for run in runs], indent=2, ensure_ascii=False))
         return FINISHED
+    left = leftovers.in_runs(Path(runs_dir))
     if not runs:
         print(f"no runs in {runs_dir}")
-        return FINISHED
+    else:
+        _print_table(runs)
+    if left:
+        print(f"\n{leftovers.leftovers_in_words(left)}; mlhw runs clean removes them:")
+        print("\n".join(printable(f"  {path}").replace("\n", "\\n") for path in left))
+    return FINISHED
+
+
+def _print_table(runs: Sequence[Run]) -> None:
     header = ["run", "experiment", "status", "hold", "fail", "n/a", "seconds", "headline"]
     table = []
     for run in runs:
@@ -107,7 +115,6 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
             ]
         )
     print("\n".join(text_table(header, table, width=table_width())))
-    return FINISHED
 
 
 @app.command(
@@ -307,73 +314,7 @@ def export_runs(
     return FINISHED
 
 
-def _count(text: str) -> int:
-    """A whole number from 0 as typed; ``1e3`` is one."""
-    value = whole_number(yaml12.parse_scalar(text))
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise typer.BadParameter(f"must be a whole number, at least 0 (got {text})")
-    return value
-
-
-@app.command(
-    "clean",
-    cls=Command,
-    short_help="Delete all but the newest runs.",
-    epilog=examples(
-        ("mlhw runs clean --keep 20 --dry-run", "what would go"),
-        ("mlhw runs clean --keep 20", "delete it"),
-    ),
-)
-def clean(
-    keep: Annotated[
-        int, typer.Option("--keep", metavar="N", parser=_count, help="how many to keep")
-    ],
-    runs_dir: RunsDir = "runs",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
-) -> int:
-    """Delete all but the newest N runs; those still running stay.
-
-    A damaged run does not count as one of N; it goes if it is older than all that stay.
-    """
-    old = [run for run in _beyond(all_runs(Path(runs_dir)), keep) if run.status != "running"]
-    # What a clean that was interrupted has left.
-    rests = [path for path in Path(runs_dir).glob(f"{_DELETED}*") if path.is_dir()]
-    for folder in (*rests, *(run.folder for run in old)):
-        print(printable(f"{'would delete' if dry_run else 'deleted'} {folder}"))
-        if not dry_run:
-            _delete(folder)
-    _mend_latest(Path(runs_dir), dry_run)
-    if not old and not rests:
-        print("nothing to delete")
-    return FINISHED
-
-
-def _beyond(runs: list[Run], keep: int) -> list[Run]:
-    """The runs, newest first, that are older than the newest ``keep`` whole ones."""
-    whole = [place for place, run in enumerate(runs) if not run.damage]
-    if len(whole) <= keep and keep:
-        return []
-    return runs[whole[keep - 1] + 1 :] if keep else runs
-
-
-_DELETED = ".deleted-"
-
-
-def _delete(folder: Path) -> None:
-    """Delete a run folder. It is renamed first, so that a half deleted one is not taken for a run."""
-    try:
-        if not folder.name.startswith(_DELETED):
-            shutil.rmtree(event_folder(folder), ignore_errors=True)
-            folder = folder.rename(folder.with_name(f"{_DELETED}{folder.name}"))
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise RunError(f"{folder}: {reason_of(error)}") from None
-
-
-def _mend_latest(runs_dir: Path, dry_run: bool) -> None:
-    latest = runs_dir / "latest"
-    if not dry_run and latest.is_symlink() and not latest.exists():
-        latest.unlink()
+app.command(**CLEAN)(clean)
 
 
 def _entry(run: Run) -> dict[str, Any]:

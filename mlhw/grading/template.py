@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlhw.errors import UsageError
 from mlhw.maths.network import Network
+from mlhw.system.files import write_new
 
 
 def write(path: Path, network: Network) -> None:
@@ -14,8 +15,7 @@ def write(path: Path, network: Network) -> None:
     Raises UsageError where that cannot be done.
     """
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text(network, path.name))
+        write_new(path, text(network, path.name).encode())
     except FileExistsError:
         raise UsageError(f"{path}: exists already; choose another name") from None
     except OSError as error:

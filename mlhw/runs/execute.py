@@ -173,7 +173,7 @@ def _trackers(recorder: FolderRecorder, experiment: Runnable) -> list[trackers.C
 
 def _so_far(recorder: FolderRecorder, question: str, end: _End) -> Result | None:
     """Write what a stopped run has so far as if it had finished, and return it; None if it has nothing."""
-    if recorder.so_far is None:
+    if recorder.so_far is None or recorder.folder is None:
         return None
     result = recorder.so_far()
     try:

@@ -21,10 +21,11 @@ from mlhw.config.model import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError, reason_of
 from mlhw.result.recorder import Recorder, Sink
 from mlhw.result.tables import Table, cell, csv_text
+from mlhw.runs import leftovers
 from mlhw.runs.options import RunOptions
 from mlhw.runs.trackers import Careful
-from mlhw.system import provenance
-from mlhw.system.files import naming, overwrite, point, write_whole
+from mlhw.system import provenance, temporaries
+from mlhw.system.files import naming, overwrite, point, sync, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 
@@ -39,57 +40,64 @@ def check_name(name: str | None) -> None:
         )
 
 
-def create_folder(runs_dir: Path, experiment: str, name: str | None) -> Path:
+def create_folder(
+    runs_dir: Path, experiment: str, name: str | None, fill: Callable[[Path], None] = lambda _: None
+) -> Path:
     """Make ``runs_dir/20261124-115632-lr-sweep[-NAME]``; ``-2``, ``-3`` … where that exists already.
 
-    ``mkdir`` itself decides who gets a name, so runs that start at the same moment never share one.
+    ``fill`` puts files into it, and it appears with them at once: it is put together under a hidden name.
+    A folder that is renamed replaces none with files in it, so runs that start at the same moment never
+    share one.
 
     Raises
     ------
     UsageError
         The runs folder cannot be made or written.
+    OSError
+        From ``fill``; there is no folder then.
     """
     stem = time.strftime("%Y%m%d-%H%M%S-") + experiment + (f"-{name}" if name else "")
+    staging = temporaries.temporary_of(runs_dir / stem)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while True:
-            folder = runs_dir / (stem if number == 1 else f"{stem}-{number}")
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                number += 1
-            else:
-                return folder
+        temporaries.remove(staging)  # of a killed process with the same number
+        staging.mkdir()
     except OSError as error:
         reason = reason_of(error)
         raise UsageError(
             f"the runs folder {runs_dir} cannot be written: {reason}; choose another with --runs-dir"
         ) from None
+    try:
+        fill(staging)
+        return _renamed(staging, runs_dir / stem)
+    except BaseException as error:
+        temporaries.remove(staging)
+        if isinstance(error, OSError) and error.filename is not None:
+            error.filename = str(error.filename).replace(str(staging), str(runs_dir / stem))
+        raise
+
+
+def _renamed(staging: Path, first: Path) -> Path:
+    """Give a folder the first free name of ``first``, ``first-2``, ``first-3`` …"""
+    number, folder = 1, first
+    while True:
+        if not os.path.lexists(folder):
+            try:
+                staging.rename(folder)
+            except OSError:
+                if not os.path.lexists(folder):  # or somebody was faster
+                    raise
+            else:
+                sync(folder.parent)
+                return folder
+        number += 1
+        folder = first.with_name(f"{first.name}-{number}")
 
 
 def point_latest(folder: Path) -> None:
     """Make ``runs/latest`` a relative link to ``folder``; nothing happens where links cannot be made."""
     with contextlib.suppress(OSError):
         point(folder.parent / "latest", folder.name)
-
-
-def _lock(file: IO[str]) -> bool:
-    """Lock a file until it is closed or the process ends; False if another process has it.
-
-    Where the system or the file system has no such locks, nothing is locked.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 class FolderRecorder(Recorder):
@@ -125,6 +133,7 @@ class FolderRecorder(Recorder):
         self._seconds_before = 0.0
         if options.resume is not None:
             self._lock_file = self._open_log(options.resume)
+            leftovers.sweep_own(options.resume)
 
     # ------------------------------------------------------------------ what an experiment calls
 
@@ -162,10 +171,6 @@ class FolderRecorder(Recorder):
                 self._seconds_before = seconds if isinstance(seconds, (int, float)) else 0.0
             else:
                 self._record = {"experiment": self.experiment}
-                self._folder = create_folder(
-                    Path(self.options.runs_dir), self.experiment, self.options.name
-                )
-                self._log_file = self._open_log(self._folder)
             self._record |= {"status": "running", "exit_code": None, "reason": None}
             if self.options.resume is None:
                 self._record["command"] = shlex.join(self.options.command)
@@ -179,13 +184,42 @@ class FolderRecorder(Recorder):
                 "threads": self.facts.get("threads", provenance.usable_cpus()),
                 "data_digest": self.facts.get("data_digest"),
             }
-            self._write_record()
-            # After the record: a run that dies in between is taken up again as it was.
-            self._write_config(as_yaml(config))
+            if self.options.resume is None:
+                self._folder = self._make_folder(as_yaml(config))
+            else:
+                self._write_record()
+                # After the record: a run that dies in between is taken up again as it was.
+                self._write_config(as_yaml(config))
             for line in self.log_lines:
                 self._write_log(line)
+            assert self._folder is not None
             point_latest(self._folder)
         self.trackers = self._make_trackers(self)
+
+    def _make_folder(self, config: str) -> Path:
+        """Make the folder with all that a run needs to be seen, told alive and resumed."""
+
+        def fill(folder: Path) -> None:
+            self._folder, self._log_file = folder, self._open_log(folder)
+            self._write_record()
+            self._write_config(config)
+            if os.name == "nt":  # where no folder with an open file is renamed
+                self._log_file.close()
+
+        runs_dir = Path(self.options.runs_dir)
+        try:
+            leftovers.sweep_newest(runs_dir)
+            made = create_folder(runs_dir, self.experiment, self.options.name, fill)
+        except BaseException:
+            self._folder = self._log_file = None
+            self.close()
+            raise
+        locked, self._log_file = self._log_file, None
+        assert locked is not None
+        self._log_file = self._open_log(made, locked)
+        locked.close()
+        self._files.remove(locked)
+        return made
 
     def settle(self, config: ExperimentConfig) -> None:
         super().settle(config)
@@ -308,18 +342,20 @@ class FolderRecorder(Recorder):
             with contextlib.suppress(OSError):
                 file.close()
 
-    def _open(self, path: Path) -> IO[str]:
-        file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 - kept open
+    def _open(self, path: Path, same: IO[str] | None = None) -> IO[str]:
+        # The same file that is open already, lock included, under the name that it has now.
+        again = None if same is None or same.closed else lambda *_: os.dup(same.fileno())
+        file = open(path, "a", encoding="utf-8", newline="", opener=again)  # noqa: SIM115 - kept open
         self._files.append(file)
         return file
 
-    def _open_log(self, folder: Path) -> IO[str]:
+    def _open_log(self, folder: Path, same: IO[str] | None = None) -> IO[str]:
         try:
-            file = self._open(folder / "log.txt")
+            file = self._open(folder / "log.txt", same)
         except OSError as error:
             reason = reason_of(error)
             raise UsageError(f"{folder} cannot be written: {reason}") from None
-        if not _lock(file):
+        if not temporaries.lock(file):
             file.close()
             raise UsageError(f"{folder}: another process is working on this run")
         return file

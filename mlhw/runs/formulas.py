@@ -7,8 +7,8 @@ colour of the text around it, its size in ``em`` and its baseline on the text's.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import re
 from functools import cache
 from hashlib import sha256
@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from mlhw.system.files import cache_folder
+from mlhw.system.files import cache_folder, whole
 
 UNIT = 100
 """Outlines have this many units to the em, matplotlib's own number for outlines of text."""
@@ -118,13 +118,10 @@ def _keep(path: Path, drawing: Drawing) -> None:
 
     Without the fsync of other files: one that a power failure cuts short is drawn anew.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(drawing), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        return
+        with whole(path, lasting=False) as file:
+            file.write(json.dumps(drawing).encode())
 
 
 def _drawn(text: str) -> Drawing:

@@ -20,6 +20,7 @@ from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import Claim
 from mlhw.result.observations import Observation
 from mlhw.system.files import regular_text
+from mlhw.system.temporaries import process_exists
 from mlhw.text import yaml12
 from mlhw.text.values import is_number
 
@@ -88,7 +89,7 @@ class Run:
             # Shared, so that two who ask at once do not take each other for that process.
             path = self.folder / "log.txt"
             if not path.is_file():
-                return _process_exists(self.record.get("pid"))
+                return process_exists(self.record.get("pid"))
             with open(path, "rb") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -96,7 +97,7 @@ class Run:
                     return True
             return False
         except (ImportError, OSError):
-            return _process_exists(self.record.get("pid"))
+            return process_exists(self.record.get("pid"))
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -303,18 +304,6 @@ def run_of(folder: Path, experiment: str) -> dict[str, Any]:
     if found != experiment:
         raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")
     return record
-
-
-def _process_exists(pid: Any) -> bool:
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 # 20261124-115632-lr-sweep, as ``folder.create_folder`` names them.

@@ -13,28 +13,39 @@ from pathlib import Path
 from typing import IO
 
 from mlhw.errors import ConfigError, reason_of
+from mlhw.system import temporaries
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def whole(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
     """A new file in the same folder, which takes the place of ``path`` when the block ends.
 
-    So ``path`` is the old file or the whole new one at any moment, also after a power failure. An
-    exception in the block, or a disk that is full, leaves ``path`` as it was and removes the new
-    file.
+    So ``path`` is the old file or the whole new one at any moment, also after a power failure unless
+    ``lasting`` is False. An exception in the block, or a disk that is full, leaves ``path`` as it was
+    and removes the new file. What a process that was killed here has left is removed first.
     """
-    temporary = _beside(path)
+    temporaries.sweep(path.parent, path.name)
+    temporary = temporaries.temporary_of(path)
     try:
-        with open(temporary, "wb") as file:
+        with temporaries.opened(temporary) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            if lasting:
+                os.fsync(file.fileno())
+            if os.name == "nt":  # where no open file is renamed
+                file.close()
+            os.replace(temporary, path)
     except BaseException:
         discard(temporary)
         raise
+    if lasting:
+        sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can do that."""
     if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
@@ -49,6 +60,25 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 def write_new(path: Path, content: bytes) -> None:
     """Write a file that must not be there yet: whole, or not at all. Raises OSError or ValueError."""
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    temporaries.sweep(path.parent, path.name)
+    temporary = temporaries.temporary_of(path)
+    try:
+        with naming(path), temporaries.opened(temporary) as file:
+            file.write(content)
+            file.flush()
+            try:
+                os.link(temporary, path)  # which replaces nothing
+            except FileExistsError:
+                raise
+            except OSError:  # the file system has no second names
+                _write_exclusively(path, content)
+    finally:
+        discard(temporary)
+
+
+def _write_exclusively(path: Path, content: bytes) -> None:
     with open(path, "xb") as file:
         try:
             file.write(content)
@@ -71,7 +101,8 @@ def point(link: Path, target: str) -> None:
 
     Raises OSError where links cannot be made, or ``link`` is something that a link cannot replace.
     """
-    temporary = _beside(link)
+    temporaries.sweep(link.parent, link.name)
+    temporary = temporaries.temporary_of(link)
     discard(temporary)  # left by a process that was killed here and had the same number
     temporary.symlink_to(target)
     try:
@@ -88,10 +119,6 @@ def discard(path: Path) -> None:
     """
     with contextlib.suppress(OSError):
         path.unlink()
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def cache_folder(name: str) -> Path:
@@ -128,7 +155,7 @@ def check_writable(option: str, path: str) -> None:
         target = os.path.realpath(path)
         if os.path.isfile(path) or not os.path.exists(path):
             # As write_whole will: beside it, also where it is there already.
-            probe = _beside(Path(target))
+            probe = temporaries.temporary_of(Path(target))
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT))
             probe.unlink()
         elif not os.access(path, os.W_OK):

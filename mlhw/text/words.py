@@ -242,7 +242,7 @@ def near_file(path: str) -> str:
     """``, did you mean 'x.yaml'?`` for a file that is not there, if one of a like name is."""
     folder, name = os.path.split(path)
     try:
-        near = nearest(name, os.listdir(folder or "."))
+        near = nearest(name, [one for one in os.listdir(folder or ".") if one[0] != "."])
     except OSError:
         near = None
     return hint(os.path.join(folder, near) if near else None)

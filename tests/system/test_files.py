@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlhw.system.files import cache_folder, point, whole, write_whole
+from mlhw.system.temporaries import temporary_of
 
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
@@ -46,7 +47,8 @@ def test_a_link_leads_to_its_new_target_and_a_leftover_of_a_killed_process_is_no
     for target in ("one", "two"):
         point(link, target)
         assert os.readlink(link) == target
-    (tmp_path / f".latest.{os.getpid()}.tmp").write_text("left over")
+    (tmp_path / f".latest.{2**22 + 1}.tmp").write_text("left over")
+    temporary_of(link).write_text("left over")
     point(link, "three")
     assert os.readlink(link) == "three"
     assert list(tmp_path.iterdir()) == [link]

@@ -26,6 +26,7 @@ from mlhw.errors import ConfigError, RunError
 from mlhw.system.download import ProgressBar
 from mlhw.system.files import cache_folder, whole
 from mlhw.system.provenance import usable_cpus
+from mlhw.system.temporaries import sweep
 from mlhw.vision.images.decode import (
     UNREAD,
     UnreadableImageError,
@@ -349,6 +350,7 @@ def _remember(key: str, found: Survey) -> None:
                 thumbnails=prints.thumbnails,
                 files=prints.files,
             )
+        sweep(folder)
         files = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
         for old in files[:-_REMEMBERED]:
             old.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ import torch
 from mlhw.errors import reason_of
 from mlhw.result.recorder import Recorder
 from mlhw.system.files import whole
+from mlhw.system.temporaries import sweep
 from mlhw.vision.images.transforms import Changes, changes_of
 from mlhw.vision.names import augmentations
 
@@ -142,8 +143,9 @@ class FeatureStore:
 def remove_unused(folder: Path, keep_bytes: int) -> None:
     """Remove stored features, the longest unused first, until ``keep_bytes`` are not exceeded.
 
-    The newest file stays, whatever its size.
+    The newest file stays, whatever its size. What killed processes have left goes too.
     """
+    sweep(folder)
     found = []
     for path in folder.glob("*.npy"):
         try:
