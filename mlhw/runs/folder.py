@@ -46,8 +46,8 @@ def create_folder(
     """Make ``runs_dir/20261124-115632-lr-sweep[-NAME]``; ``-2``, ``-3`` … where that exists already.
 
     ``fill`` puts files into it, and it appears with them at once: it is put together under a hidden name.
-    A folder that is renamed replaces none with files in it, so runs that start at the same moment never
-    share one.
+    It has its log from the start: no folder that is renamed replaces one with a file in it, so runs that
+    start at the same moment never share one.
 
     Raises
     ------
@@ -62,6 +62,7 @@ def create_folder(
         runs_dir.mkdir(parents=True, exist_ok=True)
         temporaries.remove(staging)  # of a killed process with the same number
         staging.mkdir()
+        (staging / temporaries.LOCK_FILE).touch()
     except OSError as error:
         reason = reason_of(error)
         raise UsageError(

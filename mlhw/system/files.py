@@ -24,7 +24,7 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
     ``lasting`` is False. An exception in the block, or a disk that is full, leaves ``path`` as it was
     and removes the new file. What a process that was killed here has left is removed first.
     """
-    temporaries.sweep(path.parent, path.name)
+    temporaries.sweep_of(path)
     temporary = temporaries.temporary_of(path)
     try:
         with temporaries.opened(temporary) as file:
@@ -62,7 +62,7 @@ def write_new(path: Path, content: bytes) -> None:
     """Write a file that must not be there yet: whole, or not at all. Raises OSError or ValueError."""
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    temporaries.sweep(path.parent, path.name)
+    temporaries.sweep_of(path)
     temporary = temporaries.temporary_of(path)
     try:
         with naming(path), temporaries.opened(temporary) as file:
@@ -101,7 +101,7 @@ def point(link: Path, target: str) -> None:
 
     Raises OSError where links cannot be made, or ``link`` is something that a link cannot replace.
     """
-    temporaries.sweep(link.parent, link.name)
+    temporaries.sweep_of(link)
     temporary = temporaries.temporary_of(link)
     discard(temporary)  # left by a process that was killed here and had the same number
     temporary.symlink_to(target)

@@ -96,7 +96,7 @@ def process_exists(pid: Any) -> bool:
 # ------------------------------------------------------------------------------------- what is left
 
 
-def leftovers(folder: Path, of: str | None = None, *, owned: bool = False) -> list[Path]:
+def leftovers(folder: Path, *, owned: bool = False) -> list[Path]:
     """The temporaries in a folder, not in those below, that certainly belong to no living process.
 
     That is one that nobody has locked, and whose process is gone: it was of this machine, and no process
@@ -104,37 +104,35 @@ def leftovers(folder: Path, of: str | None = None, *, owned: bool = False) -> li
 
     Args:
         folder: one that cannot be read has none.
-        of: only those that were to become the file of this name.
         owned: the caller has the lock of this folder's run, so that what nobody has locked is enough.
     """
-    start = "." if of is None else f".{_word(of)}."
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.name.startswith(start)]
-    except OSError:
-        return []
-    of = None if of is None else _word(of)
-    return [
-        folder / name
-        for name in sorted(names)
-        if (told := _NAME.fullmatch(name)) and of in (None, told["of"])
-        if _is_left(folder / name, owned=owned)
-    ]
+    return [path for path in _among(folder, ".") if _is_left(path, owned=owned)]
 
 
 def leftovers_below(folder: Path, *, owned: bool = False) -> list[Path]:
     """The same in a folder and all those below, without what lies in such a temporary."""
     found = []
-    for place, folders, _ in os.walk(folder):
-        found += leftovers(Path(place), owned=owned)
-        folders[:] = [name for name in folders if not is_temporary(name)]
+    for place, folders, files in os.walk(folder):
+        names = [name for name in (*folders, *files) if is_temporary(name)]
+        paths = [Path(place, name) for name in sorted(names)]
+        found += [path for path in paths if _is_left(path, owned=owned)]
+        folders[:] = sorted(name for name in folders if not is_temporary(name))
     return found
 
 
-def sweep(folder: Path, of: str | None = None) -> None:
+def sweep(folder: Path) -> None:
     """Remove ``leftovers``; what cannot be removed stays."""
-    for path in leftovers(folder, of):
+    for path in leftovers(folder):
         remove(path)
+
+
+def sweep_of(path: Path) -> None:
+    """Remove those that were to become this file; of names without a host, which may be others', none."""
+    word = _word(path.name)
+    for one in _among(path.parent, f".{word}.h"):
+        told = _NAME.fullmatch(one.name)
+        if told and told["host"] and told["of"] == word and _is_left(one, owned=False):
+            remove(one)
 
 
 def remove(path: Path) -> None:
@@ -156,6 +154,16 @@ def bytes_in(path: Path) -> int:
     return total
 
 
+def _among(folder: Path, start: str) -> list[Path]:
+    """The temporaries in a folder whose names begin so."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(start)]
+    except (OSError, ValueError):  # ValueError: a NUL
+        return []
+    return [folder / name for name in sorted(names) if is_temporary(name)]
+
+
 def _is_left(path: Path, *, owned: bool) -> bool:
     told = _NAME.fullmatch(path.name)
     assert told is not None
@@ -171,7 +179,10 @@ def _is_left(path: Path, *, owned: bool) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a living process has a file, or a folder by its log. Links and pipes cannot be locked."""
+    """Whether a living process has a file, or a folder by its log; True also where that cannot be told.
+
+    Links and pipes cannot be locked.
+    """
     try:
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):
@@ -181,8 +192,10 @@ def is_locked(path: Path) -> bool:
             return False
         with open(path, "rb") as file:
             return not lock(file)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True
 
 
 def _word(name: str) -> str:

@@ -103,21 +103,18 @@ def serve() -> None:
 
 
 def warm_up() -> None:
-    """All that a run imports, compiles and looks up once."""
+    """All that a run imports, compiles, draws and looks up once."""
     import torch
 
     from mlhw.commands.main import main
 
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         os.environ["XDG_CACHE_HOME"] = folder
-        smoke = Path("configs", "smoke")
-        for name in ("finetune", "sgd-sweep"):
-            main(
-                [name, "-c", str(smoke / f"{name}.yaml"), "--runs-dir", folder, "-q", "--no-plots"]
-            )
-    for name in ("lr_sweep", "softmax_regions", "vanishing", "backprop_check"):
-        __import__(f"mlhw.experiments.{name}.experiment")
+        for path in Path("configs", "smoke").glob("*.yaml"):
+            if path.stem != "all":
+                with contextlib.redirect_stdout(nowhere):
+                    main([path.stem, "-c", str(path), "--runs-dir", folder, "-q", "--no-plots"])
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
