@@ -229,7 +229,7 @@ def write_plainly() -> None:
     from mlhw.system import files
 
     @contextlib.contextmanager
-    def plain(path: Path) -> Any:
+    def plain(path: Path, **_: Any) -> Any:
         with open(path, "wb") as file:
             yield file
 
