@@ -8,7 +8,6 @@ colour of the text around it, its size in ``em`` and its baseline on the text's.
 from __future__ import annotations
 
 import json
-import os
 import re
 from functools import cache
 from hashlib import sha256
@@ -16,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from mlhw.system import checked
 from mlhw.system.files import cache_folder
 
 UNIT = 100
@@ -92,7 +92,7 @@ def drawing_of(formula: str) -> Drawing:
     found = _cached(path)
     if found is None:
         found = _drawn(text)
-        _keep(path, found)
+        checked.write(path, json.dumps(found).encode())
     return found
 
 
@@ -103,28 +103,17 @@ def _version() -> str:
 
 
 def _cached(path: Path) -> Drawing | None:
+    content = checked.read(path)
+    if content is None:
+        return None
     try:
-        outline, *sizes = json.loads(path.read_text(encoding="utf-8"))
+        outline, *sizes = json.loads(content)
         width, height, depth = map(int, sizes)
         if not _OUTLINE.fullmatch(outline):
             return None
-    except (OSError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return None
     return Drawing(outline, width, height, depth)
-
-
-def _keep(path: Path, drawing: Drawing) -> None:
-    """Into the cache, where that can be written; it is no loss where it cannot.
-
-    Without the fsync of other files: one that a power failure cuts short is drawn anew.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(drawing), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        return
 
 
 def _drawn(text: str) -> Drawing:

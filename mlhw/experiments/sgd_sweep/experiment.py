@@ -39,10 +39,16 @@ from mlhw.experiments.sweeps.problem import (
     load_problem,
 )
 from mlhw.experiments.sweeps.textbook import start_of
-from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
+from mlhw.maths.sgd import (
+    Epochs,
+    compiled_loop,
+    permutation_stream,
+    stochastic_gradient_descent,
+)
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.result.tables import Table
+from mlhw.system.machine_code import keep
 
 POSITION = 5
 QUESTION = (
@@ -156,6 +162,7 @@ def _descend(
     W = np.full((*shape[:2], problem.d + 1, len(etas)), np.nan)
     metrics = recorder.table("metrics", COLUMNS["metrics"] | problem.columns)
     runs: Runs = {}
+    keep(compiled_loop())
     for repeat in range(repeats):
         blocks = stochastic_gradient_descent(
             problem.X,
