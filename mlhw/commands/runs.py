@@ -87,7 +87,7 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
         print(json.dumps([_entry(run) for run in runs], indent=2, ensure_ascii=False))
         return FINISHED
     if not runs:
-        print(f"no runs in {runs_dir}")
+        print(printable(f"no runs in {runs_dir}"))
         return FINISHED
     header = ["run", "experiment", "status", "hold", "fail", "n/a", "seconds", "headline"]
     table = []
@@ -207,7 +207,7 @@ def compare_runs(
                 plots.save(plot, folder)
             except OSError as error:
                 raise RunError(f"{folder}: {reason_of(error)}") from None
-            print(f"figure: {folder / plot.name}.png", file=sys.stderr)
+            print(printable(f"figure: {folder / plot.name}.png"), file=sys.stderr)
     return FINISHED
 
 

@@ -14,7 +14,7 @@ def write(path: Path, network: Network) -> None:
     Raises UsageError where that cannot be done.
     """
     try:
-        with open(path, "x", encoding="utf-8") as file:
+        with open(path, "x", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text(network, path.name))
     except FileExistsError:
         raise UsageError(f"{path}: exists already; choose another name") from None

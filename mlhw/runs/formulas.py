@@ -92,7 +92,7 @@ def drawing_of(formula: str) -> Drawing:
     found = _cached(path)
     if found is None:
         found = _drawn(text)
-        checked.write(path, json.dumps(found).encode())
+        checked.remember(path, json.dumps(found).encode())
     return found
 
 
@@ -103,7 +103,7 @@ def _version() -> str:
 
 
 def _cached(path: Path) -> Drawing | None:
-    content = checked.read(path)
+    content = checked.recall(path)
     if content is None:
         return None
     try:

@@ -16,8 +16,8 @@ from mlhw.system.files import discard
 _DIGEST = hashlib.sha256().digest_size
 
 
-def read(path: Path) -> bytes | None:
-    """What ``write`` has written; None where it is not there any more, or not as it was."""
+def recall(path: Path) -> bytes | None:
+    """What ``remember`` has written; None where it is not there any more, or not as it was."""
     try:
         if not path.is_file():  # a pipe would never end
             return None
@@ -28,7 +28,7 @@ def read(path: Path) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
-def write(path: Path, content: bytes, *, most: int | None = None) -> None:
+def remember(path: Path, content: bytes, *, most: int | None = None) -> None:
     """Write a file, whole or not at all; where it cannot be written, there is none, and no error.
 
     ``most`` is how many files its folder keeps: of more, what was written first goes.

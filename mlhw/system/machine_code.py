@@ -43,14 +43,14 @@ def keep(dispatcher: Any) -> None:
     rebuilt: Any = CompileResult._rebuild
     serialised: Any = dumps
 
-    class KeptCode(NullCache):  # type: ignore[misc]
+    class KeptCode(NullCache):
         """What numba asks before it compiles for a signature, and tells afterwards."""
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             """The code for this signature; None for numba to make it."""
             try:
                 target_context.refresh()
-                content = checked.read(_path(dispatcher.py_func, sig, target_context.codegen()))
+                content = checked.recall(_path(dispatcher.py_func, sig, target_context.codegen()))
                 if content is None:
                     return None
                 return rebuilt(target_context, *pickle.loads(content))
@@ -63,7 +63,7 @@ def keep(dispatcher: Any) -> None:
                 content = serialised(data._reduce())
             except Exception:
                 return
-            checked.write(path, content, most=_MOST_FILES)
+            checked.remember(path, content, most=_MOST_FILES)
 
     dispatcher._cache = KeptCode()
 

@@ -67,7 +67,7 @@ def test_what_it_says_clears_a_cache_clears_it(home: Path) -> None:
 
 
 def test_the_compiled_loops_are_counted_where_they_are_kept(home: Path) -> None:
-    checked.write(machine_code.folder() / "loop", bytes(10))
+    checked.remember(machine_code.folder() / "loop", bytes(10))
     assert {cache.name: sum(cache.sizes) for cache in caches()}["compiled"] == 42
 
 

@@ -190,7 +190,7 @@ def test_no_more_code_is_kept_than_stated(tmp_path: Path) -> None:
     (folder / ".0.1.tmp").write_bytes(b"of a process that was killed")
     os.utime(folder / ".0.1.tmp", ns=(0, 0))
     for number in range(9):
-        checked.write(folder / f"{number}", b"x", most=4)
+        checked.remember(folder / f"{number}", b"x", most=4)
         os.utime(folder / f"{number}", ns=(number, number))
-    assert [checked.read(folder / f"{i}") for i in range(9)] == [None] * 5 + [b"x"] * 4
+    assert [checked.recall(folder / f"{i}") for i in range(9)] == [None] * 5 + [b"x"] * 4
     assert len(list(folder.iterdir())) == 4

@@ -67,7 +67,7 @@ def test_a_formula_is_drawn_once_on_a_machine(cache: Path, monkeypatch: pytest.M
         assert drawing_of(r"\eta") == first
     # Half a file, a file of something else, and one that would be markup are drawn anew.
     for text in ("[", "{}", '["M0 0\\"/><script>", 1, 1, 1]', "[1, 2, 3, 4]", '["M0 0", 1]'):
-        checked.write(kept, text.encode())
+        checked.remember(kept, text.encode())
         assert drawing_of(r"\eta") == first
         assert b"script" not in kept.read_bytes()
 

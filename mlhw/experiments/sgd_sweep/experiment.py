@@ -45,7 +45,7 @@ from mlhw.maths.sgd import (
     permutation_stream,
     stochastic_gradient_descent,
 )
-from mlhw.result.recorder import Recorder
+from mlhw.result.recorder import Recorder, is_logged
 from mlhw.result.result import Result
 from mlhw.result.tables import Table
 from mlhw.system.machine_code import keep
@@ -220,9 +220,11 @@ def _record(block: Epochs, repeat: int, etas: list[float], metrics: Table, runs:
 def _log_epochs(block: Epochs, etas: list[float], recorder: Recorder) -> None:
     """Log as the course does: a line that names the rate, then one line an epoch."""
     for lane, rate in enumerate(block.rates):
-        recorder.log(f"eta {etas[rate]:g}")
-        for k in range(block.count[lane]):
-            epoch = block.first + k
+        epochs = [block.first + k for k in range(block.count[lane]) if is_logged(block.first + k)]
+        if epochs or block.first == 0:
+            recorder.log(f"eta {etas[rate]:g}")
+        for epoch in epochs:
+            k = epoch - block.first
             w = np.array2string(block.W[k, :, lane], max_line_width=np.inf)  # type: ignore[arg-type]
             recorder.log(
                 f"epoch {epoch}, negative log-likelihood {block.nll_online[k, lane]:.4f}, w={w}",
