@@ -240,6 +240,9 @@ def failure(
     recorder.log_traceback(traceback.format_exc())
     if isinstance(error, MemoryError):
         return "failed", FAILED, ("out of memory; use less data or fewer values at once",)
+    if isinstance(error, ImportError):  # too little memory for a library is one too
+        said = " ".join(str(error).split())
+        return "failed", FAILED, (f"cannot be loaded: {said}; mlhw doctor looks at every package",)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return "failed", FAILED, (" ".join(f"{place}{reason_of(error)}".split()),)
