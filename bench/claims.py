@@ -193,7 +193,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 def workplace() -> Iterator[Workplace]:
     """A private copy for as long as it is needed."""
     with tempfile.TemporaryDirectory(prefix="mlhw-claims-") as folder:
-        os.environ["NUMBA_CACHE_DIR"] = str(Path(folder) / "numba")
+        os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")
         yield Workplace.made(Path(folder), [m for part in GROUPS.values() for m in part])
 
 

@@ -70,8 +70,13 @@ class Interrupted(BaseException):
 
 
 def reason_of(error: OSError) -> str:
-    """What the system says of an error, for the end of a sentence: ``no space left on device``."""
-    return (error.strerror or str(error)).lower()
+    """What the system says of an error, for the end of a sentence: ``permission denied``.
+
+    Of a full disk also what ``files.tell_room`` has found: ``no space left on device (needs 94.3 MB, 12
+    MB free)``.
+    """
+    room = getattr(error, "room", None)
+    return (error.strerror or str(error)).lower() + (f" ({room})" if room else "")
 
 
 _WORST_FIRST = (130, 143, 129, FAILED, USAGE, CLAIM_FAILS, FINISHED)

@@ -26,12 +26,12 @@ from mlhw.runs.folder import FolderRecorder, point_latest
 from mlhw.runs.isolated import run_one
 from mlhw.runs.options import RunOptions
 from mlhw.system.screen import print_fitting
-from mlhw.text.words import hint, nearest
+from mlhw.text.words import hint, nearest, printable
 
 
 def _existing(path: str | None) -> str | None:
     if path is not None and not os.path.isfile(path):
-        raise ValueError(f"{path}: no such file")
+        raise ValueError(f"{printable(path)}: no such file")
     return path
 
 

@@ -64,7 +64,15 @@ class _LazyGroup(Group):
             from mlhw.commands.options import with_values
 
             rest = with_values(rest, alone)
+            _calm_matplotlib()
         return name, command, rest
+
+
+def _calm_matplotlib() -> None:
+    """Without a home that can be written it says so at length, and draws all the same."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def _version(value: bool) -> None:

@@ -87,7 +87,7 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
         return FINISHED
     left = leftovers.in_runs(Path(runs_dir))
     if not runs:
-        print(f"no runs in {runs_dir}")
+        print(printable(f"no runs in {runs_dir}"))
     else:
         _print_table(runs)
     if left:
@@ -214,7 +214,7 @@ def compare_runs(
                 plots.save(plot, folder)
             except OSError as error:
                 raise RunError(f"{folder}: {reason_of(error)}") from None
-            print(f"figure: {folder / plot.name}.png", file=sys.stderr)
+            print(printable(f"figure: {folder / plot.name}.png"), file=sys.stderr)
     return FINISHED
 
 

@@ -7,6 +7,7 @@ Every value remembers where it came from, so that an error names the place:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,10 +38,25 @@ def resolve(layers: Layers) -> Any:
         config = layers.model.model_validate(layers.values)
     except pydantic.ValidationError as error:
         errors += error_lines(layers, error.errors(include_url=False))
+    except UnicodeEncodeError:
+        # pydantic looks for a number or a word in the bytes of a text, and this one has none.
+        errors += [placed(layers, path, "is no text in UTF-8") for path in _no_texts(layers.values)]
     else:
         if not errors:
             return config
     raise ConfigError(*dict.fromkeys(errors))
+
+
+def _no_texts(value: Any, path: KeyPath = ()) -> list[KeyPath]:
+    """Where there are texts with bytes of the command line that are not UTF-8."""
+    if isinstance(value, dict):
+        return [found for key in value for found in _no_texts(value[key], (*path, key))]
+    if isinstance(value, (list, tuple)):
+        return [found for i, item in enumerate(value) for found in _no_texts(item, (*path, i))]
+    return [path] if isinstance(value, str) and _NO_TEXT.search(value) else []
+
+
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
 def _absolute_paths(layers: Layers) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlhw.errors import UsageError
 from mlhw.maths.network import Network
-from mlhw.system.files import write_new
+from mlhw.system.files import encoded, write_new
 
 
 def write(path: Path, network: Network) -> None:
@@ -15,7 +15,7 @@ def write(path: Path, network: Network) -> None:
     Raises UsageError where that cannot be done.
     """
     try:
-        write_new(path, text(network, path.name).encode())
+        write_new(path, encoded(text(network, path.name)))
     except FileExistsError:
         raise UsageError(f"{path}: exists already; choose another name") from None
     except OSError as error:

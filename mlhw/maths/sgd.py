@@ -195,13 +195,10 @@ def _loop(
 
 @cache
 def compiled_loop() -> Any:
-    """``_loop`` compiled by numba; the machine code is kept on disk where a place for it is found."""
+    """``_loop`` compiled by numba, once in a process for each kind of arguments."""
     import numba
 
-    try:
-        return numba.njit(_loop, cache=True)
-    except RuntimeError:  # no writable place for the cache
-        return numba.njit(_loop)
+    return numba.njit(_loop)
 
 
 def _full_nll(X: np.ndarray, t: np.ndarray, path: np.ndarray) -> np.ndarray:

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 Sink = Callable[[Sequence[Sequence[Any]]], None]
 
 
+def is_logged(number: int) -> bool:
+    """Whether the log has a line for this epoch: each of the first 1,000, of 10,000 every tenth, and so on.
+
+    A run of ten million epochs has 4,600 such lines. Its tables have a row for every epoch.
+    """
+    step: int = 10 ** max(0, len(str(number)) - 3)
+    return number % step == 0
+
+
 class Recorder:
     """What an experiment speaks to while it runs. This one keeps all in memory and is silent.
 

@@ -36,10 +36,12 @@ from mlhw.result.result import Result
 from mlhw.runs import html, trackers
 from mlhw.runs.folder import FolderRecorder, check_name
 from mlhw.runs.gallery import GALLERY, gallery_page
+from mlhw.runs.history import Run
 from mlhw.runs.options import RunOptions
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, print_fitting
+from mlhw.text.values import to_json
 from mlhw.text.words import TableLine, printable
 
 
@@ -121,6 +123,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
             with interrupts.released():
                 result = experiment.run(config, recorder)
                 write_result(result, recorder, experiment.question)
+                check_headlines(result, recorder)
                 recorder.close_tables()
         except (Exception, Interrupted) as error:
             if isinstance(error, UsageError) and recorder.folder is None:
@@ -214,6 +217,17 @@ def write_result(result: Result, recorder: FolderRecorder, question: str) -> Non
         write_to(options.junit, junit_xml(result.parts or ()))
 
 
+def check_headlines(result: Result, recorder: FolderRecorder) -> None:
+    """Warn, once, where the run will be listed without numbers because its experiment cannot tell them."""
+    assert recorder.folder is not None
+    run = Run(recorder.folder, {"experiment": result.experiment})
+    try:
+        run.told_headlines(to_json(result.summary))
+    except Exception as error:
+        recorder.log_traceback(traceback.format_exc())
+        recorder.warn(f"the run is listed without its headline numbers: {_told(error)}")
+
+
 def failure(
     error: Exception | Interrupted, recorder: FolderRecorder
 ) -> tuple[str, int, tuple[str, ...]]:
@@ -226,16 +240,23 @@ def failure(
     recorder.log_traceback(traceback.format_exc())
     if isinstance(error, MemoryError):
         return "failed", FAILED, ("out of memory; use less data or fewer values at once",)
+    if isinstance(error, ImportError):  # too little memory for a library is one too
+        said = " ".join(str(error).split())
+        return "failed", FAILED, (f"cannot be loaded: {said}; mlhw doctor looks at every package",)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return "failed", FAILED, (" ".join(f"{place}{reason_of(error)}".split()),)
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    # An error's text may have many lines; they are in the log.
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    line = f"internal error: {said} ({Path(where.filename).name}:{where.lineno})"
+    line = f"internal error: {_told(error)}"
     if recorder.folder is not None:
         line += f"; traceback in {recorder.folder / 'log.txt'}"
     return "failed", FAILED, (line,)
+
+
+def _told(error: Exception) -> str:
+    """``KeyError: 'x' (report.py:12)``. An error's text may have many lines; they are in the log."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{said} ({Path(where.filename).name}:{where.lineno})"
 
 
 def _finish(recorder: FolderRecorder, screen: Screen, end: _End) -> int:
@@ -261,7 +282,10 @@ def _finish(recorder: FolderRecorder, screen: Screen, end: _End) -> int:
 
 def _is_said(error: BaseException, lines: Sequence[str]) -> bool:
     """Whether a line gives this error's reason already, as several files on a full disk have the same."""
-    return isinstance(error, OSError) and any(line.endswith(reason_of(error)) for line in lines)
+    if not isinstance(error, OSError):
+        return False
+    said, _, _ = reason_of(error).partition(" (")  # of a full disk each file tells what it needs
+    return any(said in line for line in lines)
 
 
 # ------------------------------------------------------------------------------------- stdout
@@ -302,4 +326,4 @@ def print_answers(result: Result, folder: Path | None, *, ids: bool = False) -> 
     last = [verdicts_line(result.claims)] if result.claims else []
     if folder is not None and (folder / "report.html").exists():
         last.append(f"report: {folder / 'report.html'}")
-    print("; ".join(last), flush=True)
+    print(printable("; ".join(last)), flush=True)

@@ -28,8 +28,13 @@ from mlhw.system import provenance, temporaries
 from mlhw.system.files import naming, overwrite, point, sync, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
+from mlhw.text.values import bytes_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+MOST_LOG_BYTES = 16_000_000
+"""Beyond it log.txt takes only how the run ends."""
 
 
 def check_name(name: str | None) -> None:
@@ -126,6 +131,7 @@ class FolderRecorder(Recorder):
         self._folder: Path | None = None
         self._files: list[IO[str]] = []
         self._log_file: IO[str] | None = None
+        self._log_is_full = False
         self._lock_file: IO[str] | None = None
         self._record: dict[str, Any] = {}
         self._started = time.time()
@@ -267,7 +273,7 @@ class FolderRecorder(Recorder):
             csv.writer(text, lineterminator="\n").writerows(
                 [cell(value) for value in row] for row in rows
             )
-            with self.interrupts.hold(), naming(path):
+            with self.interrupts.hold(), naming(path, needs=len(text.getvalue())):
                 file.write(text.getvalue())
                 file.flush()
 
@@ -293,7 +299,7 @@ class FolderRecorder(Recorder):
     def log_traceback(self, text: str) -> None:
         """Write a traceback into the log file alone; it is lost if the file cannot be written."""
         with contextlib.suppress(OSError):
-            self._write_log(text.rstrip("\n"))
+            self._write_log(text.rstrip("\n"), at_end=True)
 
     def close_tables(self, below: Path | None = None) -> None:
         """Close the tables' files. Raises OSError if the last rows of one cannot be written."""
@@ -310,6 +316,8 @@ class FolderRecorder(Recorder):
         The lock is given up last, so that nobody finds an unlocked run whose record says "running".
         """
         try:
+            # A process that has run out of descriptors needs those of the tables for the record.
+            self._close([file for file in self._files if file is not self._log_file])
             self._record_end(status, exit_code, reason)
             for function in self.at_end if status == "finished" else ():
                 try:
@@ -338,7 +346,10 @@ class FolderRecorder(Recorder):
 
     def close(self) -> None:
         """Close the files; the lock on the folder goes with them."""
-        for file in self._files:
+        self._close(self._files)
+
+    def _close(self, files: Sequence[IO[str]]) -> None:
+        for file in files:
             # One whose last rows could not be written tries again and fails again.
             with contextlib.suppress(OSError):
                 file.close()
@@ -346,7 +357,10 @@ class FolderRecorder(Recorder):
     def _open(self, path: Path, same: IO[str] | None = None) -> IO[str]:
         # The same file that is open already, lock included, under the name that it has now.
         again = None if same is None or same.closed else lambda *_: os.dup(same.fileno())
-        file = open(path, "a", encoding="utf-8", newline="", opener=again)  # noqa: SIM115 - kept open
+        # As in ``files.encoded``.
+        file = open(  # noqa: SIM115 - kept open
+            path, "a", encoding="utf-8", errors="backslashreplace", newline="", opener=again
+        )
         self._files.append(file)
         return file
 
@@ -361,11 +375,15 @@ class FolderRecorder(Recorder):
             raise UsageError(f"{folder}: another process is working on this run")
         return file
 
-    def _write_log(self, line: str) -> None:
-        if self._log_file is not None:
-            with self.interrupts.hold(), naming(self._log_file.name):
-                self._log_file.write(line + "\n")
-                self._log_file.flush()
+    def _write_log(self, line: str, *, at_end: bool = False) -> None:
+        if self._log_file is None or (self._log_is_full and not at_end):
+            return
+        with self.interrupts.hold(), naming(self._log_file.name):
+            if os.fstat(self._log_file.fileno()).st_size > MOST_LOG_BYTES and not at_end:
+                self._log_is_full = True
+                line = f"{bytes_text(MOST_LOG_BYTES)} are full: further lines are left out"
+            self._log_file.write(line + "\n")
+            self._log_file.flush()
 
     def _write_config(self, text: str) -> None:
         assert self._folder is not None

@@ -16,7 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from mlhw.system.files import cache_folder, whole
+from mlhw.system import checked
+from mlhw.system.files import cache_folder
 
 UNIT = 100
 """Outlines have this many units to the em, matplotlib's own number for outlines of text."""
@@ -92,7 +93,7 @@ def drawing_of(formula: str) -> Drawing:
     found = _cached(path)
     if found is None:
         found = _drawn(text)
-        _keep(path, found)
+        checked.remember(path, json.dumps(found).encode())
     return found
 
 
@@ -103,25 +104,17 @@ def _version() -> str:
 
 
 def _cached(path: Path) -> Drawing | None:
+    content = checked.recall(path)
+    if content is None:
+        return None
     try:
-        outline, *sizes = json.loads(path.read_text(encoding="utf-8"))
+        outline, *sizes = json.loads(content)
         width, height, depth = map(int, sizes)
         if not _OUTLINE.fullmatch(outline):
             return None
-    except (OSError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return None
     return Drawing(outline, width, height, depth)
-
-
-def _keep(path: Path, drawing: Drawing) -> None:
-    """Into the cache, where that can be written; it is no loss where it cannot.
-
-    Without the fsync of other files: one that a power failure cuts short is drawn anew.
-    """
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path, lasting=False) as file:
-            file.write(json.dumps(drawing).encode())
 
 
 def _drawn(text: str) -> Drawing:

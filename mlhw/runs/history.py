@@ -165,14 +165,16 @@ class Run:
     def headlines(self) -> dict[str, Any]:
         """The experiment's headline numbers, or words, the most important first."""
         try:
-            found = self._headlines(self.summary)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-            # A folder may come from another version, or from somebody's hand.
+            found = self.told_headlines(self.summary)
+        except Exception:
+            # A folder may come from another version, or from somebody's hand. That the experiment
+            # itself is at fault was said when it ran.
             return {}
         shown = (str, int, float, NoneType)
         return {key: value for key, value in found.items() if isinstance(value, shown)}
 
-    def _headlines(self, summary: dict[str, Any]) -> dict[str, Any]:
+    def told_headlines(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """What the experiment makes of a summary; what it raises is raised."""
         if summary and self.experiment == "all":
             statuses = [run["status"] for run in summary["runs"]]
             return {"experiments finished": f"{statuses.count('finished')} of {len(statuses)}"}

@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from mlhw.system.files import encoded
+
 LARGEST_FILE = 700_000  # bytes; base64 makes a third more of them
 LARGEST_PAGE = 4_800_000  # bytes; mail takes it, and a browser opens it at once
 
@@ -51,7 +53,7 @@ def bounded(page: str, most: int = LARGEST_PAGE) -> str:
 
     The page may stay larger where its files are not what makes it so.
     """
-    excess = len(page.encode()) - most
+    excess = len(encoded(page)) - most
     if excess <= 0:
         return page
     dropped: set[int] = set()

@@ -6,24 +6,20 @@ import contextlib
 import os
 import shlex
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
+from mlhw.system import machine_code
 from mlhw.system.files import cache_folder
 
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of such files: what they are, where, and how many bytes they take.
-
-    ``pattern`` picks them out of a folder that holds other files too.
-    """
+    """A folder of such files: what they are, where, and how many bytes they take."""
 
     name: str
     holds: str
     path: Path
-    pattern: str = ""
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -31,16 +27,14 @@ class Cache:
         found = []
         for place, _, names in os.walk(self.path):
             for name in names:
-                if not self.pattern or fnmatch(name, self.pattern):
-                    with contextlib.suppress(OSError):  # another program has just removed it
-                        found.append(os.lstat(os.path.join(place, name)).st_size)
+                with contextlib.suppress(OSError):  # another program has just removed it
+                    found.append(os.lstat(os.path.join(place, name)).st_size)
         return found
 
     @property
     def clear(self) -> str:
         """The command that empties it."""
-        place = shlex.quote(str(self.path))
-        return f"rm {place}/{self.pattern}" if self.pattern else f"rm -r {place}"
+        return f"rm -r {shlex.quote(str(self.path))}"
 
 
 def caches() -> list[Cache]:
@@ -50,14 +44,12 @@ def caches() -> list[Cache]:
     torch_home = Path(os.environ.get("TORCH_HOME") or cache / "torch")
     hub = Path(os.environ.get("HF_HOME") or cache / "huggingface") / "hub"
     hub = Path(os.environ.get("HF_HUB_CACHE") or hub)
-    compiled = Path(__file__).parents[1] / "maths" / "__pycache__"
-    compiled = Path(os.environ.get("NUMBA_CACHE_DIR") or compiled)
     matplotlib = Path(os.environ.get("MPLCONFIGDIR") or cache / "matplotlib")
     return [
         Cache("features", "outputs of frozen backbones, at most 4 GiB", cache_folder("features")),
         Cache("images", "what is known of own image files", cache_folder("images")),
         Cache("torch", "weights fetched for torchvision", torch_home / "hub" / "checkpoints"),
         Cache("hugging face", "networks and weights of the hub", hub),
-        Cache("numba", "the compiled loop of sgd-sweep", compiled, "*.nb?"),
+        Cache("compiled", "the compiled loop of sgd-sweep", machine_code.folder()),
         Cache("matplotlib", "the list of fonts", matplotlib),
     ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
+import os
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -11,11 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlhw.errors import DataError
-from mlhw.system.files import whole
+from mlhw.errors import DataError, reason_of
+from mlhw.system.files import tell_room, whole
+from mlhw.text.values import bytes_text
 
 ProgressBar = Callable[[float, float, str], None]
 """Takes how much is done, of how much, and of what."""
+
+MOST_BYTES = 8_000_000_000
+"""More than any published weights or data set here has; a server that sends more is not believed."""
 
 _TIMEOUT_S = 20.0
 _CHUNK = 1 << 20
@@ -50,22 +57,27 @@ def fetch(
     checksum: Checksum | None,
     *,
     progress: ProgressBar = lambda done, total, what: None,
+    most: int = MOST_BYTES,
 ) -> None:
     """Download ``url`` to ``target``, which appears only once it is whole and its checksum right.
 
-    Raises DataError: the server cannot be reached, sends something else, or the disk is full.
+    Raises DataError: the server cannot be reached, sends something else or more than ``most`` bytes, or
+    the disk has no room.
     """
     hasher = checksum.hasher() if checksum else hashlib.sha256()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         opener = urllib.request.build_opener()  # the shared one keeps the proxies of its first use
         with opener.open(url, timeout=_TIMEOUT_S) as answer, whole(target) as file:
-            total = int(answer.headers.get("Content-Length") or 0)
+            total = max(0, int(answer.headers.get("Content-Length") or 0))
+            _check_size(url, total, most)
+            _check_room(target, total)
             done = 0
             while chunk := answer.read(_CHUNK):
+                done += len(chunk)
+                _check_size(url, done, most)
                 file.write(chunk)
                 hasher.update(chunk)
-                done += len(chunk)
                 progress(done, max(total, done), target.name)
             if total and done != total:
                 raise DataError(f"{url}: the connection broke after {done:,} of {total:,} bytes")
@@ -79,11 +91,25 @@ def fetch(
         raise DataError(f"{url}: cannot be downloaded to {target}: {_reason(error)}") from error
 
 
+def _check_size(url: str, size: int, most: int) -> None:
+    if size > most:
+        raise DataError(f"{url}: the server sends more than {bytes_text(most)}, which it cannot be")
+
+
+def _check_room(target: Path, needed: int) -> None:
+    """Raise OSError where the disk has less room than a file will need, before it is fetched."""
+    free = shutil.disk_usage(target.parent).free
+    if needed > free:
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        tell_room(full, target, needed)
+        raise full
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         error = error.reason if isinstance(error.reason, Exception) else error
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        return reason_of(error)
     return str(error) or type(error).__name__

@@ -14,6 +14,7 @@ from typing import IO
 
 from mlhw.errors import ConfigError, reason_of
 from mlhw.system import temporaries
+from mlhw.text.values import bytes_text
 
 
 @contextmanager
@@ -35,8 +36,10 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
             if os.name == "nt":  # where no open file is renamed
                 file.close()
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         discard(temporary)
+        if isinstance(error, OSError):
+            tell_room(error, path)
         raise
     if lasting:
         sync(path.parent)
@@ -54,8 +57,14 @@ def sync(folder: Path) -> None:
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file so that it is there whole or not at all; an OSError names ``path``."""
-    with naming(path), whole(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+    data = encoded(content) if isinstance(content, str) else content
+    with naming(path, needs=len(data)), whole(path) as file:
+        file.write(data)
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8. The bytes of a file name that is not UTF-8 are written out, ``\\udcff``, as on the screen."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -133,7 +142,7 @@ def overwrite(path: Path, text: str) -> bool:
     Done only if ``text`` fits into the blocks that the file has already, so that the disk cannot
     be full in the middle; returns False if it does not fit or the file cannot be written.
     """
-    data = text.encode()
+    data = encoded(text)
     try:
         with open(path, "r+b", buffering=0) as file:
             if len(data) > os.fstat(file.fileno()).st_blocks * 512:
@@ -185,13 +194,28 @@ def write_to(path: str, content: bytes) -> None:
 
 
 @contextmanager
-def naming(path: str | Path) -> Iterator[None]:
-    """An OSError from inside the block gets the file name ``path``.
+def naming(path: str | Path, *, needs: int | None = None) -> Iterator[None]:
+    """An OSError from inside the block gets the file name ``path``, and on a full disk the room there.
 
-    The system's errors about a file that is already open name none.
+    The system's errors about a file that is already open name none. ``needs`` is how many bytes are to
+    be written.
     """
     try:
         yield
     except OSError as error:
         error.filename = str(path)
+        tell_room(error, Path(path), needs)
         raise
+
+
+def tell_room(error: OSError, path: Path, needs: int | None = None) -> None:
+    """Let ``reason_of`` say of a full disk how much room is needed, where that is known, and there is."""
+    if error.errno != errno.ENOSPC or (needs is None and hasattr(error, "room")):
+        return
+    with contextlib.suppress(OSError, AttributeError):  # Windows, or a disk that is gone
+        state = os.statvfs(path.parent)
+        told = [f"needs {bytes_text(needs)}"] if needs else []
+        free = f"{bytes_text(state.f_bavail * state.f_frsize)} free"
+        # A disk of many small files has room and no more names.
+        told += [free, "no more files fit"] if state.f_files and not state.f_favail else [free]
+        error.room = ", ".join(told)  # type: ignore[attr-defined]

@@ -98,7 +98,7 @@ class Screen:
             return
         self._reported = now
         try:
-            os.write(pipe, f"{done}\t{total}\t{what}\n".encode())
+            os.write(pipe, f"{done}\t{total}\t{printable(what)}\n".encode())
         except OSError:
             self._pipe = None  # nobody reads any more
 

@@ -50,6 +50,16 @@ def numbers_text(values: Iterable[Any]) -> str:
     return listing([number_text(value) for value in values])
 
 
+def bytes_text(count: int) -> str:
+    """Bytes in the unit that keeps the number short."""
+    value, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}"
+
+
 def clock(seconds: float) -> str:
     """A time in little room: ``0.7 s``, ``0:14``, ``12:05``, ``2:10:00``."""
     if round(seconds, 1) < 10:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mlhw.commands.main import main
+from mlhw.system import checked, machine_code
 from mlhw.system.caches import caches
 from mlhw.system.files import cache_folder
 
@@ -23,7 +24,7 @@ from mlhw.system.files import cache_folder
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with 1,234,567 bytes of features and nothing else."""
     monkeypatch.chdir(tmp_path)
-    for name in ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"):
+    for name in ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, str(tmp_path / "my caches" / name))
     for name in ("MLHW_RUNS_DIR", "HF_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
@@ -65,12 +66,9 @@ def test_what_it_says_clears_a_cache_clears_it(home: Path) -> None:
     assert not any(cache.sizes for cache in caches())
 
 
-def test_the_compiled_loops_are_counted_without_their_neighbours(home: Path) -> None:
-    folder = home / "my caches" / "NUMBA_CACHE_DIR" / "x"
-    folder.mkdir(parents=True)
-    (folder / "sgd.nbi").write_bytes(bytes(10))
-    (folder / "sgd.pyc").write_bytes(bytes(100))
-    assert {cache.name: sum(cache.sizes) for cache in caches()}["numba"] == 10
+def test_the_compiled_loops_are_counted_where_they_are_kept(home: Path) -> None:
+    checked.remember(machine_code.folder() / "loop", bytes(10))
+    assert {cache.name: sum(cache.sizes) for cache in caches()}["compiled"] == 42
 
 
 def test_what_is_missing_or_closed_is_a_problem_and_exit_1(

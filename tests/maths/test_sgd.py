@@ -13,10 +13,17 @@ from mlhw.maths.sgd import permutation_stream, stochastic_gradient_descent
 from mlhw.points.config import PointsConfig
 from mlhw.points.load import load_points
 from mlhw.points.points import two_classes
+from mlhw.system.machine_code import keep
 from tests.conftest import shared
 from tests.maths.test_logistic import overlapping
 
 ETAS = [0.5, 0.1, 0.02]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """The loop as earlier tests have compiled it."""
+    keep(sgd.compiled_loop())
 
 
 def run(
@@ -138,24 +145,6 @@ def test_divergence_and_tolerance_end_a_rate_and_leave_the_others() -> None:
     counts = dict(zip(blocks[0].rates.tolist(), blocks[0].count.tolist(), strict=True))
     assert counts[1] == 2  # the change is known after the second epoch
     assert counts[2] == 30
-
-
-def test_where_no_cache_can_be_written_the_loop_is_compiled_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import numba
-
-    true = numba.njit
-
-    def without_cache(function: object, **options: object) -> object:
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return true(function, **options)
-
-    sgd.compiled_loop.cache_clear()
-    monkeypatch.setattr(numba, "njit", without_cache)
-    assert sgd.compiled_loop() is not None
-    sgd.compiled_loop.cache_clear()
 
 
 def test_the_courses_log_lies_inside_the_central_99_percent_of_400_repeats(

@@ -15,6 +15,7 @@ import pytest
 import mlhw
 from mlhw.commands.main import main
 from mlhw.experiments.registry import EXPERIMENTS
+from mlhw.runs.history import Run
 from mlhw.system import streams
 
 DICE = '''
@@ -209,6 +210,21 @@ def test_a_run_that_fails_exits_1_with_its_reason_recorded_and_its_rows_kept(
     assert ("Traceback" in (folder / "log.txt").read_text()) == (
         trouble in ("bug", "memory", "disk", "long words")
     )
+
+
+def test_headlines_that_cannot_be_told_are_a_warning_with_its_place_and_cost_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: Run, summary: dict[str, object]) -> dict[str, object]:
+        return {"mean": summary["no such key"]}
+
+    monkeypatch.setattr(Run, "told_headlines", broken)
+    assert main(["dice", "-q"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: the run is listed without its headline numbers: KeyError: ")
+    assert line.endswith(")")
+    assert "Traceback" in (only_run() / "log.txt").read_text()
+    assert Run(only_run(), {"experiment": "dice"}).headlines() == {}
 
 
 def test_a_figure_that_fails_costs_no_number(

@@ -9,6 +9,7 @@ import pytest
 
 from mlhw.runs import formulas
 from mlhw.runs.formulas import drawing_of, drawn_formula
+from mlhw.system import checked
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +67,18 @@ def test_a_formula_is_drawn_once_on_a_machine(cache: Path, monkeypatch: pytest.M
         assert drawing_of(r"\eta") == first
     # Half a file, a file of something else, and one that would be markup are drawn anew.
     for text in ("[", "{}", '["M0 0\\"/><script>", 1, 1, 1]', "[1, 2, 3, 4]", '["M0 0", 1]'):
-        kept.write_text(text)
+        checked.remember(kept, text.encode())
         assert drawing_of(r"\eta") == first
-        assert "script" not in kept.read_text()
+        assert b"script" not in kept.read_bytes()
+
+
+def test_a_drawing_that_is_not_as_it_was_written_is_drawn_anew(cache: Path) -> None:
+    first = drawing_of(r"\eta")
+    (kept,) = cache.iterdir()
+    content = kept.read_bytes()
+    kept.write_bytes(content.replace(b"5", b"6"))  # a whole outline all the same
+    assert kept.read_bytes() != content
+    assert drawing_of(r"\eta") == first
 
 
 def test_a_number_of_one_run_does_not_fill_the_cache(cache: Path) -> None:

@@ -8,14 +8,18 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mlhw.config.model import ExperimentConfig
+from mlhw.errors import reason_of
+from mlhw.result.recorder import is_logged
 from mlhw.runs import folder as runs
 from mlhw.runs.folder import FolderRecorder
 from mlhw.runs.history import Run, all_runs
 from mlhw.runs.options import RunOptions
+from mlhw.system.files import write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 from tests.conftest import PROGRAM
@@ -118,3 +122,44 @@ def test_a_table_that_cannot_be_closed_fails_the_run_before_it_is_finished(tmp_p
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     made.finish("failed", 1, None)
+
+
+def test_a_full_disk_is_named_with_what_is_needed_and_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    free = SimpleNamespace(f_bavail=3, f_frsize=4096, f_files=0, f_favail=0)
+    monkeypatch.setattr(os, "statvfs", lambda _: free)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        write_whole(tmp_path / "a", b"x" * 94_300)
+    assert error.value.filename == str(tmp_path / "a")
+    assert reason_of(error.value) == "no space left on device (needs 94.3 kB, 12.3 kB free)"
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_log_is_bounded_and_says_so_and_how_the_run_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "MOST_LOG_BYTES", 5_000)
+    made = recorder(tmp_path)
+    assert made.folder is not None
+    for number in range(10_000):
+        made.log(f"line {number}, as an experiment has them")
+    made.warn("and this")
+    made.log_traceback("error: how it ended")
+    made.finish("failed", 1, None)
+    lines = (made.folder / "log.txt").read_text().splitlines()
+    assert lines[:2] == [f"line {n}, as an experiment has them" for n in range(2)]
+    assert lines[-2:] == ["5 kB are full: further lines are left out", "error: how it ended"]
+    assert (made.folder / "log.txt").stat().st_size < 5_200
+
+
+def test_of_ten_million_epochs_the_log_has_4600() -> None:
+    assert all(is_logged(n) for n in range(1_000))
+    assert [n for n in range(1_000, 1_030) if is_logged(n)] == [1_000, 1_010, 1_020]
+    assert is_logged(9_990)
+    assert not is_logged(10_010)
+    assert sum(is_logged(n) for n in range(1_000, 100_000)) == 1_800

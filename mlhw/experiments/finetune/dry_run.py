@@ -16,7 +16,7 @@ from mlhw.experiments.actions import Done
 from mlhw.result import plots
 from mlhw.result.plots import Plot
 from mlhw.system.files import write_whole
-from mlhw.text.values import to_json
+from mlhw.text.values import bytes_text, to_json
 from mlhw.text.words import listing, printable, quantity, text_table
 from mlhw.vision.images.inventory import named_copies
 from mlhw.vision.images.shapes import WIDE, aspects
@@ -287,16 +287,6 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
 
 def rate(value: Any) -> str:
     return "to be found by trying some" if value == "auto" else f"{value:g}"
-
-
-def bytes_text(count: int) -> str:
-    """Bytes in the unit that keeps the number short."""
-    value, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.3g} {unit}"
 
 
 def duration(seconds: float) -> str:

@@ -39,10 +39,16 @@ from mlhw.experiments.sweeps.problem import (
     load_problem,
 )
 from mlhw.experiments.sweeps.textbook import start_of
-from mlhw.maths.sgd import Epochs, permutation_stream, stochastic_gradient_descent
-from mlhw.result.recorder import Recorder
+from mlhw.maths.sgd import (
+    Epochs,
+    compiled_loop,
+    permutation_stream,
+    stochastic_gradient_descent,
+)
+from mlhw.result.recorder import Recorder, is_logged
 from mlhw.result.result import Result
 from mlhw.result.tables import Table
+from mlhw.system.machine_code import keep
 
 POSITION = 5
 QUESTION = (
@@ -156,6 +162,7 @@ def _descend(
     W = np.full((*shape[:2], problem.d + 1, len(etas)), np.nan)
     metrics = recorder.table("metrics", COLUMNS["metrics"] | problem.columns)
     runs: Runs = {}
+    keep(compiled_loop())
     for repeat in range(repeats):
         blocks = stochastic_gradient_descent(
             problem.X,
@@ -213,9 +220,11 @@ def _record(block: Epochs, repeat: int, etas: list[float], metrics: Table, runs:
 def _log_epochs(block: Epochs, etas: list[float], recorder: Recorder) -> None:
     """Log as the course does: a line that names the rate, then one line an epoch."""
     for lane, rate in enumerate(block.rates):
-        recorder.log(f"eta {etas[rate]:g}")
-        for k in range(block.count[lane]):
-            epoch = block.first + k
+        epochs = [block.first + k for k in range(block.count[lane]) if is_logged(block.first + k)]
+        if epochs or block.first == 0:
+            recorder.log(f"eta {etas[rate]:g}")
+        for epoch in epochs:
+            k = epoch - block.first
             w = np.array2string(block.W[k, :, lane], max_line_width=np.inf)  # type: ignore[arg-type]
             recorder.log(
                 f"epoch {epoch}, negative log-likelihood {block.nll_online[k, lane]:.4f}, w={w}",

@@ -28,6 +28,7 @@ from mlhw.system.files import whole
 from mlhw.vision.names import CIFAR, MNIST
 from mlhw.vision.networks.torchvision_import import torchvision
 
+MOST_ARCHIVE_BYTES = 1 << 30  # six times the largest
 MOST_MEMBER_BYTES = 512 << 20
 MOST_ARCHIVE_BYTES = 4 << 30
 _GZIP_ERRORS = (OSError, EOFError, zlib.error)  # BadGzipFile is an OSError
@@ -94,7 +95,11 @@ def _bring_cifar(
             )
         fetching.recorder.log(f"downloading {name} from {table.url}")
         fetch(
-            table.url, archive, Checksum("md5", table.tgz_md5), progress=fetching.recorder.progress
+            table.url,
+            archive,
+            Checksum("md5", table.tgz_md5),
+            progress=fetching.recorder.progress,
+            most=MOST_ARCHIVE_BYTES,
         )
     fetching.recorder.log(f"unpacking {archive}")
     extract(archive, {f"{table.base_folder}/{f}": (folder / f, md5) for f, md5 in wanted.items()})
@@ -251,7 +256,11 @@ def _bring_mnist(
             fetching.recorder.log(f"downloading {file} of {name} from {mirror}")
             try:
                 fetch(
-                    mirror + file, packed, Checksum("md5", md5), progress=fetching.recorder.progress
+                    mirror + file,
+                    packed,
+                    Checksum("md5", md5),
+                    progress=fetching.recorder.progress,
+                    most=MOST_ARCHIVE_BYTES,
                 )
                 break
             except DataError as error:

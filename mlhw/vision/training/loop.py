@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from mlhw.errors import Interrupted, RunError
 from mlhw.maths.calibration import fit_temperature
+from mlhw.result.recorder import Recorder, is_logged
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.batches import batch_sizes
 from mlhw.vision.training.checkpoints import Best, copied, tensor_digests
@@ -32,7 +33,6 @@ from mlhw.vision.training.progress import Progress, state
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network, hits
 
 if TYPE_CHECKING:
-    from mlhw.result.recorder import Recorder
     from mlhw.result.tables import Table
     from mlhw.vision.names import BestBy
     from mlhw.vision.training.checkpoints import Checkpoints
@@ -64,7 +64,8 @@ def train(
     try:
         while progress.epoch < task.plan.epochs and not progress.stopped:
             started = time.perf_counter() - progress.seconds
-            say(f"INFO:root:Epoch No: {progress.epoch}")
+            if is_logged(progress.epoch):
+                say(f"INFO:root:Epoch No: {progress.epoch}")
             if is_to_be_probed(task, progress):
                 find_rate(task, progress, checkpoints, recorder)
             train_epoch(task, progress, recorder)
@@ -234,6 +235,7 @@ def finish_epoch(
 ) -> None:
     """Count the epoch, write its row and its log lines, and note whether it is the best."""
     epoch, count = progress.epoch, len(task.train)
+    tell = log if is_logged(epoch) else _nobody
     loss_sum, correct, skipped = task.sums.tolist()
     progress.skipped_steps += int(skipped)
     row = (
@@ -252,11 +254,11 @@ def finish_epoch(
         found.macro_f1 if found else None,
     )
     table.append(*row)
-    log(f"INFO:root:Training Loss: {row[1]:.4f}")
+    tell(f"INFO:root:Training Loss: {row[1]:.4f}")
     if progress.skipped_steps:
-        log(f"{progress.skipped_steps} steps so far were skipped: float16 gradients overflowed")
+        tell(f"{progress.skipped_steps} steps so far were skipped: float16 gradients overflowed")
     if found:
-        log(f"INFO:root:Validation Loss: {found.loss:.4f}")
+        tell(f"INFO:root:Validation Loss: {found.loss:.4f}")
         if is_better(found, progress, task.config.best_by):
             progress.best_epoch, progress.waited = epoch, 0
             progress.best_loss, progress.best_accuracy = found.loss, found.accuracy
@@ -279,6 +281,10 @@ def finish_epoch(
     ends = progress.stopped or epoch + 1 == task.plan.epochs
     if task.plan.frozen(epoch) and (ends or not task.plan.frozen(epoch + 1)):
         inspect_frozen(task, progress)
+
+
+def _nobody(line: str) -> None:
+    """Takes the log lines of an epoch that the log has none of."""
 
 
 def stopped_line(task: Task) -> str:

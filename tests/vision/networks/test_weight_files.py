@@ -269,7 +269,9 @@ class Server(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         self.send_response(200)
-        self.send_header("Content-Length", str(self.length + (50 if self.path == "/cut" else 0)))
+        claimed = {"/cut": self.length + 50, "/vast": 10**15}.get(self.path, self.length)
+        if self.path != "/unsaid":
+            self.send_header("Content-Length", str(claimed))
         self.end_headers()
         self.wfile.write(self.content)
 
@@ -308,6 +310,29 @@ def test_a_failed_download_leaves_nothing(tmp_path: Path, url: str, path: str, w
     with pytest.raises(DataError, match=word):
         fetch(url + path, tmp_path / "w.pth", Checksum("sha256", "00000000"))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["/w", "/unsaid"])
+def test_a_server_that_sends_more_than_it_can_be_is_not_believed(
+    tmp_path: Path, url: str, path: str
+) -> None:
+    with pytest.raises(DataError, match="the server sends more than 99 kB, which it cannot be"):
+        fetch(url + path, tmp_path / "w.pth", None, most=99_000)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_for_which_the_disk_has_no_room_is_not_fetched(tmp_path: Path, url: str) -> None:
+    steps: list[object] = []
+    line = r"w.pth: no space left on device \(needs 1e\+06 GB, .* free\)"
+    with pytest.raises(DataError, match=line):
+        fetch(
+            f"{url}/vast",
+            tmp_path / "w.pth",
+            None,
+            progress=lambda *step: steps.append(step),
+            most=10**16,
+        )
+    assert steps == os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/w", "nonsense", "http://[/w"])
