@@ -136,7 +136,8 @@ def show_run(
         ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
     ]
     if changed:
-        rows.append(["changed since", f"{', '.join(changed)} (mlhw runs verify {run.name})"])
+        since = f"since the run ended (mlhw runs verify {run.name})"
+        rows.append(["changed", f"{', '.join(changed)}: {since}"])
     rows += [[key, number_text(value)] for key, value in run.headlines().items()]
     print("\n".join(pairs(rows, width=table_width())))
     if run.claims:

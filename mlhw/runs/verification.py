@@ -75,6 +75,8 @@ def _state(run: Run, name: str, kept: dict[str, str]) -> State:
     if name == RECORD:
         return "whole" if is_as_signed(run.record) else "changed"
     path = run.folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        return "changed"  # no run has written that into its record
     known = {kept[key] for key in (name, name + BEFORE) if key in kept}
     if path.name == MANIFEST:
         holds = manifest_holds(path.parent)
@@ -85,9 +87,9 @@ def _state(run: Run, name: str, kept: dict[str, str]) -> State:
         if not known:
             return "unknown"
         return "whole" if file_sha256(path) in known else "changed"
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "missing"
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL
         return "changed"
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from mlhw.system.files import regular_text
+from mlhw.system.files import regular_text, require_plain
 
 RECORD, LOG, MANIFEST = "run.json", "log.txt", "manifest.json"
 CONFIG = "config.yaml"
@@ -32,9 +32,8 @@ def sha256(data: bytes) -> str:
 
 def file_sha256(path: Path) -> str:
     """sha256 of a plain file's bytes. Raises OSError, for anything but a plain file too."""
+    require_plain(path)
     with open(path, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(f"{path}: is no plain file")
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -197,6 +196,7 @@ class Summed:
 
 def tail_holds(path: Path) -> bool:
     """Whether a file ends with the digest of all before. Raises OSError."""
+    require_plain(path)
     left = path.stat().st_size - TAIL
     hasher = hashlib.sha256()
     with open(path, "rb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_an_edited_record_is_said_to_be_changed(
     assert main(["runs", "verify", str(run.folder)]) == 1
     assert "  changed  run.json" in capsys.readouterr().out
     assert main(["runs", "show", str(run.folder)]) == 0
-    assert "run.json (mlhw runs verify" in capsys.readouterr().out
+    assert "run.json: since the run ended (mlhw runs verify" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_show_compare_export_and_open_say_what_has_changed(
     edit(run.folder / "report.html", "<", " <")
     line = f"warning: {run.folder}: report.html, result.json changed since the run ended"
     assert main(["runs", "show", "latest"]) == 0
-    assert "report.html, result.json (mlhw runs verify" in capsys.readouterr().out
+    assert "report.html, result.json: since the run ended" in capsys.readouterr().out
     assert main(["runs", "show", "latest", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["changed"] == ["report.html", "result.json"]
@@ -215,10 +216,27 @@ def test_a_deleted_figure_or_report_is_nobodys_business_and_a_deleted_table_is(
 ) -> None:
     (run.folder / "report.html").unlink()
     assert main(["runs", "show", "latest"]) == 0
-    assert "changed since" not in capsys.readouterr().out
+    assert "changed" not in capsys.readouterr().out
     (run.folder / "metrics.csv").unlink()
     assert main(["runs", "show", "latest"]) == 0
-    assert "metrics.csv (gone) (mlhw runs verify" in capsys.readouterr().out
+    assert "metrics.csv (gone): since the run ended" in capsys.readouterr().out
+
+
+def test_a_record_that_names_pipes_and_files_elsewhere_keeps_nobody_waiting(
+    run: Run, capsys: Capture
+) -> None:
+    os.mkfifo(run.folder / "pipe")
+    Path("secret").write_text("x")
+    names = ("pipe", "/dev/zero", "../../secret", "a\0b", "metrics.csv/x", "\x1b[31m")
+    record = run.record | {"digests": dict.fromkeys(names, "0" * 64)}
+    (run.folder / "run.json").write_text(json.dumps(record))
+    assert main(["runs", "verify", "--json", run.name]) == 1
+    (found,) = json.loads(capsys.readouterr().out)
+    assert {name: found["files"][name] for name in names} == dict(
+        zip(names, ["changed"] * 4 + ["missing"] * 2, strict=True)
+    )
+    assert main(["runs", "show", run.name]) == 0
+    assert "\x1b" not in capsys.readouterr().out
 
 
 def test_an_edited_configuration_is_not_repeated_and_runs_with_a_warning(

@@ -43,7 +43,7 @@ from mlhw.system.digests import (
     sealed,
     sha256,
 )
-from mlhw.system.files import write_whole
+from mlhw.system.files import require_plain, write_whole
 from mlhw.vision.networks.weight_files import Tensors
 
 FORMAT = 1
@@ -170,6 +170,7 @@ class Checkpoints:
 def bytes_of(path: Path) -> bytes:
     """What a file holds. Raises DataError if it cannot be read."""
     try:
+        require_plain(path)
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
