@@ -22,6 +22,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.tables import csv_text
 from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import locate
+from mlhw.runs.verification import config_changed, require_own_config
 from mlhw.system.files import write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, print_fitting
@@ -197,7 +198,7 @@ def evaluate_command(
             judged = labelled_images(
                 data, split, data_dir=data_dir or "data", reading=reading, recorder=recorder
             )
-            use = used_by_run(path, data, judged.split)
+            use = used_by_run(path, data, judged.split, recorder)
         if use is not None:
             instead = "; without --data its own test images are taken" if data else ""
             recorder.warn(f"{judged.name}: {FLATTERY[use]}{instead}")
@@ -268,7 +269,7 @@ def used_for(split: str) -> Use | None:
     return uses.get(split)
 
 
-def used_by_run(path: Path, data: str, split: str) -> Use | None:
+def used_by_run(path: Path, data: str, split: str, recorder: Recorder) -> Use | None:
     """What the run at ``path`` has used a split of ``data`` for, by the place where its data lie."""
     from mlhw.vision.config import Config
 
@@ -277,6 +278,8 @@ def used_by_run(path: Path, data: str, split: str) -> Use | None:
     kept = run / "config.yaml"
     if not kept.is_file():
         return None
+    if words := config_changed(kept):
+        recorder.warn(f"{words}, and what the run has used these images for is read from it")
     return used_by_training(data, split, load_config(Config, str(kept)).data.name)
 
 
@@ -306,4 +309,5 @@ def images_of_run(path: Path, split: SplitChoice, recorder: Recorder) -> Labelle
     kept = path / "config.yaml"
     if not kept.is_file():
         raise ConfigError(f"{path}: is no run, so it has no images of its own; give --data")
+    require_own_config(path, "give --data")
     return of_splits(load_splits(load_config(Config, str(kept)), recorder), split)

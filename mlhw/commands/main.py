@@ -39,7 +39,10 @@ TOOLS: dict[str, tuple[str, str]] = {
     "init": ("mlhw.commands.init", "Write a commented configuration to change."),
     "open": ("mlhw.commands.open", "Show a run's report in the browser."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
-    "runs": ("mlhw.commands.runs", "List, show, compare, run again, export and clean up runs."),
+    "runs": (
+        "mlhw.commands.runs",
+        "List, show, compare, run again, export, verify and clean up runs.",
+    ),
     "schema": (
         "mlhw.commands.schema",
         "The JSON schema of a command's configuration, for editors.",

@@ -13,6 +13,8 @@ from mlhw.commands.options import RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.errors import FINISHED, ConfigError, RunError
 from mlhw.runs.history import find
+from mlhw.runs.verification import changed_files
+from mlhw.system.screen import Screen
 from mlhw.text.words import printable
 
 app = typer.Typer(**PLAIN)
@@ -58,6 +60,8 @@ def open_command(
         raise ConfigError(
             f"{found.folder}: has no report.html (the run is {found.status}{f': {why}' if why else ''})"
         )
+    if report.name in changed_files(found):
+        Screen().warn(f"{report}: has changed since the run ended")
     if only_print:
         print(printable(str(report)))
         return FINISHED

@@ -28,6 +28,17 @@ def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="a path, a folder's name or a unique beginning of one, 'latest', or an experiment's name "
+        "for its newest run; 'latest~1' is the one before",
+        autocompletion=complete_run,
+    ),
+]
+
+
 # ------------------------------------------------------------------------------------- of every run
 
 

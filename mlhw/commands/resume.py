@@ -15,6 +15,8 @@ from mlhw.config.model import ExperimentConfig, leaves
 from mlhw.errors import ConfigError
 from mlhw.runs.execute import Runnable
 from mlhw.runs.options import RunOptions
+from mlhw.system.digests import CONFIG, RECORD, is_as_signed
+from mlhw.system.screen import Screen
 
 OPTION = "--resume"
 Resume = Annotated[
@@ -42,6 +44,7 @@ def resumed(
     run of this experiment, or a finished one that nothing makes longer.
     """
     from mlhw.runs.history import locate, run_of, unfinished
+    from mlhw.runs.verification import require_own_config
 
     going_on = experiment.going_on
     taken = going_on.keys if going_on else ()
@@ -58,11 +61,13 @@ def resumed(
         )
     folder = locate(run, Path(options.runs_dir)).resolve()
     longer = going_on.longer if going_on else ""
-    finished = run_of(folder, experiment.name).get("status") == "finished"
+    record = run_of(folder, experiment.name)
+    if not is_as_signed(record):
+        Screen().warn(f"{folder / RECORD}: has changed since the run wrote it")
+    finished = record.get("status") == "finished"
     if longer not in {*given.values(), *set_keys}:
         option = next((x.option for x in leaves(experiment.Config) if x.key == longer), "")
         unfinished(folder, experiment.name, longer=option)
-    config = load_config(
-        experiment.Config, str(folder / "config.yaml"), sets=options.sets, options=values
-    )
+    require_own_config(folder, f"start anew: mlhw {experiment.name} -c {folder / CONFIG}")
+    config = load_config(experiment.Config, str(folder / CONFIG), sets=options.sets, options=values)
     return config, replace(options, resume=folder, longer=finished)

@@ -7,6 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ from mlhw.experiments.actions import Action
 from mlhw.result.recorder import SpokenRecorder
 from mlhw.runs.execute import Runnable, execute
 from mlhw.runs.options import RunOptions, command_line
+from mlhw.runs.verification import config_changed
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, print_fitting
 from mlhw.text.values import to_json
@@ -63,6 +65,8 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
             config = load_config(
                 experiment.Config, run_options.config_files, run_options.sets, values
             )
+            for said in filter(None, map(config_changed, map(Path, run_options.config_files))):
+                Screen().warn(f"{said}: this is not the configuration of that run")
         for action in asked:
             return act(action, given[action.parameter], config, run_options)
         if run_options.print_config:

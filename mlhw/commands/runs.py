@@ -1,4 +1,4 @@
-"""``mlhw runs``: list, show, compare, run again, hand on, clean."""
+"""``mlhw runs``: list, show, compare, run again, hand on, verify, clean."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ import typer
 
 from mlhw.commands.cleaning import CLEAN, clean
 from mlhw.commands.help import Command, Group, examples
-from mlhw.commands.options import Json, NoPlots, RunsDir, complete_run
+from mlhw.commands.options import Json, NoPlots, RunName, RunsDir, complete_run
+from mlhw.commands.rerun import RERUN, rerun
 from mlhw.commands.run import PLAIN
-from mlhw.config.load import load_config
-from mlhw.config.model import ExperimentConfig
-from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, RunError, reason_of, worst
-from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.commands.verify import VERIFY, verify
+from mlhw.errors import FINISHED, ConfigError, RunError, reason_of
 from mlhw.result.claims import VERDICTS, claim_lines, verdicts_line
 from mlhw.result.observations import observation_lines
 from mlhw.runs import leftovers
@@ -28,21 +27,19 @@ from mlhw.runs.compare import (
     as_markdown,
     as_text,
     compare,
-    differences,
     shown,
 )
-from mlhw.runs.execute import execute
 from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.inlined import size_text
-from mlhw.runs.options import RunOptions
 from mlhw.runs.overlay import overlays
+from mlhw.runs.verification import changed_files, warn_of_changes
 from mlhw.system.screen import print_fitting, table_width
 from mlhw.text.values import flat, number_text, to_json
 from mlhw.text.words import pairs, printable, text_table
 
 app = typer.Typer(
     cls=Group,
-    help="List, show, compare, run again, export and clean up runs.",
+    help="List, show, compare, run again, export, verify and clean up runs.",
     invoke_without_command=True,
     **PLAIN,
 )
@@ -57,17 +54,6 @@ def command() -> Any:
 def help_alone(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
-
-
-RunName = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN",
-        help="a path, a folder's name or a unique beginning of one, 'latest', or an experiment's name "
-        "for its newest run; 'latest~1' is the one before",
-        autocompletion=complete_run,
-    ),
-]
 
 
 @app.command(
@@ -134,11 +120,16 @@ def show_run(
 ) -> int:
     """One run: how it went, what it found, what it was asked."""
     run = find(name, Path(runs_dir))
+    changed = changed_files(run)
     if as_object:
+        warn_of_changes([run])
         found = {"run": str(run.folder), **run.record, "status": run.status}
         print(
             json.dumps(
-                to_json(found | {"result": run.result or None, "config": run.config}), indent=2
+                to_json(
+                    found | {"changed": changed, "result": run.result or None, "config": run.config}
+                ),
+                indent=2,
             )
         )
         return FINISHED
@@ -151,6 +142,9 @@ def show_run(
         ["started", run.text("started") or "-"],
         ["seconds", "-" if run.seconds is None else f"{run.seconds:g}"],
     ]
+    if changed:
+        since = f"since the run ended (mlhw runs verify {run.name})"
+        rows.append(["changed", f"{', '.join(changed)}: {since}"])
     rows += [[key, number_text(value)] for key, value in run.headlines().items()]
     print("\n".join(pairs(rows, width=table_width())))
     if run.claims:
@@ -198,6 +192,7 @@ def compare_runs(
     if len(names) < 2:
         raise ConfigError("compare: two runs are needed, such as: mlhw runs compare RUN latest")
     runs = [find(name, Path(runs_dir)) for name in names]
+    warn_of_changes(runs)
     comparison = compare(runs)
     write = as_csv if as_table else as_json if as_object else as_markdown
     if as_table or as_object or markdown:
@@ -218,67 +213,7 @@ def compare_runs(
     return FINISHED
 
 
-@app.command(
-    "rerun",
-    cls=Command,
-    short_help="Run again; are the numbers identical?",
-    epilog=examples(
-        ("mlhw runs rerun latest", "the newest run"),
-        ("mlhw runs rerun all --no-plots", "every run of the newest mlhw all"),
-    ),
-)
-def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) -> int:
-    """Run the same configuration again and say whether the numbers are identical, and where not.
-
-    A run of all experiments is repeated run by run. Exit code 3 if the numbers are not identical.
-    """
-    run = find(name, Path(runs_dir))
-    parts = run.parts if run.experiment == "all" else [run]
-    if not parts:
-        raise ConfigError(f"{run.folder}: names no runs to repeat")
-    # Before the first of them takes its hour.
-    configs = [_repeatable(part) for part in parts]
-    codes: list[int] = []
-    for part, config in zip(parts, configs, strict=True):
-        codes.append(_rerun(part, config, Path(runs_dir), plots=not no_plots))
-        if codes[-1] > 128:
-            break  # a signal is meant for all of them
-    return worst(codes)
-
-
-def _repeatable(before: Run) -> ExperimentConfig:
-    """The configuration of a run; raises ConfigError if it cannot be repeated and compared."""
-    if not before.folder.is_dir():
-        raise ConfigError(f"{before.folder}: the run is not there to be repeated")
-    if before.damage:
-        raise ConfigError(f"{before.folder}: the run is damaged ({before.damage})")
-    if before.experiment not in EXPERIMENTS:
-        raise ConfigError(
-            f"{before.folder}: '{before.experiment}' is no experiment of this version"
-        )
-    if before.status != "finished":
-        raise ConfigError(
-            f"{before.folder}: the run is {before.status}; only finished ones compare"
-        )
-    model = experiment(before.experiment).Config
-    return load_config(model, str(before.folder / "config.yaml"))
-
-
-def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool) -> int:
-    name = before.experiment
-    command = ("mlhw", name, "--config", str(before.folder / "config.yaml"))
-    options = RunOptions(command, runs_dir=str(runs_dir), plots=plots, quiet=True, check=False)
-    code, folder = execute(experiment(name), config, options)
-    if code != FINISHED:
-        return code
-    lines = differences(before, find(str(folder), runs_dir))
-    if not lines:
-        print(f"\nidentical: every number of {before.name} came out again", flush=True)
-        return FINISHED
-    print(f"\nnot identical to {before.name}:")
-    for line in lines:
-        print(printable(f"  {line}"))
-    return CLAIM_FAILS
+app.command("rerun", cls=Command, **RERUN)(rerun)
 
 
 @app.command(
@@ -308,6 +243,7 @@ def export_runs(
         raise ConfigError(f"export: the last word names the file to write, such as: {example}")
     file = Path(last)
     runs = with_parts([find(name, Path(runs_dir)) for name in names])
+    warn_of_changes(runs)
     count = pack(runs, file)
     size = size_text(file.stat().st_size)
     print(printable(f"{file}: {', '.join(run.name for run in runs)}; {count} files, {size}"))
@@ -315,6 +251,7 @@ def export_runs(
 
 
 app.command(**CLEAN)(clean)
+app.command("verify", cls=Command, **VERIFY)(verify)
 
 
 def _entry(run: Run) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from mlhw.runs import leftovers
 from mlhw.runs.options import RunOptions
 from mlhw.runs.trackers import Careful
 from mlhw.system import provenance, temporaries
+from mlhw.system.digests import BEFORE, CONFIG, digests_of, file_sha256, sha256, with_own_digest
 from mlhw.system.files import naming, overwrite, point, sync, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
@@ -194,7 +195,7 @@ class FolderRecorder(Recorder):
             if self.options.resume is None:
                 self._folder = self._make_folder(as_yaml(config))
             else:
-                self._write_record()
+                self._announce_config(as_yaml(config))
                 # After the record: a run that dies in between is taken up again as it was.
                 self._write_config(as_yaml(config))
             for line in self.log_lines:
@@ -208,7 +209,7 @@ class FolderRecorder(Recorder):
 
         def fill(folder: Path) -> None:
             self._folder, self._log_file = folder, self._open_log(folder)
-            self._write_record()
+            self._announce_config(config)
             self._write_config(config)
             if os.name == "nt":  # where no folder with an open file is renamed
                 self._log_file.close()
@@ -232,7 +233,8 @@ class FolderRecorder(Recorder):
         super().settle(config)
         assert self._folder is not None
         with self.interrupts.hold():
-            write_whole(self._folder / "config.yaml", as_yaml(config))
+            self._announce_config(as_yaml(config))
+            self._write_config(as_yaml(config))
 
     def log(self, message: str, *, screen: bool = True) -> None:
         super().log(message)
@@ -338,9 +340,13 @@ class FolderRecorder(Recorder):
             ended=_timestamp(ended),
             seconds=round(self._seconds_before + ended - self._started, 3),
         )
+        before = self._record.get("digests", {})
+        self._record["digests"] = digests_of(self._folder)
         try:
             self._write_record()
         except OSError:
+            # Without those of all files: where the disk is full, it fits into the place of the old one.
+            self._record["digests"] = before
             if not overwrite(self._folder / "run.json", self._record_text()):
                 raise
 
@@ -385,18 +391,26 @@ class FolderRecorder(Recorder):
             self._log_file.write(line + "\n")
             self._log_file.flush()
 
+    def _announce_config(self, text: str) -> None:
+        """Record the digest that ``config.yaml`` will have, and the one it has: either may be found."""
+        assert self._folder is not None
+        digests = {CONFIG: sha256(text.encode())}
+        with contextlib.suppress(OSError):
+            digests[CONFIG + BEFORE] = file_sha256(self._folder / CONFIG)
+        self._record["digests"] = digests
+        self._write_record()
+
     def _write_config(self, text: str) -> None:
         assert self._folder is not None
-        path = self._folder / "config.yaml"
-        if self.options.resume is None or path.read_text(encoding="utf-8") != text:
-            write_whole(path, text)
+        if self._record["digests"].get(CONFIG + BEFORE) != sha256(text.encode()):
+            write_whole(self._folder / CONFIG, text)
 
     def _write_record(self) -> None:
         assert self._folder is not None
         write_whole(self._folder / "run.json", self._record_text())
 
     def _record_text(self) -> str:
-        return json.dumps(self._record, indent=2) + "\n"
+        return json.dumps(with_own_digest(self._record), indent=2) + "\n"
 
 
 def _timestamp(seconds: float) -> str:

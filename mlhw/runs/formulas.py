@@ -7,7 +7,6 @@ colour of the text around it, its size in ``em`` and its baseline on the text's.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from functools import cache

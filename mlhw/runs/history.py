@@ -141,7 +141,7 @@ class Run:
         listed = self.summary.get("runs") if self.experiment == "all" else None
         named = [part.get("run") for part in _list(listed) if isinstance(part, dict)]
         folders = [self.folder.parent / Path(part).name for part in named if _is_text(part)]
-        return [Run(folder, _read_json(folder / "run.json")) for folder in folders]
+        return [run_at(folder) for folder in folders]
 
     def table(self, name: str) -> list[dict[str, str]]:
         """The rows of ``NAME.csv``, cells as text; none if there is no such table.
@@ -208,7 +208,7 @@ def all_runs(runs_dir: Path) -> list[Run]:
         Run(path, record)
         for path in folders
         if not path.name.startswith(".")
-        and ((record := _read_json(path / "run.json")) or _NAME.match(path.name))
+        and ((record := _read_record(path)) or _NAME.match(path.name))
     ]
     return sorted(runs, key=_order, reverse=True)
 
@@ -229,7 +229,7 @@ def find(name: str, runs_dir: Path) -> Run:
     # os.path finds no folder of a name that is too long, where pathlib raises.
     folders = [path for path in (Path(name), runs_dir / name) if name and os.path.isdir(path)]
     for path in folders:
-        record = _read_json(path / "run.json")
+        record = _read_record(path)
         # A link such as latest that leads to a damaged run means the newest whole one.
         if record or (_NAME.match(path.name) and not path.is_symlink()):
             return Run(path.resolve() if path.is_symlink() else path, record)
@@ -298,7 +298,7 @@ def unfinished(folder: Path, experiment: str, *, longer: str = "") -> Path:
 
 def run_of(folder: Path, experiment: str) -> dict[str, Any]:
     """The record of the run of ``experiment`` in ``folder``. Raises ConfigError if it is none."""
-    record = _read_json(folder / "run.json")
+    record = _read_record(folder)
     if not record:
         kind = "a damaged run" if _NAME.match(folder.name) else "no run folder"
         raise ConfigError(f"--resume {folder}: is {kind} ({_damage(folder / 'run.json')})")
@@ -328,7 +328,42 @@ def _damage(record: Path) -> str:
         return f"its run.json cannot be read: {reason_of(error)}"
     except (ValueError, RecursionError):
         return "its run.json is torn"
+    if isinstance(value, dict) and value:
+        return f"its run.json is no record: {_wrong_type(value)}"
     return "its run.json is empty" if value == {} else "its run.json is no record"
+
+
+def run_at(folder: Path) -> Run:
+    """The run in a folder; its record is empty where that cannot be read."""
+    return Run(folder, _read_record(folder))
+
+
+# What a record says that is read back; a key may be missing.
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "experiment": ((str,), "a text"),
+    "status": ((str,), "a text"),
+    "command": ((str,), "a text"),
+    "started": ((str,), "a text"),
+    "reason": ((str, NoneType), "a text or null"),
+    "exit_code": ((int, NoneType), "a whole number or null"),
+    "seconds": ((int, float, NoneType), "a number or null"),
+    "digests": ((dict,), "a mapping"),
+}
+
+
+def _wrong_type(record: dict[str, Any]) -> str:
+    """The first value of a record that is of another type than it has to be, in words; empty if none is."""
+    for key, (types, words) in _TYPES.items():
+        if key in record and not isinstance(record[key], types):
+            return f"{key} is not {words}"
+    digests = record.get("digests", {})
+    return "" if all(map(_is_text, digests.values())) else "a digest is not a text"
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """``run.json``; empty if it cannot be read or is no record."""
+    record = _read_json(folder / "run.json")
+    return {} if _wrong_type(record) else record
 
 
 def _read_json(path: Path) -> dict[str, Any]:

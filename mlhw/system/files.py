@@ -99,10 +99,15 @@ def _write_exclusively(path: Path, content: bytes) -> None:
 
 def regular_text(path: Path) -> str:
     """The text of a plain file. Raises OSError for anything else: reading a pipe would never end."""
+    require_plain(path)
+    return path.read_text(encoding="utf-8")
+
+
+def require_plain(path: Path) -> None:
+    """Raise OSError for a pipe or a device; opened, a folder raises one of its own."""
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "is no plain file", str(path))
-    return path.read_text(encoding="utf-8")
 
 
 def point(link: Path, target: str) -> None:

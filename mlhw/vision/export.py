@@ -13,7 +13,7 @@ from mlhw.errors import ConfigError, RunError
 from mlhw.system.files import write_whole
 from mlhw.vision.programs import ImagesToProbabilities, onnx_bytes, pt2_bytes
 from mlhw.vision.saved import load_model, model_of
-from mlhw.vision.training.checkpoints import FORMAT, Best, safetensors_bytes
+from mlhw.vision.training.checkpoints import Best, safetensors_bytes
 
 if TYPE_CHECKING:
     from mlhw.vision.saved import SavedModel
@@ -68,7 +68,7 @@ def export(model: str | Path, form: ExportFormat, target: Path) -> Exported:
     else:
         module = ImagesToProbabilities(network, saved.preprocessing, saved.temperature)
         make = onnx_bytes if form == "onnx" else pt2_bytes
-        data = make(module, saved.preprocessing.size, facts | {"mlhw_format": FORMAT})
+        data = make(module, saved.preprocessing.size, facts)
     # Read as a file of this form, whatever the target is called.
     again = model_of(target.with_suffix(f".{form}"), data, torch.device("cpu"))
     found = _compared(saved, again, target, len(data))

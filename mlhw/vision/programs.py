@@ -28,7 +28,9 @@ import torch
 from torch import nn
 
 from mlhw.errors import ConfigError, DataError, RunError
+from mlhw.system.digests import UNSEALED, seal_broken, sealed
 from mlhw.system.provenance import usable_cpus
+from mlhw.vision.training.checkpoints import MODEL_FORMATS, require_whole
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -93,9 +95,10 @@ def onnx_bytes(module: ImagesToProbabilities, size: int, facts: Mapping[str, Any
             verbose=False,
         )
         assert program is not None
-        for key, value in facts.items():
+        sealable = {"mlhw_format": MODEL_FORMATS[-1], "sha256": UNSEALED}
+        for key, value in {**facts, **sealable}.items():
             program.model.metadata_props[key] = json.dumps(value)
-        return program.model_proto.SerializeToString()  # type: ignore[no-any-return]
+        return sealed(program.model_proto.SerializeToString())
 
 
 def pt2_bytes(module: ImagesToProbabilities, size: int, facts: Mapping[str, Any]) -> bytes:
@@ -106,7 +109,9 @@ def pt2_bytes(module: ImagesToProbabilities, size: int, facts: Mapping[str, Any]
     exported = _exported(module, size)
     file = io.BytesIO()
     with _quiet(), _naming("pt2"):
-        torch.export.save(exported, file, extra_files={EXTRA: json.dumps(dict(facts))})
+        # A zip file has a checksum of each member.
+        facts = {**facts, "mlhw_format": MODEL_FORMATS[0]}
+        torch.export.save(exported, file, extra_files={EXTRA: json.dumps(facts)})
     return file.getvalue()
 
 
@@ -152,9 +157,11 @@ def _naming(form: str) -> Iterator[None]:
 def read_program(path: Path, data: bytes, device: torch.device) -> Program:
     """The program in the bytes of the file ``path``, whose suffix says of which kind it is.
 
-    Raises ConfigError where it cannot run here, DataError for bytes that hold something else.
+    Raises ConfigError where it cannot run here, DataError for bytes that hold something else or are damaged.
     """
-    return (_read_onnx if path.suffix.lower() == ONNX else _read_pt2)(path, data, device)
+    program = (_read_onnx if path.suffix.lower() == ONNX else _read_pt2)(path, data, device)
+    require_whole(path, data, program.facts)
+    return program
 
 
 def _read_onnx(path: Path, data: bytes, device: torch.device) -> Program:
@@ -167,6 +174,8 @@ def _read_onnx(path: Path, data: bytes, device: torch.device) -> Program:
         raise ConfigError(
             f"--device {device}: the onnxruntime that is installed does not work there"
         )
+    if seal_broken(data):  # before anything else reads it
+        raise DataError(f"{path}: is damaged: it is not what its own sha256 says; export it again")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what matters comes as an exception
     options.intra_op_num_threads = usable_cpus()
@@ -234,6 +243,10 @@ def _refuse_other_code(path: Path, data: bytes) -> None:
         return DataError(f"{path}: {what}, which no model that mlhw export wrote does; not loaded")
 
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if bad := archive.testzip():
+            raise DataError(
+                f"{path}: is damaged: {bad} is not what its checksum says; export it again"
+            )
         names = [name.partition("/")[2] for name in archive.namelist()]
         if f"extra/{EXTRA}" not in names:
             raise DataError(f"{path}: is no model that mlhw export wrote")

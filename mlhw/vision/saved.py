@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlhw.errors import ConfigError, DataError, reason_of
+from mlhw.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,27 +74,24 @@ def load_model(run: str | Path, device: str = "auto") -> SavedModel:
     path = Path(run)
     if not path.is_file():
         path = best_in(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from None
-    return model_of(path, data, where)
+    return model_of(path, None, where)
 
 
-def model_of(path: Path, data: bytes, device: torch.device) -> SavedModel:
-    """The model in the bytes of the file ``path``. Raises ConfigError or DataError as ``load_model``."""
+def model_of(path: Path, data: bytes | None, device: torch.device) -> SavedModel:
+    """The model in the bytes of the file ``path``, which are read if they are None.
+
+    Raises ConfigError or DataError as ``load_model``.
+    """
     from mlhw.vision.networks.preprocessing import Preprocessing
     from mlhw.vision.programs import ONNX, PT2, read_program
-    from mlhw.vision.training.checkpoints import FORMAT, read_best
+    from mlhw.vision.training.checkpoints import bytes_of, load_best, read_best
 
     program = network = None
     if path.suffix.lower() in (ONNX, PT2):
-        program = read_program(path, data, device)
+        program = read_program(path, bytes_of(path) if data is None else data, device)
         facts = program.facts
-        if facts.get("mlhw_format") != FORMAT:
-            raise DataError(f"{path}: is no model of format {FORMAT} that mlhw export wrote")
     else:
-        best = read_best(path, data)
+        best = load_best(path) if data is None else read_best(path, data)
         facts = best.metadata
     try:
         preprocessing = Preprocessing.from_json(facts["preprocessing"])

@@ -63,7 +63,7 @@ def test_a_sweeps_rates_are_found_by_their_other_names_and_nothing_else_is_guess
         (["runs", "lst"], "no such command 'lst', did you mean 'list'?"),
         (
             ["runs", "xyzzy"],
-            "no such command 'xyzzy' (commands: list, show, compare, rerun, export, clean)",
+            "no such command 'xyzzy' (commands: list, show, compare, rerun, export, verify, clean)",
         ),
         (["runs", "list", "--jsn"], "no such option: --jsn, did you mean --json?"),
         (["--verson"], "no such option: --verson, did you mean --version?"),

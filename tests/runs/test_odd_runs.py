@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mlhw.commands import runs as runs_command
+from mlhw.commands import rerun as rerun_command
 from mlhw.commands.main import main
 from mlhw.errors import ConfigError
 from mlhw.result.claims import Claim, check, claim_lines
@@ -286,14 +286,14 @@ def test_a_run_that_somebody_else_starts_meanwhile_is_not_compared(
     everything: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = everything.parts[0]
-    execute = runs_command.execute
+    execute = rerun_command.execute
 
     def together(*arguments: Any) -> Any:
         found = execute(*arguments)
         made("29991231-235959-lr-sweep")
         return found
 
-    monkeypatch.setattr(runs_command, "execute", together)
+    monkeypatch.setattr(rerun_command, "execute", together)
     assert main(["runs", "rerun", run.name, "--no-plots"]) == 0
     assert f"identical: every number of {run.name}" in capsys.readouterr().out
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import threading
@@ -23,8 +24,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from mlhw.errors import ConfigError, RunError
+from mlhw.system.digests import TAIL, Summed, sha256
 from mlhw.system.download import ProgressBar
-from mlhw.system.files import cache_folder, whole
+from mlhw.system.files import cache_folder, discard, require_plain, whole
 from mlhw.system.provenance import usable_cpus
 from mlhw.system.temporaries import sweep
 from mlhw.vision.images.decode import (
@@ -43,7 +45,7 @@ from mlhw.vision.networks.preprocessing import EIGHT_BIT, PixelScale
 RESIDENT_BYTES = 2 << 30
 # Below this a thread costs more than it brings: decoding is over before Python's lock has moved on.
 _SMALL_FILE = 16 << 10
-_FORMAT = "3"  # raised when what is remembered, or the way images are decoded, changes
+_FORMAT = "4"  # raised when what is remembered, or the way images are decoded, changes
 _REMEMBERED = 32
 
 _LOADING = threading.Lock()
@@ -159,13 +161,15 @@ def survey(
     most_unreadable: int,
     progress: ProgressBar,
     remember: bool = True,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Survey:
     """Read and decode all files; stop once more than ``most_unreadable`` of them cannot be.
 
-    What was found is kept for the next run on the same files, unless ``remember`` is False.
+    What was found is kept for the next run on the same files, unless ``remember`` is False; ``say`` hears
+    of it if it is damaged.
     """
     key = _key(paths)
-    remembered = _recall(key, len(paths))
+    remembered = _recall(key, len(paths), say)
     if remembered is not None:
         return remembered
     contents = np.zeros((len(paths), 32), dtype=np.uint8)
@@ -313,9 +317,15 @@ def _key(paths: list[Path]) -> str:
     return hasher.hexdigest()
 
 
-def _recall(key: str, count: int) -> Survey | None:
+def _recall(key: str, count: int, say: Callable[[str], None]) -> Survey | None:
+    """What was found before; None if nothing is kept. What is damaged is removed, and said."""
+    path = cache_folder("images") / f"{key}.npz"
     try:
-        with np.load(cache_folder("images") / f"{key}.npz", allow_pickle=False) as file:
+        require_plain(path)
+        data = path.read_bytes()
+        if sha256(data[:-TAIL]) != data[-TAIL:].hex():
+            raise ValueError("it is not what its sha256 says")
+        with np.load(io.BytesIO(data[:-TAIL]), allow_pickle=False) as file:
             facts, sizes = json.loads(str(file["facts"])), file["sizes"]
             limits = file["limits"]
             prints = Fingerprints(*(file[name] for name in ("pixels", "thumbnails", "files")))
@@ -325,11 +335,15 @@ def _recall(key: str, count: int) -> Survey | None:
         for name, rest in kept.items():
             array = getattr(prints, name)
             if array.shape != (count, *rest) or array.dtype != np.uint8:
-                return None
+                raise ValueError(f"{name} has another shape")
         if sizes.shape != (count, 2) or sizes.dtype != np.int64 or limits.shape != (count, 4):
-            return None
+            raise ValueError("its sizes have another shape")
         return Survey(prints, sizes, limits, shape, facts["odd"], unreadable)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        say(f"{path}: what is known of the images cannot be used: {error}; they are read again")
+        discard(path)
         return None
 
 
@@ -341,8 +355,9 @@ def _remember(key: str, found: Survey) -> None:
     with contextlib.suppress(OSError):  # a run without it takes longer, and that is all
         folder.mkdir(parents=True, exist_ok=True)
         with whole(folder / f"{key}.npz") as file:
+            content = io.BytesIO()
             np.savez(
-                file,
+                content,
                 facts=np.array(json.dumps(facts)),
                 sizes=found.sizes,
                 limits=found.limits,
@@ -350,6 +365,9 @@ def _remember(key: str, found: Survey) -> None:
                 thumbnails=prints.thumbnails,
                 files=prints.files,
             )
+            summed = Summed(file)
+            summed.write(content.getvalue())
+            summed.end()
         sweep(folder)
         files = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
         for old in files[:-_REMEMBERED]:

@@ -103,6 +103,7 @@ def read_files(spec: str, listing: Listing, reading: Reading, recorder: Recorder
         most_unreadable=_most_skipped(reading, len(paths)),
         progress=recorder.progress,
         remember=reading.remember,
+        say=recorder.warn,
     )
     _refuse_unreadable(spec, paths, found.unreadable, reading)
     if found.unreadable:

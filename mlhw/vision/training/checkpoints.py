@@ -7,6 +7,9 @@
 ``manifest.json``      sha256, size and epoch of each
 =====================  ==========================================================================
 
+The best model's file has a digest of itself among its metadata besides, so that a copy of it elsewhere
+can be checked too.
+
 A save is whole or did not happen. ``Checkpoints.save`` writes the manifest twice: before the other
 files, with the checksums of the old and of the new ones, and after them. So at any moment, and after
 a crash, the manifest has the checksum of every whole file, and a file without one is damaged.
@@ -14,7 +17,7 @@ a crash, the manifest has the checksum of every whole file, and a file without o
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import io
 import json
 import os
@@ -29,11 +32,24 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
 from mlhw.errors import ConfigError, DataError, reason_of
-from mlhw.system.files import write_whole
+from mlhw.system.digests import (
+    COMING,
+    MANIFEST,
+    UNSEALED,
+    entries_sha256,
+    file_sha256,
+    manifest_entries,
+    seal_holds,
+    sealed,
+    sha256,
+)
+from mlhw.system.files import require_plain, write_whole
 from mlhw.vision.networks.weight_files import Tensors
 
 FORMAT = 1
-BEST, LAST, PREVIOUS, MANIFEST = "best.safetensors", "last.pt", "prev.pt", "manifest.json"
+MODEL_FORMATS = (1, 2)
+"""Of a model's file: 1 has no digest of itself, 2 has one."""
+BEST, LAST, PREVIOUS = "best.safetensors", "last.pt", "prev.pt"
 
 
 @dataclass(frozen=True)
@@ -73,10 +89,10 @@ class Checkpoints:
         new = {LAST: buffer.getvalue()}
         if best is not None:
             new[BEST] = safetensors_bytes(best)
-        entries = _read_manifest(self.folder)
+        entries = manifest_entries(self.folder)
         kept = {name: entry for name, entry in entries.items() if (self.folder / name).exists()}
         written = {name: _entry(data, epoch) for name, data in new.items()}
-        coming = {f"{name} (coming)": entry for name, entry in written.items()}
+        coming = {f"{name}{COMING}": entry for name, entry in written.items()}
         _write_manifest(self.folder, kept | coming)
         if BEST in new:
             write_whole(self.folder / BEST, new[BEST])
@@ -118,7 +134,7 @@ class Checkpoints:
             return
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
-        entries = _read_manifest(self.folder)
+        entries = manifest_entries(self.folder)
         _write_manifest(self.folder, {n: entry for n, entry in entries.items() if n not in names})
 
     def load_best(self) -> Best:
@@ -132,29 +148,43 @@ class Checkpoints:
     def _settle(self) -> None:
         """Write the manifest for the whole files that a crash in the middle of a save has left."""
         assert self.folder is not None
-        known = {entry.get("sha256"): entry for entry in _read_manifest(self.folder).values()}
-        entries = {}
+        before = manifest_entries(self.folder)
+        known = {entry.get("sha256"): entry for entry in before.values()}
+        # Of a damaged best model the digest stays: a whole copy may be put back.
+        entries = {BEST: before[BEST]} if BEST in before else {}
         for name in (BEST, LAST, PREVIOUS):
             path = self.folder / name
-            if path.is_file() and (entry := known.get(_sha256(path.read_bytes()))):
-                entries[name] = entry
+            with contextlib.suppress(OSError):  # one that cannot be read is not whole
+                if entry := known.get(file_sha256(path)):
+                    entries[name] = entry
         if entries:
             _write_manifest(self.folder, entries)
 
     def _read(self, path: Path) -> bytes:
         """The bytes of a file. Raises DataError if the manifest does not have their checksum."""
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            reason = reason_of(error)
-            raise DataError(f"{path}: cannot be read: {reason}") from None
-        digest = _sha256(data)
-        entries = _read_manifest(path.parent).values()
-        if digest not in {entry.get("sha256") for entry in entries}:
-            raise DataError(
-                f"{path}: is damaged: its sha256 {digest[:16]}… is not in {path.parent / MANIFEST}"
-            )
+        data = bytes_of(path)
+        _require_listed(path, data)
         return data
+
+
+def bytes_of(path: Path) -> bytes:
+    """What a file holds. Raises DataError if it cannot be read."""
+    try:
+        require_plain(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
+
+
+def _require_listed(path: Path, data: bytes) -> None:
+    """Raise DataError for bytes whose checksum the manifest beside the file does not have."""
+    digest = sha256(data)
+    entries = manifest_entries(path.parent).values()
+    if digest not in {entry.get("sha256") for entry in entries}:
+        raise DataError(
+            f"{path}: is damaged, or not the one saved: its sha256 {digest[:16]}… is not in "
+            f"{path.parent / MANIFEST}"
+        )
 
 
 def best_in(run: Path) -> Path:
@@ -176,29 +206,53 @@ def best_in(run: Path) -> Path:
     )
 
 
+def load_best(path: Path) -> Best:
+    """The best model in a file: where a run keeps it, or a copy of it elsewhere.
+
+    Raises DataError if it cannot be read, is damaged, or is not the one that the manifest beside it lists.
+    """
+    data = bytes_of(path)
+    found = read_best(path, data)
+    entries = manifest_entries(path.parent) if path.name == BEST else {}
+    if entries or (found.metadata["mlhw_format"] == 1 and (path.parent / MANIFEST).exists()):
+        _require_listed(path, data)
+    return found
+
+
 def read_best(path: Path, data: bytes) -> Best:
-    """A best model from the bytes of its file. Raises DataError if they hold something else."""
+    """A model from the bytes of its file. Raises DataError if they hold something else, or are damaged."""
     try:
         tensors = load_safetensors(data)
         length = int.from_bytes(data[:8], "little")
         metadata = json.loads(data[8 : 8 + length])["__metadata__"]
         values = {key: json.loads(value) for key, value in metadata.items() if key != "format"}
-    except (SafetensorError, KeyError, ValueError):
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
         raise DataError(f"{path}: is no model that mlhw finetune saved, or incomplete") from None
-    if values.get("mlhw_format") != FORMAT:
-        raise DataError(f"{path}: is no model of format {FORMAT} that mlhw finetune saved")
+    require_whole(path, data, values)
     return Best(tensors, values)
+
+
+def require_whole(path: Path, data: bytes, facts: dict[str, Any]) -> None:
+    """Take the digest out of what a model's file says of itself, and raise DataError if it does not hold."""
+    kind = facts.get("mlhw_format")
+    if kind not in MODEL_FORMATS:
+        raise DataError(f"{path}: is no model of format {MODEL_FORMATS[-1]} that mlhw saved")
+    digest = facts.pop("sha256", None)
+    if (kind > 1 or digest is not None) and not seal_holds(data):
+        raise DataError(
+            f"{path}: is damaged: it is not what its own sha256 says; take a whole copy, or train again"
+        )
 
 
 def safetensors_bytes(best: Best) -> bytes:
     """The model as a safetensors file, the same bytes for the same model.
 
     Every metadata value is JSON, for the format has texts only; ``format: pt`` is what other readers
-    look for.
+    look for, ``sha256`` the digest of the file with zeros in its place.
     """
     tensors = {name: tensor.cpu().contiguous() for name, tensor in best.tensors.items()}
-    metadata = {key: json.dumps(value) for key, value in best.metadata.items()}
-    metadata |= {"mlhw_format": json.dumps(FORMAT), "format": "pt"}
+    facts = best.metadata | {"mlhw_format": MODEL_FORMATS[-1], "sha256": UNSEALED}
+    metadata = {key: json.dumps(value) for key, value in facts.items()} | {"format": "pt"}
     data = save_safetensors(tensors, metadata)
     # The library writes the metadata in an order that differs from process to process.
     length = int.from_bytes(data[:8], "little")
@@ -206,7 +260,7 @@ def safetensors_bytes(best: Best) -> bytes:
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+    return sealed(len(text).to_bytes(8, "little") + text + data[8 + length :])
 
 
 def copied(tensors: Mapping[str, torch.Tensor]) -> Tensors:
@@ -217,29 +271,19 @@ def copied(tensors: Mapping[str, torch.Tensor]) -> Tensors:
 def tensor_digests(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
     """sha256 of each tensor's values, for a comparison bit for bit."""
     return {
-        name: _sha256(
+        name: sha256(
             tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
         )
         for name, tensor in tensors.items()
     }
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def _entry(data: bytes, epoch: int) -> dict[str, Any]:
-    return {"sha256": _sha256(data), "bytes": len(data), "epochs": epoch}
-
-
-def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    try:
-        files = json.loads((folder / MANIFEST).read_text())["files"]
-        return {str(name): dict(entry) for name, entry in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+    return {"sha256": sha256(data), "bytes": len(data), "epochs": epoch}
 
 
 def _write_manifest(folder: Path, entries: Mapping[str, Any]) -> None:
-    text = json.dumps({"format": FORMAT, "files": dict(sorted(entries.items()))}, indent=2)
+    files = dict(sorted(entries.items()))
+    manifest = {"format": FORMAT, "files": files, "sha256": entries_sha256(files)}
+    text = json.dumps(manifest, indent=2)
     write_whole(folder / MANIFEST, text + "\n")

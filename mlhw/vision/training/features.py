@@ -19,7 +19,8 @@ import torch
 
 from mlhw.errors import reason_of
 from mlhw.result.recorder import Recorder
-from mlhw.system.files import whole
+from mlhw.system.digests import Summed, tail_holds
+from mlhw.system.files import discard, whole
 from mlhw.system.temporaries import sweep
 from mlhw.vision.images.transforms import Changes, changes_of
 from mlhw.vision.names import augmentations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # Files beyond this are removed, the longest unused first.
 KEEP_BYTES = 4 << 30
+_FORMAT = 2  # an NPY file with its sha256 behind; raised when that changes
 
 
 @dataclass
@@ -81,6 +83,7 @@ class FeatureStore:
     def key(self, loader: Loader, change: str, seed: int, view: int) -> str:
         """sha256 over everything that the features depend on, the last bit included."""
         facts = {
+            "format": _FORMAT,
             "weights": self.weights_digest,
             "preprocessing": loader.preprocessing.to_json(),
             "images": loader.images.digest,
@@ -105,19 +108,21 @@ class FeatureStore:
         return features
 
     def _load(self, key: str, count: int) -> np.ndarray | None:
-        """The stored file, memory-mapped; None if there is none or it does not fit."""
+        """The stored file, memory-mapped; None if there is none. One that is damaged is removed, and said."""
         assert self.folder is not None
         path = self.folder / f"{key}.npy"
         try:
+            if not tail_holds(path):
+                raise ValueError("they are not what their sha256 says")
             found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            if found.shape != (count, self.width) or found.dtype != np.float32:
+                raise ValueError(f"their shape is {found.shape}")
             os.utime(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, EOFError) as error:
-            self.recorder.warn(f"{path}: stored features cannot be used ({error}); computed again")
-            return None
-        if found.shape != (count, self.width) or found.dtype != np.float32:
-            self.recorder.warn(f"{path}: stored features have another shape; computed again")
+            self.recorder.warn(f"{path}: stored features cannot be used: {error}; computed again")
+            discard(path)
             return None
         self.recorder.log(f"features of {count} images are read from {path}")
         return found
@@ -130,7 +135,9 @@ class FeatureStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with whole(path) as file:
-                np.save(file, features)
+                summed = Summed(file)
+                np.save(summed, features)
+                summed.end()
             remove_unused(self.folder, KEEP_BYTES)
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlhw.config.load import load_config
 from mlhw.errors import ConfigError, DataError
 from mlhw.result.recorder import Recorder
+from mlhw.system.digests import COMING, manifest_entries
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.networks.head import TunedNetwork, new_head
@@ -19,11 +19,10 @@ from mlhw.vision.training.batches import count_steps
 from mlhw.vision.training.checkpoints import (
     BEST,
     LAST,
-    MANIFEST,
     Best,
     Checkpoints,
     best_in,
-    read_best,
+    load_best,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +34,8 @@ if TYPE_CHECKING:
 def load_saved(config: Config, recorder: Recorder, splits: ImageSplits) -> dict[str, Any] | None:
     """The state of the run that goes on; None for a new one or one that had saved nothing yet.
 
-    Raises DataError if the data are not those of the run, or the state of a run that had one is gone.
+    Raises DataError if the data are not those of the run, the state of a run that had one is gone, or its
+    best model is damaged.
     """
     run = recorder.resumes
     if run is None:
@@ -46,8 +46,17 @@ def load_saved(config: Config, recorder: Recorder, splits: ImageSplits) -> dict[
         require_same_data(run, config.data.digest, splits)
         recorder.log("nothing was saved yet: the run starts from the beginning")
         return None
-    saved = Checkpoints(folder).load_last(recorder.warn)
+    kept = Checkpoints(folder)
+    saved = kept.load_last(recorder.warn)
     require_same_data(run, saved["data"], splits)
+    if saved["progress"]["best_epoch"] is not None:
+        try:
+            kept.load_best()  # now, and not only after all epochs, when the run may need it
+        except DataError as error:
+            raise DataError(
+                f"{error}; the run cannot go on without it: put a whole copy there, or start anew: "
+                f"mlhw finetune -c {run / 'config.yaml'}"
+            ) from None
     return saved
 
 
@@ -65,10 +74,7 @@ def require_state_never_was(run: Path) -> None:
     A run that died in its first save has none yet; its manifest announces one.
     """
     folder = run / "checkpoints"
-    try:
-        announced = f"{LAST} (coming)" in json.loads((folder / MANIFEST).read_text())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        announced = False
+    announced = f"{LAST}{COMING}" in manifest_entries(folder)
     if announced or not ((folder / BEST).exists() or (run / "result.json").exists()):
         return
     start = f"; a new run starts from its best model with --weights {run}"
@@ -184,7 +190,7 @@ def find_start(config: Config) -> Start | None:
     elif not (os.path.isfile(path) and is_saved_model(path)):
         return None
     path = path.resolve()
-    start = Start(path, read_best(path, path.read_bytes()))
+    start = Start(path, load_best(path))
     if start.model != config.model:
         raise ConfigError(
             f"weights: {config.weights} holds a {start.model}; give --model {start.model} too (model is "

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save
 
 from mlhw.errors import DataError
 from mlhw.runs import folder as runs
@@ -178,9 +179,9 @@ for epoch in range(1, 100000):
 @pytest.mark.slow
 def test_killed_at_any_moment_a_whole_state_is_left(tmp_path: Path) -> None:
     generator = random.Random(0)
-    folder = tmp_path / "checkpoints"
     epochs = []
-    for _ in range(8):
+    for number in range(8):
+        folder = tmp_path / f"checkpoints-{number}"
         child = subprocess.Popen(
             [sys.executable, "-c", SAVING, str(folder)], stdout=subprocess.PIPE
         )
@@ -210,6 +211,54 @@ def test_the_best_model_is_plain_safetensors_and_the_same_bytes_every_time(
         assert file.metadata()["format"] == "pt"
         assert json.loads(file.metadata()["classes"]) == ["a", "b"]
         assert torch.equal(file.get_tensor("w"), torch.full((7,), 2.0))
+
+
+def test_every_single_flipped_bit_of_a_model_by_itself_is_refused() -> None:
+    data = safetensors_bytes(Best({"w": torch.ones(2)}, {"epoch": 2, "classes": ["a"]}))
+    path = Path("copy.safetensors")
+    assert module.read_best(path, data).metadata["epoch"] == 2
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(DataError, match=r"copy\.safetensors: "):
+            module.read_best(path, bytes(flipped))
+
+
+def old_model() -> bytes:
+    """As it was written before models had a digest of themselves."""
+    metadata = {"epoch": "2", "mlhw_format": "1", "format": "pt"}
+    return save({"w": torch.full((7,), 2.0)}, metadata)
+
+
+def test_a_model_of_before_is_read_and_in_its_run_held_against_the_manifest(
+    kept: Checkpoints, tmp_path: Path
+) -> None:
+    (tmp_path / "old.safetensors").write_bytes(old_model())
+    assert module.load_best(tmp_path / "old.safetensors").metadata["epoch"] == 2
+    assert kept.folder is not None
+    path = kept.folder / "best.safetensors"
+    path.write_bytes(old_model())
+    with pytest.raises(DataError, match="or not the one saved"):
+        module.load_best(path)
+    (kept.folder / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match="or not the one saved"):
+        module.load_best(path)
+    (kept.folder / "manifest.json").unlink()
+    assert module.load_best(path).metadata["epoch"] == 2
+
+
+def test_the_model_of_another_run_is_not_taken_for_the_one_saved(kept: Checkpoints) -> None:
+    assert kept.folder is not None
+    path = kept.folder / "best.safetensors"
+    path.write_bytes(safetensors_bytes(best(7)))
+    with pytest.raises(DataError, match="or not the one saved"):
+        module.load_best(path)
+
+
+def test_a_damaged_manifest_costs_no_model_that_is_whole(kept: Checkpoints) -> None:
+    assert kept.folder is not None
+    (kept.folder / "manifest.json").write_text("<!doctype html>")
+    assert module.load_best(kept.folder / "best.safetensors").metadata["epoch"] == 2
 
 
 def test_without_a_folder_the_best_is_kept_in_memory() -> None:
