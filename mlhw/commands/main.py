@@ -18,7 +18,7 @@ import typer
 from mlhw.commands.help import WHOLE_WIDTH, Group
 from mlhw.errors import FAILED, FINISHED, USAGE, Interrupted, MlhwError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.system import streams
+from mlhw.system import early, streams
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
@@ -138,6 +138,7 @@ def script() -> None:
         code = worst([code, FAILED])
         print(f"error: stdout: {reason_of(error)}", file=sys.stderr)
     sys.stderr.flush()
+    early.ended(code)
     if code > 128:
         # Interrupted: what a person waits for now is the prompt, not the libraries' farewells.
         os._exit(code)

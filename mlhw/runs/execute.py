@@ -37,6 +37,7 @@ from mlhw.runs import html, trackers
 from mlhw.runs.folder import FolderRecorder, check_name
 from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.options import RunOptions
+from mlhw.system import early
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, print_fitting
@@ -115,6 +116,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
             interrupts,
             lambda recorder: _trackers(recorder, experiment),
         )
+        interrupts.last_words = lambda error: _cut_short(error, recorder, screen)
         result: Result | None = None
         end = _End()
         try:
@@ -122,14 +124,22 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
                 result = experiment.run(config, recorder)
                 write_result(result, recorder, experiment.question)
                 recorder.close_tables()
+                interrupts.raise_pending()
         except (Exception, Interrupted) as error:
-            if isinstance(error, UsageError) and recorder.folder is None:
+            # Whatever an interrupted library raises, it was the signal that ended the run.
+            reason = interrupts.ending(error)
+            if isinstance(reason, UsageError) and recorder.folder is None:
                 recorder.close()
                 raise
-            end.add(error, recorder)
+            if reason is not error:
+                recorder.log_traceback(traceback.format_exc())
+            interrupts.acknowledge()
+            end.add(reason, recorder)
             result = _so_far(recorder, experiment.question, end) or result
         finally:
             screen.close()
+        # What comes from here on: the run has ended.
+        interrupts.acknowledge()
         if result is not None:
             end.codes += tuple(part.exit_code for part in result.parts or ())
             if options.check and result.fails:
@@ -138,12 +148,24 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         for tracker in recorder.trackers:
             tracker.finish(result, end.status)
         if options.json:
-            print_json(experiment.name, result, recorder.folder, end, exit_code)
+            print(as_json(experiment.name, result, recorder.folder, end, exit_code), flush=True)
         elif result is not None and (end.status == "finished" or result.parts is not None):
             print_answers(result, recorder.folder, ids=options.verbose)
-        # Whatever came while this was written: the run has ended.
-        interrupts.pending = None
+        interrupts.ended(exit_code)
     return Ended(exit_code, recorder.folder)
+
+
+def _cut_short(error: Interrupted, recorder: FolderRecorder, screen: Screen) -> None:
+    """Record and report a run that a signal did not stop, beside whatever it is doing."""
+    recorder.cut_short(error)
+    folder = recorder.folder
+    if screen.shows_bar:
+        early.say(2, "\r\033[2K\033[?25h")  # the bar's line away, the cursor back
+    kept = [] if folder is None else [f"finished rows are kept in {folder}"]
+    early.say(2, "".join(f"error: {printable(line)}\n" for line in (*error.lines, *kept)))
+    if recorder.options.json:
+        end = _End("interrupted", (error.exit_code,), error.lines)
+        early.say(1, as_json(recorder.experiment, None, folder, end, error.exit_code) + "\n")
 
 
 def _trackers(recorder: FolderRecorder, experiment: Runnable) -> list[trackers.Careful]:
@@ -267,9 +289,9 @@ def _is_said(error: BaseException, lines: Sequence[str]) -> bool:
 # ------------------------------------------------------------------------------------- stdout
 
 
-def print_json(
+def as_json(
     name: str, result: Result | None, folder: Path | None, end: _End, exit_code: int
-) -> None:
+) -> str:
     """Exactly ``result.json`` plus ``run``, ``status`` and ``exit_code``; ``error`` if there is one."""
     found = (result or Result(name, {})).as_dict()
     found |= {
@@ -279,7 +301,7 @@ def print_json(
     }
     if end.lines:
         found["error"] = list(end.lines)
-    print(json.dumps(found, indent=2, ensure_ascii=False), flush=True)
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def print_answers(result: Result, folder: Path | None, *, ids: bool = False) -> None:

@@ -18,14 +18,14 @@ from typing import IO, Any
 
 from mlhw.config.load import as_yaml
 from mlhw.config.model import ExperimentConfig
-from mlhw.errors import ConfigError, UsageError, reason_of
+from mlhw.errors import ConfigError, Interrupted, UsageError, reason_of
 from mlhw.result.recorder import Recorder, Sink
 from mlhw.result.tables import Table, cell, csv_text
 from mlhw.runs.options import RunOptions
 from mlhw.runs.trackers import Careful
 from mlhw.system import provenance
-from mlhw.system.files import naming, overwrite, point, write_whole
-from mlhw.system.interrupts import Interrupts
+from mlhw.system.files import discard, naming, overwrite, point, write_whole
+from mlhw.system.interrupts import UNWINDING, Interrupts
 from mlhw.system.screen import Screen
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -141,8 +141,8 @@ class FolderRecorder(Recorder):
         return self.options.longer
 
     @contextmanager
-    def holding_interrupts(self) -> Iterator[None]:
-        with self.interrupts.hold():
+    def holding_interrupts(self, patience: float = UNWINDING) -> Iterator[None]:
+        with self.interrupts.hold(patience):
             yield
 
     def begin(self, config: ExperimentConfig, **facts: Any) -> None:
@@ -283,6 +283,20 @@ class FolderRecorder(Recorder):
                     self.warn(f"{error.filename}: cannot be removed: {reason_of(error)}")
         finally:
             self.close()
+
+    def cut_short(self, error: Interrupted) -> None:
+        """Record a run that does not end by itself; in another thread, just before the process ends."""
+        if self._folder is None:
+            return
+        if self._log_file is not None:
+            # Past the file's own buffer, which the main thread may be using.
+            with contextlib.suppress(OSError, ValueError):
+                os.write(self._log_file.fileno(), f"error: {error}\n".encode())
+        self._record = dict(self._record)
+        with contextlib.suppress(OSError):
+            self._record_end("interrupted", error.exit_code, str(error))
+        for left in self._folder.rglob(f".*.{os.getpid()}.tmp"):
+            discard(left)
 
     def _record_end(self, status: str, exit_code: int, reason: str | None) -> None:
         if self._folder is None:

@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,9 @@ def discard(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
+    # A thread that ends the process may write what the main thread is just writing.
+    if threading.current_thread() is not threading.main_thread():
+        return path.with_name(f".{path.name}.{threading.get_native_id()}.{os.getpid()}.tmp")
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
