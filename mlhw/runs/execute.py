@@ -148,7 +148,10 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         for tracker in recorder.trackers:
             tracker.finish(result, end.status)
         if options.json:
-            print(as_json(experiment.name, result, recorder.folder, end, exit_code), flush=True)
+            print(
+                object_on_stdout(experiment.name, result, recorder.folder, end, exit_code),
+                flush=True,
+            )
         elif result is not None and (end.status == "finished" or result.parts is not None):
             print_answers(result, recorder.folder, ids=options.verbose)
         interrupts.ended(exit_code)
@@ -165,7 +168,9 @@ def _cut_short(error: Interrupted, recorder: FolderRecorder, screen: Screen) -> 
     early.say(2, "".join(f"error: {printable(line)}\n" for line in (*error.lines, *kept)))
     if recorder.options.json:
         end = _End("interrupted", (error.exit_code,), error.lines)
-        early.say(1, as_json(recorder.experiment, None, folder, end, error.exit_code) + "\n")
+        early.say(
+            1, object_on_stdout(recorder.experiment, None, folder, end, error.exit_code) + "\n"
+        )
 
 
 def _trackers(recorder: FolderRecorder, experiment: Runnable) -> list[trackers.Careful]:
@@ -289,7 +294,7 @@ def _is_said(error: BaseException, lines: Sequence[str]) -> bool:
 # ------------------------------------------------------------------------------------- stdout
 
 
-def as_json(
+def object_on_stdout(
     name: str, result: Result | None, folder: Path | None, end: _End, exit_code: int
 ) -> str:
     """Exactly ``result.json`` plus ``run``, ``status`` and ``exit_code``; ``error`` if there is one."""

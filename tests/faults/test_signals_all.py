@@ -24,8 +24,8 @@ pytestmark = [
 ]
 
 
-def start(folder: Path, *, terminal: bool = False) -> subprocess.Popen[bytes]:
-    """``mlhw all`` with one endless experiment, as the leader of a group, on a terminal or on none."""
+def start(folder: Path, *, terminal: bool = False, session: bool = True) -> subprocess.Popen[bytes]:
+    """``mlhw all`` with one endless experiment, in a group of its own, with a terminal or without one."""
     (folder / "lr-sweep.yaml").write_text("max_iterations: 10000000\ntolerance: 0\n")
     (folder / "all.yaml").write_text("experiments: {lr-sweep: lr-sweep.yaml}\n")
     ours, theirs = pty.openpty() if terminal else (None, subprocess.DEVNULL)
@@ -37,7 +37,8 @@ def start(folder: Path, *, terminal: bool = False) -> subprocess.Popen[bytes]:
             stdin=theirs,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,
+            start_new_session=session,
+            process_group=None if session else 0,
         )
     finally:
         if ours is not None:
@@ -64,7 +65,7 @@ def record(folder: Path, name: str) -> dict[str, Any]:
 def until(what: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while True:
-        with contextlib.suppress(ValueError, OSError):
+        with contextlib.suppress(ValueError, OSError, StopIteration):
             if found := what():
                 return found
         assert time.monotonic() < deadline, "waited in vain"
@@ -170,18 +171,8 @@ def test_a_second_signal_ends_both_at_once(tmp_path: Path, tally: Any) -> None:
 
 def test_ctrl_z_stops_both_and_fg_wakes_both(tmp_path: Path, tally: Any) -> None:
     counted: Tally = tally("signals_all")
-    # In a group of this session: one without a parent in it is never stopped by the terminal.
-    (tmp_path / "lr-sweep.yaml").write_text("max_iterations: 10000000\ntolerance: 0\n")
-    (tmp_path / "all.yaml").write_text("experiments: {lr-sweep: lr-sweep.yaml}\n")
-    process = subprocess.Popen(
-        [PROGRAM, "all", "-c", "all.yaml", "-q", "--no-plots"],
-        cwd=tmp_path,
-        env={**os.environ, "MLHW_RUNS_DIR": "runs"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        process_group=0,
-    )
+    # In the session of its parent: the system stops no group that nobody could wake.
+    process = start(tmp_path, session=False)
     child = working(tmp_path)
     os.killpg(process.pid, signal.SIGTSTP)
     until(lambda: state(child) == "T")
@@ -220,3 +211,38 @@ def test_files_of_the_current_folder_are_not_imported(tmp_path: Path, tally: Any
     outcome: Any = "survived" if fine else "escaped" if marker.exists() else "lost"
     for name in names:
         counted.note(name, outcome, f"{done.returncode} {done.stderr}")
+
+
+GRADED = """
+import os, subprocess, time
+
+def backprop(weights, x, t):
+    return weights
+
+child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+with open({note!r} + "~", "w") as file:
+    file.write(f"{{os.getpid()}} {{child.pid}}")
+os.rename({note!r} + "~", {note!r})
+time.sleep(600)
+"""
+
+
+def test_a_file_that_is_checked_ends_when_the_process_above_it_is_killed(
+    tmp_path: Path, tally: Any
+) -> None:
+    counted: Tally = tally("signals_all")
+    note = tmp_path / "pids"
+    (tmp_path / "derived.py").write_text(GRADED.format(note=str(note)))
+    process = subprocess.Popen(
+        [PROGRAM, "backprop-check", "-q", "--implementation", "derived.py", "--time-limit", "300"],
+        cwd=tmp_path,
+        env={**os.environ, "MLHW_RUNS_DIR": "runs"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    pids = [int(word) for word in until(lambda: note.read_text()).split()]
+    process.kill()
+    process.communicate()
+    until(lambda: all(state(pid) == "Z" for pid in pids), 30)
+    counted.note("SIGKILL of backprop-check", "survived")

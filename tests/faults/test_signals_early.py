@@ -23,7 +23,7 @@ left = int(os.environ["AT_IMPORT"])
 
 def hook(event, _):
     global left
-    if event == "import" and "mlhw.commands" in sys.modules:
+    if event == "import" and "mlhw.commands.main" in sys.modules:
         left -= 1
         if left == 0:
             os.kill(os.getpid(), int(os.environ["SIGNUM"]))
