@@ -116,7 +116,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
             interrupts,
             lambda recorder: _trackers(recorder, experiment),
         )
-        interrupts.last_words = lambda error: _cut_short(error, recorder, screen)
+        interrupts.last_words = lambda error: _cut_short(error, recorder)
         result: Result | None = None
         end = _End()
         try:
@@ -158,14 +158,12 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
     return Ended(exit_code, recorder.folder)
 
 
-def _cut_short(error: Interrupted, recorder: FolderRecorder, screen: Screen) -> None:
+def _cut_short(error: Interrupted, recorder: FolderRecorder) -> None:
     """Record and report a run that a signal did not stop, beside whatever it is doing."""
     recorder.cut_short(error)
     folder = recorder.folder
-    if screen.shows_bar:
-        early.say(2, "\r\033[2K\033[?25h")  # the bar's line away, the cursor back
     kept = [] if folder is None else [f"finished rows are kept in {folder}"]
-    early.say(2, "".join(f"error: {printable(line)}\n" for line in (*error.lines, *kept)))
+    early.say_errors([printable(line) for line in (*error.lines, *kept)])
     if recorder.options.json:
         end = _End("interrupted", (error.exit_code,), error.lines)
         early.say(

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
 
 from mlhw.errors import Interrupted
@@ -56,14 +57,18 @@ def _end(signum: int, _frame: FrameType | None) -> None:
     os._exit(128 + signum if _code is None else _code)
 
 
-def last_words(error: Interrupted, *more: str) -> None:
-    """One line each on stderr, and with ``--json`` one object on stdout.
-
-    Composed by hand and written past Python's streams, which may be in the middle of something.
-    """
-    say(2, "".join(f"error: {line}\n" for line in (*error.lines, *more)))
+def last_words(error: Interrupted) -> None:
+    """A line on stderr, and with ``--json`` one object on stdout, composed by hand."""
+    say_errors(error.lines)
     if "--json" in sys.argv:
         say(1, f'{{"error": ["{error.lines[0]}"]}}\n')
+
+
+def say_errors(lines: Sequence[str]) -> None:
+    """Lines on stderr, past Python's own stream, which may be in the middle of something."""
+    # A bar of progress hides the cursor.
+    cursor = "\r\033[2K\033[?25h" if os.isatty(2) and os.environ.get("TERM") != "dumb" else ""
+    say(2, cursor + "".join(f"error: {line}\n" for line in lines))
 
 
 def say(descriptor: int, text: str) -> None:

@@ -94,7 +94,7 @@ def discard(path: Path) -> None:
 def _beside(path: Path) -> Path:
     # A thread that ends the process may write what the main thread is just writing.
     if threading.current_thread() is not threading.main_thread():
-        return path.with_name(f".{path.name}.{threading.get_native_id()}.{os.getpid()}.tmp")
+        return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 

@@ -42,7 +42,7 @@ def plans(place: str) -> list[dict[str, Any]]:
         return [
             {"place": place, "entry": entry, "then": then, "signum": signals[number % 3]}
             for number, entry in enumerate(entries)
-            for then in AFTER
+            for then in ("silence", AFTER[1 + number % 3])
         ]
     return [
         {"place": place, "entry": entries[0], "then": "silence", "signum": signal.SIGTERM},
