@@ -43,6 +43,8 @@ LIFELINE = "MLHW_LIFELINE"
 class Interrupts:
     """Handlers for the time of one piece of work; what was installed before is put back.
 
+    One within another takes the signals until it is left.
+
     ``last_words`` is called in another thread before it ends the process for the main thread.
     """
 
@@ -65,6 +67,7 @@ class Interrupts:
     # ------------------------------------------------------------------ for the time of the work
 
     def __enter__(self) -> Interrupts:
+        raise_pending()  # what the work that this one is a part of has swallowed
         self._enter_hold()
         early.ended(None)
         if threading.current_thread() is threading.main_thread():
@@ -156,11 +159,15 @@ class Interrupts:
         self._leave_hold()
 
     def ended(self, code: int) -> None:
-        """How the work ended is recorded and said; a signal changes the exit code no more."""
-        self._enter_hold()
-        self._state, self._code = "ended", code
+        """How the work ended is recorded and said; a signal changes the exit code no more.
+
+        Nor in what this work is a part of.
+        """
+        for one in {self, *_active}:
+            one._enter_hold()
+            one._state, one._code = "ended", code
+            one._leave_hold()
         early.ended(code)
-        self._leave_hold()
 
     def _interrupted(self) -> Interrupted:
         assert self._signum is not None

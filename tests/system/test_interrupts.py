@@ -271,3 +271,20 @@ def test_outside_the_main_thread_nothing_is_handled_and_nothing_is_raised() -> N
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_work_within_work_takes_the_signals_and_its_end_is_the_end_of_all() -> None:
+    with Interrupts(), Interrupts() as inner:
+        inner.ended(3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def test_work_does_not_begin_within_work_that_has_swallowed_a_signal() -> None:
+    with pytest.raises(Interrupted) as caught, Interrupts():  # noqa: PT012
+        with contextlib.suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(60)
+        with Interrupts():
+            pytest.fail("begun")
+    assert caught.value.exit_code == 129
