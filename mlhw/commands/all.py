@@ -22,8 +22,9 @@ from mlhw.result.claims import claim_lines
 from mlhw.result.observations import observation_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Part, Result
-from mlhw.runs.folder import FolderRecorder, point_latest
+from mlhw.runs.folder import FolderRecorder
 from mlhw.runs.isolated import run_one
+from mlhw.runs.new_folder import point_latest
 from mlhw.runs.options import RunOptions
 from mlhw.system.screen import print_fitting
 from mlhw.text.words import hint, nearest, printable

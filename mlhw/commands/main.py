@@ -6,6 +6,7 @@ when that command is called (``run.py``).
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,7 +19,8 @@ import typer
 from mlhw.commands.help import WHOLE_WIDTH, Group
 from mlhw.errors import FAILED, FINISHED, USAGE, Interrupted, MlhwError, reason_of, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.system import streams
+from mlhw.system import early, streams
+from mlhw.system.interrupts import Interrupts
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
@@ -124,9 +126,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on ``argv`` (without its name) and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = typer.main.get_command(build_app()).main(
-            arguments, prog_name="mlhw", standalone_mode=False
-        )
+        # Completion has silent handlers of its own.
+        with contextlib.nullcontext() if "_MLHW_COMPLETE" in os.environ else Interrupts():
+            code = typer.main.get_command(build_app()).main(
+                arguments, prog_name="mlhw", standalone_mode=False
+            )
         return int(code or FINISHED)
     except typer.TyperException as error:
         from mlhw.commands.usage import usage_line
@@ -149,6 +153,7 @@ def script() -> None:
         code = worst([code, FAILED])
         print(f"error: stdout: {reason_of(error)}", file=sys.stderr)
     sys.stderr.flush()
+    early.ended(code)
     if code > 128:
         # Interrupted: what a person waits for now is the prompt, not the libraries' farewells.
         os._exit(code)

@@ -1,13 +1,15 @@
 """The program that runs somebody's file: started alone, knows no expected value, returns numbers.
 
-It is run as ``python -I -B child.py FD`` with an empty environment. On stdin come one line of JSON and
-the arrays as raw float64; on FD go messages, each one line of JSON and, for a result, its arrays. On
-Linux the file runs in a process below this one, which stays to clear away what the file started.
+It is run as ``python -I -B child.py FD LIFELINE`` with an empty environment. On stdin come one line of
+JSON and the arrays as raw float64; on FD go messages, each one line of JSON and, for a result, its arrays.
+On Linux the file runs in a process below this one, which stays to clear away what the file started.
+Whoever started it holds the other end of the pipe LIFELINE; when that end is closed, all of it ends.
 Nothing of mlhw is imported, so that it starts fast and holds nothing that would be worth reading.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import json
 import math
@@ -15,6 +17,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 
@@ -72,9 +75,11 @@ def watched() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     worker = os.fork()
     if not worker:
+        os.close(int(sys.argv[2]))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         return
     os.close(int(sys.argv[1]))
+    end_with_starter(lambda: os.kill(os.getpid(), signal.SIGTERM))
     while signal.sigwait(signals) == signal.SIGCHLD:
         if os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             break
@@ -92,6 +97,17 @@ def watched() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def end_with_starter(end: Callable[[], None]) -> None:
+    """Call ``end``, in a thread, when whoever started this process has ended."""
+
+    def watch() -> None:
+        while os.read(int(sys.argv[2]), 1):
+            pass
+        end()
+
+    _thread.start_new_thread(watch, ())
 
 
 def _children() -> list[int]:
@@ -227,4 +243,6 @@ def _line(error: BaseException, path: str) -> int | None:
 if __name__ == "__main__":
     if sys.platform == "linux":
         watched()
+    else:
+        end_with_starter(lambda: os.killpg(0, signal.SIGKILL))
     answer_calls()

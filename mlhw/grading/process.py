@@ -2,7 +2,8 @@
 
 The process returns numbers and nothing else; what it prints is thrown away, and what it sends is
 parsed as JSON and raw floats. It is killed when it has answered or time is up, with its children; on
-Linux also with those that have left its process group.
+Linux also with those that have left its process group. It ends as well when this process is killed: it
+sees the end of a pipe.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ class _Process:
 
     def __enter__(self) -> _Process:
         self.channel, theirs = os.pipe()
+        lifeline, self._ours = os.pipe()
         try:
             self._child = subprocess.Popen(
                 [
@@ -106,17 +108,24 @@ class _Process:
                     "-B",
                     str(Path(__file__).with_name("child.py")),
                     str(theirs),
+                    str(lifeline),
                 ],
                 stdin=self._inputs,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={},
                 cwd=self._folder,
-                pass_fds=[theirs],
+                pass_fds=[theirs, lifeline],
                 start_new_session=True,
             )
+        except BaseException:
+            # Also a signal's, for a process that had been started already: the pipe's end ends it.
+            os.close(self._ours)
+            os.close(self.channel)
+            raise
         finally:
             os.close(theirs)
+            os.close(lifeline)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -131,6 +140,7 @@ class _Process:
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
         os.close(self.channel)
+        os.close(self._ours)
 
     def read(self, seconds: float) -> bytes | None:
         """What came within ``seconds``: b"" at the end, None if nothing came."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlhw.config.load import as_yaml
 from mlhw.result.tables import Table
 from mlhw.system.files import write_whole
+from mlhw.system.interrupts import UNWINDING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,8 +110,11 @@ class Recorder:
         return False
 
     @contextmanager
-    def holding_interrupts(self) -> Iterator[None]:
-        """Signals wait until the end of the block, so that it is never left half done."""
+    def holding_interrupts(self, patience: float = UNWINDING) -> Iterator[None]:
+        """Signals wait until the end of the block, so that it is never left half done.
+
+        After ``patience`` seconds the process ends all the same, if it is a run of the command line.
+        """
         yield
 
     def part(self, name: str, whole: Callable[[Any], ExperimentConfig]) -> PartRecorder:
@@ -207,8 +211,8 @@ class PartRecorder(Recorder):
         self.of.progress(done, total, f"{self.name}: {what}")
 
     @contextmanager
-    def holding_interrupts(self) -> Iterator[None]:
-        with self.of.holding_interrupts():
+    def holding_interrupts(self, patience: float = UNWINDING) -> Iterator[None]:
+        with self.of.holding_interrupts(patience):
             yield
 
     def end(self, result: Result) -> None:

@@ -34,10 +34,12 @@ from mlhw.result.observations import observation_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs import html, trackers
-from mlhw.runs.folder import FolderRecorder, check_name
+from mlhw.runs.folder import FolderRecorder
 from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import Run
+from mlhw.runs.new_folder import check_name
 from mlhw.runs.options import RunOptions
+from mlhw.system import early
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, print_fitting
@@ -117,6 +119,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
             interrupts,
             lambda recorder: _trackers(recorder, experiment),
         )
+        interrupts.last_words = lambda error: _cut_short(error, recorder)
         result: Result | None = None
         end = _End()
         try:
@@ -125,14 +128,22 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
                 write_result(result, recorder, experiment.question)
                 check_headlines(result, recorder)
                 recorder.close_tables()
+                interrupts.raise_pending()
         except (Exception, Interrupted) as error:
-            if isinstance(error, UsageError) and recorder.folder is None:
+            # Whatever an interrupted library raises, it was the signal that ended the run.
+            reason = interrupts.ending(error)
+            if isinstance(reason, UsageError) and recorder.folder is None:
                 recorder.close()
                 raise
-            end.add(error, recorder)
+            if reason is not error:
+                recorder.log_traceback(traceback.format_exc())
+            interrupts.acknowledge()
+            end.add(reason, recorder)
             result = _so_far(recorder, experiment.question, end) or result
         finally:
             screen.close()
+        # What comes from here on: the run has ended.
+        interrupts.acknowledge()
         if result is not None:
             end.codes += tuple(part.exit_code for part in result.parts or ())
             if options.check and result.fails:
@@ -141,12 +152,27 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         for tracker in recorder.trackers:
             tracker.finish(result, end.status)
         if options.json:
-            print_json(experiment.name, result, recorder.folder, end, exit_code)
+            print(
+                object_on_stdout(experiment.name, result, recorder.folder, end, exit_code),
+                flush=True,
+            )
         elif result is not None and (end.status == "finished" or result.parts is not None):
             print_answers(result, recorder.folder, ids=options.verbose)
-        # Whatever came while this was written: the run has ended.
-        interrupts.pending = None
+        interrupts.ended(exit_code)
     return Ended(exit_code, recorder.folder)
+
+
+def _cut_short(error: Interrupted, recorder: FolderRecorder) -> None:
+    """Record and report a run that a signal did not stop, beside whatever it is doing."""
+    recorder.cut_short(error)
+    folder = recorder.folder
+    kept = [] if folder is None else [f"finished rows are kept in {folder}"]
+    early.say_errors([printable(line) for line in (*error.lines, *kept)])
+    if recorder.options.json:
+        end = _End("interrupted", (error.exit_code,), error.lines)
+        early.say(
+            1, object_on_stdout(recorder.experiment, None, folder, end, error.exit_code) + "\n"
+        )
 
 
 def _trackers(recorder: FolderRecorder, experiment: Runnable) -> list[trackers.Careful]:
@@ -291,9 +317,9 @@ def _is_said(error: BaseException, lines: Sequence[str]) -> bool:
 # ------------------------------------------------------------------------------------- stdout
 
 
-def print_json(
+def object_on_stdout(
     name: str, result: Result | None, folder: Path | None, end: _End, exit_code: int
-) -> None:
+) -> str:
     """Exactly ``result.json`` plus ``run``, ``status`` and ``exit_code``; ``error`` if there is one."""
     found = (result or Result(name, {})).as_dict()
     found |= {
@@ -303,7 +329,7 @@ def print_json(
     }
     if end.lines:
         found["error"] = list(end.lines)
-    print(json.dumps(found, indent=2, ensure_ascii=False), flush=True)
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def print_answers(result: Result, folder: Path | None, *, ids: bool = False) -> None:

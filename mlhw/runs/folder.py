@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,93 +17,22 @@ from typing import IO, Any
 
 from mlhw.config.load import as_yaml
 from mlhw.config.model import ExperimentConfig
-from mlhw.errors import ConfigError, UsageError, reason_of
+from mlhw.errors import Interrupted, UsageError, reason_of
 from mlhw.result.recorder import Recorder, Sink
 from mlhw.result.tables import Table, cell, csv_text
 from mlhw.runs import leftovers
+from mlhw.runs.new_folder import create_folder, point_latest
 from mlhw.runs.options import RunOptions
 from mlhw.runs.trackers import Careful
 from mlhw.system import provenance, temporaries
 from mlhw.system.digests import BEFORE, CONFIG, digests_of, file_sha256, sha256, with_own_digest
-from mlhw.system.files import naming, overwrite, point, sync, write_whole
-from mlhw.system.interrupts import Interrupts
+from mlhw.system.files import discard, naming, overwrite, write_whole
+from mlhw.system.interrupts import UNWINDING, Interrupts
 from mlhw.system.screen import Screen
 from mlhw.text.values import bytes_text
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-
 MOST_LOG_BYTES = 16_000_000
 """Beyond it log.txt takes only how the run ends."""
-
-
-def check_name(name: str | None) -> None:
-    """Raise ConfigError for a ``--name`` that is no plain part of a file name."""
-    if name is not None and not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"--name: must be letters, digits, '.', '_' or '-', at most 80 (got {name[:60]!r})"
-        )
-
-
-def create_folder(
-    runs_dir: Path, experiment: str, name: str | None, fill: Callable[[Path], None] = lambda _: None
-) -> Path:
-    """Make ``runs_dir/20261124-115632-lr-sweep[-NAME]``; ``-2``, ``-3`` … where that exists already.
-
-    ``fill`` puts files into it, and it appears with them at once: it is put together under a hidden name.
-    It has its log from the start: no folder that is renamed replaces one with a file in it, so runs that
-    start at the same moment never share one.
-
-    Raises
-    ------
-    UsageError
-        The runs folder cannot be made or written.
-    OSError
-        From ``fill``; there is no folder then.
-    """
-    stem = time.strftime("%Y%m%d-%H%M%S-") + experiment + (f"-{name}" if name else "")
-    staging = temporaries.temporary_of(runs_dir / stem)
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-        temporaries.remove(staging)  # of a killed process with the same number
-        staging.mkdir()
-        (staging / temporaries.LOCK_FILE).touch()
-    except OSError as error:
-        reason = reason_of(error)
-        raise UsageError(
-            f"the runs folder {runs_dir} cannot be written: {reason}; choose another with --runs-dir"
-        ) from None
-    try:
-        fill(staging)
-        return _renamed(staging, runs_dir / stem)
-    except BaseException as error:
-        temporaries.remove(staging)
-        if isinstance(error, OSError) and error.filename is not None:
-            error.filename = str(error.filename).replace(str(staging), str(runs_dir / stem))
-        raise
-
-
-def _renamed(staging: Path, first: Path) -> Path:
-    """Give a folder the first free name of ``first``, ``first-2``, ``first-3`` …"""
-    number, folder = 1, first
-    while True:
-        if not os.path.lexists(folder):
-            try:
-                staging.rename(folder)
-            except OSError:
-                if not os.path.lexists(folder):  # or somebody was faster
-                    raise
-            else:
-                sync(folder.parent)
-                return folder
-        number += 1
-        folder = first.with_name(f"{first.name}-{number}")
-
-
-def point_latest(folder: Path) -> None:
-    """Make ``runs/latest`` a relative link to ``folder``; nothing happens where links cannot be made."""
-    with contextlib.suppress(OSError):
-        point(folder.parent / "latest", folder.name)
 
 
 class FolderRecorder(Recorder):
@@ -158,8 +86,8 @@ class FolderRecorder(Recorder):
         return self.options.longer
 
     @contextmanager
-    def holding_interrupts(self) -> Iterator[None]:
-        with self.interrupts.hold():
+    def holding_interrupts(self, patience: float = UNWINDING) -> Iterator[None]:
+        with self.interrupts.hold(patience):
             yield
 
     def begin(self, config: ExperimentConfig, **facts: Any) -> None:
@@ -329,7 +257,24 @@ class FolderRecorder(Recorder):
         finally:
             self.close()
 
-    def _record_end(self, status: str, exit_code: int, reason: str | None) -> None:
+    def cut_short(self, error: Interrupted) -> None:
+        """Record a run that does not end by itself; in another thread, just before the process ends."""
+        if self._folder is None:
+            return
+        if self._log_file is not None:
+            # Past the file's own buffer, which the main thread may be using.
+            with contextlib.suppress(OSError, ValueError):
+                os.write(self._log_file.fileno(), f"error: {error}\n".encode())
+        self._record = dict(self._record)
+        with contextlib.suppress(OSError):
+            # There is no time to read what may be gigabytes.
+            self._record_end("interrupted", error.exit_code, str(error), digests=False)
+        for left in self._folder.rglob(f".*.{os.getpid()}.tmp"):
+            discard(left)
+
+    def _record_end(
+        self, status: str, exit_code: int, reason: str | None, *, digests: bool = True
+    ) -> None:
         if self._folder is None:
             return
         ended = time.time()
@@ -341,7 +286,8 @@ class FolderRecorder(Recorder):
             seconds=round(self._seconds_before + ended - self._started, 3),
         )
         before = self._record.get("digests", {})
-        self._record["digests"] = digests_of(self._folder)
+        if digests:
+            self._record["digests"] = digests_of(self._folder)
         try:
             self._write_record()
         except OSError:

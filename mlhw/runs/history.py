@@ -308,7 +308,7 @@ def run_of(folder: Path, experiment: str) -> dict[str, Any]:
     return record
 
 
-# 20261124-115632-lr-sweep, as ``folder.create_folder`` names them.
+# 20261124-115632-lr-sweep, as ``new_folder.create_folder`` names them.
 _NAME = re.compile(r"\d{8}-\d{6}-")
 
 

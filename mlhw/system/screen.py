@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from mlhw.system import interrupts
 from mlhw.text.words import TableLine, VerdictLine, fitted, printable
 
 PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
@@ -24,7 +25,8 @@ class Screen:
     """Log lines, warnings, errors and progress; results go to stdout elsewhere.
 
     ``quiet`` keeps log lines and bars away, ``verbose`` also shows the detailed lines; without
-    ``progress`` there are no bars.
+    ``progress`` there are no bars. Lines of the log, warnings and progress raise ``Interrupted`` if a
+    signal has come that something has swallowed.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class Screen:
         self._reported = 0.0
 
     def log(self, message: str, *, detail: bool = False) -> None:
+        interrupts.raise_pending()
         if not self.quiet and (self.verbose or not detail):
             self.line(message)
 
     def warn(self, message: str) -> None:
+        interrupts.raise_pending()
         self.line(f"warning: {message}")
 
     def error(self, message: str) -> None:
@@ -60,6 +64,7 @@ class Screen:
 
     def progress(self, done: float, total: float | None, what: str) -> None:
         """How far ``what`` is; ``total`` None for work whose length is not known."""
+        interrupts.raise_pending()
         if self._pipe is not None:
             self._report(self._pipe, done, total, what)
             return

@@ -358,9 +358,9 @@ def test_a_signal_while_a_process_starts_is_passed_on_to_it(
         os.kill(os.getpid(), signal.SIGTERM)
         start(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", signalled)
     before = time.monotonic()
     with Interrupts() as interrupts, interrupts.hold():
+        monkeypatch.setattr(threading.Thread, "start", signalled)
         answer, interrupted = run_one("lr-sweep", [], Screen(), interrupts)
     assert interrupted is not None
     assert answer.errors == ["the process was ended by SIGTERM"]

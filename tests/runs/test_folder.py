@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from mlhw.errors import UsageError
 from mlhw.result.claims import Claims, check
 from mlhw.result.tables import Table
-from mlhw.runs import folder as runs
+from mlhw.runs import new_folder as runs
 from mlhw.text.values import to_json
 from tests.conftest import ROOT
 
@@ -47,9 +47,9 @@ def test_a_runs_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> N
 
 def test_ten_runs_started_at_once_get_ten_folders(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from mlhw.runs import folder; import time;"
+        "import sys; from pathlib import Path; from mlhw.runs import new_folder; import time;"
         "time.strftime = lambda _: '20261124-115632-'; sys.stdin.read();"
-        "print(folder.create_folder(Path(sys.argv[1]), 'lr-sweep', None).name)"
+        "print(new_folder.create_folder(Path(sys.argv[1]), 'lr-sweep', None).name)"
     )
     waiting = [
         subprocess.Popen(

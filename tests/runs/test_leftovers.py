@@ -14,7 +14,8 @@ import pytest
 from mlhw.commands.main import main
 from mlhw.config.model import ExperimentConfig
 from mlhw.runs import leftovers
-from mlhw.runs.folder import FolderRecorder, create_folder
+from mlhw.runs.folder import FolderRecorder
+from mlhw.runs.new_folder import create_folder
 from mlhw.runs.options import RunOptions
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen

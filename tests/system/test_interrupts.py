@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import pty
 import signal
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +30,7 @@ def test_a_signal_inside_hold_waits_for_the_end_of_the_block() -> None:
                 os.kill(os.getpid(), signal.SIGTERM)
                 done.append("inner")
             done.append("outer")
+        interrupts.acknowledge()
         assert done == ["inner", "outer"]
         assert caught.value.exit_code == 143
     assert signal.getsignal(signal.SIGINT) is before
@@ -39,6 +43,7 @@ def test_released_lets_through_what_has_been_waiting() -> None:
         done.append("held")
         with pytest.raises(Interrupted), interrupts.released():
             done.append("not reached")
+        interrupts.acknowledge()
     assert done == ["held"]
 
 
@@ -195,3 +200,91 @@ def test_on_a_terminal_a_bar_is_shown_and_nothing_of_it_reaches_the_log(tmp_path
     (log,) = tmp_path.glob("runs/2*/log.txt")
     assert "\x1b" not in log.read_text()
     assert "eta 0.5: 20000 iterations" in log.read_text()
+
+
+def test_a_swallowed_signal_comes_again_with_the_next_line_row_or_report_of_progress(
+    tmp_path: Path,
+) -> None:
+    from mlhw.system.screen import Screen
+
+    screen = Screen(quiet=True)
+    with pytest.raises(Interrupted) as caught, Interrupts() as interrupts:  # noqa: PT012
+        with contextlib.suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(60)
+        for call in (
+            lambda: screen.log("a line"),
+            lambda: screen.progress(1, 2, "work"),
+            lambda: screen.warn("a warning"),
+        ):
+            with pytest.raises(Interrupted):
+                call()
+        try:
+            with interrupts.hold():
+                pass
+        except Interrupted:
+            # It is on its way: a clean-up is not torn.
+            try:
+                raise KeyError
+            except KeyError:
+                screen.log("cleaning up")
+                with interrupts.hold():
+                    pass
+    # At the latest when the work is left, however that ends.
+    assert caught.value.exit_code == 129
+
+
+def test_what_an_interrupted_library_raises_is_not_the_reason() -> None:
+    with pytest.raises(Interrupted) as caught, Interrupts():  # noqa: PT012
+        with contextlib.suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        raise RuntimeError("Error evaluating objects")
+    assert caught.value.exit_code == 143
+
+
+def test_a_wakeup_descriptor_and_a_hook_of_others_are_put_back() -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write)
+    hook = sys.unraisablehook
+    try:
+        with Interrupts():
+            assert signal.set_wakeup_fd(-1) not in (write, -1)
+        assert signal.set_wakeup_fd(before) == write
+        assert sys.unraisablehook is hook
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(read)
+        os.close(write)
+
+
+def test_outside_the_main_thread_nothing_is_handled_and_nothing_is_raised() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def work() -> None:
+        with Interrupts() as interrupts, interrupts.hold(), interrupts.released():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+def test_work_within_work_takes_the_signals_and_its_end_is_the_end_of_all() -> None:
+    with Interrupts(), Interrupts() as inner:
+        inner.ended(3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def test_work_does_not_begin_within_work_that_has_swallowed_a_signal() -> None:
+    with pytest.raises(Interrupted) as caught, Interrupts():  # noqa: PT012
+        with contextlib.suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(60)
+        with Interrupts():
+            pytest.fail("begun")
+    assert caught.value.exit_code == 129

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from mlhw.vision.names import BestBy
     from mlhw.vision.training.checkpoints import Checkpoints
 
+# Seconds after a signal that a step, or a save on a slow disk, may take. A second signal ends it at once.
+PATIENT = 600.0
+
 # Asking a GPU for a loss makes it wait, so there only every so many steps.
 STEPS_BETWEEN_CHECKS = 50
 
@@ -73,7 +76,7 @@ def train(
             planned = task.plan.stretch(progress.epoch)[1]
             if validates(progress.epoch, planned, task.config.val_every):
                 found = task.validate(progress.epoch)
-            with recorder.holding_interrupts():
+            with recorder.holding_interrupts(PATIENT):
                 progress.seconds = time.perf_counter() - started
                 finish_epoch(task, progress, table, found, say)
                 if log is None:
@@ -82,7 +85,7 @@ def train(
                 best = new_best(task, progress, found) if found and is_best else None
                 checkpoints.save(lambda: state(task, progress), progress.epoch, best)
     except Interrupted:
-        with recorder.holding_interrupts():
+        with recorder.holding_interrupts(PATIENT):
             if math.isfinite(task.sums[0].item()):
                 checkpoints.save(lambda: state(task, progress), progress.epoch, None)
         raise
@@ -98,7 +101,7 @@ def is_to_be_probed(task: Task, progress: Progress) -> bool:
 def find_rate(task: Task, progress: Progress, checkpoints: Checkpoints, recorder: Recorder) -> None:
     """Try rates for the backbone, settle on one, and record it: in the checkpoint first."""
     found = probe(task, progress.epoch, recorder)
-    with recorder.holding_interrupts():
+    with recorder.holding_interrupts(PATIENT):
         progress.probe = dataclasses.asdict(found)
         task.open_with(found.chosen)
         checkpoints.save(lambda: state(task, progress), progress.epoch, None)
@@ -152,7 +155,7 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
     with one_thread(small):
         for first in batches:
             # A signal waits until the step is done and counted.
-            with recorder.holding_interrupts():
+            with recorder.holding_interrupts(PATIENT):
                 rate = plan.factor(progress.step)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["full_rate"]

@@ -1,0 +1,78 @@
+"""Signals while nothing can be lost: before the work has begun, and after it has ended.
+
+While modules are imported and arguments are read, a signal ends the program at once with one line and
+the documented exit code. Once a command has ended, a signal ends the program with that command's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from mlhw.errors import Interrupted
+
+# Windows has no SIGHUP.
+HANGUP = getattr(signal, "SIGHUP", None)
+
+_code: int | None = None
+
+
+def is_program() -> bool:
+    """Whether this process is the command ``mlhw``, and not one that imports it."""
+    folder, name = os.path.split(sys.argv[0] if sys.argv else "")
+    return name.split(".")[0] == "mlhw" or (os.path.basename(folder), name) == (
+        "mlhw",
+        "__main__.py",
+    )
+
+
+def install() -> None:
+    """Handle the signals from now on; nothing happens outside the main thread."""
+    with contextlib.suppress(ValueError):
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, _end)
+        # nohup has it ignored.
+        if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
+            signal.signal(HANGUP, _end)
+
+
+def ended(code: int | None) -> None:
+    """The command has ended, and what it has to say is said: a signal changes its exit code no more.
+
+    None: another piece of work begins.
+    """
+    global _code
+    _code = code
+
+
+def _end(signum: int, _frame: FrameType | None) -> None:
+    # Nothing is raised: whatever Python runs at the moment might swallow it.
+    if _code is None:
+        last_words(Interrupted(signum))
+    os._exit(128 + signum if _code is None else _code)
+
+
+def last_words(error: Interrupted) -> None:
+    """A line on stderr, and with ``--json`` one object on stdout, composed by hand."""
+    say_errors(error.lines)
+    if "--json" in sys.argv:
+        say(1, f'{{"error": ["{error.lines[0]}"]}}\n')
+
+
+def say_errors(lines: Sequence[str]) -> None:
+    """Lines on stderr, past Python's own stream, which may be in the middle of something."""
+    # A bar of progress hides the cursor.
+    cursor = "\r\033[2K\033[?25h" if os.isatty(2) and os.environ.get("TERM") != "dumb" else ""
+    say(2, cursor + "".join(f"error: {line}\n" for line in lines))
+
+
+def say(descriptor: int, text: str) -> None:
+    """Write a short text; it is dropped where it would have to wait for a reader."""
+    with contextlib.suppress(OSError, ValueError):
+        if select.select([], [descriptor], [], 0)[1]:
+            os.write(descriptor, text.encode(errors="backslashreplace"))

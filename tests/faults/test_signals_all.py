@@ -1,0 +1,248 @@
+"""``mlhw all``: whoever is signalled or killed, both processes end, and each run folder says how."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import PROGRAM, ROOT
+from tests.faults.tally import Tally
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc"),
+]
+
+
+def start(folder: Path, *, terminal: bool = False, session: bool = True) -> subprocess.Popen[bytes]:
+    """``mlhw all`` with one endless experiment, in a group of its own, with a terminal or without one."""
+    (folder / "lr-sweep.yaml").write_text("max_iterations: 10000000\ntolerance: 0\n")
+    (folder / "all.yaml").write_text("experiments: {lr-sweep: lr-sweep.yaml}\n")
+    ours, theirs = pty.openpty() if terminal else (None, subprocess.DEVNULL)
+    try:
+        return subprocess.Popen(
+            [PROGRAM, "all", "-c", "all.yaml", "-q", "--json", "--no-plots"],
+            cwd=folder,
+            env={**os.environ, "MLHW_RUNS_DIR": "runs"},
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=session,
+            process_group=None if session else 0,
+        )
+    finally:
+        if ours is not None:
+            os.close(theirs)
+            _open.append(ours)
+
+
+_open: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    while _open:
+        os.close(_open.pop())
+
+
+def record(folder: Path, name: str) -> dict[str, Any]:
+    (path,) = folder.glob(f"runs/2*-{name}/run.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def until(what: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(ValueError, OSError, StopIteration):
+            if found := what():
+                return found
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def state(pid: int) -> str:
+    """The letter of a process: R, S, T for a stopped one; Z where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def working(folder: Path) -> int:
+    """The process of the experiment, once it writes rows."""
+    until(lambda: next(folder.glob("runs/2*-lr-sweep/metrics.csv")).stat().st_size > 1000)
+    return int(record(folder, "lr-sweep")["pid"])
+
+
+def to_one(process: subprocess.Popen[bytes], signum: int) -> None:
+    process.send_signal(signum)
+
+
+def to_group(process: subprocess.Popen[bytes], signum: int) -> None:
+    os.killpg(process.pid, signum)
+
+
+@pytest.mark.parametrize(
+    ("send", "signum", "terminal"),
+    [
+        (to_one, signal.SIGINT, True),
+        (to_group, signal.SIGINT, False),
+        (to_one, signal.SIGHUP, False),
+        (to_group, signal.SIGTERM, True),
+    ],
+)
+def test_a_signal_to_one_or_to_its_group_ends_both_once(
+    tmp_path: Path, tally: Any, send: Any, signum: int, terminal: bool
+) -> None:
+    counted: Tally = tally("signals_all")
+    process = start(tmp_path, terminal=terminal)
+    child = working(tmp_path)
+    before = time.monotonic()
+    send(process, signum)
+    out, err = process.communicate(timeout=60)
+    seconds = time.monotonic() - before
+    code = 128 + signum
+    ends = [
+        (one["status"], one["exit_code"])
+        for one in (record(tmp_path, n) for n in ("all", "lr-sweep"))
+    ]
+    printed = json.loads(out)
+    parts = [(run["status"], run["exit_code"]) for run in printed["summary"]["runs"]]
+    fine = (
+        process.returncode == code
+        and ends == [("interrupted", code)] * 2
+        and parts == [("interrupted", code)]
+        and b"Traceback" not in err
+        and state(child) == "Z"
+        and seconds < 15
+    )
+    detail = f"{process.returncode} {ends} {parts} {seconds:.1f} s {err!r}"
+    counted.note(
+        f"{signum} {send.__name__} terminal={terminal}", "survived" if fine else "lost", detail
+    )
+
+
+def test_an_experiment_ends_as_interrupted_when_the_process_above_it_is_killed(
+    tmp_path: Path, tally: Any
+) -> None:
+    counted: Tally = tally("signals_all")
+    process = start(tmp_path)
+    child = working(tmp_path)
+    process.kill()
+    process.communicate()
+    until(lambda: state(child) == "Z", 30)
+    found = record(tmp_path, "lr-sweep")
+    fine = (found["status"], found["exit_code"]) == ("interrupted", 143)
+    counted.note("SIGKILL of mlhw all", "survived" if fine else "lost", str(found))
+
+
+def test_a_second_signal_ends_both_at_once(tmp_path: Path, tally: Any) -> None:
+    counted: Tally = tally("signals_all")
+    process = start(tmp_path)
+    child = working(tmp_path)
+    # It does not hear the first: it is stopped.
+    os.kill(child, signal.SIGSTOP)
+    process.terminate()
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.terminate()
+    process.communicate(timeout=30)
+    os.kill(child, signal.SIGCONT)
+    until(lambda: state(child) == "Z", 30)
+    ends = [
+        (one["status"], one["exit_code"])
+        for one in (record(tmp_path, n) for n in ("all", "lr-sweep"))
+    ]
+    fine = process.returncode == 143 and ends == [("interrupted", 143)] * 2
+    counted.note("SIGTERM twice", "survived" if fine else "lost", f"{process.returncode} {ends}")
+
+
+def test_ctrl_z_stops_both_and_fg_wakes_both(tmp_path: Path, tally: Any) -> None:
+    counted: Tally = tally("signals_all")
+    # In the session of its parent: the system stops no group that nobody could wake.
+    process = start(tmp_path, session=False)
+    child = working(tmp_path)
+    os.killpg(process.pid, signal.SIGTSTP)
+    until(lambda: state(child) == "T")
+    until(lambda: state(process.pid) == "T")
+    os.killpg(process.pid, signal.SIGCONT)
+    until(lambda: state(child) != "T")
+    until(lambda: state(process.pid) != "T")
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=60)
+    found = record(tmp_path, "lr-sweep")
+    fine = process.returncode == 143 and found["status"] == "interrupted" and state(child) == "Z"
+    counted.note("Ctrl-Z, fg, SIGTERM", "survived" if fine else "lost", str(found))
+
+
+def test_files_of_the_current_folder_are_not_imported(tmp_path: Path, tally: Any) -> None:
+    counted: Tally = tally("foreign_modules")
+    homework = tmp_path / "homework"
+    homework.mkdir()
+    marker = tmp_path / "it ran"
+    names = ("random", "json", "numpy", "torch", "mlhw", "sitecustomize")
+    for name in names:
+        (homework / f"{name}.py").write_text(f"open({str(marker)!r}, 'a').write(__name__)\n")
+    (homework / "all.yaml").write_text(
+        "experiments: {lr-sweep: short.yaml, backprop-check: null}\n"
+    )
+    (homework / "short.yaml").write_text("max_iterations: 20\n")
+    done = subprocess.run(
+        [PROGRAM, "all", "-c", "all.yaml", "-q", "--no-plots"],
+        cwd=homework,
+        env={**os.environ, "MLHW_RUNS_DIR": str(tmp_path / "runs"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    fine = done.returncode in (0, 3) and not marker.exists()
+    outcome: Any = "survived" if fine else "escaped" if marker.exists() else "lost"
+    for name in names:
+        counted.note(name, outcome, f"{done.returncode} {done.stderr}")
+
+
+GRADED = """
+import os, subprocess, time
+
+def backprop(weights, x, t):
+    return weights
+
+child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+with open({note!r} + "~", "w") as file:
+    file.write(f"{{os.getpid()}} {{child.pid}}")
+os.rename({note!r} + "~", {note!r})
+time.sleep(600)
+"""
+
+
+def test_a_file_that_is_checked_ends_when_the_process_above_it_is_killed(
+    tmp_path: Path, tally: Any
+) -> None:
+    counted: Tally = tally("signals_all")
+    note = tmp_path / "pids"
+    (tmp_path / "derived.py").write_text(GRADED.format(note=str(note)))
+    process = subprocess.Popen(
+        [PROGRAM, "backprop-check", "-q", "--implementation", "derived.py", "--time-limit", "300"],
+        cwd=tmp_path,
+        env={**os.environ, "MLHW_RUNS_DIR": "runs"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    pids = [int(word) for word in until(lambda: note.read_text()).split()]
+    process.kill()
+    process.communicate()
+    until(lambda: all(state(pid) == "Z" for pid in pids), 30)
+    counted.note("SIGKILL of backprop-check", "survived")
