@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from mlhw.errors import UsageError
 from mlhw.result.claims import Claims, check
-from mlhw.result.tables import Table
+from mlhw.result.tables import Table, csv_text
 from mlhw.runs import new_folder as runs
+from mlhw.system.files import write_whole
 from mlhw.text.values import to_json
 from tests.conftest import ROOT
 
@@ -74,7 +75,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole_and_nothing_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "result.json"
-    runs.write_whole(path, "old")
+    write_whole(path, "old")
     for step in ("fsync", "replace"):
         with monkeypatch.context() as broken:
 
@@ -83,15 +84,15 @@ def test_a_write_that_fails_leaves_the_old_file_whole_and_nothing_beside_it(
 
             broken.setattr(os, step, fail)
             with pytest.raises(OSError, match="No space"):
-                runs.write_whole(path, "new")
+                write_whole(path, "new")
         assert path.read_text() == "old"
         assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
-    runs.write_whole(path, b"new")
+    write_whole(path, b"new")
     assert path.read_text() == "new"
 
 
 def test_whole_files_obey_the_umask_like_any_other(tmp_path: Path) -> None:
-    runs.write_whole(tmp_path / "a", "x")
+    write_whole(tmp_path / "a", "x")
     (tmp_path / "b").write_text("x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
@@ -114,7 +115,7 @@ def test_numbers_and_texts_in_a_table_are_read_back_to_the_bit(
 ) -> None:
     table = Table("t", ["x", "n", "s"])
     table.extend(rows)
-    text = runs.csv_text(table)
+    text = csv_text(table)
     found = list(csv.reader(io.StringIO(text, newline="")))
     assert found[0] == ["x", "n", "s"]
     # A bare carriage return would end the row for many readers; it becomes a blank.
