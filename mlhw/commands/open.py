@@ -58,6 +58,8 @@ def open_command(
         raise ConfigError(
             f"{found.folder}: has no report.html (the run is {found.status}{f': {why}' if why else ''})"
         )
+    if not report.resolve().is_relative_to(found.folder.resolve()):
+        raise ConfigError(f"{report}: is a link that leads out of the run's folder; not opened")
     if only_print:
         print(printable(str(report)))
         return FINISHED

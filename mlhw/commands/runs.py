@@ -39,7 +39,7 @@ from mlhw.runs.trackers import event_folder
 from mlhw.system.screen import print_fitting, table_width
 from mlhw.text import yaml12
 from mlhw.text.values import flat, number_text, to_json
-from mlhw.text.words import pairs, printable, text_table
+from mlhw.text.words import one_line, pairs, text_table
 
 app = typer.Typer(
     cls=Group,
@@ -161,7 +161,7 @@ def show_run(
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
-            print(printable(f"  {path.relative_to(run.folder)}"))
+            print(f"  {one_line(path.relative_to(run.folder))}")
     return FINISHED
 
 
@@ -270,7 +270,7 @@ def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool
         return FINISHED
     print(f"\nnot identical to {before.name}:")
     for line in lines:
-        print(printable(f"  {line}"))
+        print(one_line(f"  {line}"))
     return CLAIM_FAILS
 
 
@@ -303,7 +303,7 @@ def export_runs(
     runs = with_parts([find(name, Path(runs_dir)) for name in names])
     count = pack(runs, file)
     size = size_text(file.stat().st_size)
-    print(printable(f"{file}: {', '.join(run.name for run in runs)}; {count} files, {size}"))
+    print(one_line(f"{file}: {', '.join(run.name for run in runs)}; {count} files, {size}"))
     return FINISHED
 
 
@@ -339,7 +339,7 @@ def clean(
     # What a clean that was interrupted has left.
     rests = [path for path in Path(runs_dir).glob(f"{_DELETED}*") if path.is_dir()]
     for folder in (*rests, *(run.folder for run in old)):
-        print(printable(f"{'would delete' if dry_run else 'deleted'} {folder}"))
+        print(one_line(f"{'would delete' if dry_run else 'deleted'} {folder}"))
         if not dry_run:
             _delete(folder)
     _mend_latest(Path(runs_dir), dry_run)

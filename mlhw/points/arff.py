@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from mlhw.errors import DataError
-from mlhw.points.dialect import Row
+from mlhw.points.dialect import MAX_COLUMNS, Row
 from mlhw.points.heading import Heading, find_heading
 from mlhw.points.table import ReadTable, table_of_rows
 
@@ -60,6 +60,8 @@ def _attributes(path: str, numbered: Iterator[tuple[int, str]]) -> tuple[list[st
                     f"{', '.join(_PLAIN)} or {{A,B}}"
                 )
             names.append(_unquoted(found[1]))
+            if len(names) > MAX_COLUMNS:
+                raise DataError(f"{path}:{number}: more than {MAX_COLUMNS:,} columns")
             values = _cells(kind.strip("{} ")) if kind.startswith("{") else ["0"]
             nominal.append(values[0])
         elif bare and not bare.startswith("%") and word != "@relation":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from mlhw.errors import ConfigError, reason_of
+from mlhw.text.plain_files import read_plain
 
 
 @contextmanager
@@ -58,12 +59,13 @@ def write_new(path: Path, content: bytes) -> None:
             raise
 
 
+MOST_TEXT = 64 << 20
+"""Bytes that a text of a run folder may have; beyond them it is none that a run wrote."""
+
+
 def regular_text(path: Path) -> str:
-    """The text of a plain file. Raises OSError for anything else: reading a pipe would never end."""
-    mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise OSError(errno.EINVAL, "is no plain file", str(path))
-    return path.read_text(encoding="utf-8")
+    """The UTF-8 text of a plain file of at most ``MOST_TEXT`` bytes. Raises OSError as ``read_plain``."""
+    return read_plain(path, MOST_TEXT).decode("utf-8")
 
 
 def point(link: Path, target: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlhw.errors import ConfigError, DataError, reason_of
+from mlhw.text.plain_files import open_plain, read_plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +68,8 @@ def load_model(run: str | Path, device: str = "auto") -> SavedModel:
 
     Raises ConfigError or DataError if there is none, or it is damaged.
     """
+    from mlhw.vision.networks.weight_files import MOST_BYTES
+    from mlhw.vision.programs import ONNX, PT2
     from mlhw.vision.training.checkpoints import best_in
     from mlhw.vision.training.device import find_device
 
@@ -75,7 +78,11 @@ def load_model(run: str | Path, device: str = "auto") -> SavedModel:
     if not path.is_file():
         path = best_in(path)
     try:
-        data = path.read_bytes()
+        with open_plain(path) as file:
+            start = file.read(9)
+        if path.suffix.lower() not in (ONNX, PT2) and start[8:] != b"{":
+            raise DataError(f"{path}: is no model that mlhw finetune saved, or incomplete")
+        data = read_plain(path, MOST_BYTES)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from None
     return model_of(path, data, where)

@@ -25,6 +25,7 @@ from mlhw.errors import DataError
 from mlhw.result.recorder import Recorder
 from mlhw.system.download import Checksum, fetch
 from mlhw.system.files import whole
+from mlhw.text.plain_files import read_plain
 from mlhw.vision.names import CIFAR, MNIST
 from mlhw.vision.networks.torchvision_import import torchvision
 
@@ -172,7 +173,7 @@ def _cifar_files(folder: Path, files: list[Any]) -> tuple[np.ndarray, np.ndarray
 def unpickle(path: Path, md5: str) -> dict[str, Any]:
     """What a pickle holds, read only if its MD5 is the published one; raises DataError if not."""
     try:
-        content = path.read_bytes()
+        content = read_plain(path, MOST_MEMBER_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -214,7 +215,7 @@ def mnist(name: str, fetching: Fetching) -> Arrays:
     folder = fetching.data_dir / MNIST[name] / "raw"
     for file, md5 in table.resources:
         _bring_mnist(name, table.mirrors, folder, file, md5, fetching)
-    arrays = [_idx(folder / Path(file).stem) for file, _ in table.resources]
+    arrays = [read_idx(folder / Path(file).stem) for file, _ in table.resources]
     for images, labels, (file, _) in zip(
         arrays[::2], arrays[1::2], table.resources[::2], strict=True
     ):
@@ -267,10 +268,10 @@ def _bring_mnist(
         raise DataError(f"{packed}: cannot be unpacked to {plain}: {error}") from error
 
 
-def _idx(path: Path) -> np.ndarray:
+def read_idx(path: Path) -> np.ndarray:
     """A file of the IDX format: two zero bytes, 8 for uint8, the rank, the sizes, the values."""
     try:
-        content = path.read_bytes()
+        content = read_plain(path, MOST_MEMBER_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     rank = content[3] if len(content) > 3 else 0

@@ -30,7 +30,8 @@ from safetensors.torch import save as save_safetensors
 
 from mlhw.errors import ConfigError, DataError, reason_of
 from mlhw.system.files import write_whole
-from mlhw.vision.networks.weight_files import Tensors
+from mlhw.text.plain_files import read_plain
+from mlhw.vision.networks.weight_files import MOST_BYTES, Tensors
 
 FORMAT = 1
 BEST, LAST, PREVIOUS, MANIFEST = "best.safetensors", "last.pt", "prev.pt", "manifest.json"
@@ -144,7 +145,7 @@ class Checkpoints:
     def _read(self, path: Path) -> bytes:
         """The bytes of a file. Raises DataError if the manifest does not have their checksum."""
         try:
-            data = path.read_bytes()
+            data = read_plain(path, MOST_BYTES)
         except OSError as error:
             reason = reason_of(error)
             raise DataError(f"{path}: cannot be read: {reason}") from None

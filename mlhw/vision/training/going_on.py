@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlhw.config.load import load_config
-from mlhw.errors import ConfigError, DataError
+from mlhw.errors import ConfigError, DataError, reason_of
 from mlhw.result.recorder import Recorder
+from mlhw.text.plain_files import read_plain
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.networks.head import TunedNetwork, new_head
-from mlhw.vision.networks.weight_files import Tensors
+from mlhw.vision.networks.weight_files import MOST_BYTES, Tensors
 from mlhw.vision.training.batches import count_steps
 from mlhw.vision.training.checkpoints import (
     BEST,
@@ -184,7 +185,11 @@ def find_start(config: Config) -> Start | None:
     elif not (os.path.isfile(path) and is_saved_model(path)):
         return None
     path = path.resolve()
-    start = Start(path, read_best(path, path.read_bytes()))
+    try:
+        data = read_plain(path, MOST_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
+    start = Start(path, read_best(path, data))
     if start.model != config.model:
         raise ConfigError(
             f"weights: {config.weights} holds a {start.model}; give --model {start.model} too (model is "
