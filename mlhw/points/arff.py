@@ -62,8 +62,11 @@ def _attributes(path: str, numbered: Iterator[tuple[int, str]]) -> tuple[list[st
             names.append(_unquoted(found[1]))
             if len(names) > MAX_COLUMNS:
                 raise DataError(f"{path}:{number}: more than {MAX_COLUMNS:,} columns")
-            values = _cells(kind.strip("{} ")) if kind.startswith("{") else ["0"]
-            nominal.append(values[0])
+            try:
+                values = _cells(kind.strip("{} ")) if kind.startswith("{") else ["0"]
+                nominal.append(values[0])
+            except (csv.Error, IndexError):
+                raise DataError(f"{path}:{number}: '{bare[:40]}' names no values") from None
         elif bare and not bare.startswith("%") and word != "@relation":
             raise DataError(
                 f"{path}:{number}: '{bare[:40]}' stands before @data; is it no ARFF file?"
@@ -90,7 +93,7 @@ def _sparse(pairs: list[str], nominal: list[str]) -> list[str]:
     cells = list(nominal)
     for pair in filter(None, pairs):
         index, _, value = pair.partition(" ")
-        cells[int(index)] = _unquoted(value.strip())
+        cells[int(index) if index.isdecimal() else len(cells)] = _unquoted(value.strip())
     return cells
 
 

@@ -60,6 +60,8 @@ class Rows:
         pending: list[Row] = []
         for number, cells in self._blanks() if self.dialect.delimiter == _BLANKS else self._csv():
             row = number, [cell.strip() for cell in cells]
+            if not cells:  # between blanks "" is no cell
+                continue
             if not any(row[1]):
                 pending.append(row)
                 continue

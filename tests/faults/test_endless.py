@@ -132,9 +132,6 @@ DEVICES: dict[tuple[str, ...], str] = {
 }
 # These read more of the program before they look at a file, so nothing but their memory is judged.
 OF_VISION: dict[str, tuple[Callable[[Path], None], tuple[str, ...], str]] = {
-    "hole.pt": (sparse(1 << 40), ("finetune", "--weights", "hole.pt"), "8,589,934,592 bytes"),
-    "some.pt": (sparse(3 << 30), ("finetune", "--weights", "some.pt"), "no file of weights"),
-    "fifo.pt": (os.mkfifo, ("finetune", "--weights", "fifo.pt"), PLAIN),
     "hole.safetensors": (
         sparse(3 << 30),
         ("predict", "hole.safetensors", "hole.safetensors"),
@@ -210,6 +207,21 @@ def test_lists_and_pipes_of_image_names_are_bounded(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="no path in 1,048,576 bytes"):
             list(given_images(["-"], print, descriptor))
         os.close(descriptor)
+
+
+def test_weights_without_end_are_refused_unread(tmp_path: Path) -> None:
+    from mlhw.errors import DataError
+    from mlhw.vision.networks.weight_files import read_tensors
+
+    for make, said in (
+        (sparse(1 << 40), "larger than 8,589,934,592 bytes"),
+        (sparse(3 << 30), "no file of weights"),
+        (os.mkfifo, PLAIN),
+    ):
+        make(tmp_path / "w.pt")
+        with pytest.raises(DataError, match=said):
+            read_tensors(tmp_path / "w.pt")
+        (tmp_path / "w.pt").unlink()
 
 
 def test_an_image_file_is_looked_at_before_it_is_read_whole(tmp_path: Path) -> None:

@@ -125,7 +125,11 @@ def extract(archive: Path, members: Mapping[str, tuple[Path, str]]) -> None:
                 _write_checked(f"{archive}: {member.name}", content, path, md5)
                 if not missing:
                     return
-    except (tarfile.TarError, *_GZIP_ERRORS) as error:
+    except DataError:
+        raise
+    except (
+        Exception
+    ) as error:  # damaged headers upset tarfile in any way, from ValueError to OverflowError
         raise DataError(
             f"{archive}: cannot be unpacked, it is damaged or cut off: {error}"
         ) from error
