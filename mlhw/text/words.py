@@ -40,8 +40,9 @@ class TableLine(str):
 
     @classmethod
     def of(cls, text: str, cells: Sequence[str], columns: Sequence[str]) -> TableLine:
-        row = cls(text)
-        row.cells, row.columns = tuple(cells), tuple(columns)
+        # Names are in it, and it is printed as it is.
+        row = cls(one_line(text))
+        row.cells, row.columns = tuple(map(printable, cells)), tuple(map(printable, columns))
         return row
 
 

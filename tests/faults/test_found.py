@@ -16,7 +16,7 @@ from mlhw.grading.process import listen
 from mlhw.maths.line_nll import lowest_with_line
 from mlhw.points.files import Layout, read_table
 from mlhw.result.plots import Plot, new_figure, plain, save
-from mlhw.text.words import one_line
+from mlhw.text.words import TableLine, one_line
 from mlhw.vision.images.archives import extract
 from tests.faults.drawn import Channel
 
@@ -103,3 +103,9 @@ def test_a_shipped_configuration_is_named_inside_its_folder_only() -> None:
 
 def test_a_line_stays_one() -> None:
     assert one_line("a\nerror: b\x1b\u202e") == "a\\nerror: b\\x1b\\u202e"
+
+
+def test_a_row_of_answers_commands_no_terminal() -> None:
+    row = TableLine.of("boundary of a\x1b[2J\n and b", ("a\x1b[2J",), ("boundary",))
+    assert row == "boundary of a\\x1b[2J\\n and b"
+    assert row.cells == ("a\\x1b[2J",)
