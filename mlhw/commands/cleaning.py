@@ -17,7 +17,7 @@ from mlhw.runs.history import Run, all_runs
 from mlhw.runs.trackers import event_folder
 from mlhw.system import temporaries
 from mlhw.text import yaml12
-from mlhw.text.words import printable
+from mlhw.text.words import one_line
 
 CLEAN: dict[str, Any] = {
     "name": "clean",
@@ -56,7 +56,7 @@ def clean(
     rests = leftovers.in_runs(Path(runs_dir))
     rests = [path for path in rests if not any(one in (path, *path.parents) for one in old)]
     for path in (*rests, *old):
-        print(printable(f"{'would delete' if dry_run else 'deleted'} {path}"))
+        print(one_line(f"{'would delete' if dry_run else 'deleted'} {path}"))
         if not dry_run:
             _delete(path)
     _mend_latest(Path(runs_dir), dry_run)

@@ -161,10 +161,10 @@ def script() -> None:
 
 
 def _report(arguments: Sequence[str], code: int, lines: Sequence[str]) -> int:
-    from mlhw.text.words import printable
+    from mlhw.text.words import one_line
 
     for line in lines:
-        print(printable(f"error: {line}"), file=sys.stderr)
+        print(one_line(f"error: {line}"), file=sys.stderr)
     if "--json" in arguments:
         print(json.dumps({"error": list(lines)}, ensure_ascii=False))
     return code

@@ -60,6 +60,8 @@ def open_command(
         raise ConfigError(
             f"{found.folder}: has no report.html (the run is {found.status}{f': {why}' if why else ''})"
         )
+    if not report.resolve().is_relative_to(found.folder.resolve()):
+        raise ConfigError(f"{report}: is a link that leads out of the run's folder; not opened")
     if report.name in changed_files(found):
         Screen().warn(f"{report}: has changed since the run ended")
     if only_print:

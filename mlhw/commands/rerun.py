@@ -16,7 +16,7 @@ from mlhw.runs.execute import execute
 from mlhw.runs.history import Run, find
 from mlhw.runs.options import RunOptions
 from mlhw.runs.verification import require_own_config, warn_of_changes
-from mlhw.text.words import printable
+from mlhw.text.words import one_line
 
 RERUN: dict[str, Any] = {
     "short_help": "Run again; are the numbers identical?",
@@ -79,5 +79,5 @@ def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool
         return FINISHED
     print(f"\nnot identical to {before.name}:")
     for line in lines:
-        print(printable(f"  {line}"))
+        print(one_line(f"  {line}"))
     return CLAIM_FAILS

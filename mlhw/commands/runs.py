@@ -35,7 +35,7 @@ from mlhw.runs.overlay import overlays
 from mlhw.runs.verification import changed_files, warn_of_changes
 from mlhw.system.screen import print_fitting, table_width
 from mlhw.text.values import flat, number_text, to_json
-from mlhw.text.words import pairs, printable, text_table
+from mlhw.text.words import one_line, pairs, text_table
 
 app = typer.Typer(
     cls=Group,
@@ -73,12 +73,12 @@ def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
         return FINISHED
     left = leftovers.in_runs(Path(runs_dir))
     if not runs:
-        print(printable(f"no runs in {runs_dir}"))
+        print(one_line(f"no runs in {runs_dir}"))
     else:
         _print_table(runs)
     if left:
         print(f"\n{leftovers.leftovers_in_words(left)}; mlhw runs clean removes them:")
-        print("\n".join(printable(f"  {path}").replace("\n", "\\n") for path in left))
+        print("\n".join(one_line(f"  {path}") for path in left))
     return FINISHED
 
 
@@ -162,7 +162,7 @@ def show_run(
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
-            print(printable(f"  {path.relative_to(run.folder)}"))
+            print(f"  {one_line(path.relative_to(run.folder))}")
     return FINISHED
 
 
@@ -209,7 +209,7 @@ def compare_runs(
                 plots.save(plot, folder)
             except OSError as error:
                 raise RunError(f"{folder}: {reason_of(error)}") from None
-            print(printable(f"figure: {folder / plot.name}.png"), file=sys.stderr)
+            print(one_line(f"figure: {folder / plot.name}.png"), file=sys.stderr)
     return FINISHED
 
 
@@ -246,7 +246,7 @@ def export_runs(
     warn_of_changes(runs)
     count = pack(runs, file)
     size = size_text(file.stat().st_size)
-    print(printable(f"{file}: {', '.join(run.name for run in runs)}; {count} files, {size}"))
+    print(one_line(f"{file}: {', '.join(run.name for run in runs)}; {count} files, {size}"))
     return FINISHED
 
 

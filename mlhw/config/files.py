@@ -8,6 +8,7 @@ from typing import Any
 
 from mlhw.errors import ConfigError, reason_of
 from mlhw.text import yaml12
+from mlhw.text.plain_files import read_plain
 from mlhw.text.words import near_file
 
 
@@ -17,7 +18,7 @@ def shipped(name: str) -> str | None:
     None where ``name`` is a file, has a suffix, or is none of them. They are in the package where it
     was installed from a wheel, else beside it in the checkout.
     """
-    if os.path.splitext(name)[1] or os.path.exists(name):
+    if os.path.splitext(name)[1] or os.path.exists(name) or ".." in Path(name).parts:
         return None
     for folder in _homes():
         path = folder / f"{name}.yaml"
@@ -65,10 +66,10 @@ def _homes() -> list[Path]:
 def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.KeyPath, int]]:
     """The mapping in a YAML file and the lines of its keys.
 
-    Raises ConfigError if the file is missing, unreadable, not UTF-8, not YAML or no mapping.
+    Raises ConfigError if the file is missing, unreadable, too large, not UTF-8, not YAML or no mapping.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_plain(path, yaml12.MAX_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file{near_file(path)}") from None
     except UnicodeDecodeError as error:

@@ -16,13 +16,20 @@ from mlhw.config.model import Synonyms, key_synonyms, leaves, section_of
 from mlhw.text.words import hint, nearest
 from mlhw.text.yaml12 import KeyPath, parse_scalar
 
+_MOST_LINES = 100  # of a file that is no configuration, more say nothing new
+
 
 def error_lines(layers: Layers, errors: Sequence[Any]) -> list[str]:
     """Plain lines for pydantic's errors: where, which key, what is wrong; one for each value."""
     by_place: dict[KeyPath, list[Any]] = {}
     for error in errors:
         by_place.setdefault(_place(layers, error), []).append(error)
-    return [_line(layers, path, of_value) for path, of_value in by_place.items()]
+    shown = list(by_place.items())[:_MOST_LINES]
+    more = len(by_place) - len(shown)
+    return [
+        *(_line(layers, path, of_value) for path, of_value in shown),
+        *([f"… and {more:,} more errors of this kind"] if more else []),
+    ]
 
 
 def _place(layers: Layers, error: Any) -> KeyPath:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlhw.errors import DataError, reason_of
+from mlhw.text.plain_files import read_plain
 from mlhw.text.words import hint, nearest
 
 DEFAULT_FUNCTION = "backprop"
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _missing(path: Path, function: str) -> str | None:
     None also for a file that is no Python: its error comes when it is run.
     """
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(read_plain(path, _MOST_BYTES))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     except OSError as error:

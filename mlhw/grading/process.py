@@ -88,7 +88,7 @@ def call_in_process(
                 inputs.write(array.astype(float).tobytes())
         inputs.seek(0)
         with _Process(inputs, folder) as process:
-            return _listen(process, len(calls), most, time_limit)
+            return listen(process, len(calls), most, time_limit)
 
 
 class _Process:
@@ -165,7 +165,7 @@ class _Garbled(Exception):
     """What came is not in the protocol: the file wrote into the channel itself."""
 
 
-def _listen(process: _Process, calls: int, most: int, time_limit: float) -> Replies:
+def listen(process: _Process, calls: int, most: int, time_limit: float) -> Replies:
     returned = Replies()
     buffer = bytearray()
     ready = False
@@ -182,7 +182,7 @@ def _listen(process: _Process, calls: int, most: int, time_limit: float) -> Repl
                     deadline = started + time_limit
                 elif "error" in message:
                     line = f" (line {int(message['line'])})" if message.get("line") else ""
-                    returned.error = str(message["error"])[:600] + line
+                    returned.error = _said(message["error"]) + line
                     return returned
                 elif "done" in message:
                     return returned
@@ -203,7 +203,7 @@ def _listen(process: _Process, calls: int, most: int, time_limit: float) -> Repl
             if received > cap or len(returned.replies) > calls:
                 raise _Garbled
             buffer += data or b""
-    except (_Garbled, ValueError, TypeError, KeyError):
+    except (_Garbled, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         returned.error = "the process sent something that is no answer"
         return returned
     finally:
@@ -237,9 +237,14 @@ def _messages(buffer: bytearray, most: int) -> list[tuple[dict[str, Any], list[n
     return found
 
 
+def _said(value: Any) -> str:
+    """A text of the process's, which can be written down: JSON may hold halves of characters."""
+    return str(value)[:600].encode("utf-8", "backslashreplace").decode()
+
+
 def _reply(message: dict[str, Any], numbers: list[np.ndarray]) -> Reply:
     if "refused" in message:
-        return Reply(refused=str(message["refused"])[:600])
+        return Reply(refused=_said(message["refused"]))
     deltas = message["deltas"]
     return Reply(
         shapes=[tuple(map(int, s)) for s in [*message["gradients"], *(deltas or [])]],

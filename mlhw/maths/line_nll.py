@@ -27,10 +27,16 @@ def lowest_with_line(
     """
     signs = 2.0 * t - 1.0
     lowest = np.empty(len(slope))
+    # Lines may be so steep that squares overflow; the length is free, and powers of two round nothing.
+    _, exponent = np.frexp(np.maximum(1.0, np.maximum(np.abs(slope), np.abs(intercept))))
+    unit = np.ldexp(1.0, -exponent)
+    slope, intercept = slope * unit, intercept * unit
     columns = max(1, _BLOCK // len(X))
     for first in range(0, len(slope), columns):
         part = slice(first, first + columns)
-        margins = signs[:, None] * (X[:, 1:2] - X[:, :1] * slope[part] - intercept[part] * X[:, 2:])
+        margins = signs[:, None] * (
+            X[:, 1:2] * unit[part] - X[:, :1] * slope[part] - intercept[part] * X[:, 2:]
+        )
         size = np.sqrt(np.mean(margins**2, axis=0))
         margins /= np.where(size > 0, size, 1.0)
         margins *= np.where(margins.mean(axis=0) < 0, -1.0, 1.0)

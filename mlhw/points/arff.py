@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from mlhw.errors import DataError
-from mlhw.points.dialect import Row
+from mlhw.points.dialect import MAX_COLUMNS, Row
 from mlhw.points.heading import Heading, find_heading
 from mlhw.points.table import ReadTable, table_of_rows
 
@@ -60,8 +60,13 @@ def _attributes(path: str, numbered: Iterator[tuple[int, str]]) -> tuple[list[st
                     f"{', '.join(_PLAIN)} or {{A,B}}"
                 )
             names.append(_unquoted(found[1]))
-            values = _cells(kind.strip("{} ")) if kind.startswith("{") else ["0"]
-            nominal.append(values[0])
+            if len(names) > MAX_COLUMNS:
+                raise DataError(f"{path}:{number}: more than {MAX_COLUMNS:,} columns")
+            try:
+                values = _cells(kind.strip("{} ")) if kind.startswith("{") else ["0"]
+                nominal.append(values[0])
+            except (csv.Error, IndexError):
+                raise DataError(f"{path}:{number}: '{bare[:40]}' names no values") from None
         elif bare and not bare.startswith("%") and word != "@relation":
             raise DataError(
                 f"{path}:{number}: '{bare[:40]}' stands before @data; is it no ARFF file?"
@@ -88,7 +93,7 @@ def _sparse(pairs: list[str], nominal: list[str]) -> list[str]:
     cells = list(nominal)
     for pair in filter(None, pairs):
         index, _, value = pair.partition(" ")
-        cells[int(index)] = _unquoted(value.strip())
+        cells[int(index) if index.isdecimal() else len(cells)] = _unquoted(value.strip())
     return cells
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
 from mlhw.errors import DataError
 from mlhw.points.cells import as_labels, is_missing, tidy
 from mlhw.points.content import Content, seekable
+from mlhw.points.dialect import MAX_COLUMNS
 from mlhw.points.heading import LABEL
 from mlhw.points.points import Label
-from mlhw.points.table import Fault, ReadTable
+from mlhw.points.table import MAX_NUMBERS, Fault, ReadTable
 
 _FEATURES = ("X", "x", "data", "features", "X_train", "x_train", "inputs", "train_X", "train_x")
 _LABELS = (
@@ -30,7 +32,7 @@ def read_arrays(content: Content, label: int | str | None) -> ReadTable:
         No arrays of this form; pickled content is refused.
     """
     path = content.path
-    with seekable(content.open()) as stream:
+    with seekable(content.open(), path) as stream:
         arrays = _loaded(path, stream)
     if isinstance(arrays, np.ndarray) or (len(arrays) == 1 and "X" not in arrays):
         only = arrays if isinstance(arrays, np.ndarray) else next(iter(arrays.values()))
@@ -40,6 +42,8 @@ def read_arrays(content: Content, label: int | str | None) -> ReadTable:
 
 def _loaded(path: str, stream: IO[bytes]) -> np.ndarray | dict[str, np.ndarray]:
     try:
+        _refuse_large(path, stream)
+        stream.seek(0)
         found = np.load(stream, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return found
@@ -50,6 +54,11 @@ def _loaded(path: str, stream: IO[bytes]) -> np.ndarray | dict[str, np.ndarray]:
                     "with numpy.savez"
                 )
             keys = [key for key in found.files if not key.endswith("/")]
+            for name in (
+                n for n in found.zip.namelist() if n.removesuffix(".npy") in _needed(keys)
+            ):
+                with found.zip.open(name) as member:
+                    _refuse_large(f"{path}: {name}", cast("IO[bytes]", member))
             return {key: np.asarray(found[key]) for key in _needed(keys)}
     except (DataError, OSError):
         raise
@@ -61,6 +70,27 @@ def _loaded(path: str, stream: IO[bytes]) -> np.ndarray | dict[str, np.ndarray]:
             ) from None
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: not a readable NPZ file ({reason})") from None
+
+
+def _refuse_large(what: str, stream: IO[bytes]) -> None:
+    """Raise DataError for an array that is too large by the header at the front of ``stream``.
+
+    The header decides how much memory is set aside, and a small file may unpack to any size.
+    """
+    form = np.lib.format
+    if stream.read(len(form.MAGIC_PREFIX)) != form.MAGIC_PREFIX:
+        return
+    stream.seek(0)
+    version = form.read_magic(stream)
+    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    count = math.prod(shape)
+    if count > MAX_NUMBERS or count * dtype.itemsize > 8 * MAX_NUMBERS:
+        raise DataError(
+            f"{what}: {dtype} {shape} is too large; at most {MAX_NUMBERS:,} numbers are read"
+        )
+    if len(shape) == 2 and shape[1] > MAX_COLUMNS:
+        raise DataError(f"{what}: has {shape[1]:,} columns; at most {MAX_COLUMNS:,}")
 
 
 def _needed(keys: Sequence[str]) -> Sequence[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mlhw.errors import DataError
 from mlhw.points.cells import why_no_number
+from mlhw.points.dialect import MAX_COLUMNS
 from mlhw.points.heading import counts_rows
 from mlhw.points.points import Label, Points
 from mlhw.points.table import Fault, ReadTable, also
@@ -294,9 +295,15 @@ def _numbers(
             binary.append(shown)
             continue
         hot.append(shown)
+        if len(names) > MAX_COLUMNS:
+            continue  # refused below
         for kind in sorted(kinds):
             parts.append(np.array([np.nan if t is None else float(t == kind) for t in texts]))
             names.append(f"{shown}={kind}")
+    if len(names) > MAX_COLUMNS:
+        raise DataError(
+            f"{table.path}: --encode makes more than {MAX_COLUMNS:,} columns; --drop some"
+        )
     notes = []
     if binary:
         notes.append(f"yes and true are 1, no and false are 0 in {listing(binary)}")

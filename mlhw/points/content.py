@@ -16,11 +16,13 @@ from functools import partial
 from typing import IO, Any, cast
 
 from mlhw.errors import DataError
+from mlhw.text.plain_files import open_plain
 from mlhw.text.words import listing, near_file
 
 STDIN = "-"
 
-_LONGEST_LINE = 1 << 25  # characters; 100,000 columns of 20 take 2 million
+_LONGEST_LINE = 1 << 22  # characters; 50,000 columns of 40 take 2 million
+_MOST_HELD = 1 << 28  # bytes, of what has to be held in memory whole
 _PANDAS = "in Python: pandas.{reader}('{name}').to_csv('points.csv', index=False)"
 _SPREADSHEET = "save it as CSV in the spreadsheet program (File, Save As, CSV UTF-8)"
 _PICKLED = "holds pickled objects, which are refused; save plain arrays X and y with numpy.savez"
@@ -108,6 +110,12 @@ class Content:
                     line = text.readline(_LONGEST_LINE)
                 except UnicodeDecodeError as error:
                     raise DataError(_undecodable(self, name, error)) from None
+                except (
+                    UnicodeError
+                ) as error:  # UTF-16 and -32 without the mark that they begin with
+                    raise DataError(
+                        f"{self.path}: not {name.upper()} text ({error}); say --encoding {name}-le or -be"
+                    ) from None
                 if not line:
                     return
                 number += 1
@@ -137,6 +145,10 @@ def content_of(path: str) -> Content:
             raise DataError(f"{path}: is a folder, not a file of points")
         if not os.path.exists(path):
             raise DataError(f"{path}: no such file{near_file(path)}")
+        if not os.path.isfile(path):
+            raise DataError(
+                f"{path}: is no plain file; what a program writes is read with | … --data -"
+            )
         content = Content(path, os.path.splitext(path)[1].lower(), partial(_opened, path))
     for _ in range(3):  # a packed file may be packed again, but not without end
         unpacked = _unpacked(content)
@@ -148,7 +160,7 @@ def content_of(path: str) -> Content:
 
 
 def _opened(path: str) -> IO[bytes]:
-    return open(path, "rb")
+    return open_plain(path)
 
 
 def _gunzip(packed: IO[bytes]) -> gzip.GzipFile:
@@ -183,17 +195,27 @@ def _unpacking(packer: Callable[[IO[bytes]], Any], outer: Callable[[], IO[bytes]
 
 
 def _member(outer: Callable[[], IO[bytes]], name: str) -> IO[bytes]:
-    packed = seekable(outer())
+    packed = seekable(outer(), name)
     archive = zipfile.ZipFile(packed)
     return cast("IO[bytes]", io.BufferedReader(_Unpacked(archive.open(name), archive, packed)))
 
 
-def seekable(stream: IO[bytes]) -> IO[bytes]:
-    """The stream, or what it holds in memory where one cannot go back in it."""
+def seekable(stream: IO[bytes], path: str) -> IO[bytes]:
+    """The stream, or what it holds in memory where one cannot go back in it.
+
+    Raises DataError for more than may be held; ``path`` is its name in errors.
+    """
     if stream.seekable():
         return stream
+    held = io.BytesIO()
     with stream:
-        return io.BytesIO(stream.read())
+        while chunk := stream.read(1 << 20):
+            if held.write(chunk) and held.tell() > _MOST_HELD:
+                raise DataError(
+                    f"{path}: unpacks to more than {_MOST_HELD:,} bytes; unpack it first"
+                )
+    held.seek(0)
+    return held
 
 
 def _standard_input() -> Content:
@@ -201,9 +223,13 @@ def _standard_input() -> Content:
         raise DataError(
             "standard input: nothing is piped in; as in: cat points.csv | mlhw … --data -"
         )
-    held = sys.stdin.buffer.read()
+    held = sys.stdin.buffer.read(_MOST_HELD + 1)
     if not held:
         raise DataError("standard input: is empty")
+    if len(held) > _MOST_HELD:
+        raise DataError(
+            f"standard input: is more than {_MOST_HELD:,} bytes; put it into a file, which may be larger"
+        )
     return Content("stdin", "", lambda: io.BytesIO(held))
 
 
@@ -228,7 +254,7 @@ def _unpacked(content: Content) -> Content:
 def _of_archive(content: Content) -> Content:
     if content.is_arrays:
         return content
-    with seekable(content.open()) as stream, zipfile.ZipFile(stream) as archive:
+    with seekable(content.open(), content.path) as stream, zipfile.ZipFile(stream) as archive:
         entries = archive.infolist()
     names = [
         entry.filename

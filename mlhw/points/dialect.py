@@ -14,7 +14,7 @@ from mlhw.points.cells import cell_number, is_missing
 Row = tuple[int, list[str]]
 """A line's number and its cells."""
 
-MAX_COLUMNS = 200_000
+MAX_COLUMNS = 50_000
 _SAMPLE_LINES = 200
 _SAMPLE_SIZE = 1 << 22  # characters
 _LOOKED_AT = 20_000  # characters of a line in which cells are tried as numbers
@@ -60,6 +60,8 @@ class Rows:
         pending: list[Row] = []
         for number, cells in self._blanks() if self.dialect.delimiter == _BLANKS else self._csv():
             row = number, [cell.strip() for cell in cells]
+            if not cells:  # between blanks "" is no cell
+                continue
             if not any(row[1]):
                 pending.append(row)
                 continue

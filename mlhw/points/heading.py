@@ -152,7 +152,8 @@ def _is_header(path: str, line: int, first: list[str], rest: list[list[str]]) ->
     numbers = [
         j for j, cell in enumerate(first) if cell_number(cell) is not None and not is_missing(cell)
     ]
-    words = [j for j, cell in enumerate(first) if j not in set(numbers) and not is_missing(cell)]
+    are_numbers = set(numbers)
+    words = [j for j, cell in enumerate(first) if j not in are_numbers and not is_missing(cell)]
     counts = _is_count([first[j] for j in numbers]) and len(numbers) >= len(first) - 1
     if not words:
         if not counts or (len(numbers) < len(first) and first[0] != ""):

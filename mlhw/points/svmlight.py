@@ -9,6 +9,7 @@ import numpy as np
 
 from mlhw.errors import DataError
 from mlhw.points.cells import as_labels, cell_number, is_missing
+from mlhw.points.dialect import MAX_COLUMNS
 from mlhw.points.heading import LABEL
 from mlhw.points.table import MAX_NUMBERS, ReadTable
 
@@ -59,11 +60,11 @@ def read_svmlight(path: str, lines: Iterable[str], label: int | str | None) -> R
         raise DataError(f"{path}: no features; pairs INDEX:VALUE are needed")
     base = 0 if min(used) == 0 else 1
     width = max(used) - base + 1
-    if len(rows) * width > MAX_NUMBERS:
+    if width > MAX_COLUMNS or len(rows) * width > MAX_NUMBERS:
         at = next(number for number, indices, _ in rows if max(indices, default=0) == max(used))
         raise DataError(
-            f"{path}:{at}: the index {max(used)} makes {len(rows) * width:,} numbers; "
-            f"at most {MAX_NUMBERS:,}"
+            f"{path}:{at}: the index {max(used)} makes {width:,} columns and {len(rows) * width:,} "
+            f"numbers; at most {MAX_COLUMNS:,} and {MAX_NUMBERS:,}"
         )
     X = np.zeros((len(rows), width))
     for i, (_, indices, values) in enumerate(rows):

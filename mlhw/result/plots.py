@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from mlhw.system.files import write_whole
+from mlhw.text.words import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -293,8 +294,11 @@ def save_png(plot: Plot, folder: Path) -> None:
 def _drawn(plot: Plot) -> Iterator[Figure]:
     """The figure in the project's style, which holds in the block too, where it is printed."""
     import matplotlib
+    import numpy as np
 
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    # Logarithmic axes leave room beyond their values, which at 1e300 lies beyond all numbers.
+    roomy = np.errstate(over="ignore")
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings(), roomy:
         # A name in a script that the font lacks is a row of boxes in the PNG; the SVG has it as text.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield plot.draw()
@@ -339,8 +343,11 @@ def centred_panels(
 
 
 def plain(text: str) -> str:
-    """A text as matplotlib shows it literally: a dollar sign would begin a formula."""
-    return text.replace("$", r"\$")
+    """A text as matplotlib shows it literally: a dollar sign would begin a formula.
+
+    Control characters, which an SVG cannot hold, are written out.
+    """
+    return printable(text).replace("$", r"\$")
 
 
 def typeset(name: str) -> str:

@@ -22,7 +22,10 @@ from mlhw.result.observations import Observation
 from mlhw.system.files import regular_text
 from mlhw.system.temporaries import process_exists
 from mlhw.text import yaml12
+from mlhw.text.plain_files import read_plain
 from mlhw.text.values import is_number
+
+_MOST_TABLE = 1 << 30  # bytes of a table that is read back
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class Run:
         A run that died while writing may leave half a row, which ends in no line break; it is left out.
         """
         try:
-            data = (self.folder / f"{name}.csv").read_bytes()
+            data = read_plain(self.folder / f"{name}.csv", _MOST_TABLE)
             torn = not data.endswith(b"\n")
             text = data.decode(errors="replace" if torn else "strict")
             rows = list(csv.DictReader(io.StringIO(text, newline="")))

@@ -14,6 +14,7 @@ from typing import IO
 
 from mlhw.errors import ConfigError, reason_of
 from mlhw.system import temporaries
+from mlhw.text.plain_files import read_plain
 from mlhw.text.values import bytes_text
 
 
@@ -97,10 +98,13 @@ def _write_exclusively(path: Path, content: bytes) -> None:
             raise
 
 
+MOST_TEXT = 64 << 20
+"""Bytes that a text of a run folder may have; beyond them it is none that a run wrote."""
+
+
 def regular_text(path: Path) -> str:
-    """The text of a plain file. Raises OSError for anything else: reading a pipe would never end."""
-    require_plain(path)
-    return path.read_text(encoding="utf-8")
+    """The UTF-8 text of a plain file of at most ``MOST_TEXT`` bytes. Raises OSError as ``read_plain``."""
+    return read_plain(path, MOST_TEXT).decode("utf-8")
 
 
 def require_plain(path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mlhw.system import interrupts
-from mlhw.text.words import TableLine, VerdictLine, fitted, printable
+from mlhw.text.words import TableLine, VerdictLine, fitted, one_line, printable
 
 PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
 """Environment variable with the number of a pipe for progress, in a process that ``mlhw all`` starts."""
@@ -48,10 +48,10 @@ class Screen:
 
     def warn(self, message: str) -> None:
         interrupts.raise_pending()
-        self.line(f"warning: {message}")
+        self.line(one_line(f"warning: {message}"))
 
     def error(self, message: str) -> None:
-        self.line(f"error: {message}")
+        self.line(one_line(f"error: {message}"))
 
     def line(self, line: str) -> None:
         """Print a line on stderr, above the bar if there is one; an error of stderr is ignored."""

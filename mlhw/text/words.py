@@ -10,7 +10,9 @@ from itertools import groupby, zip_longest
 
 # Control characters but for tab and newline, what turns the direction of writing, line ends of Unicode's,
 # and the bytes of names that are not UTF-8.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
@@ -19,6 +21,11 @@ def printable(text: str) -> str:
     File and class names, and what a run folder holds, may come from anybody.
     """
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: object) -> str:
+    """``printable``, and without line breaks: a name with one in it could speak in our name below."""
+    return printable(str(text)).replace("\n", "\\n")
 
 
 class TableLine(str):
@@ -33,8 +40,9 @@ class TableLine(str):
 
     @classmethod
     def of(cls, text: str, cells: Sequence[str], columns: Sequence[str]) -> TableLine:
-        row = cls(text)
-        row.cells, row.columns = tuple(cells), tuple(columns)
+        # Names are in it, and it is printed as it is.
+        row = cls(one_line(text))
+        row.cells, row.columns = tuple(map(printable, cells)), tuple(map(printable, columns))
         return row
 
 

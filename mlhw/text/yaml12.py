@@ -20,7 +20,7 @@ KeyPath = tuple[str | int, ...]
 """Where a value stands: ``("optim", "lr")`` or ``("etas", 2)``."""
 
 MAX_BYTES = 1 << 20
-MAX_NODES = 100_000
+MAX_NODES = 20_000  # keys and values; so many take a second to read
 MAX_DEPTH = 50
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -80,7 +80,7 @@ def parse(text: str, where: str) -> tuple[Any, dict[KeyPath, int]]:
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{where}: longer than {MAX_BYTES:,} characters")
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = _Composer(text, where).get_single_node()
     except yaml.YAMLError as error:
         raise ConfigError(_sentence(error, where)) from None
     except RecursionError:
@@ -99,6 +99,31 @@ def _sentence(error: yaml.YAMLError, where: str) -> str:
     return f"{where}:{mark.line + 1}: not valid YAML: {problem} (column {mark.column + 1})"
 
 
+def _too_many(where: str, line: int) -> ConfigError:
+    return ConfigError(
+        f"{where}:{line}: too many or too deeply nested values (at most {MAX_NODES:,} keys and values, "
+        f"{MAX_DEPTH} deep)"
+    )
+
+
+class _Composer(yaml.SafeLoader):
+    """Nodes of a text, counted as they are made: a text of the largest size can be of half a million."""
+
+    def __init__(self, text: str, where: str) -> None:
+        super().__init__(text)
+        self.where, self.nodes, self.depth = where, 0, 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.nodes += 1
+        self.depth += 1
+        if self.nodes > MAX_NODES or self.depth > MAX_DEPTH + 1:
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise _too_many(self.where, event.start_mark.line + 1)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 class _Builder:
     """Plain values from YAML nodes, counting as it goes."""
 
@@ -114,7 +139,7 @@ class _Builder:
         # An alias is the same node again, so a "billion laughs" file shows here, and a cyclic one
         # as depth.
         if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            raise ConfigError(f"{self.where}:{line}: too many or too deeply nested values")
+            raise _too_many(self.where, line)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, line)
         if node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):

@@ -199,7 +199,7 @@ def _read_onnx(path: Path, data: bytes, device: torch.device) -> Program:
 
 def _read_pt2(path: Path, data: bytes, device: torch.device) -> Program:
     try:
-        _refuse_other_code(path, data)
+        refuse_other_code(path, data)
         with _quiet():
             extra = {EXTRA: ""}
             exported = torch.export.load(io.BytesIO(data), extra_files=extra)
@@ -236,7 +236,7 @@ _SYMBOLS = {"Symbol", "Integer", "Add", "Mul", "Max", "Min", "FloorDiv", "Mod"}
 _SYMBOLS |= {"positive", "integer", "nonnegative", "True"}
 
 
-def _refuse_other_code(path: Path, data: bytes) -> None:
+def refuse_other_code(path: Path, data: bytes) -> None:
     """Raise DataError for an archive that would run more than tensor operators when it is read or used."""
 
     def refuse(what: str) -> DataError:

@@ -81,14 +81,16 @@ def test_no_decoder_and_no_reader_of_weights_takes_a_signal_for_a_damaged_file(
             read()
 
 
-def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def start(
+    tmp_path: Path, *arguments: str, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [PROGRAM, *arguments],
         cwd=tmp_path,
         env={**os.environ, "MLHW_RUNS_DIR": "runs"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
     )
 
 
@@ -159,15 +161,17 @@ def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_a_signal_while_the_data_is_still_read_leaves_no_folder(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "slow.txt")
-    process = start(tmp_path, "lr-sweep", "--data", "slow.txt")
-    descriptor = os.open(tmp_path / "slow.txt", os.O_WRONLY)  # waits until it is being read
-    try:
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
-    finally:
-        os.close(descriptor)
+    process = start(tmp_path, "lr-sweep", "--data", "-", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(
+        b"0 0 0\n" * 100_000
+    )  # more than a pipe holds: waits until it is being read
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    process.stdin.close()
+    assert process.stderr is not None
+    err = process.stderr.read()
     assert process.returncode == 130
     assert err == b"error: interrupted by Ctrl-C\n"
     assert not (tmp_path / "runs").exists()

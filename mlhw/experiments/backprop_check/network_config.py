@@ -32,7 +32,7 @@ def _activations(value: Any) -> Any:
     if not isinstance(names, list):
         raise ValueError(f"must be an activation or a list of them (got {value})")
     for name in names:
-        if name not in ACTIVATIONS:
+        if not isinstance(name, str) or name not in ACTIVATIONS:
             near = nearest(str(name), list(ACTIVATIONS), dict(OTHER_NAMES))
             raise ValueError(f"must be of {', '.join(ACTIVATIONS)} (got {name}){hint(near)}")
     return names[0] if isinstance(value, str) and len(names) == 1 else names

@@ -25,6 +25,7 @@ from mlhw.errors import DataError
 from mlhw.result.recorder import Recorder
 from mlhw.system.download import Checksum, fetch
 from mlhw.system.files import whole
+from mlhw.text.plain_files import read_plain
 from mlhw.vision.names import CIFAR, MNIST
 from mlhw.vision.networks.torchvision_import import torchvision
 
@@ -129,7 +130,11 @@ def extract(archive: Path, members: Mapping[str, tuple[Path, str]]) -> None:
                 _write_checked(f"{archive}: {member.name}", content, path, md5)
                 if not missing:
                     return
-    except (tarfile.TarError, *_GZIP_ERRORS) as error:
+    except DataError:
+        raise
+    except (
+        Exception
+    ) as error:  # damaged headers upset tarfile in any way, from ValueError to OverflowError
         raise DataError(
             f"{archive}: cannot be unpacked, it is damaged or cut off: {error}"
         ) from error
@@ -177,7 +182,7 @@ def _cifar_files(folder: Path, files: list[Any]) -> tuple[np.ndarray, np.ndarray
 def unpickle(path: Path, md5: str) -> dict[str, Any]:
     """What a pickle holds, read only if its MD5 is the published one; raises DataError if not."""
     try:
-        content = path.read_bytes()
+        content = read_plain(path, MOST_MEMBER_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -219,7 +224,7 @@ def mnist(name: str, fetching: Fetching) -> Arrays:
     folder = fetching.data_dir / MNIST[name] / "raw"
     for file, md5 in table.resources:
         _bring_mnist(name, table.mirrors, folder, file, md5, fetching)
-    arrays = [_idx(folder / Path(file).stem) for file, _ in table.resources]
+    arrays = [read_idx(folder / Path(file).stem) for file, _ in table.resources]
     for images, labels, (file, _) in zip(
         arrays[::2], arrays[1::2], table.resources[::2], strict=True
     ):
@@ -276,10 +281,10 @@ def _bring_mnist(
         raise DataError(f"{packed}: cannot be unpacked to {plain}: {error}") from error
 
 
-def _idx(path: Path) -> np.ndarray:
+def read_idx(path: Path) -> np.ndarray:
     """A file of the IDX format: two zero bytes, 8 for uint8, the rank, the sizes, the values."""
     try:
-        content = path.read_bytes()
+        content = read_plain(path, MOST_MEMBER_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     rank = content[3] if len(content) > 3 else 0

@@ -6,13 +6,16 @@ Only names are looked at here; ``file_images`` reads the files. All that is wron
 from __future__ import annotations
 
 import csv
+import io
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mlhw.errors import DataError
+from mlhw.text.plain_files import open_plain
 from mlhw.vision.images.listing import (
     ListedImage,
     Listing,
@@ -39,6 +42,7 @@ _NO = {"false", "f", "no", "n", "0", "0.0"}
 # What separates several labels of one image elsewhere.
 _BETWEEN_LABELS = ",;|"
 _MOST_NAMED = 10
+_LONGEST_LINE = 1 << 20  # characters
 
 
 def list_csv(
@@ -65,8 +69,8 @@ def list_csv(
     split where others have one, each relative path that leaves the folder, each file listed twice.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
+        with io.TextIOWrapper(open_plain(path), "utf-8-sig", newline="") as file:
+            rows = csv.reader(_lines(path, file), strict=True)
             header = [name.strip().lower() for name in next(rows, [])]
             columns = _columns(path, header, group)
             listed = _Rows(path, (image_root or path.parent).resolve(), columns)
@@ -98,6 +102,19 @@ def list_csv(
         refuse(class_problems(str(path), kinds))
     where = f"column {columns.names} of {path.name}" if columns.decides else path.name
     return Listing(splits, classes, dict.fromkeys(splits, where))
+
+
+def _lines(path: Path, file: IO[str]) -> Iterator[str]:
+    """The lines of a list; raises DataError for one that is longer than a list's."""
+    for number in itertools.count(1):
+        line = file.readline(_LONGEST_LINE)
+        if len(line) == _LONGEST_LINE:
+            raise DataError(
+                f"{path}:{number}: the line is longer than {_LONGEST_LINE:,} characters"
+            )
+        if not line:
+            return
+        yield line
 
 
 # --------------------------------------------------------------------------------- header

@@ -14,10 +14,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from mlhw.text.plain_files import open_plain
 from mlhw.vision.images.depth import DeepImage, deep_image, is_deep
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ SUFFIXES = frozenset(
 )
 _MAY_BE_TURNED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 LARGEST_FILE = 1 << 30
+_LOOKED_AT_FIRST = 1 << 25  # bytes; a larger file is looked at before it is read whole
 UNREAD = "cannot be read"
 
 
@@ -73,17 +75,40 @@ def quiet_pillow() -> Iterator[None]:
 def read(path: Path) -> bytes:
     """The bytes of an image file. Raises UnreadableImageError."""
     try:
-        with open(path, "rb") as file:
-            # Asked for a size, Python sets that much aside; a gibibyte for each file is slow.
-            size = min(os.fstat(file.fileno()).st_size, LARGEST_FILE)
+        with open_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > LARGEST_FILE:
+                raise UnreadableImageError("is larger than 1 GiB")
+            if size > _LOOKED_AT_FIRST:
+                _refuse_other(file)
             content = file.read(size + 1)
     except OSError as error:
         raise UnreadableImageError(f"{UNREAD}: {error.strerror}") from error
     if not content:
         raise UnreadableImageError("is empty")
-    if len(content) > LARGEST_FILE:
-        raise UnreadableImageError("is larger than 1 GiB")
     return content
+
+
+def _refuse_other(file: IO[bytes]) -> None:
+    """Raise UnreadableImageError for a file that begins like no image, before all of it is read."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            _require_size(image)
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError("is not an image that can be read") from error
+    except UnreadableImageError:
+        raise
+    except Exception:  # damaged: said by whoever decodes it
+        pass
+    file.seek(0)
+
+
+def _require_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > LARGEST_PIXELS:
+        raise UnreadableImageError(_too_large(f"{width:,} × {height:,} pixels"))
 
 
 def decode(content: bytes, scale: PixelScale) -> np.ndarray:
@@ -119,9 +144,7 @@ def decode_whole(content: bytes) -> np.ndarray | DeepImage:
 
     try:
         with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-            if width * height > LARGEST_PIXELS:
-                raise UnreadableImageError(_too_large(f"{width:,} × {height:,} pixels"))
+            _require_size(image)
             if is_deep(image):
                 return _deep(image, content)
             image.load()

@@ -21,11 +21,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlhw.errors import ConfigError, reason_of
+from mlhw.text.plain_files import read_plain
 from mlhw.vision.images.decode import SUFFIXES
 
 STDIN = "-"
 MOST_KINDS = 6
 _CHUNK = 1 << 16
+_MOST_LIST = 1 << 26  # bytes of a list; a million long paths
+_MOST_NOTHING = 1 << 20  # bytes that may come through a pipe without a path
 _BOM = b"\xef\xbb\xbf"
 
 Note = Callable[[str], None]
@@ -130,7 +133,7 @@ def _of_folder(folder: Path, note: Note) -> list[Path]:
 
 def _of_list(word: str, file: Path, note: Note) -> list[Path]:
     try:
-        content = file.read_bytes()
+        content = read_plain(file, _MOST_LIST)
     except OSError as error:
         raise ConfigError(f"{word}: the list cannot be read: {reason_of(error)}") from None
     content = content.removeprefix(_BOM)
@@ -152,7 +155,7 @@ def _of_entry(path: Path, note: Note) -> list[Path]:
 
 def _arriving(descriptor: int, note: Note) -> Iterator[list[Path]]:
     """Groups of the paths that come through a pipe, each as soon as it is there."""
-    rest, separator, any_came = b"", b"", False
+    rest, separator, any_came, nothing = b"", b"", False, 0
     while True:
         # Not sys.stdin, which waits until it has as much as it wants.
         chunk = os.read(descriptor, _CHUNK)
@@ -164,6 +167,9 @@ def _arriving(descriptor: int, note: Note) -> Iterator[list[Path]]:
         whole, rest = rest[:end], rest[end:]
         entries = _entries(whole, separator or b"\n")
         group = [path for entry in entries for path in _of_entry(Path(entry), note)]
+        nothing = 0 if group else nothing + len(chunk)
+        if nothing > _MOST_NOTHING:
+            raise ConfigError(f"{STDIN}: no path in {_MOST_NOTHING:,} bytes from stdin")
         if group:
             any_came = True
             yield group

@@ -8,12 +8,15 @@ way around it here.
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlhw.errors import DataError
+from mlhw.text.plain_files import open_plain
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +26,9 @@ NESTED_UNDER = ("state_dict", "model", "model_state_dict", "model_state", "net")
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 OWN_PREFIX = "backbone."  # of a network that finetune saved
 _LISTED = 4
+
+MOST_BYTES = 1 << 33
+"""Bytes of a file of weights; the largest published ones have half of it."""
 
 Tensors = dict[str, "torch.Tensor"]
 
@@ -37,10 +43,13 @@ def read_tensors(path: Path) -> Tensors:
     Raises DataError, one line, for a file that is missing, cut off, or something else.
     """
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             start = file.read(512)
+            size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if size > MOST_BYTES:
+        raise DataError(f"{path}: is larger than {MOST_BYTES:,} bytes, as no weights here are")
     _refuse_what_is_no_weights(path, start)
     is_safetensors = start[8:9] == b"{" and not start.startswith(b"PK")
     content = _read_safetensors(path) if is_safetensors else _read_pickled(path)
@@ -152,6 +161,7 @@ def _read_pickled(path: Path) -> Any:
     import torch
 
     try:
+        _refuse_compressed(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on pickle protocols and TorchScript: judged below
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -162,6 +172,8 @@ def _read_pickled(path: Path) -> Any:
                 "loaded; save its state_dict() alone"
             ) from error
         raise DataError(f"{path}: {_NOT_WEIGHTS}") from error
+    except DataError:
+        raise
     # A damaged pickle can fail with nearly anything while its instructions are followed.
     except Exception as error:
         if "TorchScript" in str(error):
@@ -172,6 +184,18 @@ def _read_pickled(path: Path) -> Any:
         raise DataError(
             f"{path}: is cut off or damaged, or no file of weights ({size:,} bytes); get it again"
         ) from error
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Raise DataError for an archive that would unpack to more than it has: torch.save packs nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise DataError(
+                f"{path}: is compressed and unpacks to {unpacked:,} bytes; torch.save compresses nothing, "
+                "so save it anew"
+            )
 
 
 _NOT_WEIGHTS = "is no file of weights (expected safetensors or what torch.save wrote)"

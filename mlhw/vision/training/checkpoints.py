@@ -43,8 +43,9 @@ from mlhw.system.digests import (
     sealed,
     sha256,
 )
-from mlhw.system.files import require_plain, write_whole
-from mlhw.vision.networks.weight_files import Tensors
+from mlhw.system.files import write_whole
+from mlhw.text.plain_files import open_plain, read_plain
+from mlhw.vision.networks.weight_files import MOST_BYTES, Tensors
 
 FORMAT = 1
 MODEL_FORMATS = (1, 2)
@@ -170,8 +171,7 @@ class Checkpoints:
 def bytes_of(path: Path) -> bytes:
     """What a file holds. Raises DataError if it cannot be read."""
     try:
-        require_plain(path)
-        return path.read_bytes()
+        return read_plain(path, MOST_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
 
@@ -211,6 +211,13 @@ def load_best(path: Path) -> Best:
 
     Raises DataError if it cannot be read, is damaged, or is not the one that the manifest beside it lists.
     """
+    try:
+        with open_plain(path) as file:
+            start = file.read(9)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
+    if start[8:] != b"{":  # before gigabytes of something else are read
+        raise DataError(f"{path}: is no model that mlhw finetune saved, or incomplete")
     data = bytes_of(path)
     found = read_best(path, data)
     entries = manifest_entries(path.parent) if path.name == BEST else {}

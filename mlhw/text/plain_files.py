@@ -1,0 +1,53 @@
+"""Files of which an end is known: opened only where they are plain ones, read only up to a limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import IO
+
+
+def open_plain(path: str | Path) -> IO[bytes]:
+    """A plain file, opened for reading in binary.
+
+    Raises OSError for anything else: a device has no end, and a pipe that nobody writes into is waited
+    for without end.
+    """
+    mode = os.stat(path).st_mode  # before it is opened, which to some devices is a command
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    _require_plain(mode, path)
+    file = open(path, "rb", opener=_not_waiting)  # noqa: SIM115 - closed by whoever asked
+    try:
+        _require_plain(os.fstat(file.fileno()).st_mode, path)  # another may have its place by now
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def read_plain(path: str | Path, most: int) -> bytes:
+    """The bytes of a plain file; of a larger one no more than ``most`` + 1 are read.
+
+    Raises OSError as ``open_plain``, and for a file of more than ``most`` bytes.
+    """
+    with open_plain(path) as file:
+        # Asked for a size, Python sets that much aside.
+        size = min(os.fstat(file.fileno()).st_size, most)
+        content = file.read(size + 1)
+        if len(content) > size:  # it grew, or is one of /proc, whose size is said to be 0
+            content += file.read(most + 1 - len(content))
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+    return content
+
+
+def _require_plain(mode: int, path: str | Path) -> None:
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+
+
+def _not_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
