@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlhw.errors import MlhwError
 from mlhw.system.download import Checksum, fetch
 
 ROOT = Path(__file__).parents[2]
@@ -103,15 +106,15 @@ def _main() -> None:
 
 
 def _import_all() -> None:
-    """What the commands import when they are called; nothing is computed, so no thread is there to fork."""
-    import sklearn.datasets  # noqa: F401
-
+    """What the commands import when they are called; nothing is computed that would start a thread."""
+    import mlhw.experiments
     import mlhw.runs.execute
-    import mlhw.vision.training.session  # noqa: F401
-    from mlhw.experiments.registry import EXPERIMENTS, experiment
+    import mlhw.runs.html
+    import mlhw.vision.training.session
 
-    for name in EXPERIMENTS:
-        _ = experiment(name).Config
+    for module in pkgutil.walk_packages(mlhw.experiments.__path__, "mlhw.experiments."):
+        importlib.import_module(module.name)
+    importlib.import_module("sklearn.datasets")
 
 
 def _child(job: Job, files: Path, waiting: int) -> None:
@@ -148,7 +151,11 @@ def _child(job: Job, files: Path, waiting: int) -> None:
 def _call(job: Job) -> int:
     if job.fetch is not None:
         url, target, digits = job.fetch
-        fetch(url, Path(target), Checksum("sha256", digits))
+        try:
+            fetch(url, Path(target), Checksum("sha256", digits))
+        except MlhwError as error:
+            print(*error.lines, sep="\n", file=sys.stderr)
+            return error.exit_code
         return 0
     from mlhw.commands.main import script
 
