@@ -94,7 +94,8 @@ def peers_table(found: dict[str, Any]) -> str:
     lines = [f"| fault | {' | '.join(titles)} |", f"|---|{'---|' * len(peers)}"]
     for title, cell in PEER_ROWS.items():
         lines.append(f"| {title} | {' | '.join(cell(found[name]) for name in peers)} |")
-    return "\n".join(lines)
+    missing = [title for name, title in PEERS.items() if name not in found]
+    return "\n".join([*lines, *([f"\nNot measured: {', '.join(missing)}."] if missing else [])])
 
 
 def versions(of: dict[str, str]) -> str:
@@ -124,12 +125,14 @@ def flips(peer: dict[str, Any]) -> str:
 
 def stopped(peer: dict[str, Any]) -> str:
     row = peer["term"]
-    code = 128 - row["code"] if row["code"] < 0 else row["code"]
+    code = row["code"]  # None where it was not measured
+    if code is not None and code < 0:
+        code = 128 - code
     same = "the same weights" if row["bitwise"] else "other weights"
     after = {"went on": f"{row['steps_again']} steps done again, {same}"}.get(
         row["after"], row["after"]
     )
-    return f"exit code {code}; {after}"
+    return f"exit code {'not measured' if code is None else code}; {after}"
 
 
 def left_behind(peer: dict[str, Any]) -> str:

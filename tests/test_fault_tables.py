@@ -80,6 +80,7 @@ def test_what_a_peer_does_is_said_in_words(tables: ModuleType) -> None:
     )
     term = {"code": -15, "after": "went on", "bitwise": False, "steps_again": 4}
     assert tables.stopped({"term": term}) == "exit code 143; 4 steps done again, other weights"
+    assert tables.stopped({"term": {**term, "code": None}}).startswith("exit code not measured;")
     flips = {"injected": 9, "noticed": 3, "same": 2, "other": 4}
     assert tables.flips({"flips": flips}) == (
         "of 9: 3 noticed, 2 without effect, 4 other numbers in silence"
