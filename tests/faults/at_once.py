@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import pkgutil
 import signal
 import subprocess
 import sys
@@ -107,14 +105,14 @@ def _main() -> None:
 
 def _import_all() -> None:
     """What the commands import when they are called; nothing is computed that would start a thread."""
-    import mlhw.experiments
-    import mlhw.runs.execute
-    import mlhw.runs.html
-    import mlhw.vision.training.session
+    import sklearn.datasets  # noqa: F401
 
-    for module in pkgutil.walk_packages(mlhw.experiments.__path__, "mlhw.experiments."):
-        importlib.import_module(module.name)
-    importlib.import_module("sklearn.datasets")
+    import mlhw.runs.execute
+    import mlhw.vision.training.session  # noqa: F401
+    from mlhw.experiments.registry import EXPERIMENTS, experiment
+
+    for name in EXPERIMENTS:
+        _ = experiment(name).Config
 
 
 def _child(job: Job, files: Path, waiting: int) -> None:
