@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup develop run test fuzz faults lint site bench clean
+.PHONY: help setup develop run test fuzz faults audit lint site bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,11 @@ fuzz: $(VENV)/.developing  ## the hypothesis tests alone, ten times as long and 
 faults: $(VENV)/.developing  ## faults injected by the thousand; figures into bench/results/faults.json
 	MLHW_FAULTS=long FAULTS_RESULTS=bench/results/faults.json OMP_WAIT_POLICY=passive \
 		$(BIN)/python -m pytest -n $(WORKERS) $(or $(TESTS),tests/faults)
+
+# Exit code 69: the licences are right, and the database of vulnerabilities cannot be reached.
+audit: $(VENV)/.developing  ## licences and known vulnerabilities of the locked packages
+	@$(PIP) install -c requirements.lock --no-build-isolation -e '.[dev,audit]'
+	$(BIN)/python bench/audit.py --write
 
 lint: $(VENV)/.developing  ## ruff check, ruff format --check, lint-imports, mypy
 	$(BIN)/ruff check

@@ -5,7 +5,7 @@
 docs/configuration.md, the types of mlhw's functions and the JSON schemas in configs/schemas come from the
 configuration models, measured times and errors in README and docs from ``bench/results/``: in
 ``<!-- bench sweeps.ours_ms .1f -->11.6<!-- / -->`` what stands between is the number ``ours_ms`` of
-``bench/results/sweeps.json`` in Python's format ``.1f``.
+``bench/results/sweeps.json`` in Python's format ``.1f``. ``fault_tables.py`` makes whole tables.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ from mlhw.commands.schema import schema_text
 from mlhw.config.model import InputFile, Leaf, draw_seed, leaves, section_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
 from mlhw.text import yaml12
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fault_tables import with_tables
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"
@@ -181,4 +185,5 @@ if __name__ == "__main__":
     for path, text in schemas().items():
         path.write_text(text, encoding="utf-8")
     for path in MEASURED:
-        path.write_text(measured(path.read_text(encoding="utf-8")), encoding="utf-8")
+        filled = with_tables(measured(path.read_text(encoding="utf-8")))
+        path.write_text(filled, encoding="utf-8")
