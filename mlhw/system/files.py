@@ -21,7 +21,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
     So ``path`` is the old file or the whole new one at any moment, also after a power failure. An
     exception in the block, or a disk that is full, leaves ``path`` as it was and removes the new
-    file.
+    file; an OSError about the new file names ``path``.
     """
     temporary = _beside(path)
     try:
@@ -30,8 +30,10 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         discard(temporary)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(path)  # the one that somebody has asked for
         raise
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
