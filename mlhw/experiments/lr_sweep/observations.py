@@ -75,7 +75,7 @@ def none_rose(e: Evidence) -> Observation:
 
 
 @OBSERVATIONS.observation(
-    "all-settled", "at each of these rates the NLL came within 1e-3 of the optimum's"
+    "all-settled", "at each of these rates the NLL came within 1e-3 of that at the optimum"
 )
 def all_settled(e: Evidence) -> Observation | None:
     if e.problem.optimum is None:
