@@ -46,7 +46,7 @@ def test_numpy_values_and_paths_are_taken_as_keys(tmp_path: Path) -> None:
 
 
 def test_errors_are_exceptions_with_plain_lines_and_never_an_exit() -> None:
-    with pytest.raises(ConfigError, match=r"^etas: item 1: must be greater than 0"):
+    with pytest.raises(ConfigError, match=r"^etas: rate 1 must be greater than 0"):
         mlhw.lr_sweep(etas=[0])
     with pytest.raises(ConfigError, match="unknown key 'eta', did you mean 'etas'"):
         mlhw.lr_sweep(eta=0.1)

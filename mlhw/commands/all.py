@@ -23,10 +23,12 @@ from mlhw.result.observations import observation_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Part, Result
 from mlhw.runs.folder import FolderRecorder
+from mlhw.runs.history import Run
 from mlhw.runs.isolated import run_one
 from mlhw.runs.new_folder import point_latest
 from mlhw.runs.options import RunOptions
 from mlhw.system.screen import print_fitting
+from mlhw.text.values import number_text
 from mlhw.text.words import hint, nearest, printable
 
 
@@ -111,7 +113,7 @@ class Assignment:
                     )
                     parts.append(part)
                     if not recorder.options.json:
-                        print_part(number, part, ids=recorder.options.verbose)
+                        print_part(number, part, verbose=recorder.options.verbose)
                     recorder.log(part.line(), screen=False)
                     if interrupted is not None:
                         raise interrupted
@@ -170,13 +172,24 @@ def result_of(parts: Sequence[Part], config: AllConfig) -> Result:
     return Result("all", {"runs": runs}, claims, [line], parts=list(parts), observations=sights)
 
 
-def print_part(number: int, part: Part, *, ids: bool = False) -> None:
-    """Print an experiment's claims, with ``ids`` theirs too, its observations, and its run folder."""
+MOST_NUMBERS = 5
+"""Of an experiment's headline numbers so many are printed; the others are in its report."""
+
+
+def print_part(number: int, part: Part, *, verbose: bool = False) -> None:
+    """Print an experiment's headline numbers, what was observed and claimed, and its run folder.
+
+    ``verbose``: claims with their ids and numbers.
+    """
     lines = [f"{number}. {part.line()}"]
-    for claim in part.claims:
-        lines += claim_lines(claim, note=claim.verdict != "holds", id=ids)
+    if part.folder is not None:
+        found = list(Run(part.folder, {"experiment": part.name}).headlines().items())
+        if found:
+            lines.append(f"  {number_text(dict(found[:MOST_NUMBERS]))}")
     for seen in part.observations:
         lines += observation_lines(seen)
+    for claim in part.claims:
+        lines += claim_lines(claim, verbose=verbose)
     if part.folder is not None:
         lines.append(f"  run folder: {part.folder}")
     print_fitting(lines)

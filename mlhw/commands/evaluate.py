@@ -184,7 +184,7 @@ def evaluate_command(
         }
     )
     folder = writable_folder(out)
-    path = locate(run, Path(runs_dir))
+    path = locate(run, Path(runs_dir), trained=True)
     screen = Screen(quiet=quiet, progress=not no_progress)
     with Interrupts(), contextlib.closing(screen):
         recorder = OnScreen(screen)

@@ -75,7 +75,7 @@ def export_command(
         raise ConfigError(f"--out {out}: ends with the suffix of another format than {form}")
     if out and suffix not in FORMATS:
         raise ConfigError(f"--out {out}: must end with .{form}, by which it is known again")
-    path = locate(run, Path(runs_dir))
+    path = locate(run, Path(runs_dir), trained=True)
     folder = path if path.is_dir() else path.parent
     target = Path(out) if out else folder / f"model.{form}"
     if os.path.lexists(target) and not force:

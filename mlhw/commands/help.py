@@ -5,6 +5,7 @@ Typer's own columns break words at hyphens, end at 80 characters and show types 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,14 @@ class Group(TyperGroup):
 
 # ------------------------------------------------------------------------------------- layout
 
+_DEFAULT = re.compile(r"default: [^\] ;]+")
+_JOINT = "\N{NO-BREAK SPACE}"
+
+
+def _joined(found: re.Match[str]) -> str:
+    """A default, kept on one line with the word before it."""
+    return found[0].replace(" ", _JOINT)
+
 
 def write_paragraphs(formatter: Any, text: str) -> None:
     """Paragraphs, two blanks in, wrapped between words."""
@@ -83,7 +92,8 @@ def write_rows(formatter: Any, heading: str, rows: Sequence[tuple[str, str]]) ->
     column = max((len(name) for name, _ in rows if len(name) <= most), default=most) + 4
     formatter.write(f"\n{heading}:\n")
     for name, text in rows:
-        lines = wrapped(text, max(formatter.width - column, 20))
+        lines = wrapped(_DEFAULT.sub(_joined, text), max(formatter.width - column, 20))
+        lines = [line.replace(_JOINT, " ") for line in lines]
         if len(name) + 4 > column:
             formatter.write(f"  {name}\n")
             name = ""

@@ -58,12 +58,12 @@ def init_command(
         print(text, end="")
         return FINISHED
     if not path:
-        raise ConfigError(f"FILE: is empty; give a name: mlhw init {name} {name}.yaml")
+        raise ConfigError("FILE: is empty; give the name of a new file")
     try:
         write_new(Path(path), text.encode())
     except FileExistsError:
         raise ConfigError(
-            f"{path}: is there already and stays as it is; give another name: mlhw init {name} FILE"
+            f"{path}: is there already and stays as it is; give another name"
         ) from None
     except (OSError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else str(error)

@@ -24,7 +24,8 @@ from mlhw.system.interrupts import Interrupts
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
-    "error; 3 a claim fails; 130 Ctrl-C; 143 SIGTERM; 129 SIGHUP."
+    "error; 3 a claim fails; 130 Ctrl-C; 143 SIGTERM; 129 SIGHUP.\n\n"
+    "mlhw COMMAND --help, or mlhw help COMMAND, has a command's options and examples."
 )
 
 
@@ -125,6 +126,8 @@ def build_app() -> typer.Typer:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on ``argv`` (without its name) and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["help"]:  # mlhw help runs list, as git has it
+        arguments = [*arguments[1:], "--help"]
     try:
         # Completion has silent handlers of its own.
         with contextlib.nullcontext() if "_MLHW_COMPLETE" in os.environ else Interrupts():

@@ -124,8 +124,7 @@ def key_parameter(leaf: Leaf) -> Parameter:
     """The option of a configuration's key; its help is the key's description as it is written."""
     mark = leaf.marked(Option)
     help = leaf.description
-    shown = yaml12.inline(leaf.default)
-    if leaf.default is not None and "; " not in shown:
+    if shown := as_typed(leaf):
         help += f" [default: {shown}]"
     if leaf.types == (bool,):
         flags = f"{leaf.option}/--no-{leaf.option[2:]}"
@@ -157,6 +156,27 @@ def key_parameter(leaf: Leaf) -> Parameter:
             autocompletion=completion,
         ),
     ], None
+
+
+def as_typed(leaf: Leaf) -> str:
+    """A key's default as its option takes it: ``0.5,0.3,0.1``, ``3,1;1,3``; empty where there is none."""
+    value = leaf.default
+    if isinstance(value, bool):
+        return leaf.option if value else f"--no-{leaf.option[2:]}"
+    if isinstance(value, list):
+        between = ";" if any(isinstance(item, list) for item in value) else ","
+        rows = [item if isinstance(item, list) else [item] for item in value]
+        return between.join(",".join(map(_plain, row)) for row in rows) or "none"
+    return "" if value is None or isinstance(value, dict) else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """``3`` for 3.0, ``1e-5`` for 1.0e-05, anything else as YAML has it."""
+    text = yaml12.inline(value)
+    if not isinstance(value, float):
+        return text
+    mantissa, exponent, power = text.removesuffix(".0").partition("e")
+    return mantissa.removesuffix(".0") + (f"e{int(power)}" if exponent else "")
 
 
 def _choices(annotation: Any) -> list[str]:

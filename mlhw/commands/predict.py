@@ -110,7 +110,7 @@ def predict_command(
         if STDIN not in images:
             groups = list(groups)
             total = sum(map(len, groups))
-        model = load_model(locate(run, Path(runs_dir)), device)
+        model = load_model(locate(run, Path(runs_dir), trained=True), device)
         if model.temperature != 1:
             screen.log(f"probabilities at the model's temperature, {model.temperature:.3f}")
         top_k = min(top_k, len(model.classes))

@@ -16,9 +16,9 @@ from mlhw.commands.options import Json, NoPlots, RunName, RunsDir, complete_run
 from mlhw.commands.rerun import RERUN, rerun
 from mlhw.commands.run import PLAIN
 from mlhw.commands.verify import VERIFY, verify
-from mlhw.errors import FINISHED, ConfigError, RunError, reason_of
-from mlhw.result.claims import VERDICTS, claim_lines, verdicts_line
-from mlhw.result.observations import observation_lines
+from mlhw.errors import FINISHED, ConfigError
+from mlhw.result.claims import verdicts_line
+from mlhw.result.findings import finding_lines
 from mlhw.runs import leftovers
 from mlhw.runs.archive import pack, with_parts
 from mlhw.runs.compare import (
@@ -29,9 +29,10 @@ from mlhw.runs.compare import (
     compare,
     shown,
 )
+from mlhw.runs.entry import entry_of
 from mlhw.runs.history import Run, all_runs, find
 from mlhw.runs.inlined import size_text
-from mlhw.runs.overlay import overlays
+from mlhw.runs.overlay import overlays, refuse_existing, write_overlays
 from mlhw.runs.verification import changed_files, warn_of_changes
 from mlhw.system.screen import print_fitting, table_width
 from mlhw.text.values import flat, number_text, to_json
@@ -62,14 +63,14 @@ def help_alone(ctx: typer.Context) -> None:
     short_help="Every run, newest first.",
     epilog=examples(
         ("mlhw runs list", "those in runs/"),
-        ("mlhw runs list --json | jq '.[0].run'", "the newest one's name, for a script"),
+        ("mlhw runs list --json | jq '.[0].run'", "the newest one's folder, for a script"),
     ),
 )
 def list_runs(runs_dir: RunsDir = "runs", as_object: Json = False) -> int:
     """Every run, newest first: of its claims how many hold, fail and are not applicable."""
     runs = all_runs(Path(runs_dir))
     if as_object:
-        print(json.dumps([_entry(run) for run in runs], indent=2, ensure_ascii=False))
+        print(json.dumps([entry_of(run) for run in runs], indent=2, ensure_ascii=False))
         return FINISHED
     left = leftovers.in_runs(Path(runs_dir))
     if not runs:
@@ -86,7 +87,7 @@ def _print_table(runs: Sequence[Run]) -> None:
     header = ["run", "experiment", "status", "hold", "fail", "n/a", "seconds", "headline"]
     table = []
     for run in runs:
-        entry = _entry(run)
+        entry = entry_of(run)
         counts = [str(entry["claims"][key]) for key in ("holds", "fails", "not_applicable")]
         headline = next(iter(entry["headlines"].items()), None)
         seconds = entry["seconds"]
@@ -116,14 +117,16 @@ def show_run(
     name: RunName,
     runs_dir: RunsDir = "runs",
     as_object: Json = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="the ids of claims too")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="claims with their ids and numbers")
+    ] = False,
 ) -> int:
     """One run: how it went, what it found, what it was asked."""
     run = find(name, Path(runs_dir))
     changed = changed_files(run)
     if as_object:
         warn_of_changes([run])
-        found = {"run": str(run.folder), **run.record, "status": run.status}
+        found = {"run": str(run.folder), "name": run.name, **run.record, "status": run.status}
         print(
             json.dumps(
                 to_json(
@@ -147,14 +150,9 @@ def show_run(
         rows.append(["changed", f"{', '.join(changed)}: {since}"])
     rows += [[key, number_text(value)] for key, value in run.headlines().items()]
     print("\n".join(pairs(rows, width=table_width())))
+    print_fitting(finding_lines(run.claims, run.observations, verbose=verbose))
     if run.claims:
-        print(f"\nclaims ({verdicts_line(run.claims)})")
-        for claim in run.claims:
-            print_fitting(claim_lines(claim, id=verbose))
-    if run.observations:
-        print("\nobservations")
-        for seen in run.observations:
-            print_fitting(observation_lines(seen))
+        print(f"\n{verdicts_line(run.claims)}")
     if run.config:
         print("\nconfiguration")
         rows = [[f"  {key}", shown(value)] for key, value in flat(run.config)]
@@ -184,32 +182,39 @@ def compare_runs(
     as_table: Annotated[bool, typer.Option("--csv", help="as CSV")] = False,
     as_object: Json = False,
     markdown: Annotated[bool, typer.Option("--md", help="as a Markdown table")] = False,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="where the figure lands, over no other; by default RUNS/compare, in place of the last one",
+        ),
+    ] = None,
     no_plots: NoPlots = False,
 ) -> int:
     """What differs in configuration and claims, the headline numbers, one figure over the other."""
+    if out is not None and (no_plots or not out):
+        raise ConfigError(
+            f"--out: {'would do nothing beside --no-plots' if no_plots else 'is empty'}"
+        )
     if sum((as_table, as_object, markdown)) > 1:
         raise ConfigError("--csv, --json and --md: only one can be given")
     if len(names) < 2:
         raise ConfigError("compare: two runs are needed, such as: mlhw runs compare RUN latest")
     runs = [find(name, Path(runs_dir)) for name in names]
     warn_of_changes(runs)
+    folder = Path(out) if out else Path(runs_dir) / "compare"
+    figures = [] if no_plots else overlays(runs)
+    if out:
+        refuse_existing(figures, folder)
     comparison = compare(runs)
     write = as_csv if as_table else as_json if as_object else as_markdown
     if as_table or as_object or markdown:
         print(write(comparison))
     else:
         print(as_text(comparison, table_width()))
-    if not no_plots:
-        from mlhw.result import plots
-
-        folder = Path(runs_dir) / "compare"
-        for plot in overlays(runs):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                plots.save(plot, folder)
-            except OSError as error:
-                raise RunError(f"{folder}: {reason_of(error)}") from None
-            print(one_line(f"figure: {folder / plot.name}.png"), file=sys.stderr)
+    for line in write_overlays(figures, folder):
+        print(one_line(line), file=sys.stderr)
     return FINISHED
 
 
@@ -252,24 +257,3 @@ def export_runs(
 
 app.command(**CLEAN)(clean)
 app.command("verify", cls=Command, **VERIFY)(verify)
-
-
-def _entry(run: Run) -> dict[str, Any]:
-    found: list[str] = [claim.verdict for claim in run.claims]
-    held, failed, idle = (found.count(verdict) for verdict in VERDICTS)
-    return {
-        "run": run.name,
-        "experiment": run.experiment,
-        "status": run.status,
-        "reason": run.text("reason") or run.damage or None,
-        "exit_code": run.record.get("exit_code"),
-        "claims": {
-            "holds": held,
-            "fails": failed,
-            "not_applicable": idle,
-            "judged": held + failed,
-        },
-        "started": run.text("started") or None,
-        "seconds": run.seconds,
-        "headlines": to_json(run.headlines()),
-    }

@@ -9,7 +9,7 @@ from typing import Any
 from mlhw.errors import ConfigError, reason_of
 from mlhw.text import yaml12
 from mlhw.text.plain_files import read_plain
-from mlhw.text.words import near_file
+from mlhw.text.words import hint, near_file, nearest
 
 
 def shipped(name: str) -> str | None:
@@ -57,6 +57,17 @@ def near_configs(typed: str) -> list[str]:
     return [path for path in paths if path.endswith((".yaml", ".yml", "/"))]
 
 
+def _near(typed: str) -> str:
+    """What was most likely meant by a file that is not there: one that is, or one that comes with mlhw."""
+    stem, suffix = os.path.splitext(typed)
+    names = shipped_names()
+    below = [name for name in names if name.startswith(f"{typed.rstrip('/')}/")]
+    if below:
+        return f" (these come with mlhw: {', '.join(below)})"
+    ours = hint(nearest(stem if suffix in (".yaml", ".yml") else typed, names))
+    return (near_file(typed) or ours) if suffix else (ours or near_file(typed))
+
+
 def _homes() -> list[Path]:
     """Where configurations come with mlhw: one folder, in a wheel or in a checkout."""
     package = Path(__file__).parents[1]
@@ -71,7 +82,7 @@ def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.KeyPath, int]]:
     try:
         text = read_plain(path, yaml12.MAX_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file{near_file(path)}") from None
+        raise ConfigError(f"{path}: no such file{_near(path)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from None
     except ValueError:

@@ -17,7 +17,9 @@ def write(path: Path, network: Network) -> None:
     try:
         write_new(path, encoded(text(network, path.name)))
     except FileExistsError:
-        raise UsageError(f"{path}: exists already; choose another name") from None
+        raise UsageError(
+            f"{path}: is there already and stays as it is; give another name"
+        ) from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {(error.strerror or '').lower()}") from None
 

@@ -146,23 +146,26 @@ class Claims(Generic[Evidence]):
 # ------------------------------------------------------------------------------------- as text
 
 
-def claim_lines(claim: Claim, *, note: bool = True, id: bool = False) -> list[str]:
-    """``holds: no rate below 2/L ever rises``, and indented below it the numbers and the note.
+def claim_lines(claim: Claim, *, verbose: bool = False) -> list[str]:
+    """``holds: no rate below 2/L ever rises``, and indented below it what there is to say about it.
 
-    ``id``: also the claim's id, ``[no-rise]``.
+    Where the claim fails that is its numbers and the note, where it is not applicable the note.
+    ``verbose``: numbers and note always, and the claim's id, ``[no-rise]``.
     """
-    words = [
-        f"{label} {number_text(value)}"
-        for label, value in (
-            ("measured", claim.measured),
-            ("expected", claim.expected),
-            ("tolerance", claim.tolerance),
-        )
-        if not is_nothing(value)
-    ]
-    if note and claim.note:
+    words = []
+    if verbose or claim.verdict == "fails":
+        words = [
+            f"{label} {number_text(value)}"
+            for label, value in (
+                ("measured", claim.measured),
+                ("expected", claim.expected),
+                ("tolerance", claim.tolerance),
+            )
+            if not is_nothing(value)
+        ]
+    if claim.note and (verbose or claim.verdict != "holds"):
         words.append(claim.note)
     below = [printable(f"    {'; '.join(words)}")] if words else []
-    end = f" [{printable(claim.id)}]" if id else ""
+    end = f" [{printable(claim.id)}]" if verbose else ""
     line = f"  {claim.verdict}: {printable(claim.statement)}{end}"
     return [VerdictLine.of(claim.verdict, line), *below]

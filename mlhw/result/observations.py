@@ -83,6 +83,11 @@ class Observations(Generic[Evidence]):
     def ids(self) -> list[str]:
         return list(self._observations)
 
+    @property
+    def statements(self) -> dict[str, str]:
+        """What each says, by its id; it has to read right after ``not observed:`` too."""
+        return {id: statement for id, (statement, _) in self._observations.items()}
+
     def observation(
         self, id: str, statement: str
     ) -> Callable[

@@ -47,14 +47,12 @@ def pack(runs: Sequence[Run], path: Path) -> int:
     Raises
     ------
     ConfigError
-        ``path`` exists, has another ending, or lies in no folder.
+        ``path`` exists, or lies in no folder.
     RunError
         A file cannot be read or written.
     """
-    if path.suffix.lower() != ".zip":
-        raise ConfigError(f"export: the last word names the file to write, FILE.zip (got '{path}')")
     if os.path.lexists(path):
-        raise ConfigError(f"{path}: exists already; choose another name, or remove it first")
+        raise ConfigError(f"{path}: is there already and stays as it is; give another name")
     if not path.parent.is_dir():
         raise ConfigError(f"{path.parent}: no such folder")
     try:

@@ -29,8 +29,8 @@ from mlhw.experiments.actions import Action
 from mlhw.experiments.curves import Curves
 from mlhw.experiments.going_on import GoingOn
 from mlhw.result import plots
-from mlhw.result.claims import claim_lines, verdicts_line
-from mlhw.result.observations import observation_lines
+from mlhw.result.claims import verdicts_line
+from mlhw.result.findings import finding_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs import html, trackers
@@ -42,7 +42,7 @@ from mlhw.runs.options import RunOptions
 from mlhw.system import early
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.screen import Screen, print_fitting
+from mlhw.system.screen import Screen, print_fitting, table_width
 from mlhw.text.values import to_json
 from mlhw.text.words import TableLine, printable
 
@@ -157,7 +157,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
                 flush=True,
             )
         elif result is not None and (end.status == "finished" or result.parts is not None):
-            print_answers(result, recorder.folder, ids=options.verbose)
+            print_answers(result, recorder.folder, verbose=options.verbose)
         interrupts.ended(exit_code)
     return Ended(exit_code, recorder.folder)
 
@@ -332,24 +332,22 @@ def object_on_stdout(
     return json.dumps(found, indent=2, ensure_ascii=False)
 
 
-def print_answers(result: Result, folder: Path | None, *, ids: bool = False) -> None:
-    """The answers in sentences, claims and observations with their numbers, and where everything is.
+def print_answers(result: Result, folder: Path | None, *, verbose: bool = False) -> None:
+    """The answers in sentences, then what was observed and claimed, and where everything is.
 
-    The claims of a result made of parts have been printed with each of these. ``ids``: those of claims
-    too. The last line counts the verdicts and names the report. On a terminal no word is broken.
+    What a result made of parts claims has been printed with each of these. ``verbose``: claims with their
+    ids and numbers. The last line counts the verdicts and names the report; it is two where a terminal is
+    too narrow for it. On a terminal no word is broken.
     """
     lines = [line if isinstance(line, TableLine) else printable(line) for line in result.answers]
     if result.parts is None:
-        if result.claims:
-            lines += ["", "claims"]
-            lines += [line for claim in result.claims for line in claim_lines(claim, id=ids)]
-        if result.observations:
-            lines += ["", "observations"]
-            lines += [line for seen in result.observations for line in observation_lines(seen)]
+        lines += finding_lines(result.claims, result.observations, verbose=verbose)
         if folder is not None:
             lines += ["", f"run folder: {folder}"]
     print_fitting(lines if result.answers else lines[1:])
     last = [verdicts_line(result.claims)] if result.claims else []
     if folder is not None and (folder / "report.html").exists():
         last.append(f"report: {folder / 'report.html'}")
-    print(printable("; ".join(last)), flush=True)
+    width, line = table_width(), printable("; ".join(last))
+    fits = width is None or len(line) <= width
+    print(line if fits else printable("\n".join(last)), flush=True)

@@ -235,7 +235,7 @@ def find(name: str, runs_dir: Path) -> Run:
         record = _read_record(path)
         # A link such as latest that leads to a damaged run means the newest whole one.
         if record or (_NAME.match(path.name) and not path.is_symlink()):
-            return Run(path.resolve() if path.is_symlink() else path, record)
+            return Run(_beside(path) if path.is_symlink() else path, record)
     try:
         return _named(name, runs_dir)
     except ConfigError:
@@ -243,6 +243,13 @@ def find(name: str, runs_dir: Path) -> Run:
             damage = _damage(folders[0] / "run.json")
             raise ConfigError(f"{folders[0]}: is no run folder ({damage})") from None
         raise
+
+
+def _beside(link: Path) -> Path:
+    """The folder that a link leads to, as it is reached from the link's own folder if it lies there."""
+    target = link.resolve()
+    beside = link.parent / target.name
+    return beside if beside.resolve() == target else target
 
 
 def _named(name: str, runs_dir: Path) -> Run:
@@ -275,14 +282,29 @@ def _named(name: str, runs_dir: Path) -> Run:
     raise ConfigError(f"no run '{name}' in {runs_dir}{hint(near)}")
 
 
-def locate(name: str, runs_dir: Path) -> Path:
-    """The folder of the run that ``name`` means, or the file or other folder of this path."""
-    if os.path.lexists(name):
-        with contextlib.suppress(ConfigError):
-            if os.path.isdir(name):
-                return find(name, runs_dir).folder
+def locate(name: str, runs_dir: Path, *, trained: bool = False) -> Path:
+    """The folder of the run that ``name`` means, or the file or other folder of this path.
+
+    Raises ConfigError if there is none, or if it has to have ``trained`` a network and is a run without one.
+    """
+    exists = os.path.lexists(name)
+    try:
+        if exists and not os.path.isdir(name):
+            return Path(name)
+        run = find(name, runs_dir)
+    except ConfigError:
+        if not exists:
+            raise
         return Path(name)
-    return find(name, runs_dir).folder
+    if trained and run.record and not _has_network(run):
+        newest = next((each for each in all_runs(runs_dir) if _has_network(each)), None)
+        way = f"the newest with one is {newest.name}" if newest else "mlhw finetune trains one"
+        raise ConfigError(f"{run.folder}: is a run of {run.experiment} without a network; {way}")
+    return run.folder
+
+
+def _has_network(run: Run) -> bool:
+    return (run.folder / "checkpoints").is_dir()
 
 
 def unfinished(folder: Path, experiment: str, *, longer: str = "") -> Path:

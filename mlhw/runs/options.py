@@ -83,7 +83,10 @@ class RunOptions:
     json: bool = _typed(False, "--json", help="JSON on stdout, nothing else")
     quiet: bool = _typed(False, "--quiet", "-q", help="no log lines on the screen")
     verbose: bool = _typed(
-        False, "--verbose", "-v", help="every log line on the screen, and the ids of claims"
+        False,
+        "--verbose",
+        "-v",
+        help="every log line on the screen, and claims with their ids and numbers",
     )
     progress: bool = _typed(True, "--no-progress", help="show no progress bar")
     tensorboard: bool = _typed(

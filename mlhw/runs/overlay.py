@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlhw.errors import ConfigError, RunError, reason_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment
-from mlhw.result.plots import Plot
+from mlhw.result.plots import Plot, save
 from mlhw.runs.compare import rows_of, unique_names
 from mlhw.runs.history import Run
 from mlhw.text.values import is_number
@@ -38,6 +41,31 @@ def overlays(runs: Sequence[Run]) -> list[Plot]:
         together.setdefault(part.experiment, []).append(part)
     shared = [(name, parts) for name, parts in together.items() if len(parts) > 1]
     return [overlay(parts, f"compare-{name}") for name, parts in shared] or [overlay(runs)]
+
+
+def refuse_existing(figures: Sequence[Plot], folder: Path) -> None:
+    """Raise ConfigError where a file that ``write_overlays`` would write is there."""
+    for plot in figures:
+        if os.path.lexists(path := folder / f"{plot.name}.png"):
+            raise ConfigError(
+                f"--out {folder}: {path.name} is there already and stays as it is; give another folder"
+            )
+
+
+def write_overlays(figures: Sequence[Plot], folder: Path) -> Iterator[str]:
+    """Write figures into ``folder``, and yield a line for each that says where.
+
+    Raises RunError where the folder cannot be made, or a file not be written.
+    """
+    for plot in figures:
+        path = folder / f"{plot.name}.png"
+        before = ", in place of the one before" if os.path.lexists(path) else ""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            save(plot, folder)
+        except OSError as error:
+            raise RunError(f"{folder}: {reason_of(error)}") from None
+        yield f"figure: {path}{before}"
 
 
 def overlay(runs: Sequence[Run], name: str = "compare") -> Plot:

@@ -24,7 +24,8 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
 
     So ``path`` is the old file or the whole new one at any moment, also after a power failure unless
     ``lasting`` is False. An exception in the block, or a disk that is full, leaves ``path`` as it was
-    and removes the new file. What a process that was killed here has left is removed first.
+    and removes the new file; an OSError about the new file names ``path``. What a process that was killed
+    here has left is removed first.
     """
     temporaries.sweep_of(path)
     temporary = temporaries.temporary_of(path)
@@ -40,6 +41,8 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
     except BaseException as error:
         discard(temporary)
         if isinstance(error, OSError):
+            if error.filename == str(temporary):
+                error.filename = str(path)  # the one that somebody has asked for
             tell_room(error, path)
         raise
     if lasting:

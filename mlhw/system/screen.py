@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mlhw.system import interrupts
-from mlhw.text.words import TableLine, VerdictLine, fitted, one_line, printable
+from mlhw.text.words import TableLine, VerdictLine, fitted, hanging, one_line, printable
 
 PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
 """Environment variable with the number of a pipe for progress, in a process that ``mlhw all`` starts."""
@@ -54,13 +54,17 @@ class Screen:
         self.line(one_line(f"error: {message}"))
 
     def line(self, line: str) -> None:
-        """Print a line on stderr, above the bar if there is one; an error of stderr is ignored."""
-        line = printable(line)
+        """Print a line on stderr, above the bar if there is one; an error of stderr is ignored.
+
+        On a terminal a line that is longer is wrapped between words.
+        """
+        width = _stderr_width()
+        lines = "\n".join(p for part in printable(line).split("\n") for p in hanging(part, width))
         with contextlib.suppress(OSError):
             if self._bar is not None:
-                self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._bar.console.print(lines, markup=False, highlight=False, soft_wrap=True)
             else:
-                print(line, file=sys.stderr, flush=True)
+                print(lines, file=sys.stderr, flush=True)
 
     def progress(self, done: float, total: float | None, what: str) -> None:
         """How far ``what`` is; ``total`` None for work whose length is not known."""
@@ -106,6 +110,14 @@ class Screen:
             os.write(pipe, f"{done}\t{total}\t{printable(what)}\n".encode())
         except OSError:
             self._pipe = None  # nobody reads any more
+
+
+def _stderr_width() -> int | None:
+    """The columns of the terminal that stderr is; None where it is none."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def table_width() -> int | None:

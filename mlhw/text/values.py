@@ -78,6 +78,11 @@ def is_nothing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def digits_text(value: float, digits: int) -> str:
+    """A number with exactly so many significant digits, zeros at its end too, for a column of them."""
+    return f"{value:#.{digits}g}".removesuffix(".")
+
+
 def number_text(value: Any, *, digits: int = 6) -> str:
     """A value for people: so many significant digits, mappings as ``name: value``, yes and no.
 

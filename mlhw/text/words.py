@@ -105,9 +105,19 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cell.ljust(w) for cell, w in zip(cells, widths, strict=True)).rstrip()
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` characters, or of one word that is longer; no word is broken."""
-    return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+def wrapped(text: str, width: int, first: str = "", others: str = "") -> list[str]:
+    """Lines of at most ``width`` characters, or of one word that is longer; no word is broken.
+
+    ``first`` and ``others`` stand before the first line and the others, and count.
+    """
+    return textwrap.wrap(
+        text,
+        max(width, 1),
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 class VerdictLine(str):
@@ -145,9 +155,10 @@ def hanging(line: str, width: int | None) -> list[str]:
         return [line]
     indent = line[: len(line) - len(line.lstrip())]
     # What goes on after a verdict stands below its statement, apart from the numbers that follow.
-    deeper = " " * (len(line.verdict) + 2 if isinstance(line, VerdictLine) else 2)
-    first, *others = wrapped(line.strip(), max(width - len(indent) - len(deeper), 20))
-    return [indent + first, *(f"{indent}{deeper}{other}" for other in others)]
+    deeper = len(line.verdict) + 2 if isinstance(line, VerdictLine) else 2
+    return wrapped(
+        line.strip(), max(width, len(indent) + deeper + 20), indent, indent + " " * deeper
+    )
 
 
 def quantity(count: int, one: str, many: str | None = None) -> str:

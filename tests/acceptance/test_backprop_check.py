@@ -217,7 +217,7 @@ def test_a_template_is_written_and_never_over_a_file(mlhw: Mlhw, tmp_path: Path)
     assert not (tmp_path / "runs").exists()
     done = mlhw("backprop-check", "--write-template", "my.py")
     assert done.returncode == 2
-    assert done.stderr == "error: my.py: exists already; choose another name\n"
+    assert done.stderr == "error: my.py: is there already and stays as it is; give another name\n"
 
 
 # ------------------------------------------------------------------------------------- errors

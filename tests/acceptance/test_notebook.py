@@ -20,7 +20,7 @@ def test_every_cell_of_the_tour_runs_and_shows_what_it_says(tmp_path: Path) -> N
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     texts = "".join(output.get("text", "") for output in outputs)
     assert "holds           no rate below 2/L ever rises" in texts
-    assert "etas: item 2: must be greater than 0 (got -1)" in texts
+    assert "etas: rate 2 must be greater than 0 (got -1)" in texts
     (shown,) = [o["data"]["text/html"] for o in outputs if "<h4>" in str(o.get("data"))]
     assert "no rate below 2/L ever rises" in shown
     assert "✓ holds" in shown

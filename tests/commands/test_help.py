@@ -13,8 +13,10 @@ import typer
 
 from mlhw.commands.configurable import ALL, configuration_of
 from mlhw.commands.main import TOOLS, build_app, main
-from mlhw.commands.options import with_values
+from mlhw.commands.options import as_typed, key_value, with_values
 from mlhw.commands.run import command_of
+from mlhw.config.layers import Layers
+from mlhw.config.load import resolve
 from mlhw.config.model import leaves
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 
@@ -88,6 +90,39 @@ def test_what_a_key_means_is_told_as_it_is_written(help_of: Help, name: str) -> 
     for leaf in leaves(configuration_of(name)):
         if leaf.has_option:
             assert f" {' '.join(leaf.description.split())}" in text, leaf.key
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_default_is_shown_as_one_would_type_it(name: str) -> None:
+    """What the help shows, given to the option, is the default again."""
+    model = configuration_of(name)
+    usual, typed = resolve(Layers(model)), 0
+    for leaf in leaves(model):
+        shown = as_typed(leaf) if leaf.has_option else ""
+        assert not re.search(r"\[|None|True|False|\.0\b|e-0", shown), leaf.key
+        if shown not in ("", "none") and not shown.startswith("--"):
+            layers = Layers(model)
+            layers.add_option(leaf.option, leaf.path, key_value(leaf, shown))
+            assert resolve(layers) == usual, leaf.key
+            typed += 1
+    assert typed
+
+
+def test_a_default_stays_on_one_line(help_of: Help) -> None:
+    for name in EXPERIMENTS:
+        assert not re.search(r"default:$", help_of(name, 80), re.M)
+
+
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["lr-sweep"], ["runs", "list"]):
+        assert main([*words, "--help"]) == 0
+        asked = capsys.readouterr().out
+        assert main(["help", *words]) == 0
+        assert capsys.readouterr().out == asked
+    assert main(["help", "lr-swep"]) == 2
+    assert capsys.readouterr().err == (
+        "error: no such command 'lr-swep', did you mean 'lr-sweep'?\n"
+    )
 
 
 def examples_of(words: list[str], text: str) -> list[str]:

@@ -64,8 +64,7 @@ def test_init_writes_over_no_file(
     (tmp_path / "mine.yaml").write_text("max_iterations: 7\n")
     assert main(["init", "lr-sweep", "mine.yaml"]) == 2
     assert capsys.readouterr().err == (
-        "error: mine.yaml: is there already and stays as it is; give another name: "
-        "mlhw init lr-sweep FILE\n"
+        "error: mine.yaml: is there already and stays as it is; give another name\n"
     )
     assert (tmp_path / "mine.yaml").read_text() == "max_iterations: 7\n"
     assert main(["init", "lr-sweep", "no/such.yaml"]) == 2

@@ -83,7 +83,7 @@ def test_python_dash_m_is_the_same_program(tmp_path: Path) -> None:
         (["lr-sweep", "--set", "max_iters=3"], "--set: unknown key 'max_iters', did you mean"),
         (["lr-sweep", "--max-iterations", "many"], "--max-iterations: must be a whole number"),
         (["lr-sweep", "--tolerance", "-1"], "--tolerance: must be at least 0 (got -1)"),
-        (["lr-sweep", "--etas", "0.5,-1"], "--etas: item 2: must be greater than 0 (got -1)"),
+        (["lr-sweep", "--etas", "0.5,-1"], "--etas: rate 2 must be greater than 0 (got -1)"),
         (["lr-sweep", "--log-axis", "bothh"], "--log-axis: must be one of none, iteration"),
         (["lr-sweep", "--config", "none.yaml"], "none.yaml: no such file"),
         (["lr-sweep", "--data", "irs"], "--data: unknown data set 'irs', did you mean 'iris'?"),

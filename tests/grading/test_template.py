@@ -21,5 +21,5 @@ def test_the_template_runs_and_says_that_nothing_is_derived_yet(tmp_path: Path) 
     assert found.verdict == "wrong"
     assert "nothing is derived there yet" in found.message
     assert "W^(1)  shape (3, 5)" in path.read_text()
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="is there already"):
         template.write(path, network)

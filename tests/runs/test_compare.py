@@ -90,3 +90,27 @@ def test_no_format_of_a_comparison_commands_a_terminal_or_breaks_a_row() -> None
         assert "\x1b" not in text
         assert "\\x1b[2J" in text
     assert {len(row) for row in csv.reader(io.StringIO(as_csv(found)))} == {4}
+
+
+def test_a_figure_lands_where_it_is_said_and_takes_no_others_place_in_silence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("a", "b"):
+        made(Path("runs") / name, "softmax-regions")
+    words = ["runs", "compare", "a", "b"]
+    usual = Path("runs") / "compare" / "compare.png"
+    for before in ("", ", in place of the one before"):
+        assert main(words) == 0
+        assert capsys.readouterr().err == f"figure: {usual}{before}\n"
+    assert main([*words, "--out", "mine"]) == 0
+    assert capsys.readouterr().err == "figure: mine/compare.png\n"
+    Path("mine/compare.png").write_text("kept")
+    assert main([*words, "--out", "mine"]) == 2
+    found = capsys.readouterr()
+    assert found.err == (
+        "error: --out mine: compare.png is there already and stays as it is; give another folder\n"
+    )
+    assert not found.out
+    assert Path("mine/compare.png").read_text() == "kept"
+    assert main([*words, "--out", "mine", "--no-plots"]) == 2
+    assert "--out: would do nothing beside --no-plots" in capsys.readouterr().err

@@ -101,7 +101,7 @@ def test_a_new_experiment_gets_command_folder_claims_and_report(
     folder = only_run()
     assert folder.name.endswith("-dice-first")
     assert "sixes: some" in out
-    assert "  holds: a six comes up <one> time in six\n    measured 0." in out
+    assert "  holds: a six comes up <one> time in six\n\n" in out
     assert f"run folder: {folder}" in out
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml",

@@ -129,7 +129,7 @@ def test_a_damaged_run_is_listed_as_damaged_and_shown_with_the_reason(
     assert main(["runs", "list", "--json"]) == 0
     entry = json.loads(capsys.readouterr().out)[0]
     assert (entry["run"], entry["status"], entry["reason"]) == (
-        folder.name,
+        str(folder),
         "damaged",
         DAMAGES[text],
     )
@@ -230,8 +230,8 @@ def _claim_line(value: float | None) -> list[str]:
     claim = check(True, measured=value, expected=1)
     read = Claim.from_dict(replace(claim, id="a", statement="b").as_dict())
     assert read is not None
-    below = claim_lines(claim)[1:]
-    assert below == claim_lines(read)[1:]
+    below = claim_lines(claim, verbose=True)[1:]
+    assert below == claim_lines(read, verbose=True)[1:]
     return below
 
 

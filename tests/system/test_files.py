@@ -67,3 +67,10 @@ def test_the_cache_is_where_the_system_says(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert cache_folder("features") == Path("/home/me/.cache/mlhw/features")
+
+
+def test_an_error_about_the_new_file_names_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "no" / "mine.zip"
+    with pytest.raises(OSError, match="mine") as caught, whole(target):
+        pytest.fail("there is no folder to write into")
+    assert caught.value.filename == str(target)

@@ -6,6 +6,7 @@ What is found goes to the screen, and into a folder only where one is named.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +47,13 @@ def rehearsal_report(value: str, config: Config, recorder: Recorder) -> Done:
     """
     from mlhw.vision.training.rehearsal import rehearse
 
-    folder = Path(value).expanduser() if value else None
+    folder = Path(os.path.expanduser(value)) if value else None
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"--dry-run: {folder}: cannot be made: {reason_of(error)}") from None
+        except (OSError, ValueError) as error:  # ValueError: a NUL
+            reason = reason_of(error) if isinstance(error, OSError) else str(error)
+            raise ConfigError(f"--dry-run: {folder}: cannot be made: {reason}") from None
     found = rehearse(config, recorder)
     record = rehearsal_numbers(found)
     lines = report_lines(record)
@@ -175,7 +177,7 @@ def report_lines(record: dict[str, Any]) -> list[str]:
     sizes = {name: f"{size['width']} × {size['height']}" for name, size in data["sizes"].items()}
     lines = [f"{data['name']}: {len(data['classes'])} classes", *count_lines(record)]
     if data["skipped"]:
-        lines.append(f"left out: {data['skipped']} images that cannot be read")
+        lines.append(f"left out: {quantity(data['skipped'], 'image')} that cannot be read")
     if sizes["smallest"] == sizes["largest"]:
         lines.append(f"sizes: all {sizes['median']} pixels")
     else:
@@ -277,7 +279,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         ),
         (
             "time",
-            f"about {duration(plan['seconds']['total'])}: "
+            f"{duration(plan['seconds']['total'])} in all: "
             + ", ".join(f"{_SPANS[name]} {duration(s)}" for name, s in took.items())
             + each,
         ),

@@ -187,9 +187,9 @@ def answers(o: Finetuned) -> list[str]:
             f"{accuracy_in_words(o.random.accuracy, len(o.labels))}"
         )
     if o.progress.probed:
-        lines.append(
-            f"learning rate of the backbone: {o.task.plan.backbone_lr:g}; {o.progress.probed.why}"
-        )
+        why, tried, _ = o.progress.probed.why.partition(" (")  # the numbers of each are in the log
+        also = "; rates.csv has all that were tried" if tried else ""
+        lines.append(f"learning rate of the backbone: {o.task.plan.backbone_lr:g}; {why}{also}")
     wrong = int((~o.assessed.right).sum())
     lines.append(f"{wrong} of {len(o.labels)} {o.split} images are taken for something else")
     return lines

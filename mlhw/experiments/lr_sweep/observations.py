@@ -16,7 +16,7 @@ OBSERVATIONS = Observations[Evidence]()
 
 
 @OBSERVATIONS.observation(
-    "larger-was-faster", "of these rates a larger one reached a given NLL in fewer iterations"
+    "larger-was-faster", "each larger rate reached a given NLL in fewer iterations"
 )
 def larger_was_faster(e: Evidence) -> Observation | None:
     """First arrivals at common levels; a rate that overshoots counts from where it first got there."""
@@ -44,7 +44,7 @@ def larger_was_faster(e: Evidence) -> Observation | None:
 
 @OBSERVATIONS.observation(
     "smaller-ended-higher",
-    "after the same number of iterations a smaller one of these rates was higher",
+    "after the same number of iterations the NLL was higher at each smaller rate",
 )
 def smaller_ended_higher(e: Evidence) -> Observation | None:
     """After the iterations of the rate that stopped first, each by its own NLL there."""
@@ -62,7 +62,7 @@ def smaller_ended_higher(e: Evidence) -> Observation | None:
     )
 
 
-@OBSERVATIONS.observation("none-rose", "none of these rates ever rose")
+@OBSERVATIONS.observation("none-rose", "at each of these rates the NLL fell in every iteration")
 def none_rose(e: Evidence) -> Observation:
     rises = {f"eta {one.eta:g}": len(one.rises) for one in e.falling}
     risen = [one for one in e.falling if one.oscillates]
@@ -74,7 +74,9 @@ def none_rose(e: Evidence) -> Observation:
     )
 
 
-@OBSERVATIONS.observation("all-settled", "all of these rates came within 1e-3 of the optimum")
+@OBSERVATIONS.observation(
+    "all-settled", "at each of these rates the NLL came within 1e-3 of that at the optimum"
+)
 def all_settled(e: Evidence) -> Observation | None:
     if e.problem.optimum is None:
         return None

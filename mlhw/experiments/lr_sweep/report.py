@@ -8,6 +8,7 @@ from mlhw.experiments.curves import Curves
 from mlhw.experiments.lr_sweep.evidence import Evidence
 from mlhw.experiments.sweeps import problem
 from mlhw.result.result import Formula
+from mlhw.text.values import digits_text
 from mlhw.text.words import text_table
 
 FORMULAS = [
@@ -63,7 +64,7 @@ def answers(e: Evidence) -> list[str]:
                 f"{s['eta']:g}",
                 str(s["iterations"]),
                 s["stopped"],
-                f"{s['nll']:.8g}",
+                digits_text(s["nll"], 8),
                 str(s["increases"]),
             ]
         )

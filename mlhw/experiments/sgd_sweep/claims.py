@@ -172,7 +172,7 @@ def equal_passes(e: Evidence) -> Claim:
     for row in e.against:
         sgd, gd = due.get((row["eta"], row["passes"]), (np.nan, np.nan))
         told = [np.inf if row[key] is None else row[key] for key in ("sgd_nll", "gd_nll")]
-        winner = "sgd" if sgd < gd else "gd"
+        winner = "equal" if f"{sgd:.6g}" == f"{gd:.6g}" else "sgd" if sgd < gd else "gd"
         wrong += told != [sgd, gd] or row["faster"] != winner
     return (
         check(

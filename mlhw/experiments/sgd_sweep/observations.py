@@ -8,6 +8,7 @@ import numpy as np
 
 from mlhw.experiments.sgd_sweep.evidence import Evidence
 from mlhw.result.observations import Observation, Observations, seen
+from mlhw.text.words import quantity
 
 OBSERVATIONS = Observations[Evidence]()
 
@@ -28,7 +29,7 @@ def stochastic_ahead(e: Evidence) -> Observation | None:
 
 
 @OBSERVATIONS.observation(
-    "larger-ended-higher", "at the end a larger one of these rates was the higher, by its noise"
+    "larger-ended-higher", "at the end the NLL was higher at each larger rate, by its noise"
 )
 def larger_ended_higher(e: Evidence) -> Observation | None:
     """The mean over the last tenth of the epochs, the median over repeats."""
@@ -42,5 +43,5 @@ def larger_ended_higher(e: Evidence) -> Observation | None:
     return seen(
         all(a > b for (_, a), (_, b) in pairwise(known)),
         measured={f"eta {eta:g}": end for eta, end in known},
-        note=f"mean NLL of the last {last} epochs; rates that stopped before are left out",
+        note=f"mean NLL of the last {quantity(last, 'epoch')}; rates that stopped before are left out",
     )

@@ -12,6 +12,7 @@ from mlhw.maths.sgd import permutation_stream, stochastic_gradient_descent
 
 PASSES = (1, 10, 100, 500)
 ORDERS = 21  # tried before a claim is said to fail by more than an unlucky order
+SHOWN = 6  # significant digits of the NLLs that are compared
 
 
 def compared_passes(epochs: int) -> list[int]:
@@ -34,7 +35,7 @@ def against_gd(
 
     ``nll`` is (repeats, epochs, rates), ``gd`` (updates + 1, rates). A rate and repeat in ``settled``
     stopped by tolerance and stays where it is; one that diverged has an infinite NLL. A row where
-    both diverged is left out.
+    both diverged is left out; where six significant digits are equal neither is faster.
     """
     rows = []
     for i, eta in enumerate(etas):
@@ -51,10 +52,17 @@ def against_gd(
                         "passes": passes,
                         "gd_nll": batch if np.isfinite(batch) else None,
                         "sgd_nll": sgd if np.isfinite(sgd) else None,
-                        "faster": "sgd" if sgd < batch else "gd",
+                        "faster": _faster(sgd, batch),
                     }
                 )
     return rows
+
+
+def _faster(sgd: float, batch: float) -> str:
+    """Which has the lower NLL; ``equal`` where no digit that is shown tells them apart."""
+    if f"{sgd:.{SHOWN}g}" == f"{batch:.{SHOWN}g}":
+        return "equal"
+    return "sgd" if sgd < batch else "gd"
 
 
 def _after(nll: np.ndarray, passes: int, *, settled: bool) -> float:

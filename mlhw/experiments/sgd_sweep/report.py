@@ -6,8 +6,10 @@ from typing import Any
 
 from mlhw.experiments.curves import Curves
 from mlhw.experiments.sgd_sweep.evidence import Evidence
+from mlhw.experiments.sgd_sweep.passes import SHOWN
 from mlhw.experiments.sweeps import problem
 from mlhw.result.result import Formula
+from mlhw.text.values import NOTHING, digits_text
 from mlhw.text.words import text_table
 
 FORMULAS = [
@@ -33,6 +35,9 @@ COLUMNS = {
 CURVES = Curves("metrics", "epoch", ("nll",), "NLL", {"eta": "η = "}, repeats="repeat")
 
 
+FASTER = {"gd": "GD", "sgd": "SGD", "equal": "equally fast"}
+
+
 def summary(e: Evidence) -> dict[str, Any]:
     return e.problem.summary() | {
         "sample_eta": e.sample_eta,
@@ -46,12 +51,12 @@ def answers(e: Evidence) -> list[str]:
     rows = []
     for run in e.runs:
         if run["repeat"] == 0:
-            numbers = ["-" if run[k] is None else f"{run[k]:.8g}" for k in ("nll", "nll_online")]
+            numbers = [_column(run[key], 8) for key in ("nll", "nll_online")]
             rows.append([f"{run['eta']:g}", str(run["epochs"]), run["stopped"], *numbers])
     lines = text_table(header, rows)
     repeats = len(e.nll)
     if repeats > 1:
-        lines.append(f"(repeat 0 of {repeats}; below, medians over the repeats)")
+        lines.append(f"(the first of {repeats} repeats; below, medians over all of them)")
     lines += [
         "online: the mean of the points' losses, each just before its own update",
         "",
@@ -62,13 +67,17 @@ def answers(e: Evidence) -> list[str]:
         [
             f"{row['eta']:g}",
             str(row["passes"]),
-            "-" if row["gd_nll"] is None else f"{row['gd_nll']:.6g}",
-            "-" if row["sgd_nll"] is None else f"{row['sgd_nll']:.6g}",
-            row["faster"],
+            _column(row["gd_nll"], SHOWN),
+            _column(row["sgd_nll"], SHOWN),
+            FASTER[row["faster"]],
         ]
         for row in e.against
     ]
     return [*lines, *text_table(header, rows), "", *e.problem.answers()]
+
+
+def _column(nll: float | None, digits: int) -> str:
+    return NOTHING if nll is None else digits_text(nll, digits)
 
 
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:

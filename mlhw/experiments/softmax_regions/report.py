@@ -13,6 +13,7 @@ from mlhw.experiments.softmax_regions.evidence import Evidence, floats
 from mlhw.maths.rational import Vector, to_float, unit
 from mlhw.maths.regions import Boundary, Vertex, activations_at
 from mlhw.result.result import Formula
+from mlhw.text.values import digits_text
 from mlhw.text.words import TableLine
 
 FORMULAS = [
@@ -137,7 +138,7 @@ def answers(e: Evidence) -> list[str]:
         if way.reaches:
             rate = float(min(way.gaps.slope[way.others]))
             share = "1" if len(way.tied) == 1 else f"1/{len(way.tied)} each"
-            law = f"exp(-{rate:.6g} r)"
+            law = f"exp(-{digits_text(rate, 6)} r)"
             line = f"far out in the middle of {name}: p tends to {share}, the rest falls like {law}"
             lines.append(TableLine.of(line, (name, share, law), FAR_OUT))
         else:
@@ -189,7 +190,7 @@ def _meeting(e: Evidence) -> list[str]:
         who = f"all {K} classes meet" if everyone else f"{e.listed(vertex.classes)} meet"
         p = float(e.p_at(vertex.point)[vertex.classes[0]])
         point, activation = _point(vertex.point), _number(a)
-        share = f"1/{K}" if everyone else f"{p:.6g}"
+        share = f"1/{K}" if everyone else digits_text(p, 6)
         line = f"{who} at {point}: every activation {activation}, every probability {share}"
         lines.append(
             TableLine.of(line, (e.listed(vertex.classes), point, activation, share), MEETING)

@@ -21,7 +21,8 @@ def parse_etas(value: Any) -> Any:
     Raises
     ------
     ValueError
-        Naming each item that is empty, not a number, not positive, not finite, or repeated.
+        Naming by its place, from 1, each rate that is empty, not a number, not positive, not finite, or
+        repeated.
     """
     items = comma_list(value, read=str)
     if isinstance(items, (int, float)) and not isinstance(items, bool):
@@ -36,14 +37,14 @@ def parse_etas(value: Any) -> Any:
         try:
             new = _item(item)
         except ValueError as error:
-            errors.append(f"item {number}: {error}")
+            errors.append(f"rate {number} {error}")
             continue
         repeated = [eta for i, eta in enumerate(new) if eta in etas or eta in new[:i]]
         if repeated:
-            errors.append(f"item {number}: {repeated[0]:g} is repeated")
+            errors.append(f"rate {number} repeats {repeated[0]:g}")
         etas += new
         if len(etas) > MAX_ETAS:
-            errors.append(f"item {number}: more than {MAX_ETAS} rates")
+            errors.append(f"rate {number} is one of more than {MAX_ETAS}")
             break
     if errors:
         raise ValueError("; ".join(errors))
@@ -54,7 +55,7 @@ def _item(item: Any) -> list[float]:
     if isinstance(item, str):
         text = item.strip()
         if not text:
-            raise ValueError("is empty")
+            raise ValueError("is empty (give a number, or take its comma away)")
         if ":" in text:
             return _range(text)
         word = text.lower().lstrip("+-.")
@@ -79,7 +80,7 @@ def _range(text: str) -> list[float]:
     start, stop = (_positive(parse_scalar(part.strip())) for part in match.group(1, 2))
     count = int(match.group(4))
     if not 2 <= count <= MAX_ETAS:
-        raise ValueError(f"a range has 2 to {MAX_ETAS} rates (got {count})")
+        raise ValueError(f"must be a range of 2 to {MAX_ETAS} rates (got {count})")
     etas = []
     for i in range(count):
         f = i / (count - 1)

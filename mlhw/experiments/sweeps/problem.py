@@ -200,8 +200,8 @@ class TwoClassProblem:
         lines.append(f"below eta = {self.monotone_eta:.4g} (2/L) no step can raise the NLL")
         if self.critical_eta is not None:
             lines.append(
-                f"above eta = {self.critical_eta:.4g} (2/lambda_max of the Hessian at the optimum) "
-                "gradient descent cannot settle there"
+                f"above the critical rate, eta = {self.critical_eta:.4g} (2/lambda_max of the Hessian at the "
+                "optimum), gradient descent cannot settle there"
             )
         return lines
 

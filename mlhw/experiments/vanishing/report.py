@@ -11,7 +11,7 @@ from mlhw.experiments.vanishing.kinds import Setting
 from mlhw.experiments.vanishing.sample import SURVIVAL_WIDTHS
 from mlhw.maths import survival
 from mlhw.result.result import Formula
-from mlhw.text.values import number_text
+from mlhw.text.values import NOTHING, digits_text, number_text
 from mlhw.text.words import text_table
 
 FORMULAS = [
@@ -115,26 +115,26 @@ def answers(e: Evidence) -> list[str]:
     header = [
         "network",
         "depth",
-        "decades a layer",
-        "|gradient| at layer 1",
-        "last",
+        "decades/layer",
+        "layer 1",
+        "last layer",
         "zero",
         "theory",
     ]
     rows = []
     for p in e.profiles:
-        fall = f"{p.slope[0]:.4g} ± {p.slope[1]:.1g}" if p.slope else ""
-        ends = [
-            "all zero" if math.isnan(q) else f"10^{q:.5g}" for q in p.quantiles[0, [0, -1]].tolist()
-        ]
-        law = number_text(p.zero_theory)
+        fall = _with_error(*p.slope) if p.slope else NOTHING
+        ends = [_power(q) for q in p.quantiles[0, [0, -1]].tolist()]
+        law = _share(p.zero_theory)
         name = f"{p.network.activation} {p.network.name}"
-        rows.append([name, str(p.network.depth), fall, *ends, f"{p.shares[0]:.6g}", law])
+        rows.append(
+            [name, str(p.network.depth), fall, *ends, number_text(p.shares[0], digits=4), law]
+        )
     lines = [
         *text_table(header, rows),
         "",
-        "|gradient| is the median of the draws where it is not zero, zero the share of those where it is",
-        "(at layer 1); decades a layer is its fall towards the input.",
+        "layer 1, last layer: the median |gradient| there of the draws where it is not zero; zero: the share "
+        "of those where it is, at layer 1, and what theory says; decades/layer: its fall towards the input.",
     ]
     lines += twice(e)
     if e.relu_drawn:
@@ -142,22 +142,40 @@ def answers(e: Evidence) -> list[str]:
         needed = ", ".join(f"{p:g} with {survival.width_alive(p, e.depth)}" for p in PROBABILITIES)
         lines += [
             f"A ReLU network {m} wide is alive at depth {e.depth} with probability "
-            f"(1 - {_dead_layer(m)})^{e.depth - 2} = {_probability(survival.log_alive(m, e.depth))};",
+            f"(1 - {_dead_layer(m)})^{e.depth - 2} = {_probability(survival.log_alive(m, e.depth))}; "
             f"probability and the units a layer it takes: {needed}.",
         ]
     return lines
 
 
+def _power(log10: float) -> str:
+    """``10^-34.75``; of no number, where every gradient is zero, that."""
+    return "all zero" if math.isnan(log10) else f"10^{digits_text(log10, 4)}"
+
+
+def _share(theory: float | None) -> str:
+    """Four digits; close to 1 what is missing of it, which they would hide."""
+    text = number_text(theory, digits=4)
+    return f"1 - {1 - theory:.1g}" if text == "1" and theory is not None and theory < 1 else text
+
+
+def _with_error(value: float, error: float) -> str:
+    """``0.899 ± 0.01``: one digit more than the error says is known."""
+    known = max(1 - math.floor(math.log10(error)), 0) if error > 0 else 4
+    return f"{value:z.{known}f} ± {error:.1g}"
+
+
 def twice(e: Evidence) -> list[str]:
     """That half of the decades come from the target 0, where they do."""
     found = [
-        f"10^{p.jacobian[0, 0]:.5g} of 10^{p.quantiles[0, 0]:.5g} in {p.network.activation} {p.network.name}"
+        f"{_power(p.jacobian[0, 0])} of {_power(p.quantiles[0, 0])} in {p.network.activation} "
+        f"{p.network.name}"
         for p in e.doubled
     ]
     if not found:
         return []
     return [
-        "With t = 0 half of a ReLU network's decades come from a^(L) - t, which is then the product of",
+        "With t = 0 half of a ReLU network's decades come from a^(L) - t, which is then the product of "
         "weights once more. Without it, |∂a^(L)/∂w| at layer 1 is",
         *(f"  {text}" for text in found),
     ]

@@ -17,7 +17,12 @@ from mlhw.system.provenance import usable_cpus
 from mlhw.vision.config import Config
 from mlhw.vision.networks.head import set_learning
 from mlhw.vision.training.batches import Batch, batch_sizes
-from mlhw.vision.training.device import find_device, memory_errors, torch_settings
+from mlhw.vision.training.device import (
+    deterministic_errors,
+    find_device,
+    memory_errors,
+    torch_settings,
+)
 from mlhw.vision.training.preparation import Prepared, cutting_warning, load_splits, prepare
 from mlhw.vision.training.probe import MOST_IMAGES, RATIOS, STEPS, is_long_enough
 from mlhw.vision.training.task import Task
@@ -118,7 +123,11 @@ def rehearse(config: Config, recorder: Recorder) -> Rehearsal:
     """
     device = find_device(config.device)
     threads = usable_cpus() if config.threads == "auto" else config.threads
-    with torch_settings(threads, device, config.deterministic), memory_errors(config.batch_size):
+    with (
+        torch_settings(threads, device, config.deterministic),
+        memory_errors(config.batch_size),
+        deterministic_errors(),
+    ):
         splits = load_splits(config, recorder, remember=False)
         prepared = prepare(config, recorder, device, threads, splits)
         task = prepared.task(recorder, on_disk=False)

@@ -41,24 +41,24 @@ def test_a_logarithmic_range_has_equal_ratios_and_exact_ends() -> None:
     [
         ("", "must have at least one rate"),
         ([], "must have at least one rate"),
-        ("0.5,,0.1", "item 2: is empty"),
-        ("0.5,0", "item 2: must be greater than 0 (got 0)"),
-        ("-0.1", "item 1: must be greater than 0 (got -0.1)"),
-        ("nan", "item 1: must be finite (got nan)"),
-        ("0.1,inf", "item 2: must be finite (got inf)"),
-        ("0.1,-.inf", "item 2: must be finite (got -inf)"),
-        ([0.1, math.nan], "item 2: must be finite (got nan)"),
-        ("0.5,0.1,0.5", "item 3: 0.5 is repeated"),
-        ("0.1,0.1:0.5:lin5", "item 2: 0.1 is repeated"),
-        ("fast", "item 1: must be a number (got fast)"),
-        ([True], "item 1: must be a number (got True)"),
-        ("0.1:1:geo5", "item 1: must be START:STOP:logN or START:STOP:linN (got 0.1:1:geo5)"),
-        ("0.1:1:log1", "item 1: a range has 2 to 1000 rates (got 1)"),
-        ("0:1:log5", "item 1: must be greater than 0 (got 0)"),
+        ("0.5,,0.1", "rate 2 is empty"),
+        ("0.5,0", "rate 2 must be greater than 0 (got 0)"),
+        ("-0.1", "rate 1 must be greater than 0 (got -0.1)"),
+        ("nan", "rate 1 must be finite (got nan)"),
+        ("0.1,inf", "rate 2 must be finite (got inf)"),
+        ("0.1,-.inf", "rate 2 must be finite (got -inf)"),
+        ([0.1, math.nan], "rate 2 must be finite (got nan)"),
+        ("0.5,0.1,0.5", "rate 3 repeats 0.5"),
+        ("0.1,0.1:0.5:lin5", "rate 2 repeats 0.1"),
+        ("fast", "rate 1 must be a number (got fast)"),
+        ([True], "rate 1 must be a number (got True)"),
+        ("0.1:1:geo5", "rate 1 must be START:STOP:logN or START:STOP:linN (got 0.1:1:geo5)"),
+        ("0.1:1:log1", "rate 1 must be a range of 2 to 1000 rates (got 1)"),
+        ("0:1:log5", "rate 1 must be greater than 0 (got 0)"),
         ({"a": 1}, "must be a list of numbers"),
     ],
 )
-def test_what_is_no_rate_is_named_by_its_item(value: object, sentence: str) -> None:
+def test_what_is_no_rate_is_named_by_its_place(value: object, sentence: str) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]*$") as caught:
         parse_etas(value)
     assert sentence in str(caught.value)

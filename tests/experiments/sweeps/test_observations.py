@@ -124,3 +124,13 @@ def test_two_observations_of_one_name_are_refused() -> None:
         observations.observation("a", "B")(lambda e: None)
     assert observations.ids == ["a"]
     assert observations.look(1) == [Observation("a", "A", True, 1)]
+
+
+def test_where_the_digits_shown_are_equal_neither_descent_is_faster() -> None:
+    """A batch of all points is gradient descent: rounding alone would tell the two apart."""
+    result = mlhw.sgd_sweep(etas=[0.1], epochs=10, batch_size=200)
+    assert {row["faster"] for row in result.summary["against_gd"]} == {"equal"}
+    rows = [line.split() for line in result.answers if line.endswith("  equally fast")]
+    assert len(rows) == 2
+    assert all(row[2] == row[3] for row in rows)
+    assert not [claim for claim in result.claims if claim.verdict == "fails"]

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mlhw.errors import RunError
 from mlhw.experiments.finetune.dry_run import plan_lines, rehearsal_numbers
 from mlhw.result.recorder import Recorder
 from mlhw.vision.config import Config, DataSettings, OptimSettings
+from mlhw.vision.training import rehearsal as module
 from mlhw.vision.training.rehearsal import Rehearsal, Work, rehearse
 
 WORK = Work(image=0.01, head_step=0.001, open_step=0.5)
@@ -144,3 +146,12 @@ def test_measuring_trains_no_weight(small: Rehearsal) -> None:
     ):
         assert np.array_equal(tensor.numpy(), other.numpy()), name
     assert not small.task.optimizer.state
+
+
+def test_what_deterministic_forbids_is_named_as_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(task: object) -> float:
+        raise RuntimeError("some_kernel does not have a deterministic implementation, but you set")
+
+    monkeypatch.setattr(module, "_forward_seconds", refuse)
+    with pytest.raises(RunError, match=r"^deterministic: some_kernel on this device"):
+        rehearsal()
