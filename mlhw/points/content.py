@@ -223,13 +223,17 @@ def _standard_input() -> Content:
         raise DataError(
             "standard input: nothing is piped in; as in: cat points.csv | mlhw … --data -"
         )
-    held = sys.stdin.buffer.read(_MOST_HELD + 1)
+    gathered = io.BytesIO()
+    # Piece by piece: a signal between two reads of one call would wait for more to come.
+    stream: Any = sys.stdin.buffer
+    while chunk := stream.read1(1 << 20):
+        if gathered.write(chunk) and gathered.tell() > _MOST_HELD:
+            raise DataError(
+                f"standard input: is more than {_MOST_HELD:,} bytes; put it into a file, which may be larger"
+            )
+    held = gathered.getvalue()
     if not held:
         raise DataError("standard input: is empty")
-    if len(held) > _MOST_HELD:
-        raise DataError(
-            f"standard input: is more than {_MOST_HELD:,} bytes; put it into a file, which may be larger"
-        )
     return Content("stdin", "", lambda: io.BytesIO(held))
 
 
