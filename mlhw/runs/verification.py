@@ -57,7 +57,7 @@ class Verified:
         """Why there are no digests; empty where there are."""
         if self.run.damage:
             return self.run.damage
-        if not digests_in(self.run.record):
+        if not digests_in(self.run.record) and is_as_signed(self.run.record):
             return "made before runs had digests" if self.run.record else ""
         if self.run.status in NEVER_ENDED:
             return f"{self.run.status}; files get their digests when a run ends"
@@ -67,7 +67,9 @@ class Verified:
 def verified(run: Run, wanted: Callable[[str], bool] = lambda name: True) -> Verified:
     """Compare the files of a run whose names are ``wanted`` with their digests."""
     kept = digests_in(run.record)
-    names = {name.removesuffix(BEFORE): None for name in kept} | dict.fromkeys(files_in(run.folder))
+    names = {name.removesuffix(BEFORE): None for name in kept}
+    names |= {} if is_as_signed(run.record) else {RECORD: None}
+    names |= dict.fromkeys(files_in(run.folder))
     return Verified(run, {name: _state(run, name, kept) for name in sorted(names) if wanted(name)})
 
 

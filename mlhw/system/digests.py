@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from mlhw.system.files import regular_text, require_plain
 
+RECORD_FORMAT = 2
+"""Of run.json; one without has no digests."""
 RECORD, LOG, MANIFEST = "run.json", "log.txt", "manifest.json"
 CONFIG = "config.yaml"
 COMING, BEFORE = " (coming)", " (before)"
@@ -119,15 +121,17 @@ def _manifest(folder: Path) -> tuple[dict[str, dict[str, Any]], Any]:
 def with_own_digest(record: dict[str, Any]) -> dict[str, Any]:
     """A run's record with a digest of all that it says."""
     digests = {name: value for name, value in digests_in(record).items() if name != RECORD}
-    record = record | {"digests": digests}
+    record = record | {"format": RECORD_FORMAT, "digests": digests}
     return record | {"digests": {**digests, RECORD: _record_sha256(record)}}
 
 
 def is_as_signed(record: dict[str, Any]) -> bool:
-    """Whether a record says what it said when it was signed; True too for one that never was."""
+    """Whether a record says what it was written with; True too for one of before there were digests."""
     found = dict(digests_in(record))
     own = found.pop(RECORD, None)
-    return own is None or own == _record_sha256(record | {"digests": found})
+    if own is None:  # a flipped bit in the word "digests" makes no old record of a new one
+        return "format" not in record
+    return bool(own == _record_sha256(record | {"digests": found}))
 
 
 def _record_sha256(record: dict[str, Any]) -> str:

@@ -99,7 +99,8 @@ def test_verify_wants_a_run_or_all(run: Run, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"seconds": ', '"seconds": 1'), ('"finished"', '"finishes"')]
+    ("old", "new"),
+    [('"seconds": ', '"seconds": 1'), ('"finished"', '"finishes"'), ('"digests"', '"digestr"')],
 )
 def test_an_edited_record_is_said_to_be_changed(
     run: Run, capsys: Capture, old: str, new: str
@@ -136,7 +137,7 @@ def test_a_record_of_wrong_types_is_named_in_one_line(
 def test_a_run_of_before_there_were_digests_is_unknown_and_nothing_else_is_said_of_it(
     run: Run, capsys: Capture
 ) -> None:
-    record = {key: value for key, value in run.record.items() if key != "digests"}
+    record = {k: v for k, v in run.record.items() if k not in ("digests", "format")}
     (run.folder / "run.json").write_text(json.dumps(record))
     edit(run.folder / "metrics.csv", "0.5", "0.6")
     assert main(["runs", "verify", run.name]) == 0

@@ -156,6 +156,14 @@ def test_a_run_on_other_data_does_not_go_on(
     config.write_text(config.read_text().replace("val: 0.4", "val: 0.3"))
     capsys.readouterr()
     assert resume(run) == 2
+    assert f"{config}: has changed since its run wrote it" in capsys.readouterr().err
+    record = json.loads((run / "run.json").read_text())
+    del (
+        record["digests"],
+        record["format"],
+    )  # a run of before there were digests: nothing tells that it was edited
+    (run / "run.json").write_text(json.dumps(record))
+    assert resume(run) == 2
     assert "the data have changed since this run" in capsys.readouterr().err
 
 
