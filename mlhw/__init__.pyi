@@ -92,6 +92,7 @@ def backprop_check(
     trials: int = ...,
     max_width: int = ...,
     implementation: Collection[str] = ...,
+    targets: Literal["auto", "one-hot", "labels", "bits"] = ...,
     time_limit: float = ...,
 ) -> Result:
     """Is a derivation of back-propagation right? Every derivative of a network by hand-written back-propagation, against torch's autograd, the complex step and finite differences; and somebody's own implementation against it, with the likely mistake named.
@@ -118,6 +119,8 @@ def backprop_check(
         largest width of a random network's layers
     implementation : default []
         file, or folder of files, to be checked; the function is 'backprop'
+    targets : default 'auto'
+        how an implementation gets t, with a cross-entropy: one-hot, class labels (integers from 0), or bits of their own; auto: one-hot with softmax, else bits
     time_limit : default 5.0
         seconds that a file may take
 

@@ -41,8 +41,11 @@ def answer_calls() -> None:
     try:
         function = _load(request["path"], request["function"])
         for number, (*weights, x, t) in enumerate(calls):
+            target: Any = t
+            if request["labels"]:
+                target = t.astype(int) if t.ndim else int(t)
             try:
-                message, data = _result(function(weights, x, t), request["most"])
+                message, data = _result(function(weights, x, target), request["most"])
             except Exception as error:
                 if number < request["required"]:
                     raise

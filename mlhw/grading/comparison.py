@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlhw.grading.process import Reply
-from mlhw.maths.mistakes import Explanation
+from mlhw.maths.mistakes.search import Explanation
 from mlhw.maths.network import Gradients, Network, delta_name, weight_name
 
 if TYPE_CHECKING:
@@ -81,36 +81,85 @@ def stacked(
     return got, deltas
 
 
-def wrong_entries(
+@dataclass(frozen=True)
+class Compared:
+    """Answers beside the right gradients: the ``wrong`` entries, and ``errors`` (D,), the worst of each draw.
+
+    ``layer`` is that of the first wrong ∂E/∂W^(l), counted from the output on, in which a derivation goes.
+    """
+
+    wrong: list[Wrong]
+    errors: np.ndarray
+    layer: int | None
+
+    @property
+    def worst(self) -> float:
+        return float(self.errors.max())
+
+    @property
+    def draws(self) -> np.ndarray:
+        """(D,): whether anything is wrong in a draw."""
+        found: np.ndarray = self.errors > ENTRY_TOLERANCE
+        return found
+
+
+def compared(
     network: Network,
     got: Sequence[np.ndarray],
     deltas: Sequence[np.ndarray] | None,
     right: Gradients,
-) -> tuple[list[Wrong], float]:
-    """The wrong entries, each with the values of the first draw in which it is, and the worst error."""
+) -> Compared:
+    """The wrong entries, each with the values of the first draw in which it is, and the errors."""
+    import numpy as np
+
     wrong: list[Wrong] = []
-    worst = 0.0
+    worst = np.zeros(len(got[0]))
+    first: int | None = None
     for layer, (returned, want) in enumerate(zip(got, right.weights, strict=True), start=1):
         rows, columns = returned.shape[1:]
         g = _laid_over(returned, want)
         error = _relative(g, want)
-        worst = max(worst, float(error.max()))
+        worst = np.maximum(worst, error.max(axis=(-2, -1)))
         for j, i in _entries(error):
             d = int((error[:, j, i] > ENTRY_TOLERANCE).argmax())
             value = float(g[d, j, i]) if j < rows and i < columns else None
             name = weight_name(network, layer, j, i)
             wrong.append(Wrong(name, j + 1, i + 1, value, float(want[d, j, i])))
+            first = layer
     for layer, (g, want) in enumerate(zip(deltas or [], right.deltas, strict=False), start=2):
         # For a batch both are taken: the delta of E_n, and that of the mean E, 1/N of it.
         error, of_mean = _relative(g, want), _relative(g, want / want.shape[1])
         if of_mean.max() < error.max():
             error, want = of_mean, want / want.shape[1]
-        worst = max(worst, float(error.max()))
+        worst = np.maximum(worst, error.max(axis=(-2, -1)))
         for n, j in _entries(error):
             d = int((error[:, n, j] > ENTRY_TOLERANCE).argmax())
             value = float(g[d, n, j])
             wrong.append(Wrong(delta_name(layer, j), j + 1, None, value, float(want[d, n, j])))
-    return wrong, worst
+    return Compared(wrong, worst, first)
+
+
+def left_out(network: Network, replies: Sequence[Reply]) -> int | None:
+    """The layer whose gradient is missing where all others are there, in their order; else None."""
+    for layer, _ in enumerate(network.shapes, start=1):
+        wanted = [s for other, s in enumerate(network.shapes, start=1) if other != layer]
+        if all(
+            len(_gradient_shapes(reply)) == len(wanted)
+            and all(s in (w, w[::-1]) for s, w in zip(_gradient_shapes(reply), wanted, strict=True))
+            for reply in replies
+        ):
+            return layer
+    return None
+
+
+def bias_left_out(network: Network, replies: Sequence[Reply]) -> bool:
+    """Whether every gradient has all columns but that of the biases."""
+    wanted = [(rows, columns - 1) for rows, columns in network.shapes]
+    return network.bias and all(_gradient_shapes(reply) == wanted for reply in replies)
+
+
+def _gradient_shapes(reply: Reply) -> list[tuple[int, ...]]:
+    return reply.shapes[: len(reply.shapes) - (reply.deltas or 0)]
 
 
 def _relative(got: np.ndarray, want: np.ndarray) -> np.ndarray:
@@ -143,9 +192,13 @@ def _entries(error: np.ndarray) -> list[tuple[int, int]]:
     return [(int(j), int(i)) for j, i in np.argwhere((error > ENTRY_TOLERANCE).any(axis=0))]
 
 
-def in_words(wrong: Sequence[Wrong], explanation: Explanation) -> str:
-    """``wrong in dE/dW^(2) (w_11, w_21); likely: h' of layer 3 is missing``."""
-    if all(entry.got == 0 for entry in wrong):
+def in_words(result: Compared, explanation: Explanation, before: str = "") -> str:
+    """``wrong in dE/dW^(2) (w_11, w_21), in all 20 draws; w_11^(2): got 1, expected 2; likely: …``.
+
+    ``before``: what is wrong besides what the explanation says.
+    """
+    wrong = result.wrong
+    if all(entry.got == 0 for entry in wrong) and len(explanation.unexplained) != 0:
         return "every wrong entry is 0: nothing is derived there yet"
     groups: dict[str, list[Wrong]] = {}
     for entry in wrong:
@@ -157,4 +210,23 @@ def in_words(wrong: Sequence[Wrong], explanation: Explanation) -> str:
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         strange = any(e.got is not None and not math.isfinite(e.got) for e in entries)
         parts.append(f"{group} ({shown}{', NaN or infinite' if strange else ''})")
-    return f"wrong in {', '.join(parts)}; {explanation}"
+    if before:
+        known = f"{before} and {explanation.words}" if explanation.codes else before
+        why = f"likely: {known}"
+    else:
+        why = str(explanation)
+    return f"wrong in {', '.join(parts)}{_where(result)}; {why}"
+
+
+def _where(result: Compared) -> str:
+    """In how many draws, first where, and one entry as it is and as it should be."""
+    draws, count = int(result.draws.sum()), len(result.draws)
+    said = f", in {'all' if draws == count else f'{draws} of'} {count} draws"
+    here = [e for e in result.wrong if e.quantity.endswith(f"^({result.layer})") and e.column]
+    if here and here[0].got is not None:
+        entry = here[0]
+        said += (
+            f", first in layer {result.layer} from the output: {entry.quantity} is {entry.got:.6g}, "
+            f"expected {entry.expected:.6g}"
+        )
+    return said

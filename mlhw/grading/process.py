@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -48,6 +48,16 @@ class Reply:
     numbers: list[np.ndarray] | None = None
     refused: str | None = None
 
+    def reversed(self) -> Reply:
+        """The same with the gradients in the opposite order."""
+        count = len(self.shapes) - (self.deltas or 0)
+
+        def turned(parts: list[Any]) -> list[Any]:
+            return [*parts[:count][::-1], *parts[count:]]
+
+        numbers = None if self.numbers is None else turned(self.numbers)
+        return replace(self, shapes=turned(self.shapes), numbers=numbers)
+
 
 @dataclass
 class Replies:
@@ -66,10 +76,12 @@ def call_in_process(
     *,
     required: int,
     time_limit: float,
+    labels: bool = False,
 ) -> Replies:
     """Call ``function`` of the file with each of ``calls``: the weights, then x and t.
 
-    Calls from number ``required`` on may fail. Never raises for what the file does.
+    Calls from number ``required`` on may fail. ``labels``: t is an integer, or an array of such.
+    Never raises for what the file does.
     """
     most = 4 * max(sum(array.size for array in call) for call in calls) + 1000
     request = {
@@ -80,6 +92,7 @@ def call_in_process(
         "memory": MEMORY,
         "seconds": time_limit,
         "most": most,
+        "labels": labels,
     }
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as inputs:
         inputs.write(json.dumps(request).encode() + b"\n")

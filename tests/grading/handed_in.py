@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlhw.grading.grade import Grade, grade
+from mlhw.grading.grade import grade
 from mlhw.grading.implementations import Implementation
+from mlhw.grading.judgement import Grade
+from mlhw.grading.questions import Targets
 from mlhw.maths.network import Network
 
 COURSE = Network((3, 2, 2, 1), ("logistic", "logistic"), "identity", "half_squared_error", False)
@@ -59,8 +61,13 @@ def changed(*replacements: tuple[str, str]) -> str:
 
 
 def graded(
-    folder: Path, text: str, network: Network = COURSE, inputs: int = 1, limit: float = 5.0
+    folder: Path,
+    text: str,
+    network: Network = COURSE,
+    inputs: int = 1,
+    limit: float = 5.0,
+    targets: Targets = "auto",
 ) -> Grade:
     path = folder / "theirs.py"
     path.write_text(text)
-    return grade(Implementation(path, "backprop"), network, inputs, 0, limit)
+    return grade(Implementation(path, "backprop"), network, inputs, 0, limit, targets)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlhw.maths import derivatives, four_ways, mistakes, network
+from mlhw.maths import derivatives, four_ways, network
+from mlhw.maths.mistakes import mistaken
 
 COMMAND = ["--trials", "4", "--max-width", "6"]
 RIGHT = str(Path(__file__).with_name("right_backprop.py"))
@@ -50,8 +51,8 @@ def error_turned_round(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reference_turned_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference of the grading loses a sign: a right file must then be called wrong."""
-    true = mistakes.output_delta
-    monkeypatch.setattr(mistakes, "output_delta", lambda *arguments: -true(*arguments))
+    true = mistaken.output_delta
+    monkeypatch.setattr(mistaken, "output_delta", lambda *arguments: -true(*arguments))
 
 
 def one_weight_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:

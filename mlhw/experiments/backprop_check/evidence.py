@@ -11,7 +11,7 @@ import numpy as np
 
 from mlhw.experiments.backprop_check.formula_text import value_of
 from mlhw.experiments.backprop_check.kinks import false_kinks
-from mlhw.grading.grade import Grade
+from mlhw.grading.judgement import Grade
 from mlhw.maths.four_ways import WAYS, Entry, FourWays, Worst
 from mlhw.maths.network import Quantity, course_quantities, is_course_network
 from mlhw.maths.step_errors import StepErrors

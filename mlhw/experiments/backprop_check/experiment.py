@@ -33,8 +33,10 @@ from mlhw.experiments.backprop_check.network_config import NetworkConfig, networ
 from mlhw.experiments.backprop_check.report import COLUMNS, answers, formulas, summary
 from mlhw.experiments.backprop_check.rows import grade_row, gradient_rows, network_row
 from mlhw.grading import template
-from mlhw.grading.grade import Grade, grade
+from mlhw.grading.grade import grade
 from mlhw.grading.implementations import Implementation, find_implementations
+from mlhw.grading.judgement import Grade
+from mlhw.grading.questions import Targets
 from mlhw.maths.four_ways import MOST_CHECKED, FourWays, differentiate, drawn_entries
 from mlhw.maths.network import Network
 from mlhw.maths.random_networks import random_trial, trial_of
@@ -69,6 +71,13 @@ class Config(NetworkConfig):
         Option(metavar="FILE[:FUNCTION]", repeatable=True),
         Field(description="file, or folder of files, to be checked; the function is 'backprop'"),
     ] = []
+    targets: Annotated[
+        Targets,
+        Field(
+            description="how an implementation gets t, with a cross-entropy: one-hot, class labels "
+            "(integers from 0), or bits of their own; auto: one-hot with softmax, else bits"
+        ),
+    ] = "auto"
     time_limit: Annotated[
         float, Field(gt=0, le=3600, description="seconds that a file may take")
     ] = 5.0
@@ -96,6 +105,7 @@ ACTIONS = [
 def run(config: Config, recorder: Recorder) -> Result:
     """Work out the configured network, then random ones, then grade the given implementations."""
     network = network_of(config)
+    check_targets(config)
     implementations = find_implementations(config.implementation)
     recorder.begin(config)
     # A second BLAS thread spends more time waiting for such small products than it saves.
@@ -113,6 +123,21 @@ def run(config: Config, recorder: Recorder) -> Result:
         FIGURES.plots(evidence),
         formulas(evidence),
     )
+
+
+def check_targets(config: Config) -> None:
+    """Raise ConfigError where targets of this form do not exist."""
+    if config.targets == "auto":
+        return
+    if config.loss == "half_squared_error":
+        raise ConfigError(
+            f"targets: {config.targets} needs a cross-entropy, --loss binary_cross_entropy or "
+            "cross_entropy (with half_squared_error targets are numbers)"
+        )
+    if config.targets == "bits" and config.loss == "cross_entropy":
+        raise ConfigError(
+            "targets: bits needs --loss binary_cross_entropy, where outputs are apart"
+        )
 
 
 def check_networks(config: Config, network: Network, recorder: Recorder) -> Evidence:
@@ -168,7 +193,14 @@ def grade_all(
     grades = []
     for done, implementation in enumerate(found):
         recorder.progress(done, len(found), "implementations")
-        g = grade(implementation, network, config.batch, config.seed, config.time_limit)
+        g = grade(
+            implementation,
+            network,
+            config.batch,
+            config.seed,
+            config.time_limit,
+            config.targets,
+        )
         recorder.log(
             f"{implementation.name}: {g.verdict} in {g.seconds:.2f} s; batch: {g.batch or 'not tried'}",
             screen=False,

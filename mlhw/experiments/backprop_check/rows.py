@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlhw.grading.grade import Grade
+from mlhw.grading.judgement import Grade
 from mlhw.maths.four_ways import WAYS, FourWays
 
 
