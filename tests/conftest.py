@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import signal
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import is_hypothesis_test, settings
 from hypothesis.internal.conjecture import providers
+
+from tests.warm import PROGRAM, WarmStarts
 
 # A busy machine is no failing test. What a test draws depends on the test alone, so that a change is
 # red for what it did and not for what was drawn; ``make fuzz`` draws anew, and more.
@@ -57,7 +60,7 @@ def pytest_runtest_setup() -> None:
 
 
 ROOT = Path(__file__).parents[1]
-PROGRAM = Path(sys.executable).parent / "mlhw"
+LONGEST = 300  # seconds
 
 Mlhw = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -68,20 +71,43 @@ def smoke(experiment: str) -> str:
     return str(short if short.exists() else ROOT / "configs" / f"{experiment}.yaml")
 
 
+@functools.cache
+def warm_starts() -> WarmStarts:
+    """One for all tests of this process, begun by the first that needs it."""
+    return WarmStarts()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_start_is_left() -> Iterator[None]:
+    yield
+    if warm_starts.cache_info().currsize:
+        warm_starts().close()
+
+
 def mlhw_in(folder: Path) -> Mlhw:
-    """The installed command in ``folder``, without a terminal."""
+    """The installed command in ``folder``, without a terminal.
+
+    Where ``fresh`` is asked for, or a variable that libraries may read, as a process that loads them anew.
+    """
 
     def run(
-        *arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        fresh: bool = False,
     ) -> subprocess.CompletedProcess[str]:
+        words = [str(PROGRAM), *map(str, arguments)]
+        variables = {**os.environ, "MLHW_RUNS_DIR": str(folder / "runs"), **(env or {})}
+        if not fresh and warm_starts().knows(variables):
+            return warm_starts().run(words, cwd or folder, variables, LONGEST)
         return subprocess.run(
-            [str(PROGRAM), *map(str, arguments)],
+            words,
             cwd=cwd or folder,
-            env={**os.environ, "MLHW_RUNS_DIR": str(folder / "runs"), **(env or {})},
+            env=variables,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=300,
+            timeout=LONGEST,
         )
 
     return run

@@ -62,7 +62,7 @@ def test_the_smoke_configuration_leaves_every_file(mlhw: Mlhw, tmp_path: Path) -
         assert key in found
     config = (run / "config.yaml").read_text()
     assert "auto" not in config.replace("features: auto", "")
-    again = mlhw("finetune", "-c", run / "config.yaml", "--json", "--no-plots")
+    again = mlhw("finetune", "-c", run / "config.yaml", "--json", "--no-plots", fresh=True)
     assert summary(again) == found
 
 

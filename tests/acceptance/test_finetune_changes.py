@@ -46,7 +46,8 @@ def test_images_are_changed_and_mixed_from_unfreezing_on(mlhw: Mlhw, uneven: Pat
     assert lines[0][2] != lines[1][2]
     with Image.open(run / "plots" / "augmented.png") as sheet:
         assert sheet.width > 300
-    again = mlhw("finetune", "-c", run / "config.yaml", "--json", "--no-plots", "--workers", "2")
+    saved = ("-c", run / "config.yaml", "--json", "--no-plots", "--workers", "2")
+    again = mlhw("finetune", *saved, fresh=True)
     assert summary(again) == summary(changed)
 
 

@@ -44,7 +44,7 @@ def test_deep_images_keep_their_contrast_in_training_and_in_prediction(
     assert f"0 … {most:g}, the range of the training images" in done.stderr
     if kind == "png":
         run = tmp_path / "runs" / "latest"
-        again = mlhw("finetune", "-c", run / "config.yaml", "--no-plots", "--json")
+        again = mlhw("finetune", "-c", run / "config.yaml", "--no-plots", "--json", fresh=True)
         assert summary(again) == summary(done)
 
     inside, beyond = np.zeros((9, 9), np.uint16), np.full((9, 9), 999, np.uint16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -173,22 +172,10 @@ def test_output_survives_a_terminal_that_knows_ascii_only(mlhw: Mlhw, tmp_path: 
     assert found.returncode == 0, found.stderr
 
 
-def test_shell_completion_names_commands_and_options(tmp_path: Path) -> None:
-    program = Path(sys.executable).parent / "mlhw"
-
+def test_shell_completion_names_commands_and_options(mlhw: Mlhw, tmp_path: Path) -> None:
     def complete(words: str) -> str:
-        return subprocess.run(
-            [program],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "_MLHW_COMPLETE": "complete_bash",
-                "COMP_WORDS": words,
-                "COMP_CWORD": str(len(words.split()) - 1),
-            },
-            capture_output=True,
-            text=True,
-        ).stdout
+        asked = {"_MLHW_COMPLETE": "complete_bash", "COMP_WORDS": words}
+        return mlhw(env={**asked, "COMP_CWORD": str(len(words.split()) - 1)}).stdout
 
     assert "lr-sweep" in complete("mlhw lr")
     assert "--etas" in complete("mlhw lr-sweep --et")
