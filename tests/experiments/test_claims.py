@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
+import io
 import json
-from pathlib import Path
+import tempfile
 from types import ModuleType
 from typing import Any
 
@@ -20,16 +23,18 @@ def tampering(name: str) -> ModuleType:
     return importlib.import_module(f"tests.tampering.{module_name(name)}")
 
 
-def verdicts(
-    name: str, id: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, dict[str, Any]]:
-    """Exit code and verdict by claim of a run with the options that ``id`` needs."""
-    module = tampering(name)
-    options = getattr(module, "COMMANDS", {}).get(id, module.COMMAND)
-    code = main([name, *options, "--runs-dir", str(folder), "--no-plots", "--json"])
-    found = json.loads(capsys.readouterr().out)
+def verdicts(name: str, options: tuple[str, ...]) -> tuple[int, dict[str, Any]]:
+    """Exit code and verdict by claim of a run with these options."""
+    shown = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(shown):
+        code = main([name, *options, "--runs-dir", folder, "--no-plots", "--json"])
+    found = json.loads(shown.getvalue())
     assert "error" not in found, found["error"]
     return code, {claim["id"]: claim["verdict"] for claim in found["claims"]}
+
+
+untouched = functools.cache(verdicts)
+"""One run for all claims that need the same options."""
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -39,14 +44,12 @@ def test_every_claim_has_a_tampering_that_makes_it_fail(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "id"), ALL, ids=[f"{name}:{id}" for name, id in ALL])
 def test_a_claim_holds_untouched_and_fails_when_tampered_with(
-    name: str,
-    id: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    name: str, id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, before = verdicts(name, id, tmp_path, capsys)
+    module = tampering(name)
+    options = tuple(getattr(module, "COMMANDS", {}).get(id, module.COMMAND))
+    code, before = untouched(name, options)
     assert (code, before[id]) == (0, "holds")
-    tampering(name).TAMPERINGS[id](monkeypatch)
-    code, after = verdicts(name, id, tmp_path, capsys)
+    module.TAMPERINGS[id](monkeypatch)
+    code, after = verdicts(name, options)
     assert (code, after[id]) == (3, "fails")
