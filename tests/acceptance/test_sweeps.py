@@ -130,7 +130,8 @@ def test_data_with_more_features_has_no_figures_of_two_dimensions_and_says_so(
 
 def test_separable_classes_have_no_optimum_and_that_is_said(mlhw: Mlhw, tmp_path: Path) -> None:
     printed, _ = run(
-        mlhw, tmp_path, "lr-sweep", "--data", "iris", "--classes", "0,1", "--features", "0,2"
+        *(mlhw, tmp_path, "lr-sweep", "--data", "iris", "--classes", "0,1", "--features", "0,2"),
+        "--no-plots",
     )
     assert printed["summary"]["optimum"] is None
     assert printed["summary"]["critical_eta"] is None
@@ -156,7 +157,9 @@ def test_a_file_of_ones_own_with_words_for_classes(mlhw: Mlhw, tmp_path: Path) -
             for i in range(40)
         )
     )
-    printed, _ = run(mlhw, tmp_path, "lr-sweep", "--data", "mine.csv", "--standardize")
+    printed, _ = run(
+        mlhw, tmp_path, "lr-sweep", "--data", "mine.csv", "--standardize", "--no-plots"
+    )
     assert printed["summary"]["classes"] == ["cat", "dog"]
     assert printed["summary"]["features"] == ["length", "width"]
     assert len(printed["summary"]["scaling"]["mean"]) == 2
@@ -198,7 +201,9 @@ def test_the_courses_data_through_the_command(
 
 
 def test_sgd_sweep_records_and_logs_as_the_course_does(mlhw: Mlhw, tmp_path: Path) -> None:
-    found = mlhw("sgd-sweep", "--etas", "0.5,0.01", "--epochs", "120", "--repeats", "1")
+    found = mlhw(
+        "sgd-sweep", "--etas", "0.5,0.01", "--epochs", "120", "--repeats", "1", "--no-plots"
+    )
     assert found.returncode == 0, found.stderr
     (folder,) = tmp_path.glob("runs/2*")
     table = rows(folder)
@@ -229,7 +234,8 @@ def test_verbose_shows_every_epoch_and_repeats_log_only_the_first(
 def test_sgd_and_gd_are_compared_after_the_same_number_of_passes(
     mlhw: Mlhw, tmp_path: Path
 ) -> None:
-    printed, folder = run(mlhw, tmp_path, "sgd-sweep", "--repeats", "3", "--epochs", "100")
+    options = ("--repeats", "3", "--epochs", "100", "--no-plots")
+    printed, folder = run(mlhw, tmp_path, "sgd-sweep", *options)
     against = printed["summary"]["against_gd"]
     assert [(row["eta"], row["passes"]) for row in against[:3]] == [(0.5, 1), (0.5, 10), (0.5, 100)]
     assert len(against) == 15, "passes above epochs are left out"
