@@ -8,13 +8,13 @@ import os
 import signal
 import statistics
 import subprocess
-import tarfile
 import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.acceptance.cifar import unpack_part
 from tests.conftest import PROGRAM, ROOT, Mlhw, shared
 
 SMALL = ["--model", "cifar_resnet20", "--weights", "none", "--image-size", "8", "--threads", "1"]
@@ -188,14 +188,7 @@ def test_the_default_run_reaches_its_accuracy_and_its_probabilities_can_be_trust
 def test_the_courses_run_on_a_part_of_cifar_10(mlhw: Mlhw, tmp_path: Path) -> None:
     """A tenth of the images, with the shared weights and the settings of the shipped file."""
     weights = shared("data/weights/cifar100_resnet20_backbone.pth")
-    with tarfile.open(shared("data/cifar10/train.tar.xz")) as archive:
-        for member in archive:
-            if member.isfile() and member.name.endswith("0.jpg"):
-                target = tmp_path / "cifar10" / member.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                file = archive.extractfile(member)
-                assert file is not None
-                target.write_bytes(file.read())
+    unpack_part(tmp_path / "cifar10", ("0.jpg",))
     done = mlhw(
         *("finetune", "-c", ROOT / "configs" / "finetune-cifar10.yaml", "--json", "--no-plots"),
         *("--data", "folder:cifar10", "--val", "500", "--weights", weights, "--lr", "0.01"),
