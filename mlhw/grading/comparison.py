@@ -139,7 +139,7 @@ def compared(
     return Compared(wrong, worst, first)
 
 
-def left_out(network: Network, replies: Sequence[Reply]) -> int | None:
+def missing_layer(network: Network, replies: Sequence[Reply]) -> int | None:
     """The layer whose gradient is missing where all others are there, in their order; else None."""
     for layer, _ in enumerate(network.shapes, start=1):
         wanted = [s for other, s in enumerate(network.shapes, start=1) if other != layer]

@@ -14,13 +14,13 @@ from mlhw.grading.comparison import (
     bias_left_out,
     compared,
     in_words,
-    left_out,
+    missing_layer,
     shape_problem,
     stacked,
 )
 from mlhw.grading.implementations import Implementation
 from mlhw.grading.process import Replies, Reply
-from mlhw.grading.questions import AGAIN, DRAWS, FURTHER, Plan, Questions
+from mlhw.grading.questions import AGAIN, DRAWS, FURTHER, QuestionPlan, Questions
 from mlhw.maths.mistakes.kinds import CODES
 from mlhw.maths.mistakes.mistaken import Mistaken
 from mlhw.maths.mistakes.search import Explanation, explain, right_gradients
@@ -82,7 +82,7 @@ def in_order(codes: set[str]) -> list[str]:
 
 
 def judge(
-    implementation: Implementation, plan: Plan, returned: Replies, time_limit: float
+    implementation: Implementation, plan: QuestionPlan, returned: Replies, time_limit: float
 ) -> Grade:
     """The grade for what the process returned."""
     replies = returned.replies
@@ -112,10 +112,10 @@ def _misshapen(asked: Questions, replies: Sequence[Reply]) -> tuple[str, str]:
     network = asked.network
     backwards = [reply.reversed() for reply in replies]
     if not shape_problem(network, asked.samples, backwards):
-        found = explained(asked, backwards)[1]
+        found = explanation_of(asked, backwards)[1]
         rest = f"; and {found.words}" if found.codes else ""
         return "order_reversed", f"the gradients come in reversed order, the last first{rest}"
-    missing = left_out(network, replies)
+    missing = missing_layer(network, replies)
     if missing is not None:
         return "layer_missing", f"dE/dW^({missing}) is missing: only the others are returned"
     if bias_left_out(network, replies):
@@ -125,7 +125,7 @@ def _misshapen(asked: Questions, replies: Sequence[Reply]) -> tuple[str, str]:
     return "", ""
 
 
-def explained(asked: Questions, replies: Sequence[Reply]) -> tuple[Compared, Explanation]:
+def explanation_of(asked: Questions, replies: Sequence[Reply]) -> tuple[Compared, Explanation]:
     """The answers beside the right ones, and which mistakes explain the difference."""
     network = asked.network
     mistaken = Mistaken(network, asked.weights, asked.X, asked.T)
@@ -152,7 +152,7 @@ def _explained(
 def _judge_draws(
     implementation: Implementation, asked: Questions, replies: Sequence[Reply]
 ) -> Grade:
-    result, found = explained(asked, replies)
+    result, found = explanation_of(asked, replies)
     if not result.wrong:
         message = f"right in all {DRAWS} draws"
         return Grade(implementation, "correct", message, max_relative_error=result.worst)
@@ -160,7 +160,7 @@ def _judge_draws(
     if len(found.ways[0]) != 1 or found.unexplained:
         backwards = [reply.reversed() for reply in replies]
         if not shape_problem(asked.network, asked.samples, backwards):
-            other_result, other = explained(asked, backwards)
+            other_result, other = explanation_of(asked, backwards)
             if not other_result.wrong or (other.codes and not other.unexplained):
                 found, codes = other, {"order_reversed", *other.codes}
                 turned = "the gradients come in reversed order, the last first"
@@ -205,7 +205,7 @@ def _judge_traits(
 
 
 def _judge_further(
-    found: Grade, plan: Plan, wider: Sequence[Reply], batch: Sequence[Reply]
+    found: Grade, plan: QuestionPlan, wider: Sequence[Reply], batch: Sequence[Reply]
 ) -> None:
     """Another network and, after single inputs, a batch: a function need not take these."""
     found.general, _ = _tried(plan.wider, wider)
@@ -240,5 +240,5 @@ def _tried(
         return f"not taken: {refused or 'no answer'}", None
     if shape_problem(asked.network, asked.samples, replies):
         return "not taken: other shapes returned", None
-    found = explained(asked, replies)
+    found = explanation_of(asked, replies)
     return ("wrong", found) if found[0].wrong else ("right", None)

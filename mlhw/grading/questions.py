@@ -59,7 +59,7 @@ class Questions:
 
 
 @dataclass(frozen=True)
-class Plan:
+class QuestionPlan:
     """All questions to one file, in the order of their calls.
 
     ``asked`` count. Some of them are asked ``again``, to see whether the answer stays. ``batch`` is
@@ -84,7 +84,7 @@ class Plan:
         return calls
 
 
-def plan(network: Network, inputs: int, seed: int, targets: Targets = "auto") -> Plan:
+def plan(network: Network, inputs: int, seed: int, targets: Targets = "auto") -> QuestionPlan:
     """The questions to every file of one network; the same for the same seed."""
     import numpy as np
 
@@ -96,7 +96,7 @@ def plan(network: Network, inputs: int, seed: int, targets: Targets = "auto") ->
         batch = draw_questions(network, batch_size(network), FURTHER, rng, one_hot=one_hot)
     other = wider(network)
     further = draw_questions(other, inputs, FURTHER, rng, one_hot=one_hot)
-    return Plan(asked, batch, further, targets == "labels")
+    return QuestionPlan(asked, batch, further, targets == "labels")
 
 
 def batch_size(network: Network) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import stat
 import sys
@@ -152,18 +153,29 @@ def overwrite(path: Path, text: str) -> bool:
     """Write over a file in place, where a full disk has no room for a second one.
 
     Done only if ``text`` fits into the blocks that the file has already, so that the disk cannot
-    be full in the middle; returns False if it does not fit or the file cannot be written.
+    be full in the middle, nor beyond what files may be long; returns False if it does not fit or the
+    file cannot be written.
     """
     data = encoded(text)
     try:
         with open(path, "r+b", buffering=0) as file:
-            if len(data) > os.fstat(file.fileno()).st_blocks * 512:
+            if len(data) > min(os.fstat(file.fileno()).st_blocks * 512, _longest_file()):
                 return False
             file.write(data)
             file.truncate()
     except (OSError, AttributeError):  # Windows counts no blocks
         return False
     return True
+
+
+def _longest_file() -> float:
+    """Bytes that a file of this process may have: a write beyond them is cut there."""
+    try:
+        import resource
+    except ImportError:
+        return math.inf
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return math.inf if limit == resource.RLIM_INFINITY else limit
 
 
 def check_writable(option: str, path: str) -> None:

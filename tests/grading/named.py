@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from mlhw.grading.implementations import Implementation
-from mlhw.grading.judgement import Grade, explained, judge
+from mlhw.grading.judgement import Grade, explanation_of, judge
 from mlhw.grading.process import Replies, Reply
-from mlhw.grading.questions import DRAWS, Plan, plan
+from mlhw.grading.questions import DRAWS, QuestionPlan, plan
 from mlhw.maths.network import Network
 from tests.grading.mutations import Mutation, function_of, mutations
 
@@ -38,7 +38,7 @@ def named(seed: int, count: int, tmp: Implementation) -> Iterator[Case]:
         yield Case(mutation, network, samples, naming(asked, replies, mutation, graded), graded)
 
 
-def naming(asked: Plan, replies: list[Reply], mutation: Mutation, graded: Grade) -> Naming:
+def naming(asked: QuestionPlan, replies: list[Reply], mutation: Mutation, graded: Grade) -> Naming:
     if graded.verdict == "correct":
         # Nothing is known of the answers here but what they are: no tolerance, no grader.
         right = answers(function_of(mutation.right), asked)
@@ -53,11 +53,11 @@ def naming(asked: Plan, replies: list[Reply], mutation: Mutation, graded: Grade)
         return "named"
     if not codes & set(mutation.codes) and not codes:
         return "unnamed"
-    possible = explained(asked.asked, replies[:DRAWS])[1].possible
+    possible = explanation_of(asked.asked, replies[:DRAWS])[1].possible
     return "class" if mutation.codes <= possible | codes else "misnamed"
 
 
-def answers(function: Any, asked: Plan) -> list[Reply]:
+def answers(function: Any, asked: QuestionPlan) -> list[Reply]:
     """What the child process would send."""
     found = []
     for number, (*weights, x, t) in enumerate(asked.calls()):

@@ -91,7 +91,7 @@ CLOSE = 1e-5
 """Single precision leaves a fitted number about so exact."""
 
 
-def tidy(number: float) -> float:
+def simplest(number: float) -> float:
     """The simple fraction that a fitted number is, or its six leading digits."""
     near = Fraction(number).limit_denominator(LARGEST_DENOMINATOR)
     if near and abs(number - float(near)) <= CLOSE * abs(number):
@@ -101,7 +101,7 @@ def tidy(number: float) -> float:
     return shorter if abs(number - shorter) <= CLOSE * abs(number) else rounded
 
 
-def shown(number: float) -> str:
+def as_fraction(number: float) -> str:
     """``2/3``, ``-0.1``, ``0.0123``: a simple fraction where it is shorter than the decimals."""
     near = Fraction(number).limit_denominator(LARGEST_DENOMINATOR)
     decimal = f"{number:.6g}"
@@ -121,8 +121,8 @@ def multiplied(number: float, outputs: int, features: int, samples: int) -> tupl
     if number == -1:
         return "sign", "has the wrong sign"
     if samples > 1 and abs(number) == samples:
-        return "batch_mean", f"is {shown(number)} times too large: summed over the batch"
-    if samples > 1 and number == tidy(1 / samples):
+        return "batch_mean", f"is {as_fraction(number)} times too large: summed over the batch"
+    if samples > 1 and number == simplest(1 / samples):
         return "batch_average_twice", f"is 1/{samples} of what it should be: averaged twice"
     known = {
         2.0: "is 2 times too large",
@@ -138,8 +138,8 @@ def multiplied(number: float, outputs: int, features: int, samples: int) -> tupl
         reasons += [(1 / features, f"1/{features}, the number of features")]
     for value, why in reasons:
         if abs(number - value) <= CLOSE * value:
-            return "factor", f"is {shown(number)} times what it should be ({why})"
-    said = f"is {shown(number)} times what it should be"
+            return "factor", f"is {as_fraction(number)} times what it should be ({why})"
+    said = f"is {as_fraction(number)} times what it should be"
     if number < 0 and abs(number) < 1:
         said += " (the update of the weights, with its learning rate and sign?)"
     elif 0 < number <= 0.1:

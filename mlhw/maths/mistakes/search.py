@@ -15,7 +15,7 @@ import numpy as np
 
 from mlhw.maths.arrays import Array
 from mlhw.maths.mistakes.candidates import candidates, of_biases
-from mlhw.maths.mistakes.kinds import CODES, Mistake, Mistakes, multiplied, shown, tidy
+from mlhw.maths.mistakes.kinds import CODES, Mistake, Mistakes, as_fraction, multiplied, simplest
 from mlhw.maths.mistakes.mistaken import Mistaken
 from mlhw.maths.network import Gradients
 
@@ -173,7 +173,7 @@ class _Wanted:
             number = float((change * wanted).sum()) / size if size else np.nan
         if not np.isfinite(number):
             return None
-        return self._numbered(candidate, tidy(number))
+        return self._numbered(candidate, simplest(number))
 
     def _numbered(self, candidate: Mistake, number: float) -> Mistake | None:
         network = self.mistaken.network
@@ -185,7 +185,7 @@ class _Wanted:
                 number, network.layers[-1], network.layers[0], self.mistaken.samples
             )
             return candidate.with_number(number, words, code)
-        return candidate.with_number(number, shown(number)) if number else None
+        return candidate.with_number(number, as_fraction(number)) if number else None
 
 
 ROUNDING = 1e-13
