@@ -111,7 +111,8 @@ class Peer:
 def resumed(job: Job) -> str:
     """What became of the run that was to go on after a fault."""
     if not job.whole:
-        return "error"
+        # A run whose end is recorded has all that it was to have, and nothing to go on with.
+        return "went on" if ": is finished; " in job.err else "error"
     return "went on" if job.found["began"] >= 1 else "began anew"
 
 
