@@ -255,5 +255,5 @@ def export_runs(
     return FINISHED
 
 
-app.command(**CLEAN)(clean)
 app.command("verify", cls=Command, **VERIFY)(verify)
+app.command(**CLEAN)(clean)

@@ -210,7 +210,7 @@ def test_a_folder_that_is_a_file_is_an_error_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"a\.tar\.gz: cannot be unpacked.*File exists"):
         archives.extract(archive, {"x": (tmp_path / "file" / "x", md5(b"1"))})
-    with pytest.raises(DataError, match=r"cannot be downloaded to .*: File exists"):
+    with pytest.raises(DataError, match=r"cannot be downloaded to .*: file exists"):
         fetch("http://127.0.0.1:9/x", tmp_path / "file" / "x", None)
 
 
