@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -224,13 +225,20 @@ def _at(files: Sequence[tuple[Path, int]], bit: int) -> tuple[Path, int]:
 
 
 def flips_seen(flips: Sequence[Job], clean: Job) -> dict[str, int]:
-    """``other``: the run ended well, with other weights than without the flip, and said nothing of it."""
+    """What became of the runs: ``noticed``: refused; ``same``: no effect on the weights; ``other``: it ended
+    well, with other weights. ``said`` counts those of ``same`` whose words name the damage: they went on from
+    an older state.
+    """
     same = [job.whole and job.found["digest"] == clean.found["digest"] for job in flips]
     noticed = sum(not job.whole for job in flips)
     return {
         "injected": len(flips),
         "noticed": noticed,
         "same": sum(same),
+        "said": sum(
+            equal and re.search("damaged|corrupt", job.err) is not None
+            for equal, job in zip(same, flips, strict=True)
+        ),
         "other": len(flips) - noticed - sum(same),
     }
 

@@ -117,10 +117,10 @@ def went_on(kind: str) -> Callable[[dict[str, Any]], str]:
 
 def flips(peer: dict[str, Any]) -> str:
     row = peer["flips"]
-    return (
-        f"of {row['injected']}: {row['noticed']} noticed, {row['same']} without effect, "
-        f"{row['other']} other numbers in silence"
-    )
+    said = row.get("said", 0)  # named, and an older state taken instead
+    parts = [f"{said} named, and the right numbers from an older state"] if said else []
+    parts += [f"{row['noticed']} refused", f"{row['same'] - said} without effect"]
+    return f"of {row['injected']}: {', '.join(parts)}, {row['other']} other numbers in silence"
 
 
 def stopped(peer: dict[str, Any]) -> str:

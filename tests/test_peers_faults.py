@@ -47,8 +47,11 @@ def test_a_resume_goes_on_or_begins_anew_or_cannot(peers: ModuleType) -> None:
 def test_a_flipped_bit_is_noticed_or_has_no_effect_or_other_weights(peers: ModuleType) -> None:
     clean = job(peers, began=2, digest="a")
     flips = [job(peers, 1), job(peers, digest="a"), job(peers, digest="b"), job(peers, digest="b")]
+    assert peers.flips_seen([job(peers, err="warning: last.pt is damaged", digest="a")], clean)[
+        "said"
+    ]
     seen = peers.flips_seen(flips, clean)
-    assert seen == {"injected": 4, "noticed": 1, "same": 1, "other": 2}
+    assert seen == {"injected": 4, "noticed": 1, "same": 1, "said": 0, "other": 2}
 
 
 def test_a_bit_is_counted_over_all_files(peers: ModuleType) -> None:
