@@ -83,5 +83,8 @@ def test_what_a_peer_does_is_said_in_words(tables: ModuleType) -> None:
     assert tables.stopped({"term": {**term, "code": None}}).startswith("exit code not measured;")
     flips = {"injected": 9, "noticed": 3, "same": 2, "other": 4}
     assert tables.flips({"flips": flips}) == (
-        "of 9: 3 noticed, 2 without effect, 4 other numbers in silence"
+        "of 9: 3 refused, 2 without effect, 4 other numbers in silence"
+    )
+    assert tables.flips({"flips": {**flips, "said": 2}}).startswith(
+        "of 9: 2 named, and the right numbers from an older state, 3 refused, 0 without effect"
     )
