@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from mlhw.system.files import discard, whole
+from mlhw.text.plain_files import open_plain
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -19,9 +20,7 @@ _DIGEST = hashlib.sha256().digest_size
 def recall(path: Path) -> bytes | None:
     """What ``remember`` has written; None where it is not there any more, or not as it was."""
     try:
-        if not path.is_file():  # a pipe would never end
-            return None
-        with open(path, "rb") as file:
+        with open_plain(path) as file:  # a pipe would never end
             digest, content = file.read(_DIGEST), file.read()
     except OSError:
         return None

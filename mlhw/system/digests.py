@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from mlhw.system.files import regular_text, require_plain
+from mlhw.system.files import regular_text
+from mlhw.text.plain_files import open_plain
 
 RECORD_FORMAT = 2
 """Of run.json; one without has no digests."""
@@ -34,8 +35,7 @@ def sha256(data: bytes) -> str:
 
 def file_sha256(path: Path) -> str:
     """sha256 of a plain file's bytes. Raises OSError, for anything but a plain file too."""
-    require_plain(path)
-    with open(path, "rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -199,11 +199,10 @@ class Summed:
 
 
 def tail_holds(path: Path) -> bool:
-    """Whether a file ends with the digest of all before. Raises OSError."""
-    require_plain(path)
-    left = path.stat().st_size - TAIL
+    """Whether a plain file ends with the digest of all before. Raises OSError."""
     hasher = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_plain(path) as file:
+        left = os.fstat(file.fileno()).st_size - TAIL
         while left > 0 and (part := file.read(min(left, 1 << 20))):
             hasher.update(part)
             left -= len(part)

@@ -111,13 +111,6 @@ def regular_text(path: Path) -> str:
     return read_plain(path, MOST_TEXT).decode("utf-8")
 
 
-def require_plain(path: Path) -> None:
-    """Raise OSError for a pipe or a device; opened, a folder raises one of its own."""
-    mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise OSError(errno.EINVAL, "is no plain file", str(path))
-
-
 def point(link: Path, target: str) -> None:
     """Make ``link`` a symbolic link to ``target``, instead of what it led to before.
 

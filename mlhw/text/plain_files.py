@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import IO
 
 
-def open_plain(path: str | Path) -> IO[bytes]:
+def open_plain(path: str | Path) -> io.BufferedReader:
     """A plain file, opened for reading in binary.
 
     Raises OSError for anything else: a device has no end, and a pipe that nobody writes into is waited

@@ -29,9 +29,9 @@ from mlhw.text.plain_files import read_plain
 from mlhw.vision.names import CIFAR, MNIST
 from mlhw.vision.networks.torchvision_import import torchvision
 
-MOST_ARCHIVE_BYTES = 1 << 30  # six times the largest
+MOST_ARCHIVE_BYTES = 1 << 30  # six times the largest that is downloaded
 MOST_MEMBER_BYTES = 512 << 20
-MOST_ARCHIVE_BYTES = 4 << 30
+MOST_UNPACKED_BYTES = 4 << 30
 _GZIP_ERRORS = (OSError, EOFError, zlib.error)  # BadGzipFile is an OSError
 
 
@@ -115,7 +115,7 @@ def extract(archive: Path, members: Mapping[str, tuple[Path, str]]) -> None:
     try:
         with tarfile.open(archive, "r|gz") as tar:
             for member in tar:
-                if member.offset > MOST_ARCHIVE_BYTES:
+                if member.offset > MOST_UNPACKED_BYTES:
                     raise DataError(
                         f"{archive}: unpacks to more than 4 GiB; this is not the archive"
                     )

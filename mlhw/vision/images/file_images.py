@@ -26,9 +26,10 @@ import numpy as np
 from mlhw.errors import ConfigError, RunError
 from mlhw.system.digests import TAIL, Summed, sha256
 from mlhw.system.download import ProgressBar
-from mlhw.system.files import cache_folder, discard, require_plain, whole
+from mlhw.system.files import cache_folder, discard, whole
 from mlhw.system.provenance import usable_cpus
 from mlhw.system.temporaries import sweep
+from mlhw.text.plain_files import open_plain
 from mlhw.vision.images.decode import (
     UNREAD,
     UnreadableImageError,
@@ -321,8 +322,8 @@ def _recall(key: str, count: int, say: Callable[[str], None]) -> Survey | None:
     """What was found before; None if nothing is kept. What is damaged is removed, and said."""
     path = cache_folder("images") / f"{key}.npz"
     try:
-        require_plain(path)
-        data = path.read_bytes()
+        with open_plain(path) as kept_bytes:
+            data = kept_bytes.read()
         if sha256(data[:-TAIL]) != data[-TAIL:].hex():
             raise ValueError("it is not what its sha256 says")
         with np.load(io.BytesIO(data[:-TAIL]), allow_pickle=False) as file:

@@ -233,7 +233,7 @@ def test_a_damaged_archive_is_one_line(tmp_path: Path, share: float) -> None:
 def test_an_archive_that_unpacks_without_end_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "MOST_ARCHIVE_BYTES", 10_000)
+    monkeypatch.setattr(archives, "MOST_UNPACKED_BYTES", 10_000)
     monkeypatch.setattr(archives, "MOST_MEMBER_BYTES", 5_000)
     tar_of(tmp_path / "a.tar.gz", {"filler": bytes(20_000), "wanted": b"x"})
     with pytest.raises(DataError, match="this is not the archive"):
