@@ -143,7 +143,7 @@ def _child(request: dict[str, Any], told: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.alarm(20 * seconds)
-    for name in ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TMPDIR"):
+    for name in ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "TMPDIR"):
         os.environ[name] = folder
     os.environ["BROWSER"] = "true"
     _watch(folder, told)

@@ -6,7 +6,7 @@
 Libraries are imported once; each plan runs the whole program in a forked process, in FOLDER/0, FOLDER/1 ….
 ``place`` is entered again and again, and at its ``entry``-th time the process signals itself. ``then`` is
 what the experiment does after it: write rows, compute in silence, return, or raise what C++ makes of a
-Python exception. Or ``words`` are a command as it is, with a cache of numba's that is empty; the signal
+Python exception. Or ``words`` are a command as it is, with no compiled code kept yet; the signal
 comes ``after`` so many seconds (null: never). A line of JSON a plan tells the exit code, the seconds from
 signal to end, and those that it took in all.
 """
@@ -101,11 +101,7 @@ def drawing(hit: Hit) -> None:
     """Any Python that is called while a figure is drawn, a part of it from C++."""
     from mlhw.result import plots
 
-    figure = plots.new_figure() if hasattr(plots, "new_figure") else None
-    if figure is None:
-        from matplotlib.figure import Figure
-
-        figure = Figure()
+    figure = plots.new_figure()
     axes = figure.subplots()
     axes.plot([0, 1, 2], [0, 1, 0], marker="o")
     axes.fill_between([0, 1, 2], [0, 1, 0])
@@ -187,9 +183,10 @@ def entered(hit: Hit, chosen: Callable[[Any], bool]) -> Iterator[None]:
 
 def as_it_is(plan: dict[str, Any]) -> int:
     """A command, its compiled functions not there yet."""
-    import numba
+    from mlhw.system import machine_code
 
-    os.environ["NUMBA_CACHE_DIR"] = numba.config.CACHE_DIR = os.path.abspath("numba")
+    kept = Path("compiled").absolute()
+    machine_code.folder = lambda: kept
     return program(plan["words"])
 
 

@@ -91,7 +91,6 @@ def test_a_signal_in_each_place_that_swallows_exceptions_ends_the_run_in_time(
         stdout=subprocess.PIPE,
         check=True,
         text=True,
-        env=environment(tmp_path),
     )
     found = [json.loads(line) for line in done.stdout.splitlines()]
     seconds = []
@@ -112,10 +111,3 @@ def test_a_signal_in_each_place_that_swallows_exceptions_ends_the_run_in_time(
     if LONG:
         record_property("seconds", max(seconds))
         assert sorted(seconds)[len(seconds) // 2] < SOON
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """That of the tests, with a cache of numba's of its own."""
-    import os
-
-    return {**os.environ, "NUMBA_CACHE_DIR": str(folder / "numba")}
