@@ -30,7 +30,7 @@ PROMISES = {
     "names": "Paths may be long, or any bytes.",
     "endless": "Input without end, or of any width, is refused in bounded time and memory.",
     "hostile": "Hostile files run nothing, write nothing outside their place, take bounded time and memory.",
-    "fuzz": "Whatever is typed or read, the exit code is a documented one, and there is no traceback.",
+    "fuzzing": "Whatever is typed or read, the exit code is a documented one, and there is no traceback.",
     "numbers": "Numbers at the ends of what is allowed give right answers, or are refused.",
     "many": "Many at once: a folder for each run, one process for each folder, stores and downloads shared.",
     "long": "Thousands of epochs need no more memory, files or log than their rows.",

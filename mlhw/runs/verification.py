@@ -25,6 +25,7 @@ from mlhw.system.screen import Screen
 
 State = Literal["whole", "changed", "missing", "unknown"]
 NEVER_ENDED = ("running", "crashed")
+_FROM_THE_START = {CONFIG, CONFIG + BEFORE, RECORD}
 
 # Who reads them checks them, by the manifest beside them.
 _CHECKPOINTS = "checkpoints"
@@ -61,6 +62,8 @@ class Verified:
             return "made before runs had digests" if self.run.record else ""
         if self.run.status in NEVER_ENDED:
             return f"{self.run.status}; files get their digests when a run ends"
+        if self.named("unknown") and not set(digests_in(self.run.record)) - _FROM_THE_START:
+            return "it ended without time or room for digests"
         return ""
 
 

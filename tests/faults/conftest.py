@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,26 @@ PROPERTY = "faults"
 _seen: list[tuple[str, dict[str, int]]] = []
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
-def tally(record_property: Callable[[str, object], None]) -> Iterator[Callable[[str], Tally]]:
-    """``tally(KIND)`` counts faults of that kind; the test fails if one did not survive."""
+def tally(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Iterator[Callable[[str], Tally]]:
+    """``tally(KIND)`` counts faults of that kind; the test fails if one did not survive.
+
+    One that fails before it has counted the fault that it failed at has lost it.
+    """
     made: list[Tally] = []
 
     def make(kind: str) -> Tally:
@@ -28,6 +45,8 @@ def tally(record_property: Callable[[str, object], None]) -> Iterator[Callable[[
         return made[-1]
 
     yield make
+    if made and request.node.stash.get(FAILED, False):
+        made[-1].note(request.node.nodeid, "lost", "the test failed")
     for one in made:
         record_property(PROPERTY, [one.kind, dict(one.counts)])
     bad = [line for one in made for line in one.bad]

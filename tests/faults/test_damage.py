@@ -7,7 +7,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from PIL import Image
 
 from mlhw.commands.main import main
 from tests.conftest import smoke
-from tests.faults.tally import LONG, Tally
+from tests.faults.damage import damages, flipped, holding
+from tests.faults.tally import Tally
 
-FLIPS = 100 if LONG else 3
 PLAIN = ("--no-plots", "-q", "--no-check")
 
 Tallies = Callable[[str], Tally]
@@ -58,38 +58,6 @@ def mlhw(*arguments: str | Path) -> Ended:
     with redirect_stdout(out), redirect_stderr(err):
         code = main([str(word) for word in arguments])
     return Ended(code, PASSING.sub("*", out.getvalue()), err.getvalue())
-
-
-# ------------------------------------------------------------------------------------- damages
-
-
-def damages(data: bytes, seed: str) -> Iterator[tuple[str, bytes]]:
-    """Every damage of a file with its name; ``seed`` draws the bits that are flipped."""
-    draw = random.Random(seed)
-    for length in sorted({0, 1, len(data) // 2, len(data) - 1}):
-        yield f"cut to {length} bytes", data[:length]
-    yield "garbage", draw.randbytes(len(data))
-    yield "a web page", b"<!doctype html><html><title>404</title>not found</html>\n"
-    for _ in range(FLIPS):
-        bit = draw.randrange(8 * len(data))
-        yield f"bit {bit} flipped", flipped(data, bit)
-
-
-def flipped(data: bytes, bit: int) -> bytes:
-    found = bytearray(data)
-    found[bit // 8] ^= 1 << bit % 8
-    return bytes(found)
-
-
-@contextmanager
-def holding(path: Path, data: bytes) -> Iterator[None]:
-    """``path`` with other bytes, until the end of the block."""
-    before = path.read_bytes()
-    path.write_bytes(data)
-    try:
-        yield
-    finally:
-        path.write_bytes(before)
 
 
 def try_all(

@@ -14,8 +14,9 @@ from PIL import Image
 from mlhw.vision.images.datasets import load_images
 from mlhw.vision.images.file_images import Survey, survey
 from tests.conftest import mlhw_in, smoke
+from tests.faults.damage import damages, flipped, holding
 from tests.faults.tally import LONG, Tally
-from tests.faults.test_damage import PLAIN, Ended, damages, flipped, holding, mlhw
+from tests.faults.test_damage import PLAIN, Ended, mlhw
 from tests.vision.training.small_runs import metrics, stops_at_step
 from tests.vision.training.test_features import Bench as FeatureBench
 

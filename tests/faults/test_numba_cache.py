@@ -15,6 +15,7 @@ import pytest
 from mlhw.runs.history import all_runs
 from mlhw.system import checked
 from tests.conftest import Mlhw, mlhw_in
+from tests.faults.damage import damages, flipped
 from tests.faults.tally import LONG, Outcome, Tally
 
 SWEEP = ["sgd-sweep", "-c", "smoke/sgd-sweep", "-q", "--no-plots"]
@@ -81,23 +82,12 @@ class Process:
         return child.wait()
 
 
-def flipped(content: bytes, bit: int) -> bytes:
-    changed = bytearray(content)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
-
-
-def damages(content: bytes) -> dict[str, bytes]:
+def damaged(content: bytes) -> dict[str, bytes]:
     """Each damage and the file that it leaves: all in the long form, a few otherwise."""
-    n = len(content)
-    found = {f"first {k} bytes": content[:k] for k in (0, 1, n // 2, n - 1)}
-    drawn = np.random.default_rng(5).integers(0, 8 * n, 400 if LONG else 3).tolist()
-    # The digest, the beginning of the pickle, and anywhere.
-    found |= {f"bit {bit}": flipped(content, bit) for bit in (3, 8 * 32 + 1, *drawn)}
-    found["garbage"] = np.random.default_rng(6).bytes(n)
-    found["a page"] = b"<!doctype html><title>502</title>" * 100
-    found["twice"] = content * 2
-    return found
+    found = dict(damages(content, "code", 400 if LONG else 3))
+    # In the digest, and at the beginning of the pickle.
+    found |= {f"bit {bit}": flipped(content, bit) for bit in (3, 8 * 32 + 1)}
+    return found | {"twice": content * 2}
 
 
 def test_code_that_is_not_as_it_was_written_is_never_run(
@@ -108,10 +98,10 @@ def test_code_that_is_not_as_it_was_written_is_never_run(
     assert process.ask() == "91.0 True"
     (kept,) = (tmp_path / "mlhw" / "compiled").iterdir()
     content = kept.read_bytes()
-    for name, damaged in damages(content).items():
-        kept.write_bytes(damaged)
+    for name, changed in damaged(content).items():
+        kept.write_bytes(changed)
         answer = process.ask()
-        mended = kept.read_bytes() != damaged and process.ask() == "91.0 True"
+        mended = kept.read_bytes() != changed and process.ask() == "91.0 True"
         outcome: Outcome = "survived" if answer == "91.0 False" and mended else "silent"
         one.note(name, outcome, f"{answer}, mended: {mended}")
     for name, make in PLACES.items():

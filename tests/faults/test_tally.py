@@ -22,6 +22,10 @@ def test_bad(tally):
     one.note("before event 2", "lost", "no checkpoint")
     one.note("before event 3", "survived")
 
+def test_broken(tally):
+    tally("kills").note("before event 4", "survived")
+    assert 1 == 2, "event 5"
+
 def test_nothing(tally):
     tally("floods")
 """
@@ -45,9 +49,9 @@ def test_what_did_not_survive_fails_its_test_and_is_counted(tmp_path: Path) -> N
     assert "no fault was injected" in done.stdout
     found = json.loads((tmp_path / "faults.json").read_text())
     assert found["rows"]["kills"] == {
-        "injected": 3, "survived": 2, "lost": 1, "silent": 0, "traceback": 0, "escaped": 0
+        "injected": 5, "survived": 3, "lost": 2, "silent": 0, "traceback": 0, "escaped": 0
     }  # fmt: skip
-    assert found["all"]["injected"] == 3
+    assert found["all"]["injected"] == 5
     assert found["machine"]
 
 

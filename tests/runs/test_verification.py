@@ -316,3 +316,5 @@ def test_a_disk_that_is_full_at_the_end_costs_the_digests_and_not_the_record(
     found = run_at(recorder.folder)
     assert found.status == "interrupted"
     assert set(found.record["digests"]) == {"config.yaml", "run.json"}
+    assert verified(found).sound
+    assert verified(found).note == "it ended without time or room for digests"
