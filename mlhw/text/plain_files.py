@@ -29,18 +29,21 @@ def open_plain(path: str | Path) -> io.BufferedReader:
 
 
 def read_plain(path: str | Path, most: int) -> bytes:
-    """The bytes of a plain file; of a larger one no more than ``most`` + 1 are read.
+    """The bytes of a plain file; one that is larger than ``most`` is not read.
 
     Raises OSError as ``open_plain``, and for a file of more than ``most`` bytes.
     """
+    too_large = OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
     with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise too_large
         # Asked for a size, Python sets that much aside.
-        size = min(os.fstat(file.fileno()).st_size, most)
         content = file.read(size + 1)
         if len(content) > size:  # it grew, or is one of /proc, whose size is said to be 0
             content += file.read(most + 1 - len(content))
     if len(content) > most:
-        raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+        raise too_large
     return content
 
 

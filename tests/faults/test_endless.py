@@ -137,6 +137,11 @@ OF_VISION: dict[str, tuple[Callable[[Path], None], tuple[str, ...], str]] = {
         ("predict", "hole.safetensors", "hole.safetensors"),
         "no model",
     ),
+    "hole.onnx": (
+        sparse(1 << 40),
+        ("predict", "hole.onnx", "hole.onnx"),
+        "larger than 8,589,934,592 bytes",
+    ),
     "list.csv": (
         sparse(1 << 40),
         ("finetune", "--data", "csv:list.csv"),
