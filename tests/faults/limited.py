@@ -15,6 +15,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,16 @@ def as_user(user: int, arguments: list[str]) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     kept = os.dup(1)
     os.dup2(null, 1)
+    # A cache of its own: a loop that is found compiled imports less than one that has to be.
+    before, folder = os.environ.get("XDG_CACHE_HOME"), tempfile.mkdtemp()
+    os.environ["XDG_CACHE_HOME"] = folder
     if program([*arguments, "--runs-dir", f"first-{os.getpid()}"]) != 0:
         sys.exit("the program does not run at all")
     sys.stdout.flush()
+    shutil.rmtree(folder)
+    os.environ.pop("XDG_CACHE_HOME")
+    if before is not None:
+        os.environ["XDG_CACHE_HOME"] = before
     os.dup2(kept, 1)
     os.setgroups([])
     os.setgid(user)
