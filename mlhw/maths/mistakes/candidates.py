@@ -240,7 +240,3 @@ def _numbers(network: Network, layer: int) -> Iterator[Mistake]:
     for place, where in ((0, "the gradients have"), (layer, f"{matrix} has")):
         words = f"{where} {{}} W added (weight decay, a penalty on the weights)"
         yield Mistake("weight_decay", words, "decay", place, fitted=True)
-
-
-SUMMED = next(_batches(2))
-"""Summed over the batch; it speaks of no N."""

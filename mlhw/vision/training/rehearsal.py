@@ -29,7 +29,6 @@ from mlhw.vision.training.task import Task
 
 TIMED = 3  # batches, after one that warms up
 HEAD_STEPS = 30
-SHEET = 12  # images
 
 
 @dataclass(frozen=True)
