@@ -21,9 +21,9 @@ run: $(VENV)/.installed  ## the main job on built-in data; prints the answers an
 	$(BIN)/mlhw all
 
 # Each worker may start torch's threads, and more threads than cores wait for each other by spinning
-# unless told not to.
+# unless told not to. The tests of a file stay with one worker, which makes what they share once.
 test: lint  ## lint, types and tests
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(WORKERS)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # SEED and TESTS repeat what was red: `make fuzz SEED=7 TESTS=tests/test_etas.py`.
 fuzz: $(VENV)/.developing  ## the hypothesis tests alone, ten times as long and with a new seed
