@@ -21,7 +21,7 @@ from mlhw.errors import FINISHED, ConfigError, reason_of
 from mlhw.result.recorder import Recorder
 from mlhw.result.tables import csv_text
 from mlhw.runs.gallery import GALLERY, gallery_page
-from mlhw.runs.history import locate
+from mlhw.runs.lookup import locate
 from mlhw.runs.verification import config_changed, require_own_config
 from mlhw.system.files import write_whole
 from mlhw.system.interrupts import Interrupts

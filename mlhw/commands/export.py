@@ -14,7 +14,7 @@ from mlhw.commands.help import Command, examples
 from mlhw.commands.options import NoProgress, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.errors import FINISHED, ConfigError
-from mlhw.runs.history import locate
+from mlhw.runs.lookup import locate
 from mlhw.system.files import check_writable
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen

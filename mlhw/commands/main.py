@@ -7,6 +7,7 @@ when that command is called (``run.py``).
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -145,6 +146,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(arguments, error.exit_code, error.lines)
     except KeyboardInterrupt:
         return _report(arguments, Interrupted().exit_code, Interrupted().lines)
+    except OSError as error:
+        # Modules are files too; whatever a command opens for itself it answers for.
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        return _report(arguments, FAILED, [f"{error.filename}: {reason_of(error)}"])
 
 
 def script() -> None:

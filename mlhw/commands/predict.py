@@ -21,7 +21,7 @@ from mlhw.commands.help import Command, examples
 from mlhw.commands.options import NoProgress, RunsDir, complete_run
 from mlhw.commands.run import PLAIN
 from mlhw.errors import FAILED, FINISHED, ConfigError
-from mlhw.runs.history import locate
+from mlhw.runs.lookup import locate
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen, table_width
 from mlhw.system.streams import reader_left

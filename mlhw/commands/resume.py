@@ -43,7 +43,8 @@ def resumed(
     ConfigError for those that the experiment does not take here, for ``--config``, and if ``run`` is no
     run of this experiment, or a finished one that nothing makes longer.
     """
-    from mlhw.runs.history import locate, run_of, unfinished
+    from mlhw.runs.history import run_of
+    from mlhw.runs.lookup import locate, unfinished
     from mlhw.runs.verification import require_own_config
 
     going_on = experiment.going_on

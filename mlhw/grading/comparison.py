@@ -198,12 +198,12 @@ def in_words(result: Compared, explanation: Explanation, before: str = "") -> st
     ``before``: what is wrong besides what the explanation says.
     """
     wrong = result.wrong
-    if all(entry.got == 0 for entry in wrong) and len(explanation.unexplained) != 0:
-        return "every wrong entry is 0: nothing is derived there yet"
     groups: dict[str, list[Wrong]] = {}
     for entry in wrong:
         kind = "delta" if entry.column is None else "dE/dW"
         groups.setdefault(f"{kind}^({entry.quantity.rpartition('(')[2]}", []).append(entry)
+    if len(groups) > 1 and all(entry.got == 0 for entry in wrong):
+        return "every wrong entry is 0: nothing is derived there yet"
     parts = []
     for group, entries in groups.items():
         names = [entry.quantity.removeprefix("dE/d").partition("^")[0] for entry in entries]

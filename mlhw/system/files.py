@@ -180,6 +180,10 @@ def check_writable(option: str, path: str) -> None:
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         target = os.path.realpath(path)
         if os.path.isfile(path) or not os.path.exists(path):
+            with contextlib.suppress(FileNotFoundError):
+                os.lstat(
+                    target
+                )  # raises for a name that is too long; that of the file beside it is not
             # As write_whole will: beside it, also where it is there already.
             probe = temporaries.temporary_of(Path(target))
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT))

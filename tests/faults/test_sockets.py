@@ -51,4 +51,4 @@ def test_no_command_tries_a_connection_and_all_work_without_a_network(
     if why_not:
         pytest.skip(f"only the calls were watched: {why_not}")
     assert "socket.connect" in "".join(found[-1].network)
-    assert "Network is unreachable" in found[-1].err
+    assert "network is unreachable" in found[-1].err

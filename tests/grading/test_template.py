@@ -19,6 +19,7 @@ def test_the_template_runs_and_says_that_nothing_is_derived_yet(tmp_path: Path) 
     template.write(path, network)
     found = grade(Implementation(path, "backprop"), network, 1, 0, 5.0)
     assert found.verdict == "wrong"
+    assert found.diagnosis == ["layer_missing"]
     assert "nothing is derived there yet" in found.message
     assert "W^(1)  shape (3, 5)" in path.read_text()
     with pytest.raises(UsageError, match="is there already"):

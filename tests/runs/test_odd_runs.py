@@ -21,7 +21,8 @@ from mlhw.commands.main import main
 from mlhw.errors import ConfigError
 from mlhw.result.claims import Claim, check, claim_lines
 from mlhw.runs.compare import shown
-from mlhw.runs.history import Run, all_runs, find, locate
+from mlhw.runs.history import Run, all_runs, find
+from mlhw.runs.lookup import locate
 from mlhw.text.values import number_text
 
 RUNS = Path("runs")

@@ -10,7 +10,7 @@ import pytest
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import ConfigError, UsageError
 from mlhw.runs.folder import FolderRecorder
-from mlhw.runs.history import unfinished
+from mlhw.runs.lookup import unfinished
 from mlhw.runs.options import RunOptions
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen

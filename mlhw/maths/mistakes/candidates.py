@@ -21,6 +21,7 @@ def candidates(network: Network, layer: int, samples: int) -> Iterator[Mistake]:
     behind = layer + 1
     delta, matrix = f"delta^({behind})", f"dE/dW^({layer})"
     yield Mistake("transposed", f"{matrix} is transposed", "turned", layer, common=True)
+    yield Mistake("layer_missing", f"{matrix} is 0: nothing is derived there", "zero", layer)
     for kind, what in (("delta", delta), ("gradient", matrix)):
         at = layer + (kind == "delta")
         yield Mistake("sign", f"{what} has the wrong sign", kind, at, -1.0, common=True)
@@ -44,7 +45,6 @@ def candidates(network: Network, layer: int, samples: int) -> Iterator[Mistake]:
         yield from _batches(samples)
     words = "gradients of earlier calls are not cleared and added"
     yield Mistake("accumulated", words, "accumulated", 0)
-    yield Mistake("layer_missing", f"{matrix} is 0: nothing is derived there", "zero", layer)
     yield from _numbers(network, layer)
 
 
