@@ -150,7 +150,7 @@ def every(bad: str) -> list[tuple[list[str], int]]:
         (["all", "-q", "--no-plots", "--junit", f"{bad}.xml", "--set", "experiments={lr-sweep: null}"], 0),
         (["all", "-q", "--set", "experiments={lr-sweep: null}", "-c", f"no{bad}"], 2),
         (["backprop-check", "--write-template", f"{bad}.py"], 0),
-        (["backprop-check", "--implementation", f"{bad}.py", "-c", smoke("backprop-check"), "-q"], 2),
+        (["backprop-check", "--implementation", f"{bad}.py", "-c", smoke("backprop-check"), "-q"], 3),
         (["finetune", "--resume", bad], 2),
         (["finetune", "--resume", f"{bad}/latest"], 2),
         (["finetune", "--weights", bad], 2),
