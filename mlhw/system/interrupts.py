@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from typing import Any, Literal
 from mlhw.errors import Interrupted
 from mlhw.system import early
 from mlhw.system.early import HANGUP
+from mlhw.system.pipes import inherited_pipe
 from mlhw.system.watcher import Watcher
 
 PROMPT = 0.3
@@ -99,7 +99,9 @@ class Interrupts:
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         if os.name == "posix":
             try:
-                self._watcher = Watcher(signals, _lifeline(), self._first, self._again, self._look)
+                self._watcher = Watcher(
+                    signals, inherited_pipe(LIFELINE), self._first, self._again, self._look
+                )
             except (OSError, RuntimeError):
                 # No thread, or no pipe, can be had: the handler does what it can.
                 self._watcher = None
@@ -289,16 +291,3 @@ def _exception_of_main() -> BaseException | None:
     # In Python 3.11 a triple, as ``sys.exc_info()`` has it.
     error: BaseException | None = found[1] if isinstance(found, tuple) else found
     return error
-
-
-def _lifeline() -> int | None:
-    """The pipe of the starting process, taken from the environment so that no child of ours gets it."""
-    text = os.environ.pop(LIFELINE, "")
-    try:
-        pipe = int(text)
-        if stat.S_ISFIFO(os.fstat(pipe).st_mode):
-            os.set_inheritable(pipe, False)
-            return pipe
-    except (ValueError, OSError, OverflowError):
-        pass
-    return None

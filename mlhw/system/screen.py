@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
 import sys
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from mlhw.system import interrupts
+from mlhw.system.pipes import inherited_pipe
 from mlhw.text.words import TableLine, VerdictLine, fitted, hanging, one_line, printable
 
 PROGRESS_PIPE = "MLHW_PROGRESS_PIPE"
@@ -38,7 +38,7 @@ class Screen:
         self._started = time.monotonic()
         self._bar: Any = None
         self._tasks: dict[str, Any] = {}
-        self._pipe = _progress_pipe()
+        self._pipe = inherited_pipe(PROGRESS_PIPE)
         self._reported = 0.0
 
     def log(self, message: str, *, detail: bool = False) -> None:
@@ -147,19 +147,6 @@ def _coloured(line: VerdictLine) -> str:
 
 def on_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _progress_pipe() -> int | None:
-    """The pipe that ``mlhw all`` reads, taken from the environment so that no child of ours gets it."""
-    text = os.environ.pop(PROGRESS_PIPE, "")
-    try:
-        pipe = int(text)
-        if stat.S_ISFIFO(os.fstat(pipe).st_mode):
-            os.set_inheritable(pipe, False)
-            return pipe
-    except (ValueError, OSError, OverflowError):
-        pass
-    return None
 
 
 def _new_bar() -> Any:
