@@ -85,9 +85,12 @@ def stacked(
 class Compared:
     """Answers beside the right gradients: the ``wrong`` entries, and ``errors`` (D,), the worst of each draw.
 
+    ``got`` are the gradients (D, …) and ``deltas`` (D, N, n_l) as they were answered, if at all.
     ``layer`` is that of the first wrong ∂E/∂W^(l), counted from the output on, in which a derivation goes.
     """
 
+    got: Sequence[np.ndarray]
+    deltas: Sequence[np.ndarray] | None
     wrong: list[Wrong]
     errors: np.ndarray
     layer: int | None
@@ -136,7 +139,7 @@ def compared(
             d = int((error[:, n, j] > ENTRY_TOLERANCE).argmax())
             value = float(g[d, n, j])
             wrong.append(Wrong(delta_name(layer, j), j + 1, None, value, float(want[d, n, j])))
-    return Compared(wrong, worst, first)
+    return Compared(got, deltas, wrong, worst, first)
 
 
 def missing_layer(network: Network, replies: Sequence[Reply]) -> int | None:

@@ -26,7 +26,7 @@ from mlhw.maths.mistakes.mistaken import Mistaken
 from mlhw.maths.mistakes.search import Explanation, explain, right_gradients
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 FEW = 200_000
 """About so many weights, over all draws, are enough to find a mistake with."""
@@ -99,10 +99,10 @@ def judge(
         if code:
             return Grade(implementation, "wrong", words, [code], wrong_draws=DRAWS)
         return Grade(implementation, "error", problem)
-    found = _judge_draws(implementation, asked, first)
+    found, result = _judge_draws(implementation, asked, first)
     rest = replies[DRAWS:]
     again, rest = rest[:AGAIN], rest[AGAIN:]
-    _judge_traits(found, asked, first, again)
+    _judge_traits(found, result, traits.differs(first, again))
     _judge_further(found, plan, rest[:FURTHER], rest[FURTHER:])
     return found
 
@@ -134,28 +134,26 @@ def explanation_of(asked: Questions, replies: Sequence[Reply]) -> tuple[Compared
     if not result.wrong:
         return result, Explanation([()], [])
     few = max(2, min(len(replies), FEW // network.size))
-    found = _explained(asked.first(few), got, deltas, few)
-    return result, found
+    return result, _explained(asked.first(few), result, few)
 
 
-def _explained(
-    asked: Questions, got: Sequence[np.ndarray], deltas: Sequence[np.ndarray] | None, few: int
-) -> Explanation:
+def _explained(asked: Questions, result: Compared, few: int) -> Explanation:
+    deltas = result.deltas if asked.samples == 1 else None
     return explain(
         Mistaken(asked.network, asked.weights, asked.X, asked.T),
-        [g[:few] for g in got],
-        [d[:few] for d in deltas] if deltas is not None and asked.samples == 1 else None,
+        [g[:few] for g in result.got],
+        None if deltas is None else [d[:few] for d in deltas],
         ENTRY_TOLERANCE,
     )
 
 
 def _judge_draws(
     implementation: Implementation, asked: Questions, replies: Sequence[Reply]
-) -> Grade:
+) -> tuple[Grade, Compared]:
     result, found = explanation_of(asked, replies)
     if not result.wrong:
         message = f"right in all {DRAWS} draws"
-        return Grade(implementation, "correct", message, max_relative_error=result.worst)
+        return Grade(implementation, "correct", message, max_relative_error=result.worst), result
     codes, turned = set(found.codes), ""
     if len(found.ways[0]) != 1 or found.unexplained:
         backwards = [reply.reversed() for reply in replies]
@@ -176,21 +174,16 @@ def _judge_draws(
     )
     if draws < DRAWS and not codes:
         graded.say("some_draws", f"wrong in {draws} of {DRAWS} draws, right in the others")
-    return graded
+    return graded, result
 
 
-def _judge_traits(
-    found: Grade, asked: Questions, replies: Sequence[Reply], again: Sequence[Reply]
-) -> None:
-    network = asked.network
-    if traits.differs(replies, again) and "accumulated" not in found.diagnosis:
+def _judge_traits(found: Grade, result: Compared, differs: bool) -> None:
+    """``differs``: the same questions had other answers the second time."""
+    if differs and "accumulated" not in found.diagnosis:
         words = "the same inputs give other numbers the second time: chance, or something kept"
         found.say("not_deterministic", words)
-    got, deltas = stacked(network, replies, asked.samples)
-    right = right_gradients(Mistaken(network, asked.weights, asked.X, asked.T))
-    result = compared(network, got, deltas, right)
     unnamed = not set(found.diagnosis) - {"some_draws"}
-    name = traits.precision(got, result.worst) if unnamed else ""
+    name = traits.precision(result.got, result.worst) if unnamed else ""
     if name:
         words = f"worked out in low precision ({name}): errors up to {result.worst:.1g}"
         found.say("low_precision", words)
