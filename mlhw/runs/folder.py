@@ -102,6 +102,7 @@ class FolderRecorder(Recorder):
         super().begin(config, **facts)
         if self._folder is not None:
             return
+        environment = provenance.environment()  # asks git, for which no signal has to wait
         with self.interrupts.hold():
             if self.options.resume is not None:
                 self._folder, self._log_file = self.options.resume, self._lock_file
@@ -124,7 +125,7 @@ class FolderRecorder(Recorder):
                 "ended": None,
                 "seconds": None,
                 "pid": os.getpid(),
-                **provenance.environment(),
+                **environment,
                 "device": self.facts.get("device", "cpu"),
                 "threads": self.facts.get("threads", provenance.usable_cpus()),
                 "data_digest": self.facts.get("data_digest"),
