@@ -167,6 +167,7 @@ class Config(ExperimentConfig):
     """All that ``mlhw finetune`` can be told, one field for each option."""
 
     only_drawn: ClassVar[tuple[str, ...]] = ("explain",)
+    only_kept: ClassVar[tuple[str, ...]] = ("keep",)
     GROUP = "Training"
     GROUPS = {
         **dict.fromkeys(("model", "weights", "head"), "Network"),
