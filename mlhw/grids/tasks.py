@@ -32,8 +32,7 @@ class PointTask:
         identity: the digest of what the point computes, for its record.
         keep: which checkpoints stay.
         timeout: seconds that the try may take; None for any.
-        threads: of BLAS and torch. The worker's environment (``worker_environment``) limits them before they are
-            loaded.
+        threads: of BLAS and torch, which read ``worker_environment`` when they are loaded.
         version: of mlhw where the grid is driven; a worker with another refuses.
     """
 

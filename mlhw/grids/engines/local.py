@@ -130,6 +130,9 @@ class LocalEngine:
 
     def _hand_out(self) -> None:
         """Give waiting tasks to workers that have none, and start new ones as long as there is room."""
+        for worker in [one for one in self._workers if one.task is None]:
+            if worker.process.poll() is not None:  # killed between two tasks
+                self._bury(worker)
         while self._waiting:
             idle = next((one for one in self._workers if one.task is None), None)
             if idle is None:
