@@ -62,7 +62,6 @@ class GridConfig(ExperimentConfig):
         BeforeValidator(_over),
         Option(metavar="KEY=VALUES", repeatable=True),
         Field(
-            min_length=1,
             validate_default=True,
             description="a key of the experiment and its values (repeatable): optim.lr=0.1,0.03, a range "
             "0.001:1:log7 or 0:0.9:lin4, lists head.hidden=[],[32]",
@@ -126,6 +125,15 @@ class GridConfig(ExperimentConfig):
             near = hint(nearest(name, list(EXPERIMENTS)))
             raise ValueError(f"no experiment '{name}'{near or ' (' + ', '.join(EXPERIMENTS) + ')'}")
         return name
+
+    @field_validator("over")
+    @classmethod
+    def _some(cls, over: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        if not over:
+            raise ValueError(
+                "give a key and its values: --over KEY=VALUES, as in --over optim.lr=0.1,0.03"
+            )
+        return over
 
     @field_validator("engine")
     @classmethod

@@ -33,7 +33,8 @@ class By:
 
     @property
     def words(self) -> str:
-        return f"{'lowest' if self.direction == 'min' else 'highest'} {self.name.removeprefix('lowest ')}"
+        """``lower is better``"""
+        return f"{'lower' if self.direction == 'min' else 'higher'} is better"
 
 
 @dataclass(frozen=True)
@@ -185,9 +186,9 @@ def _why_not(
         return f"that takes {FEWEST} repeats or more (--repeats {FEWEST}; there are {runs})"
     few = [one.other for one in compared if one.difference is None]
     if few:
-        return f"setting {few[0].number} has fewer than {FEWEST} seeds in common with it"
+        return f"{few[0].words()} has fewer than {FEWEST} seeds in common with it"
     if missing:
-        return f"setting {missing[0].number} has no number to compare"
+        return f"{missing[0].words()} has no number to compare"
     close = [
         one.other
         for one in compared
@@ -195,5 +196,5 @@ def _why_not(
     ]
     if close:
         more = f" and {len(close) - 1} more" if len(close) > 1 else ""
-        return f"setting {close[0].number}{more} cannot be told from it at 95 % (paired t, Holm)"
+        return f"{close[0].words()}{more} cannot be told from it at 95 % (paired t, Holm)"
     return ""

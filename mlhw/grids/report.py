@@ -34,7 +34,7 @@ def result_of(plan: Plan, rows: Mapping[int, Row]) -> Result:
         summary(plan, rows, ranking),
         answers=answers(plan, rows, ranking),
         tables={"grid": table},
-        plots=plots_of(plan, rows, ranking) if ranking is not None and ranking.ranked else [],
+        plots=plots_of(plan, ranking) if ranking is not None and ranking.ranked else [],
         codes=tuple(_code(row) for row in rows.values()),
     )
 
@@ -48,7 +48,7 @@ def _code(row: Row) -> int:
 def statuses(plan: Plan, rows: Mapping[int, Row]) -> str:
     """``22 of 24 points finished; 1 killed, 1 timeout``"""
     counts = Counter(row.status for row in rows.values())
-    text = f"{counts.pop('finished', 0)} of {quantity(len(plan.points), 'point')} finished"
+    text = f"{counts.pop('finished', 0):,} of {quantity(len(plan.points), 'point')} finished"
     others = [f"{count} {status}" for status, count in sorted(counts.items())]
     left = len(plan.points) - len(rows)
     others += [f"{left} not run"] if left else []
@@ -140,7 +140,7 @@ def _verdict(plan: Plan, ranking: Ranking, cells: Mapping[int, Mapping[str, Any]
     first = ranking.ranked[0]
     named = cells[first.setting.number].items()
     words = ", ".join(f"{key} {number_text(value)}" for key, value in named)
-    number = f"{words}: {ranking.by.words} {number_text(first.mean)}"
+    number = f"{words}, with {ranking.by.name} {number_text(first.mean)} ({ranking.by.words})"
     if ranking.best:
         fewest = min(one.difference.pairs for one in ranking.compared if one.difference is not None)
         return (
@@ -149,7 +149,7 @@ def _verdict(plan: Plan, ranking: Ranking, cells: Mapping[int, Mapping[str, Any]
         )
     if not experiment(plan.grid.experiment).draws:
         return f"first: {number}; nothing is drawn at random, so a repeat would find the same"
-    return f"first: {number}; it is not called the best: {ranking.why_not}"
+    return f"first: {number}; not called the best: {ranking.why_not}"
 
 
 def ranked_by(plan: Plan, rows: Mapping[int, Row]) -> By | None:

@@ -14,6 +14,7 @@ from mlhw.errors import ConfigError
 from mlhw.grids.config import GridConfig
 from mlhw.text import yaml12
 from mlhw.text.ranges import range_parts, spread
+from mlhw.text.values import number_text
 
 MOST_VALUES = 10_000
 """Of a range."""
@@ -46,7 +47,10 @@ class Setting:
 
     def words(self) -> str:
         """``optim.lr 0.03, head.hidden [32]``"""
-        return ", ".join(f"{key} {shown(value)}" for key, value in self.values.items())
+        return ", ".join(
+            f"{key} {number_text(v) if isinstance(v, float) else shown(v)}"
+            for key, v in self.values.items()
+        )
 
 
 def shown(value: Any) -> str:
