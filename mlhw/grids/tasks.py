@@ -167,7 +167,7 @@ class Engine(Protocol):
     def ended(self, seconds: float) -> Sequence[PointEnd]:
         """Wait until a try has ended, at most so long, and return those that have; none if none has.
 
-        An ``Interrupted`` that comes meanwhile loses nothing that has ended.
+        Signals are held meanwhile, so that no end is lost; ``seconds`` is a fraction of one.
         """
 
     def drop(self) -> None:

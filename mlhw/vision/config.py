@@ -168,6 +168,7 @@ class Config(ExperimentConfig):
 
     only_drawn: ClassVar[tuple[str, ...]] = ("explain",)
     only_kept: ClassVar[tuple[str, ...]] = ("keep",)
+    of_machine: ClassVar[tuple[str, ...]] = ("device", "precision", "layout", "threads")
     GROUP = "Training"
     GROUPS = {
         **dict.fromkeys(("model", "weights", "head"), "Network"),

@@ -105,9 +105,8 @@ class LocalEngine:
             if left <= 0:
                 break
         self._hand_out()
-        found = []
-        while self._ended:
-            found.append(self._ended.popleft())
+        found = list(self._ended)
+        self._ended.clear()
         return found
 
     def drop(self) -> None:
@@ -164,16 +163,20 @@ class LocalEngine:
         return worker
 
     def _listen(self, seconds: float) -> None:
+        """Take in what workers say, for so long at most."""
         for key, _ in self._selector.select(seconds):
-            worker: _Worker = key.data
-            piece = os.read(key.fd, 65536)
-            if not piece:
-                self._bury(worker)
-                continue
-            *lines, worker.rest = (worker.rest + piece).split(b"\n")
-            for line in lines:
-                self._ended.append(from_json(PointEnd, json.loads(line)))
-                worker.task = None
+            self._take_in(key)
+
+    def _take_in(self, key: selectors.SelectorKey) -> None:
+        worker: _Worker = key.data
+        piece = os.read(key.fd, 65536)
+        if not piece:
+            self._bury(worker)
+            return
+        *lines, worker.rest = (worker.rest + piece).split(b"\n")
+        for line in lines:
+            self._ended.append(from_json(PointEnd, json.loads(line)))
+            worker.task = None
 
     def _bury(self, worker: _Worker) -> None:
         """A worker has ended; the try that it was at has too."""

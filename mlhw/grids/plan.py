@@ -1,0 +1,344 @@
+"""From what a grid is asked for to its points: each validated, each with the digest of what it computes."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mlhw.config.layers import Layers
+from mlhw.config.load import absolute_path, resolve
+from mlhw.config.messages import placed
+from mlhw.config.model import ExperimentConfig, InputFile, leaves
+from mlhw.errors import ConfigError, UsageError
+from mlhw.experiments.registry import experiment
+from mlhw.grids.config import GridConfig
+from mlhw.grids.values import Setting, expanded, first_with_each, items_of, settings_of
+from mlhw.result.recorder import Recorder
+from mlhw.system.digests import file_sha256
+from mlhw.text.values import flat
+
+MOST_UNASKED = 1000
+"""Points; more are run only with ``--yes``."""
+
+CHECKING_S = 20.0
+"""Seconds that may go by with reading the input of settings before the first point starts."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of the grid: ``number`` from 1, a setting, a repeat from 0, its configuration."""
+
+    number: int
+    setting: Setting
+    repeat: int
+    config: dict[str, Any]
+    identity: str
+
+    @property
+    def folder(self) -> str:
+        """The name of its run folder, below ``points/``."""
+        return f"{self.number:04}"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What an experiment resolves and knows of its input when it begins."""
+
+    config: ExperimentConfig
+    data_digest: str | None
+    device: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid's points; ``grid`` with its whole configuration, and with what ``auto`` was resolved to."""
+
+    grid: GridConfig
+    points: list[Point]
+    device: str
+
+
+class _BeginsNow(BaseException):
+    """All input has been read and checked. No Exception, so that no experiment takes it for a failure."""
+
+
+class _UntilBegin(Recorder):
+    def begin(self, config: ExperimentConfig, **facts: Any) -> None:
+        super().begin(config, **facts)
+        raise _BeginsNow
+
+
+def begun(name: str, config: ExperimentConfig) -> Begun:
+    """Let an experiment read and check its input, and stop it where its work would begin.
+
+    Raises UsageError as the experiment does.
+    """
+    recorder = _UntilBegin()
+    with contextlib.suppress(_BeginsNow):
+        experiment(name).run(config, recorder)
+    assert recorder.config is not None
+    device = str(recorder.facts.get("device", "cpu")).partition(" ")[0]
+    return Begun(recorder.config, recorder.facts.get("data_digest"), device)
+
+
+def plan_of(grid: GridConfig, *, yes: bool = False) -> Plan:
+    """Every point of a grid, validated; Optuna's come later, one by one (``points_of``).
+
+    Raises
+    ------
+    ConfigError, DataError
+        A key, a value or the data of some point cannot be used; a line for each, before any starts.
+    """
+    model = experiment(grid.experiment).Config
+    base = _base(grid, model)
+    _check_repeats(grid)
+    values = expanded(items_of(model, grid.over))
+    settings = settings_of(grid, values)
+    count = len(settings) * grid.repeats
+    if count > MOST_UNASKED and not yes:
+        raise ConfigError(f"{count:,} points are more than {MOST_UNASKED:,}: --yes runs them all")
+    grid = grid.model_copy(update={"config": _without_seed(base)})
+    configs = validated(grid, settings)
+    found, fixed = _inputs(grid, settings, configs)
+    grid = grid.model_copy(update={"fixed": fixed})
+    return Plan(grid, points_of(grid, settings, configs, found), next(iter(found.values())).device)
+
+
+def points_of(
+    grid: GridConfig,
+    settings: Sequence[Setting],
+    configs: Sequence[ExperimentConfig],
+    inputs: dict[str, Begun],
+    first: int = 1,
+) -> list[Point]:
+    """The points of some settings, each with all its repeats, numbered from ``first`` on."""
+    points: list[Point] = []
+    for setting, config in zip(settings, configs, strict=True):
+        begin = inputs[_input_key(grid, setting)]
+        values = config.model_dump(mode="python")
+        for repeat in range(grid.repeats):
+            seed = values["seed"] + repeat
+            points.append(
+                Point(
+                    first + len(points),
+                    setting,
+                    repeat,
+                    values | grid.fixed | {"seed": seed},
+                    identity(grid.experiment, config, seed, begin.data_digest),
+                )
+            )
+    return points
+
+
+# ------------------------------------------------------------------------------------- validation
+
+
+def with_absolute_paths(grid: GridConfig, folder: str) -> GridConfig:
+    """The same with paths of its configuration and of its values as they are from ``folder``."""
+    config, over = copy.deepcopy(grid.config), dict(grid.over)
+    for leaf in leaves(experiment(grid.experiment).Config):
+        mark = leaf.marked(InputFile)
+        if mark is None:
+            continue
+        mark = mark() if isinstance(mark, type) else mark
+        holder: Any = config
+        for key in leaf.path[:-1]:
+            holder = holder.get(key) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and leaf.path[-1] in holder:
+            holder[leaf.path[-1]] = _absolute(holder[leaf.path[-1]], mark, folder)
+        if leaf.key in over:
+            over[leaf.key] = _absolute(over[leaf.key], mark, folder)
+    return grid.model_copy(update={"config": config, "over": over})
+
+
+def _absolute(value: Any, mark: InputFile, folder: str) -> Any:
+    if isinstance(value, list):
+        return [_absolute(item, mark, folder) for item in value]
+    return absolute_path(value, mark, folder) if isinstance(value, str) and value else value
+
+
+def _base(grid: GridConfig, model: type[ExperimentConfig]) -> dict[str, Any]:
+    """The whole configuration that all points have in common; raises ConfigError."""
+    config = resolve(_layers(grid, model))
+    values: dict[str, Any] = config.model_dump(mode="python")
+    if any(value == "-" for value in _paths(config).values()):
+        raise ConfigError(
+            "the standard input can be read once, and every point reads its data; give a file"
+        )
+    return values
+
+
+def _layers(grid: GridConfig, model: type[ExperimentConfig]) -> Layers:
+    layers = Layers(model)
+    for key, value in grid.config.items():
+        layers.add_option(f"config.{key}", (key,), value)
+    layers.add_option("--seed", ("seed",), grid.seed)
+    if "threads" in model.of_machine and grid.config.get("threads", "auto") == "auto":
+        layers.add_option("--threads", ("threads",), grid.threads)
+    for key, value in grid.fixed.items():
+        layers.add_option(key, (key,), value)
+    return layers
+
+
+def _without_seed(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "seed"}
+
+
+def validated(grid: GridConfig, settings: Sequence[Setting]) -> list[ExperimentConfig]:
+    """The configuration of each setting; raises ConfigError with the lines of all of them."""
+    model = experiment(grid.experiment).Config
+    configs: list[ExperimentConfig] = []
+    errors: dict[str, None] = {}
+    idle: list[set[str]] = []
+    for setting in settings:
+        layers = _layers(grid, model)
+        for key, value in setting.values.items():
+            layers.add_option(f"--over {key}", tuple(key.split(".")), value)
+        try:
+            config = resolve(layers)
+        except ConfigError as error:
+            errors |= dict.fromkeys(error.lines)
+            continue
+        configs.append(config)
+        asleep = dict(config.idle())
+        idle.append(
+            {
+                placed(layers, tuple(key.split(".")), f"would do nothing: {asleep[key]}")
+                for key in setting.values
+                if key in asleep
+            }
+        )
+    # What does nothing in some settings only is a part of the others.
+    for line in sorted(set.intersection(*idle)) if idle and not errors else ():
+        errors[line] = None
+    if errors:
+        raise ConfigError(*errors)
+    return configs
+
+
+def _check_repeats(grid: GridConfig) -> None:
+    if grid.repeats == 1:
+        return
+    if "seed" in grid.over:
+        raise ConfigError("--over seed and --repeats: both choose the seeds; give one of them")
+    if not experiment(grid.experiment).draws:
+        raise ConfigError(
+            f"--repeats {grid.repeats}: {grid.experiment} draws nothing at random, so every repeat would "
+            "find the same numbers; leave it out"
+        )
+    if grid.seed + grid.repeats > 2**63:
+        raise ConfigError(f"--repeats {grid.repeats}: seeds end below 2^63 (from {grid.seed} on)")
+
+
+# ------------------------------------------------------------------------------------- input
+
+
+def _input_key(grid: GridConfig, setting: Setting) -> str:
+    """What tells the settings with other data, or other files, apart."""
+    model = experiment(grid.experiment).Config
+    sections = {leaf.path[0] for leaf in leaves(model) if leaf.marked(InputFile) is not None}
+    mine = {k: v for k, v in setting.values.items() if k.split(".")[0] in sections}
+    return json.dumps(mine, sort_keys=True, default=str)
+
+
+def _inputs(
+    grid: GridConfig, settings: Sequence[Setting], configs: Sequence[ExperimentConfig]
+) -> tuple[dict[str, Begun], dict[str, Any]]:
+    """What is found by reading the input of settings, by ``_input_key``, and what ``auto`` is fixed to.
+
+    The input of every key's every value is read, and of other settings as long as there is time. Raises
+    UsageError with the lines of all.
+    """
+    by_setting = {setting.number: config for setting, config in zip(settings, configs, strict=True)}
+    found: dict[str, Begun] = {}
+    fixed: dict[str, Any] = dict(grid.fixed)
+    errors: dict[str, None] = {}
+    started = time.monotonic()
+    for setting in first_with_each(settings):
+        key = _input_key(grid, setting)
+        if key in found and time.monotonic() - started > CHECKING_S:
+            continue
+        config = by_setting[setting.number]
+        try:
+            one = begun(grid.experiment, config.model_copy(update=fixed))
+        except UsageError as error:
+            errors |= dict.fromkeys(error.lines)
+            continue
+        found.setdefault(key, one)
+        fixed = _fixed(config, one.config) | fixed
+    if errors:
+        raise ConfigError(*errors)
+    return found, fixed
+
+
+def _fixed(asked: ExperimentConfig, resolved: ExperimentConfig) -> dict[str, Any]:
+    """What ``auto`` of the keys about the machine was resolved to, for every point of the grid."""
+    return {
+        key: getattr(resolved, key)
+        for key in asked.of_machine
+        if getattr(asked, key) == "auto" and getattr(resolved, key) != "auto"
+    }
+
+
+# ------------------------------------------------------------------------------------- identity
+
+
+def identity(name: str, config: ExperimentConfig, seed: int, data_digest: str | None) -> str:
+    """SHA-256 of what a point computes, as canonical JSON.
+
+    The command; the configuration before ``auto`` is resolved, without paths, names of data, digests and
+    what changes figures or files alone; digests of the data and of files that are read; the seed.
+    """
+    left_out = {"seed", "threads", *config.only_drawn, *config.only_kept}
+    for leaf in leaves(type(config)):
+        if leaf.marked(InputFile) is not None:
+            left_out.add(leaf.key)
+            left_out |= {".".join((*leaf.path[:-1], "name"))} if data_digest else set()
+        if leaf.path[-1] == "digest":
+            left_out.add(leaf.key)
+    keys = {k: v for k, v in flat(config.model_dump(mode="json")) if k not in left_out}
+    files = {
+        key: _digest(path)
+        for key, path in _paths(config).items()
+        if os.path.isfile(path) and not (data_digest and key.startswith("data."))
+    }
+    whole = {
+        "command": name,
+        "config": keys,
+        "digests": {"data": data_digest, **files},
+        "seed": seed,
+    }
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _paths(config: ExperimentConfig) -> dict[str, str]:
+    """The texts of keys that hold paths, each by its key, an item of a list by its number too."""
+    values = dict(flat(config.model_dump(mode="python")))
+    found = {}
+    for leaf in leaves(type(config)):
+        if leaf.marked(InputFile) is None:
+            continue
+        value = values.get(leaf.key)
+        several = value if isinstance(value, list) else [value]
+        for i, item in enumerate(several):
+            if isinstance(item, str):
+                found[leaf.key if item is value else f"{leaf.key}.{i}"] = item
+    return found
+
+
+@cache
+def _digest(path: str) -> str | None:
+    try:
+        return file_sha256(Path(path))
+    except OSError:
+        return None

@@ -1,0 +1,164 @@
+"""The values that keys run over, and the settings that they make together."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlhw.config.model import ExperimentConfig, Leaf, leaves
+from mlhw.errors import ConfigError
+from mlhw.grids.config import GridConfig
+from mlhw.text import yaml12
+from mlhw.text.ranges import range_parts, spread
+from mlhw.text.values import number_text
+
+MOST_VALUES = 10_000
+"""Of a range."""
+
+MOST_POINTS = 100_000
+
+
+@dataclass(frozen=True)
+class Range:
+    """A range of a number key: ``kind`` is ``log`` or ``lin``; ``whole`` where it takes no fractions."""
+
+    start: float
+    stop: float
+    kind: str
+    count: int
+    whole: bool
+
+    def values(self) -> list[Any]:
+        """Its numbers; of whole ones that are equal, one."""
+        found: list[Any] = spread(self.start, self.stop, self.kind, self.count)
+        return list(dict.fromkeys(map(round, found))) if self.whole else found
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value for each key; ``number`` counts from 1."""
+
+    number: int
+    values: Mapping[str, Any]
+
+    def words(self) -> str:
+        """``optim.lr 0.03, head.hidden [32]``"""
+        return ", ".join(
+            f"{key} {number_text(v) if isinstance(v, float) else shown(v)}"
+            for key, v in self.values.items()
+        )
+
+
+def shown(value: Any) -> str:
+    """A value in a table: a text as it is, everything else as YAML has it, ``1e-5`` without zeros."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and not isinstance(value, bool):
+        return repr(value).removesuffix(".0")
+    return yaml12.inline(value)
+
+
+def items_of(
+    model: type[ExperimentConfig], over: Mapping[str, Sequence[Any]]
+) -> dict[str, list[Any]]:
+    """For each key its values as given, ranges read; raises ConfigError with a line for each mistake."""
+    known = {leaf.key: leaf for leaf in leaves(model)}
+    errors: list[str] = []
+    found: dict[str, list[Any]] = {}
+    for key, values in over.items():
+        found[key] = []
+        if key in known and known[key].is_section:
+            inner = [one for one in known if one.startswith(f"{key}.")]
+            errors.append(f"--over {key}: is a section; give one of its keys: {', '.join(inner)}")
+            continue
+        for number, value in enumerate(values, 1):
+            try:
+                found[key].append(_item(known.get(key), value))
+            except ValueError as error:
+                errors.append(f"--over {key}: value {number} {error}")
+    if errors:
+        raise ConfigError(*errors)
+    return found
+
+
+def _item(leaf: Leaf | None, value: Any) -> Any:
+    if leaf is None:
+        return value  # that there is no such key is said where the points are validated
+    if leaf.types == (list,) and not isinstance(value, list):
+        raise ValueError(
+            f"must be a list, as the key is one: --over {leaf.key}=[…],[…] (got {shown(value)})"
+        )
+    parts = range_parts(value) if isinstance(value, str) else None
+    if parts is None or not {int, float} & set(leaf.types):
+        return value
+    start, stop = (yaml12.parse_scalar(part) for part in parts[:2])
+    for end in (start, stop):
+        if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+            raise ValueError(f"must be a range of numbers (got {value})")
+        if parts[2] == "log" and end <= 0:
+            raise ValueError(f"must be greater than 0 at both ends of a log range (got {value})")
+    if not 2 <= parts[3] <= MOST_VALUES:
+        raise ValueError(f"must be a range of 2 to {MOST_VALUES:,} values (got {value})")
+    return Range(start, stop, parts[2], parts[3], float not in leaf.types)
+
+
+def expanded(items: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """For each key its values, ranges written out; raises ConfigError for one that stands twice."""
+    found: dict[str, list[Any]] = {}
+    errors = []
+    for key, given in items.items():
+        values = [
+            v for item in given for v in (item.values() if isinstance(item, Range) else [item])
+        ]
+        for i, value in enumerate(values):
+            if any(value == before and type(value) is type(before) for before in values[:i]):
+                errors.append(f"--over {key}: value {i + 1} repeats {shown(value)}")
+                break
+        found[key] = values
+    if errors:
+        raise ConfigError(*errors)
+    return found
+
+
+def settings_of(grid: GridConfig, values: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    """Every combination, the last key running fastest, or with ``random`` so many of them.
+
+    Raises ConfigError for more points than a grid can have.
+    """
+    total = math.prod(map(len, values.values()))
+    chosen: Sequence[int] = range(total)
+    if grid.random is not None and grid.random < total:
+        chosen = sorted(random.Random(grid.seed).sample(chosen, grid.random))
+    if len(chosen) * grid.repeats > MOST_POINTS:
+        raise ConfigError(
+            f"--over: {len(chosen) * grid.repeats:,} points; a grid has at most {MOST_POINTS:,} (--random N "
+            "draws some)"
+        )
+    return [Setting(i, _nth(values, place)) for i, place in enumerate(chosen, 1)]
+
+
+def _nth(values: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
+    """The combination at this place, counted from 0 with the last key running fastest."""
+    found: dict[str, Any] = {}
+    for key in reversed(list(values)):
+        place, index = divmod(place, len(values[key]))
+        found[key] = values[key][index]
+    return {key: found[key] for key in values}
+
+
+def first_with_each(settings: Sequence[Setting]) -> Iterator[Setting]:
+    """The settings, those first in which some key has a value for the first time."""
+    seen: set[tuple[str, str]] = set()
+    later = []
+    for setting in settings:
+        new = {(key, repr(value)) for key, value in setting.values.items()} - seen
+        seen |= new
+        if new:
+            yield setting
+        else:
+            later.append(setting)
+    yield from itertools.chain(later)
