@@ -83,7 +83,14 @@ class Grid:
         assert isinstance(recorder, FolderRecorder)
         typed_by(config.by, config.experiment)
         plan = plan_of(config, yes=self.yes)
-        site = Site(plan.grid.threads, plan.device, len(plan.points), version())
+        site = Site(
+            plan.grid.threads,
+            plan.device,
+            len(plan.points),
+            version(),
+            plan.grid.experiment,
+            [point.config for point in plan.points],
+        )
         with closing(engine_for(plan.grid.engine, site)) as engine:
             recorder.begin(plan.grid, device=plan.device, threads=plan.grid.threads)
             assert recorder.folder is not None

@@ -22,8 +22,8 @@ from typing import Any
 
 from mlhw.errors import ConfigError, RunError
 from mlhw.experiments.registry import experiment
+from mlhw.grids.addresses import Settings, number, split
 from mlhw.grids.engines.cluster.connection import CONNECT_S, Connection, Gone
-from mlhw.grids.engines.settings import Settings, number, split
 from mlhw.grids.materials import Material, materials
 from mlhw.grids.tasks import PointEnd, PointTask, Site, from_json, without_word
 from mlhw.system.files import discard, write_whole
@@ -56,7 +56,7 @@ def open_engine(argument: str | None, site: Site) -> RayEngine:
         )
     engine = RayEngine(address, cpus, gpus, site.points)
     try:
-        engine.open(site.version)
+        engine.open(site)
     except BaseException:
         engine.leave()
         raise
@@ -109,6 +109,7 @@ class RayEngine:
         self._ended: deque[PointEnd] = deque()
         self._told: list[PointEnd] = []
         self._known: set[tuple[int, int]] = set()
+        self._seen: set[str] = set()
         self._send: dict[str, Material] = {}
         self._losses = 0
         self._news = 0
@@ -124,15 +125,16 @@ class RayEngine:
 
     # ------------------------------------------------------------------ the engine
 
-    def open(self, version: str) -> None:
-        """Connect, and look at every node. Raises ConfigError."""
+    def open(self, site: Site) -> None:
+        """Connect, and look for mlhw and the points' data on every node. Raises ConfigError."""
         try:
             self._connect()
+            nodes = self._ask("probed", _PROBE_S, do="probe", materials=[])
+            if lines := self._differences(nodes, site.version):
+                raise ConfigError(*lines)
+            self._find_missing(site.experiment, site.configs)
         except Gone as error:
             raise ConfigError(f"{self._words}: {error}") from None
-        lines = self._differences(self._ask("probed", _PROBE_S, do="probe", materials=[]), version)
-        if lines:
-            raise ConfigError(*lines)
 
     def recovered(self, folder: Path) -> Sequence[PointEnd]:
         self._folder = folder
@@ -145,8 +147,9 @@ class RayEngine:
         return self._take()
 
     def submit(self, tasks: Sequence[PointTask]) -> None:
-        wanted = {task.point: self._materials(task) for task in tasks}
-        self._find_missing({one.path: one for some in wanted.values() for one in some})
+        if not tasks:
+            return
+        self._find_missing(tasks[0].experiment, [task.config for task in tasks])
         for task in tasks:
             self._tasks[task.point] = task
         if self._name is None:
@@ -189,21 +192,17 @@ class RayEngine:
 
     # ------------------------------------------------------------------ data
 
-    def _materials(self, task: PointTask) -> list[Material]:
-        try:
-            return materials(experiment(task.experiment).Config, task.config)
-        except OSError as error:
-            raise RunError(f"{error.filename}: cannot be read: {error.strerror}") from None
-
-    def _find_missing(self, wanted: Mapping[str, Material]) -> None:
-        """Find out which of these some node has not got, to be sent; raises ConfigError if they cannot be."""
-        new = {path: one for path, one in wanted.items() if path not in self._send}
+    def _find_missing(self, name: str, configs: Sequence[Mapping[str, Any]]) -> None:
+        """Find out which materials some node has not got, to be sent; raises ConfigError if one cannot be."""
+        found = {one.path: one for config in configs for one in _materials(name, config)}
+        new = {path: one for path, one in found.items() if path not in self._seen}
         if not new:
             return
-        found = self._ask(
+        self._seen |= set(new)
+        nodes = self._ask(
             "probed", _PROBE_S, do="probe", materials=[asdict(one) for one in new.values()]
         )
-        missing = {digest: node["host"] for node in found for digest in node.get("missing", ())}
+        missing = {digest: node["host"] for node in nodes for digest in node.get("missing", ())}
         lines = [
             f"{self._words}: {missing[one.sha256]} has not got {one.path}, and it is too large to be sent"
             "; copy it there"
@@ -245,7 +244,9 @@ class RayEngine:
     def _hand_over(self, tasks: Sequence[PointTask]) -> None:
         for start in range(0, len(tasks), 100):
             some = tasks[start : start + 100]
-            wanted = [[asdict(one) for one in self._materials(task)] for task in some]
+            wanted = [
+                [asdict(one) for one in _materials(task.experiment, task.config)] for task in some
+            ]
             pairs = [(task.as_json(), has) for task, has in zip(some, wanted, strict=True)]
             self._say(do="submit", tasks=pairs, send=[asdict(one) for one in self._send.values()])
 
@@ -363,3 +364,10 @@ class RayEngine:
                     f"there: pip install mlhw=={version}"
                 )
         return list(dict.fromkeys(lines))
+
+
+def _materials(name: str, config: Mapping[str, Any]) -> list[Material]:
+    try:
+        return materials(experiment(name).Config, config) if name else []
+    except OSError as error:
+        raise RunError(f"{error.filename}: cannot be read: {error.strerror}") from None
