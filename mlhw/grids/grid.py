@@ -18,7 +18,6 @@ from mlhw.experiments.actions import Action
 from mlhw.grids import rows as tables
 from mlhw.grids.config import GridConfig, engine_parts
 from mlhw.grids.plan import Plan, Point, plan_of
-from mlhw.grids.ranking import typed_by
 from mlhw.grids.report import ranked_by, result_of
 from mlhw.grids.rows import Row, finished_row, point_folder
 from mlhw.grids.tasks import Engine, PointEnd, PointTask, Site
@@ -81,7 +80,6 @@ class Grid:
             After a signal, when what worked has stopped.
         """
         assert isinstance(recorder, FolderRecorder)
-        typed_by(config.by, config.experiment)
         plan = plan_of(config, yes=self.yes)
         site = Site(plan.grid.threads, plan.device, len(plan.points), version())
         with closing(engine_for(plan.grid.engine, site)) as engine:

@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlhw.config.layers import Layers
 from mlhw.config.load import absolute_path, resolve
@@ -20,11 +20,14 @@ from mlhw.config.messages import placed
 from mlhw.config.model import ExperimentConfig, InputFile, leaves
 from mlhw.errors import ConfigError, UsageError
 from mlhw.experiments.registry import experiment
+from mlhw.grids.by import typed_by
 from mlhw.grids.config import GridConfig
 from mlhw.grids.values import Setting, expanded, first_with_each, items_of, settings_of
 from mlhw.result.recorder import Recorder
 from mlhw.system.digests import file_sha256
 from mlhw.text.values import flat
+
+Found = TypeVar("Found")
 
 MOST_UNASKED = 1000
 """Points; more are run only with ``--yes``."""
@@ -99,18 +102,32 @@ def plan_of(grid: GridConfig, *, yes: bool = False) -> Plan:
         A key, a value or the data of some point cannot be used; a line for each, before any starts.
     """
     model = experiment(grid.experiment).Config
-    base = _base(grid, model)
-    _check_repeats(grid)
-    values = expanded(items_of(model, grid.over))
-    settings = settings_of(grid, values)
+    errors: list[str] = []
+    base = _noting(errors, lambda: _base(grid, model)) or {}
+    _noting(errors, lambda: _check_repeats(grid))
+    _noting(errors, lambda: typed_by(grid.by, grid.experiment))
+    values = expanded(items_of(model, grid.over, errors), errors)
+    settings = _noting(errors, lambda: settings_of(grid, values)) or []
     count = len(settings) * grid.repeats
     if count > MOST_UNASKED and not yes:
-        raise ConfigError(f"{count:,} points are more than {MOST_UNASKED:,}: --yes runs them all")
-    grid = grid.model_copy(update={"config": _without_seed(base)})
-    configs = validated(grid, settings)
+        errors.append(f"{count:,} points are more than {MOST_UNASKED:,}: --yes runs them all")
+    if base:
+        grid = grid.model_copy(update={"config": _without_seed(base)})
+        configs = _noting(errors, lambda: validated(grid, settings)) or []
+    if errors:
+        raise ConfigError(*dict.fromkeys(errors))
     found, fixed = _inputs(grid, settings, configs)
     grid = grid.model_copy(update={"fixed": fixed})
     return Plan(grid, points_of(grid, settings, configs, found), next(iter(found.values())).device)
+
+
+def _noting(errors: list[str], function: Callable[[], Found]) -> Found | None:
+    """What a function returns; None, and its lines among ``errors``, where it raises ConfigError."""
+    try:
+        return function()
+    except ConfigError as error:
+        errors += error.lines
+        return None
 
 
 def points_of(

@@ -8,9 +8,10 @@ from typing import Any
 
 from mlhw.errors import FAILED, ConfigError
 from mlhw.experiments.registry import experiment
+from mlhw.grids.by import By, by_of
 from mlhw.grids.figures import plots_of
 from mlhw.grids.plan import Plan
-from mlhw.grids.ranking import By, Ranking, by_of, ranking_of
+from mlhw.grids.ranking import Ranking, ranking_of
 from mlhw.grids.rows import Row, cells_of, grid_table
 from mlhw.result.result import Result
 from mlhw.text.values import number_text
@@ -23,7 +24,7 @@ MOST_RANKED = 10
 def result_of(plan: Plan, rows: Mapping[int, Row]) -> Result:
     """All that is known of a grid, whole or not; what ranks it and is not there is left out."""
     try:
-        by = by_of(plan.grid.by, plan.grid.experiment, rows)
+        by = ranked_by(plan, rows)
     except ConfigError:  # said at the end, by ``grid.py``
         by = None
     ranking = ranking_of(plan.points, rows, by) if by is not None else None
@@ -154,4 +155,5 @@ def _verdict(plan: Plan, ranking: Ranking, cells: Mapping[int, Mapping[str, Any]
 
 def ranked_by(plan: Plan, rows: Mapping[int, Row]) -> By | None:
     """As ``by_of``; raises ConfigError."""
-    return by_of(plan.grid.by, plan.grid.experiment, rows)
+    names = dict.fromkeys(name for number in sorted(rows) for name in rows[number].numbers)
+    return by_of(plan.grid.by, plan.grid.experiment, list(names))

@@ -63,25 +63,21 @@ def shown(value: Any) -> str:
 
 
 def items_of(
-    model: type[ExperimentConfig], over: Mapping[str, Sequence[Any]]
+    model: type[ExperimentConfig], over: Mapping[str, Sequence[Any]], errors: list[str]
 ) -> dict[str, list[Any]]:
-    """For each key its values as given, ranges read; raises ConfigError with a line for each mistake."""
+    """For each key its values as given, ranges read; a line for each mistake goes to ``errors``."""
     known = {leaf.key: leaf for leaf in leaves(model)}
-    errors: list[str] = []
     found: dict[str, list[Any]] = {}
     for key, values in over.items():
-        found[key] = []
         if key in known and known[key].is_section:
             inner = [one for one in known if one.startswith(f"{key}.")]
             errors.append(f"--over {key}: is a section; give one of its keys: {', '.join(inner)}")
             continue
         for number, value in enumerate(values, 1):
             try:
-                found[key].append(_item(known.get(key), value))
+                found.setdefault(key, []).append(_item(known.get(key), value))
             except ValueError as error:
                 errors.append(f"--over {key}: value {number} {error}")
-    if errors:
-        raise ConfigError(*errors)
     return found
 
 
@@ -106,21 +102,17 @@ def _item(leaf: Leaf | None, value: Any) -> Any:
     return Range(start, stop, parts[2], parts[3], float not in leaf.types)
 
 
-def expanded(items: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """For each key its values, ranges written out; raises ConfigError for one that stands twice."""
+def expanded(items: Mapping[str, Sequence[Any]], errors: list[str]) -> dict[str, list[Any]]:
+    """For each key its values, ranges written out; a line for one that stands twice goes to ``errors``."""
     found: dict[str, list[Any]] = {}
-    errors = []
     for key, given in items.items():
-        values = [
-            v for item in given for v in (item.values() if isinstance(item, Range) else [item])
-        ]
-        for i, value in enumerate(values):
-            if any(value == before and type(value) is type(before) for before in values[:i]):
-                errors.append(f"--over {key}: value {i + 1} repeats {shown(value)}")
-                break
-        found[key] = values
-    if errors:
-        raise ConfigError(*errors)
+        found[key] = []
+        for item in given:
+            for value in item.values() if isinstance(item, Range) else [item]:
+                if any(value == v and type(value) is type(v) for v in found[key]):
+                    errors.append(f"--over {key}: {shown(value)} stands twice")
+                else:
+                    found[key].append(value)
     return found
 
 
