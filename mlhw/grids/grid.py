@@ -17,8 +17,8 @@ from mlhw.errors import ConfigError, Interrupted, RunError
 from mlhw.experiments.actions import Action
 from mlhw.grids import rows as tables
 from mlhw.grids.config import GridConfig, engine_parts
-from mlhw.grids.plan import Plan, Point, plan_of
-from mlhw.grids.report import ranked_by, result_of
+from mlhw.grids.plan import GridPlan, Point, plan_of
+from mlhw.grids.report import grid_result, ranked_by
 from mlhw.grids.rows import Row, finished_row, point_folder
 from mlhw.grids.tasks import Engine, PointEnd, PointTask, Site
 from mlhw.grids.where import same_cell
@@ -43,7 +43,7 @@ def engine_for(text: str, site: Site) -> Engine:
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridRun:
     """Runnable. ``yes``: more points than one would run unasked. ``where``: columns of ``grid.csv`` and the
     values that choose the rows to run again, of a grid that goes on."""
 
@@ -86,7 +86,7 @@ class Grid:
             recorder.begin(plan.grid, device=plan.device, threads=plan.grid.threads)
             assert recorder.folder is not None
             drive = _Drive(plan, engine, recorder, recorder.folder)
-            recorder.so_far = lambda: result_of(plan, drive.rows)
+            recorder.so_far = lambda: grid_result(plan, drive.rows)
             drive.take_stock(self.where)
             drive.go()
         try:
@@ -94,13 +94,15 @@ class Grid:
         except ConfigError as error:
             again = f"mlhw grid --resume {recorder.folder} --by KEY ranks them without running any again"
             raise RunError(*error.lines, again) from None
-        return result_of(plan, drive.rows)
+        return grid_result(plan, drive.rows)
 
 
 class _Drive:
     """The points of one grid and what has become of them so far."""
 
-    def __init__(self, plan: Plan, engine: Engine, recorder: FolderRecorder, folder: Path) -> None:
+    def __init__(
+        self, plan: GridPlan, engine: Engine, recorder: FolderRecorder, folder: Path
+    ) -> None:
         self.plan, self.engine, self.recorder, self.folder = plan, engine, recorder, folder
         self.points = {point.number: point for point in plan.points}
         self.rows: dict[int, Row] = {}
@@ -273,7 +275,7 @@ class _Drive:
         self._write()
 
     def _write(self) -> None:
-        tables.write_tables(
+        tables.write_csvs(
             self.folder,
             (tables.grid_table(self.plan, self.rows), tables.attempts_table(self._attempts)),
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mlhw.grids.by import By
 from mlhw.grids.plan import Point
 from mlhw.grids.rows import Row
-from mlhw.grids.values import Setting
+from mlhw.grids.values import Combination
 from mlhw.text.values import is_number
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Ranked:
     """A setting with its numbers by repeat; ``mean`` and ``deviation`` (None of one) over them."""
 
-    setting: Setting
+    setting: Combination
     values: Mapping[int, float]
 
     @property
@@ -41,10 +41,10 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Compared:
+class Contrast:
     """The first setting's numbers minus another's; ``difference`` None where too few seeds are common."""
 
-    other: Setting
+    other: Combination
     difference: PairedDifference | None
 
 
@@ -57,8 +57,8 @@ class Ranking:
 
     by: By
     ranked: list[Ranked]
-    missing: list[Setting]
-    compared: list[Compared]
+    missing: list[Combination]
+    compared: list[Contrast]
     best: bool
     why_not: str
 
@@ -66,7 +66,7 @@ class Ranking:
 def ranking_of(points: Sequence[Point], rows: Mapping[int, Row], by: By) -> Ranking:
     """The settings in order, equal ones in that of their numbers; the first is compared with all others."""
     values: dict[int, dict[int, float]] = {}
-    settings: dict[int, Setting] = {}
+    settings: dict[int, Combination] = {}
     for point in points:
         settings[point.setting.number] = point.setting
         mine = values.setdefault(point.setting.number, {})
@@ -83,7 +83,7 @@ def ranking_of(points: Sequence[Point], rows: Mapping[int, Row], by: By) -> Rank
     return Ranking(by, ranked, missing, compared, not why_not, why_not)
 
 
-def _compared(ranked: Sequence[Ranked]) -> list[Compared]:
+def _compared(ranked: Sequence[Ranked]) -> list[Contrast]:
     import numpy as np
 
     from mlhw.maths.paired import FEWEST, against_each
@@ -97,11 +97,11 @@ def _compared(ranked: Sequence[Ranked]) -> list[Compared]:
                 [first.values[repeat] - other.values[repeat] for repeat in common]
             )
     tested = dict(zip(pairs, against_each(list(pairs.values())), strict=True))
-    return [Compared(other.setting, tested.get(other.setting.number)) for other in others]
+    return [Contrast(other.setting, tested.get(other.setting.number)) for other in others]
 
 
 def _why_not(
-    ranked: Sequence[Ranked], missing: Sequence[Setting], compared: Sequence[Compared]
+    ranked: Sequence[Ranked], missing: Sequence[Combination], compared: Sequence[Contrast]
 ) -> str:
     """What keeps the first from being called the best; empty if nothing does."""
     from mlhw.maths.paired import FEWEST

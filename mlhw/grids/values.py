@@ -39,7 +39,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Combination:
     """A value for each key; ``number`` counts from 1."""
 
     number: int
@@ -48,12 +48,12 @@ class Setting:
     def words(self) -> str:
         """``optim.lr 0.03, head.hidden [32]``"""
         return ", ".join(
-            f"{key} {number_text(v) if isinstance(v, float) else shown(v)}"
+            f"{key} {number_text(v) if isinstance(v, float) else cell_text(v)}"
             for key, v in self.values.items()
         )
 
 
-def shown(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A value in a table: a text as it is, everything else as YAML has it, ``1e-5`` without zeros."""
     if isinstance(value, str):
         return value
@@ -86,7 +86,7 @@ def _item(leaf: Leaf | None, value: Any) -> Any:
         return value  # that there is no such key is said where the points are validated
     if leaf.types == (list,) and not isinstance(value, list):
         raise ValueError(
-            f"must be a list, as the key is one: --over {leaf.key}=[…],[…] (got {shown(value)})"
+            f"must be a list, as the key is one: --over {leaf.key}=[…],[…] (got {cell_text(value)})"
         )
     parts = range_parts(value) if isinstance(value, str) else None
     if parts is None or not {int, float} & set(leaf.types):
@@ -110,13 +110,13 @@ def expanded(items: Mapping[str, Sequence[Any]], errors: list[str]) -> dict[str,
         for item in given:
             for value in item.values() if isinstance(item, Range) else [item]:
                 if any(value == v and type(value) is type(v) for v in found[key]):
-                    errors.append(f"--over {key}: {shown(value)} stands twice")
+                    errors.append(f"--over {key}: {cell_text(value)} stands twice")
                 else:
                     found[key].append(value)
     return found
 
 
-def settings_of(grid: GridConfig, values: Mapping[str, Sequence[Any]]) -> list[Setting]:
+def settings_of(grid: GridConfig, values: Mapping[str, Sequence[Any]]) -> list[Combination]:
     """Every combination, the last key running fastest, or with ``random`` so many of them.
 
     Raises ConfigError for more points than a grid can have.
@@ -130,7 +130,7 @@ def settings_of(grid: GridConfig, values: Mapping[str, Sequence[Any]]) -> list[S
             f"--over: {len(chosen) * grid.repeats:,} points; a grid has at most {MOST_POINTS:,} (--random N "
             "draws some)"
         )
-    return [Setting(i, _nth(values, place)) for i, place in enumerate(chosen, 1)]
+    return [Combination(i, _nth(values, place)) for i, place in enumerate(chosen, 1)]
 
 
 def _nth(values: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _nth(values: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
     return {key: found[key] for key in values}
 
 
-def first_with_each(settings: Sequence[Setting]) -> Iterator[Setting]:
+def first_with_each(settings: Sequence[Combination]) -> Iterator[Combination]:
     """The settings, those first in which some key has a value for the first time."""
     seen: set[tuple[str, str]] = set()
     later = []
