@@ -27,6 +27,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs.folder import FolderRecorder
 from mlhw.runs.history import run_at
+from mlhw.system.early import HANGUP
 from mlhw.text.values import number_text
 from mlhw.text.words import listing, quantity
 
@@ -81,7 +82,14 @@ class GridRun:
         """
         assert isinstance(recorder, FolderRecorder)
         plan = plan_of(config, yes=self.yes)
-        site = Site(plan.grid.threads, plan.device, len(plan.points), version())
+        site = Site(
+            plan.grid.threads,
+            plan.device,
+            len(plan.points),
+            version(),
+            plan.grid.experiment,
+            [point.config for point in plan.points],
+        )
         with closing(engine_for(plan.grid.engine, site)) as engine:
             recorder.begin(plan.grid, device=plan.device, threads=plan.grid.threads)
             assert recorder.folder is not None
@@ -177,10 +185,14 @@ class _Drive:
                 self._write()
                 self._submit(self.to_do)
                 self._follow()
-            except Interrupted:
+            except Interrupted as error:
                 # From here on it is the engine that has to end in time.
                 self.recorder.interrupts.acknowledge()
-                self._stop()
+                leave = getattr(self.engine, "leave", None)
+                if leave is not None and error.signum == HANGUP:
+                    leave()
+                else:
+                    self._stop()
                 raise
 
     def _submit(self, points: Sequence[Point]) -> None:

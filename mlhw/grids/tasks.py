@@ -129,16 +129,23 @@ class Site:
         device: of every point: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         points: how many there are at most, so that no more workers than these are started.
         version: of mlhw; an engine whose workers have another refuses.
+        experiment, configs: of the points that are known, so that an engine whose workers have not got the
+            data of one refuses.
     """
 
     threads: int
     device: str
     points: int
     version: str
+    experiment: str = ""
+    configs: Sequence[dict[str, Any]] = ()
 
 
 class Engine(Protocol):
     """Works on tasks, several at once, until it is closed.
+
+    One that ``stays`` works on when its driver is gone, and has ``leave``, which is the end of a driver whose
+    user has logged out (SIGHUP): nothing is stopped, and another driver may collect what comes of it.
 
     An engine's module has ``open_engine(argument, site)``: ``argument`` is what stands behind its name
     (``4`` of ``local:4``, ``//host:10001`` of ``ray://host:10001``; None without). It raises ConfigError,
