@@ -19,7 +19,7 @@ from mlhw.errors import FINISHED, ConfigError
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.grids.config import GridConfig
 from mlhw.grids.dry_run import print_plan
-from mlhw.grids.grid import Grid
+from mlhw.grids.grid import GridRun
 from mlhw.grids.plan import plan_of, with_absolute_paths
 from mlhw.grids.where import where_of
 from mlhw.runs.execute import execute
@@ -115,7 +115,7 @@ def command(words: Sequence[str] = ()) -> Any:
             print(as_yaml(grid), end="")
             return FINISHED
         named = "-".join(filter(None, [grid.experiment, run_options.name]))
-        return execute(Grid(yes=given["yes"]), grid, replace(run_options, name=named)).exit_code
+        return execute(GridRun(yes=given["yes"]), grid, replace(run_options, name=named)).exit_code
 
     parameters: dict[str, options.Parameter] = {"experiment": (Name, None)}
     parameters |= {key: options.key_parameter(leaf) for key, leaf in grid_keys.items()}
@@ -127,7 +127,7 @@ def command(words: Sequence[str] = ()) -> Any:
     }
     parameters |= {key: options.key_parameter(leaf) for key, leaf in keys.items()}
     parameters |= options.run_parameters(without=_WITHOUT)
-    return typer_command("grid", Grid.question, function, parameters, Grid.examples)
+    return typer_command("grid", GridRun.question, function, parameters, GridRun.examples)
 
 
 def _given(keys: dict[str, Any], given: dict[str, Any]) -> Values:
@@ -188,7 +188,7 @@ def _resume(given: dict[str, Any], run_options: RunOptions, of_grid: Values) -> 
             f"--resume takes its points from the grid; leave {', '.join(refused)} out ({names} may be given)"
         )
     folder = locate(given["resume"], Path(run_options.runs_dir)).resolve()
-    record = run_of(folder, Grid.name)
+    record = run_of(folder, GridRun.name)
     require_own_config(folder, "mlhw grid -c with it is a grid of its own")
     grid = load_config(GridConfig, str(folder / "config.yaml"), options=of_grid)
     where = where_of(given["where"] or (), grid)
@@ -199,4 +199,4 @@ def _resume(given: dict[str, Any], run_options: RunOptions, of_grid: Values) -> 
         return FINISHED
     finished = record.get("status") == "finished"
     run_options = replace(run_options, resume=folder, longer=finished)
-    return execute(Grid(yes=True, where=where), grid, run_options).exit_code
+    return execute(GridRun(yes=True, where=where), grid, run_options).exit_code

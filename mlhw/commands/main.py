@@ -57,8 +57,6 @@ TOOLS: dict[str, tuple[str, str]] = {
     ),
 }
 
-GRID = "grid"
-
 
 class _LazyGroup(Group):
     """Lists the commands from their one-line descriptions and builds one when it is called."""
@@ -74,7 +72,7 @@ class _LazyGroup(Group):
         elif name in TOOLS:
             module = importlib.import_module(TOOLS[name][0])
             # Its options depend on the experiment that stands behind it.
-            command = module.command(rest) if name == GRID else module.command()
+            command = module.command(rest) if name == "grid" else module.command()
         if name is not None:
             from mlhw.commands.options import with_values
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from mlhw.errors import FINISHED
 from mlhw.experiments.registry import experiment
 from mlhw.grids.config import engine_parts
-from mlhw.grids.plan import Plan
+from mlhw.grids.plan import GridPlan
 from mlhw.grids.rows import cells_of, finished_row, point_folder
 from mlhw.runs.history import Run, all_runs
 from mlhw.runs.options import RunOptions
@@ -19,7 +19,7 @@ from mlhw.text.values import clock, number_text
 from mlhw.text.words import quantity, text_table
 
 
-def print_plan(plan: Plan, folder: Path | None, options: RunOptions) -> int:
+def print_plan(plan: GridPlan, folder: Path | None, options: RunOptions) -> int:
     """List the points that would be run, of a grid in ``folder`` those that are left, and the time."""
     done = {
         point.number
@@ -71,7 +71,7 @@ def print_plan(plan: Plan, folder: Path | None, options: RunOptions) -> int:
     return FINISHED
 
 
-def _slots(plan: Plan, points: int) -> int | None:
+def _slots(plan: GridPlan, points: int) -> int | None:
     """How many points work at once on this machine; None on an engine that tells only when it is opened."""
     name, argument = engine_parts(plan.grid.engine)
     if name != "local":
@@ -82,7 +82,7 @@ def _slots(plan: Plan, points: int) -> int | None:
     return max(1, min(slots, points))
 
 
-def seconds_of_one(plan: Plan, folder: Path | None, runs_dir: Path) -> tuple[float | None, str]:
+def seconds_of_one(plan: GridPlan, folder: Path | None, runs_dir: Path) -> tuple[float | None, str]:
     """How long a point takes and where that is known from: this grid's finished points, or another run.
 
     Of the runs of the experiment it is the newest finished one with the fewest keys that differ.
@@ -110,7 +110,7 @@ def seconds_of_one(plan: Plan, folder: Path | None, runs_dir: Path) -> tuple[flo
     return nearest.seconds, f"as {nearest.name} took{apart}"
 
 
-def _apart(run: Run, plan: Plan) -> int:
+def _apart(run: Run, plan: GridPlan) -> int:
     """In how many keys, other than those that the grid runs over, a run was asked for something else."""
     over = {key.split(".")[0] for key in plan.grid.over} | {"seed"}
     model = experiment(plan.grid.experiment).Config

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlhw.grids.plan import Plan
+from mlhw.grids.plan import GridPlan
 from mlhw.grids.ranking import Ranked, Ranking
 from mlhw.grids.rows import cells_of
 from mlhw.result import plots
@@ -60,7 +60,7 @@ class Axis:
 
     @property
     def labels(self) -> list[str]:
-        return [label(value) for value in self.values]
+        return [tick_label(value) for value in self.values]
 
     def ticks(self, most: int = MOST_TICKS) -> range:
         """The places of the values that are named: all, or every second, third and so on."""
@@ -79,7 +79,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class GridDrawing:
     """What a figure is made of: an axis for each key, the ranked settings, and by setting its cells."""
 
     axes: list[Axis]
@@ -101,7 +101,7 @@ def spans(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) / min(values) >= _WIDE
 
 
-def label(value: Any) -> str:
+def tick_label(value: Any) -> str:
     """A value as a label, short and literal."""
     text = plots.number(value, 3) if isinstance(value, float) else plots.plain(str(value))
     if len(text) > MOST_LETTERS and not isinstance(value, float):
@@ -109,13 +109,13 @@ def label(value: Any) -> str:
     return text
 
 
-def plots_of(plan: Plan, ranking: Ranking) -> list[Plot]:
+def plots_of(plan: GridPlan, ranking: Ranking) -> list[Plot]:
     """The grid's figure; none where no setting has a number."""
     cells = cells_of(plan)
     by_setting = {point.setting.number: cells[point.number] for point in plan.points}
     columns = list(zip(*by_setting.values(), strict=True))
     axes = [Axis.of(key, column) for key, column in zip(plan.grid.over, columns, strict=True)]
-    drawn = Drawn(axes, ranking, by_setting)
+    drawn = GridDrawing(axes, ranking, by_setting)
     name = ranking.by.name
     first = ranking.ranked[0]
     at = ", ".join(
@@ -149,7 +149,7 @@ def plots_of(plan: Plan, ranking: Ranking) -> list[Plot]:
 # ------------------------------------------------------------------------------------- one key
 
 
-def lines(drawn: Drawn) -> Figure:
+def lines(drawn: GridDrawing) -> Figure:
     """The number over the values of one key."""
     axis = drawn.axes[0]
     figure = plots.new_figure(7.0, 4.4)
@@ -205,7 +205,7 @@ def _name_ticks(of: Any, axis: Axis, room: float = math.inf) -> None:
 # ------------------------------------------------------------------------------------- two keys
 
 
-def heat_map(drawn: Drawn) -> Figure:
+def heat_map(drawn: GridDrawing) -> Figure:
     """The number in colour, the first key down, the second across."""
     import numpy as np
 
@@ -240,7 +240,7 @@ def heat_map(drawn: Drawn) -> Figure:
     return figure
 
 
-def _norm(drawn: Drawn) -> Any:
+def _norm(drawn: GridDrawing) -> Any:
     from matplotlib import colors
 
     means = [one.mean for one in drawn.ranked]
@@ -251,7 +251,7 @@ def _norm(drawn: Drawn) -> Any:
 # ------------------------------------------------------------------------------------- more keys
 
 
-def parallel(drawn: Drawn) -> Figure:
+def parallel(drawn: GridDrawing) -> Figure:
     """A line for each setting through an axis for each key, to its number."""
     import matplotlib
 

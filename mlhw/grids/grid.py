@@ -17,9 +17,8 @@ from mlhw.errors import ConfigError, Interrupted, RunError
 from mlhw.experiments.actions import Action
 from mlhw.grids import rows as tables
 from mlhw.grids.config import GridConfig, engine_parts
-from mlhw.grids.plan import Plan, Point, plan_of
-from mlhw.grids.ranking import typed_by
-from mlhw.grids.report import ranked_by, result_of
+from mlhw.grids.plan import GridPlan, Point, plan_of
+from mlhw.grids.report import grid_result, ranked_by
 from mlhw.grids.rows import Row, finished_row, point_folder
 from mlhw.grids.tasks import Engine, PointEnd, PointTask, Site
 from mlhw.grids.where import same_cell
@@ -28,6 +27,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs.folder import FolderRecorder
 from mlhw.runs.history import run_at
+from mlhw.system.early import HANGUP
 from mlhw.text.values import number_text
 from mlhw.text.words import listing, quantity
 
@@ -44,7 +44,7 @@ def engine_for(text: str, site: Site) -> Engine:
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridRun:
     """Runnable. ``yes``: more points than one would run unasked. ``where``: columns of ``grid.csv`` and the
     values that choose the rows to run again, of a grid that goes on."""
 
@@ -81,7 +81,6 @@ class Grid:
             After a signal, when what worked has stopped.
         """
         assert isinstance(recorder, FolderRecorder)
-        typed_by(config.by, config.experiment)
         plan = plan_of(config, yes=self.yes)
         site = Site(
             plan.grid.threads,
@@ -95,7 +94,7 @@ class Grid:
             recorder.begin(plan.grid, device=plan.device, threads=plan.grid.threads)
             assert recorder.folder is not None
             drive = _Drive(plan, engine, recorder, recorder.folder)
-            recorder.so_far = lambda: result_of(plan, drive.rows)
+            recorder.so_far = lambda: grid_result(plan, drive.rows)
             drive.take_stock(self.where)
             drive.go()
         try:
@@ -103,13 +102,15 @@ class Grid:
         except ConfigError as error:
             again = f"mlhw grid --resume {recorder.folder} --by KEY ranks them without running any again"
             raise RunError(*error.lines, again) from None
-        return result_of(plan, drive.rows)
+        return grid_result(plan, drive.rows)
 
 
 class _Drive:
     """The points of one grid and what has become of them so far."""
 
-    def __init__(self, plan: Plan, engine: Engine, recorder: FolderRecorder, folder: Path) -> None:
+    def __init__(
+        self, plan: GridPlan, engine: Engine, recorder: FolderRecorder, folder: Path
+    ) -> None:
         self.plan, self.engine, self.recorder, self.folder = plan, engine, recorder, folder
         self.points = {point.number: point for point in plan.points}
         self.rows: dict[int, Row] = {}
@@ -184,10 +185,14 @@ class _Drive:
                 self._write()
                 self._submit(self.to_do)
                 self._follow()
-            except Interrupted:
+            except Interrupted as error:
                 # From here on it is the engine that has to end in time.
                 self.recorder.interrupts.acknowledge()
-                self._stop()
+                leave = getattr(self.engine, "leave", None)
+                if leave is not None and error.signum == HANGUP:
+                    leave()
+                else:
+                    self._stop()
                 raise
 
     def _submit(self, points: Sequence[Point]) -> None:
@@ -282,7 +287,7 @@ class _Drive:
         self._write()
 
     def _write(self) -> None:
-        tables.write_tables(
+        tables.write_csvs(
             self.folder,
             (tables.grid_table(self.plan, self.rows), tables.attempts_table(self._attempts)),
         )

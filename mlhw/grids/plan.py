@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlhw.config.layers import Layers
 from mlhw.config.load import absolute_path, resolve
@@ -20,11 +20,14 @@ from mlhw.config.messages import placed
 from mlhw.config.model import ExperimentConfig, InputFile, leaves
 from mlhw.errors import ConfigError, UsageError
 from mlhw.experiments.registry import experiment
+from mlhw.grids.by import typed_by
 from mlhw.grids.config import GridConfig
-from mlhw.grids.values import Setting, expanded, first_with_each, items_of, settings_of
+from mlhw.grids.values import Combination, expanded, first_with_each, items_of, settings_of
 from mlhw.result.recorder import Recorder
 from mlhw.system.digests import file_sha256
 from mlhw.text.values import flat
+
+Found = TypeVar("Found")
 
 MOST_UNASKED = 1000
 """Points; more are run only with ``--yes``."""
@@ -38,7 +41,7 @@ class Point:
     """One run of the grid: ``number`` from 1, a setting, a repeat from 0, its configuration."""
 
     number: int
-    setting: Setting
+    setting: Combination
     repeat: int
     config: dict[str, Any]
     identity: str
@@ -59,7 +62,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Plan:
+class GridPlan:
     """A grid's points; ``grid`` with its whole configuration, and with what ``auto`` was resolved to."""
 
     grid: GridConfig
@@ -90,8 +93,8 @@ def begun(name: str, config: ExperimentConfig) -> Begun:
     return Begun(recorder.config, recorder.facts.get("data_digest"), device)
 
 
-def plan_of(grid: GridConfig, *, yes: bool = False) -> Plan:
-    """Every point of a grid, validated; Optuna's come later, one by one (``points_of``).
+def plan_of(grid: GridConfig, *, yes: bool = False) -> GridPlan:
+    """Every point of a grid, validated; Optuna's come later, one by one (``numbered``).
 
     Raises
     ------
@@ -99,23 +102,39 @@ def plan_of(grid: GridConfig, *, yes: bool = False) -> Plan:
         A key, a value or the data of some point cannot be used; a line for each, before any starts.
     """
     model = experiment(grid.experiment).Config
-    base = _base(grid, model)
-    _check_repeats(grid)
-    values = expanded(items_of(model, grid.over))
-    settings = settings_of(grid, values)
+    errors: list[str] = []
+    base = _noting(errors, lambda: _base(grid, model)) or {}
+    _noting(errors, lambda: _check_repeats(grid))
+    _noting(errors, lambda: typed_by(grid.by, grid.experiment))
+    values = expanded(items_of(model, grid.over, errors), errors)
+    settings = _noting(errors, lambda: settings_of(grid, values)) or []
     count = len(settings) * grid.repeats
     if count > MOST_UNASKED and not yes:
-        raise ConfigError(f"{count:,} points are more than {MOST_UNASKED:,}: --yes runs them all")
-    grid = grid.model_copy(update={"config": _without_seed(base)})
-    configs = validated(grid, settings)
+        errors.append(f"{count:,} points are more than {MOST_UNASKED:,}: --yes runs them all")
+    if base:
+        grid = grid.model_copy(update={"config": _without_seed(base)})
+        configs = _noting(errors, lambda: configs_of(grid, settings)) or []
+    if errors:
+        raise ConfigError(*dict.fromkeys(errors))
     found, fixed = _inputs(grid, settings, configs)
     grid = grid.model_copy(update={"fixed": fixed})
-    return Plan(grid, points_of(grid, settings, configs, found), next(iter(found.values())).device)
+    return GridPlan(
+        grid, numbered(grid, settings, configs, found), next(iter(found.values())).device
+    )
 
 
-def points_of(
+def _noting(errors: list[str], function: Callable[[], Found]) -> Found | None:
+    """What a function returns; None, and its lines among ``errors``, where it raises ConfigError."""
+    try:
+        return function()
+    except ConfigError as error:
+        errors += error.lines
+        return None
+
+
+def numbered(
     grid: GridConfig,
-    settings: Sequence[Setting],
+    settings: Sequence[Combination],
     configs: Sequence[ExperimentConfig],
     inputs: dict[str, Begun],
     first: int = 1,
@@ -133,7 +152,7 @@ def points_of(
                     setting,
                     repeat,
                     values | grid.fixed | {"seed": seed},
-                    identity(grid.experiment, config, seed, begin.data_digest),
+                    identity_of(grid.experiment, config, seed, begin.data_digest),
                 )
             )
     return points
@@ -193,7 +212,7 @@ def _without_seed(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "seed"}
 
 
-def validated(grid: GridConfig, settings: Sequence[Setting]) -> list[ExperimentConfig]:
+def configs_of(grid: GridConfig, settings: Sequence[Combination]) -> list[ExperimentConfig]:
     """The configuration of each setting; raises ConfigError with the lines of all of them."""
     model = experiment(grid.experiment).Config
     configs: list[ExperimentConfig] = []
@@ -242,7 +261,7 @@ def _check_repeats(grid: GridConfig) -> None:
 # ------------------------------------------------------------------------------------- input
 
 
-def _input_key(grid: GridConfig, setting: Setting) -> str:
+def _input_key(grid: GridConfig, setting: Combination) -> str:
     """What tells the settings with other data, or other files, apart."""
     model = experiment(grid.experiment).Config
     sections = {leaf.path[0] for leaf in leaves(model) if leaf.marked(InputFile) is not None}
@@ -251,7 +270,7 @@ def _input_key(grid: GridConfig, setting: Setting) -> str:
 
 
 def _inputs(
-    grid: GridConfig, settings: Sequence[Setting], configs: Sequence[ExperimentConfig]
+    grid: GridConfig, settings: Sequence[Combination], configs: Sequence[ExperimentConfig]
 ) -> tuple[dict[str, Begun], dict[str, Any]]:
     """What is found by reading the input of settings, by ``_input_key``, and what ``auto`` is fixed to.
 
@@ -292,7 +311,7 @@ def _fixed(asked: ExperimentConfig, resolved: ExperimentConfig) -> dict[str, Any
 # ------------------------------------------------------------------------------------- identity
 
 
-def identity(name: str, config: ExperimentConfig, seed: int, data_digest: str | None) -> str:
+def identity_of(name: str, config: ExperimentConfig, seed: int, data_digest: str | None) -> str:
     """SHA-256 of what a point computes, as canonical JSON.
 
     The command; the configuration before ``auto`` is resolved, without paths, names of data, digests and

@@ -8,40 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from mlhw.errors import ConfigError
-from mlhw.experiments.registry import experiment
+from mlhw.grids.by import By
 from mlhw.grids.plan import Point
 from mlhw.grids.rows import Row
-from mlhw.grids.values import Setting
+from mlhw.grids.values import Combination
 from mlhw.text.values import is_number
-from mlhw.text.words import hint, nearest
 
 if TYPE_CHECKING:
     from mlhw.maths.paired import PairedDifference
-
-Direction = Literal["min", "max"]
-
-
-@dataclass(frozen=True)
-class By:
-    """The headline number that ranks, and which end of it is better."""
-
-    name: str
-    direction: Direction
-
-    @property
-    def words(self) -> str:
-        """``lower is better``"""
-        return f"{'lower' if self.direction == 'min' else 'higher'} is better"
 
 
 @dataclass(frozen=True)
 class Ranked:
     """A setting with its numbers by repeat; ``mean`` and ``deviation`` (None of one) over them."""
 
-    setting: Setting
+    setting: Combination
     values: Mapping[int, float]
 
     @property
@@ -58,10 +41,10 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Compared:
+class Contrast:
     """The first setting's numbers minus another's; ``difference`` None where too few seeds are common."""
 
-    other: Setting
+    other: Combination
     difference: PairedDifference | None
 
 
@@ -74,72 +57,16 @@ class Ranking:
 
     by: By
     ranked: list[Ranked]
-    missing: list[Setting]
-    compared: list[Compared]
+    missing: list[Combination]
+    compared: list[Contrast]
     best: bool
     why_not: str
-
-
-def typed_by(text: str | None, name: str) -> tuple[str | None, Direction | None]:
-    """``KEY[:min|max]`` in its two parts.
-
-    Raises ConfigError for a direction that is none, and where none is given for a number of which the
-    experiment does not say what is better.
-    """
-    if text is None:
-        return None, None
-    key, colon, word = text.rpartition(":")
-    if not colon or word not in ("min", "max"):
-        key, word = text, ""
-    direction: Direction | None = {"min": "min", "max": "max"}.get(word)  # type: ignore[assignment]
-    if direction is None and _usual(key, name) is None:
-        known = ", ".join(experiment(name).better)
-        raise ConfigError(
-            f"--by {text}: say which is better, {key}:min or {key}:max (known of {name}: {known})"
-        )
-    return key, direction
-
-
-def _usual(key: str, name: str) -> Direction | None:
-    """What is better of a headline number, as the experiment has it; None where it does not say."""
-    found = next((d for start, d in experiment(name).better.items() if _fits(start, key)), None)
-    return "max" if found == "max" else "min" if found == "min" else None
-
-
-def _plain(text: str) -> str:
-    return text.lower().replace("-", " ").replace("_", " ")
-
-
-def _fits(start: str, key: str) -> bool:
-    return _plain(key).startswith(_plain(start))
-
-
-def by_of(text: str | None, name: str, rows: Mapping[int, Row]) -> By | None:
-    """The number that ranks: the one asked for, or the experiment's own; None where no row has one.
-
-    Raises ConfigError where one is asked for that no row has, and some have others.
-    """
-    key, direction = typed_by(text, name)
-    names = list(dict.fromkeys(n for number in sorted(rows) for n in rows[number].numbers))
-    if key is None:
-        for start, better in experiment(name).better.items():
-            found = next((n for n in names if _fits(start, n)), None)
-            if found is not None:
-                return By(found, "max" if better == "max" else "min")
-        return None
-    if not names:
-        return None
-    same = [n for n in names if _plain(n) == _plain(key)] or [n for n in names if _fits(key, n)]
-    if not same:
-        near = hint(nearest(key, names)) or f" (known: {', '.join(names[:12])})"
-        raise ConfigError(f"--by {key}: no point has a headline number of this name{near}")
-    return By(same[0], direction or _usual(key, name) or "min")
 
 
 def ranking_of(points: Sequence[Point], rows: Mapping[int, Row], by: By) -> Ranking:
     """The settings in order, equal ones in that of their numbers; the first is compared with all others."""
     values: dict[int, dict[int, float]] = {}
-    settings: dict[int, Setting] = {}
+    settings: dict[int, Combination] = {}
     for point in points:
         settings[point.setting.number] = point.setting
         mine = values.setdefault(point.setting.number, {})
@@ -156,7 +83,7 @@ def ranking_of(points: Sequence[Point], rows: Mapping[int, Row], by: By) -> Rank
     return Ranking(by, ranked, missing, compared, not why_not, why_not)
 
 
-def _compared(ranked: Sequence[Ranked]) -> list[Compared]:
+def _compared(ranked: Sequence[Ranked]) -> list[Contrast]:
     import numpy as np
 
     from mlhw.maths.paired import FEWEST, against_each
@@ -170,11 +97,11 @@ def _compared(ranked: Sequence[Ranked]) -> list[Compared]:
                 [first.values[repeat] - other.values[repeat] for repeat in common]
             )
     tested = dict(zip(pairs, against_each(list(pairs.values())), strict=True))
-    return [Compared(other.setting, tested.get(other.setting.number)) for other in others]
+    return [Contrast(other.setting, tested.get(other.setting.number)) for other in others]
 
 
 def _why_not(
-    ranked: Sequence[Ranked], missing: Sequence[Setting], compared: Sequence[Compared]
+    ranked: Sequence[Ranked], missing: Sequence[Combination], compared: Sequence[Contrast]
 ) -> str:
     """What keeps the first from being called the best; empty if nothing does."""
     from mlhw.maths.paired import FEWEST

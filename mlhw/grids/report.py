@@ -8,9 +8,10 @@ from typing import Any
 
 from mlhw.errors import FAILED, ConfigError
 from mlhw.experiments.registry import experiment
+from mlhw.grids.by import By, by_of
 from mlhw.grids.figures import plots_of
-from mlhw.grids.plan import Plan
-from mlhw.grids.ranking import By, Ranking, by_of, ranking_of
+from mlhw.grids.plan import GridPlan
+from mlhw.grids.ranking import Ranking, ranking_of
 from mlhw.grids.rows import Row, cells_of, grid_table
 from mlhw.result.result import Result
 from mlhw.text.values import number_text
@@ -20,10 +21,10 @@ MOST_RANKED = 10
 """Settings in the answers; all are in result.json."""
 
 
-def result_of(plan: Plan, rows: Mapping[int, Row]) -> Result:
+def grid_result(plan: GridPlan, rows: Mapping[int, Row]) -> Result:
     """All that is known of a grid, whole or not; what ranks it and is not there is left out."""
     try:
-        by = by_of(plan.grid.by, plan.grid.experiment, rows)
+        by = ranked_by(plan, rows)
     except ConfigError:  # said at the end, by ``grid.py``
         by = None
     ranking = ranking_of(plan.points, rows, by) if by is not None else None
@@ -45,7 +46,7 @@ def _code(row: Row) -> int:
     return FAILED if interrupted else row.exit_code or 0
 
 
-def statuses(plan: Plan, rows: Mapping[int, Row]) -> str:
+def statuses(plan: GridPlan, rows: Mapping[int, Row]) -> str:
     """``22 of 24 points finished; 1 killed, 1 timeout``"""
     counts = Counter(row.status for row in rows.values())
     text = f"{counts.pop('finished', 0):,} of {quantity(len(plan.points), 'point')} finished"
@@ -55,7 +56,7 @@ def statuses(plan: Plan, rows: Mapping[int, Row]) -> str:
     return text + ("; " + ", ".join(others) if others else "")
 
 
-def summary(plan: Plan, rows: Mapping[int, Row], ranking: Ranking | None) -> dict[str, Any]:
+def summary(plan: GridPlan, rows: Mapping[int, Row], ranking: Ranking | None) -> dict[str, Any]:
     """JSON values: the same for the same points, whatever worked on them."""
     counts = Counter(row.status for row in rows.values())
     found: dict[str, Any] = {
@@ -99,7 +100,7 @@ def summary(plan: Plan, rows: Mapping[int, Row], ranking: Ranking | None) -> dic
     }
 
 
-def _setting_cells(plan: Plan) -> dict[int, dict[str, Any]]:
+def _setting_cells(plan: GridPlan) -> dict[int, dict[str, Any]]:
     """By the number of a setting its values by key, as in ``grid.csv``."""
     cells = cells_of(plan)
     return {
@@ -108,7 +109,7 @@ def _setting_cells(plan: Plan) -> dict[int, dict[str, Any]]:
     }
 
 
-def answers(plan: Plan, rows: Mapping[int, Row], ranking: Ranking | None) -> list[str]:
+def answers(plan: GridPlan, rows: Mapping[int, Row], ranking: Ranking | None) -> list[str]:
     """What people read: how many finished, what failed, the first settings, and whether one is the best."""
     lines = [statuses(plan, rows)]
     failed = [(number, row) for number, row in sorted(rows.items()) if not row.finished]
@@ -136,7 +137,7 @@ def answers(plan: Plan, rows: Mapping[int, Row], ranking: Ranking | None) -> lis
     return [*lines, "", _verdict(plan, ranking, cells)]
 
 
-def _verdict(plan: Plan, ranking: Ranking, cells: Mapping[int, Mapping[str, Any]]) -> str:
+def _verdict(plan: GridPlan, ranking: Ranking, cells: Mapping[int, Mapping[str, Any]]) -> str:
     first = ranking.ranked[0]
     named = cells[first.setting.number].items()
     words = ", ".join(f"{key} {number_text(value)}" for key, value in named)
@@ -152,6 +153,7 @@ def _verdict(plan: Plan, ranking: Ranking, cells: Mapping[int, Mapping[str, Any]
     return f"first: {number}; not called the best: {ranking.why_not}"
 
 
-def ranked_by(plan: Plan, rows: Mapping[int, Row]) -> By | None:
+def ranked_by(plan: GridPlan, rows: Mapping[int, Row]) -> By | None:
     """As ``by_of``; raises ConfigError."""
-    return by_of(plan.grid.by, plan.grid.experiment, rows)
+    names = dict.fromkeys(name for number in sorted(rows) for name in rows[number].numbers)
+    return by_of(plan.grid.by, plan.grid.experiment, list(names))

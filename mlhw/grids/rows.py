@@ -11,9 +11,9 @@ from typing import Any, Literal
 from mlhw.config.model import InputFile, leaves
 from mlhw.experiments.registry import experiment
 from mlhw.grids.config import GridConfig
-from mlhw.grids.plan import Plan, Point
+from mlhw.grids.plan import GridPlan, Point
 from mlhw.grids.tasks import PointEnd
-from mlhw.grids.values import shown
+from mlhw.grids.values import cell_text
 from mlhw.result.tables import Table, csv_text
 from mlhw.runs.history import Run, run_at
 from mlhw.system.files import write_whole
@@ -77,7 +77,7 @@ def ended_row(end: PointEnd) -> Row:
 # ------------------------------------------------------------------------------------- tables
 
 
-def grid_table(plan: Plan, rows: Mapping[int, Row]) -> Table:
+def grid_table(plan: GridPlan, rows: Mapping[int, Row]) -> Table:
     """One row a point that has ended, by its number; the same whatever worked on it, and when."""
     over = list(plan.grid.over)
     names = dict.fromkeys(name for number in sorted(rows) for name in rows[number].numbers)
@@ -106,7 +106,7 @@ def grid_table(plan: Plan, rows: Mapping[int, Row]) -> Table:
     return table
 
 
-def cells_of(plan: Plan) -> dict[int, list[Any]]:
+def cells_of(plan: GridPlan) -> dict[int, list[Any]]:
     """By point the cells of its keys: numbers and words as they are, lists as YAML, paths without the
     folders that they have in common."""
     columns = {}
@@ -119,7 +119,7 @@ def cells_of(plan: Plan) -> dict[int, list[Any]]:
             values = [os.path.relpath(v, common) if v in known else v for v in values]
         plain = (int, float, str)
         columns[key] = [
-            v if isinstance(v, plain) and not isinstance(v, bool) else shown(v) for v in values
+            v if isinstance(v, plain) and not isinstance(v, bool) else cell_text(v) for v in values
         ]
     return {
         point.number: [columns[key][i] for key in columns] for i, point in enumerate(plan.points)
@@ -181,7 +181,7 @@ def rows_in(folder: Path) -> dict[int, Row]:
     return found
 
 
-def write_tables(folder: Path, tables: Iterable[Table]) -> None:
+def write_csvs(folder: Path, tables: Iterable[Table]) -> None:
     """Write tables whole, so that each is at any moment that of before or that of now."""
     for table in tables:
         write_whole(folder / f"{table.name}.csv", csv_text(table))

@@ -39,7 +39,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Combination:
     """A value for each key; ``number`` counts from 1."""
 
     number: int
@@ -48,12 +48,12 @@ class Setting:
     def words(self) -> str:
         """``optim.lr 0.03, head.hidden [32]``"""
         return ", ".join(
-            f"{key} {number_text(v) if isinstance(v, float) else shown(v)}"
+            f"{key} {number_text(v) if isinstance(v, float) else cell_text(v)}"
             for key, v in self.values.items()
         )
 
 
-def shown(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A value in a table: a text as it is, everything else as YAML has it, ``1e-5`` without zeros."""
     if isinstance(value, str):
         return value
@@ -63,25 +63,21 @@ def shown(value: Any) -> str:
 
 
 def items_of(
-    model: type[ExperimentConfig], over: Mapping[str, Sequence[Any]]
+    model: type[ExperimentConfig], over: Mapping[str, Sequence[Any]], errors: list[str]
 ) -> dict[str, list[Any]]:
-    """For each key its values as given, ranges read; raises ConfigError with a line for each mistake."""
+    """For each key its values as given, ranges read; a line for each mistake goes to ``errors``."""
     known = {leaf.key: leaf for leaf in leaves(model)}
-    errors: list[str] = []
     found: dict[str, list[Any]] = {}
     for key, values in over.items():
-        found[key] = []
         if key in known and known[key].is_section:
             inner = [one for one in known if one.startswith(f"{key}.")]
             errors.append(f"--over {key}: is a section; give one of its keys: {', '.join(inner)}")
             continue
         for number, value in enumerate(values, 1):
             try:
-                found[key].append(_item(known.get(key), value))
+                found.setdefault(key, []).append(_item(known.get(key), value))
             except ValueError as error:
                 errors.append(f"--over {key}: value {number} {error}")
-    if errors:
-        raise ConfigError(*errors)
     return found
 
 
@@ -90,7 +86,7 @@ def _item(leaf: Leaf | None, value: Any) -> Any:
         return value  # that there is no such key is said where the points are validated
     if leaf.types == (list,) and not isinstance(value, list):
         raise ValueError(
-            f"must be a list, as the key is one: --over {leaf.key}=[…],[…] (got {shown(value)})"
+            f"must be a list, as the key is one: --over {leaf.key}=[…],[…] (got {cell_text(value)})"
         )
     parts = range_parts(value) if isinstance(value, str) else None
     if parts is None or not {int, float} & set(leaf.types):
@@ -106,25 +102,21 @@ def _item(leaf: Leaf | None, value: Any) -> Any:
     return Range(start, stop, parts[2], parts[3], float not in leaf.types)
 
 
-def expanded(items: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """For each key its values, ranges written out; raises ConfigError for one that stands twice."""
+def expanded(items: Mapping[str, Sequence[Any]], errors: list[str]) -> dict[str, list[Any]]:
+    """For each key its values, ranges written out; a line for one that stands twice goes to ``errors``."""
     found: dict[str, list[Any]] = {}
-    errors = []
     for key, given in items.items():
-        values = [
-            v for item in given for v in (item.values() if isinstance(item, Range) else [item])
-        ]
-        for i, value in enumerate(values):
-            if any(value == before and type(value) is type(before) for before in values[:i]):
-                errors.append(f"--over {key}: value {i + 1} repeats {shown(value)}")
-                break
-        found[key] = values
-    if errors:
-        raise ConfigError(*errors)
+        found[key] = []
+        for item in given:
+            for value in item.values() if isinstance(item, Range) else [item]:
+                if any(value == v and type(value) is type(v) for v in found[key]):
+                    errors.append(f"--over {key}: {cell_text(value)} stands twice")
+                else:
+                    found[key].append(value)
     return found
 
 
-def settings_of(grid: GridConfig, values: Mapping[str, Sequence[Any]]) -> list[Setting]:
+def settings_of(grid: GridConfig, values: Mapping[str, Sequence[Any]]) -> list[Combination]:
     """Every combination, the last key running fastest, or with ``random`` so many of them.
 
     Raises ConfigError for more points than a grid can have.
@@ -138,7 +130,7 @@ def settings_of(grid: GridConfig, values: Mapping[str, Sequence[Any]]) -> list[S
             f"--over: {len(chosen) * grid.repeats:,} points; a grid has at most {MOST_POINTS:,} (--random N "
             "draws some)"
         )
-    return [Setting(i, _nth(values, place)) for i, place in enumerate(chosen, 1)]
+    return [Combination(i, _nth(values, place)) for i, place in enumerate(chosen, 1)]
 
 
 def _nth(values: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
@@ -150,7 +142,7 @@ def _nth(values: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
     return {key: found[key] for key in values}
 
 
-def first_with_each(settings: Sequence[Setting]) -> Iterator[Setting]:
+def first_with_each(settings: Sequence[Combination]) -> Iterator[Combination]:
     """The settings, those first in which some key has a value for the first time."""
     seen: set[tuple[str, str]] = set()
     later = []

@@ -149,6 +149,13 @@ class Run:
         folders = [self.folder.parent / Path(part).name for part in named if _is_text(part)]
         return [run_at(folder) for folder in folders]
 
+    @cached_property
+    def points(self) -> list[Run]:
+        """The runs of a grid, in the order of their numbers; none of another run."""
+        if self.experiment != GRID:
+            return []
+        return [run_at(path) for path in sorted(self.folder.glob("points/[0-9]*"), key=_number)]
+
     def table(self, name: str) -> list[dict[str, str]]:
         """The rows of ``NAME.csv``, cells as text; none if there is no such table.
 
@@ -192,6 +199,10 @@ class Run:
         if summary and self.experiment in EXPERIMENTS:
             return experiment(self.experiment).headlines(summary)
         return {}
+
+
+def _number(path: Path) -> tuple[int, str]:
+    return int(path.name) if path.name.isdecimal() else 0, path.name
 
 
 def _list(value: Any) -> list[Any]:
