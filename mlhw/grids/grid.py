@@ -124,8 +124,13 @@ class _Drive:
     def take_stock(self, where: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         """Find out which points have to be run: those chosen, or all that are not finished."""
         before = tables.rows_in(self.folder)
+        noted = {(row[0], row[1]) for row in self._attempts}
         for end in self.engine.recovered(self.folder):
-            self._attempts.append(tables.attempt_cells(end))
+            if (
+                end.point,
+                end.attempt,
+            ) not in noted:  # or the last driver has been killed just then
+                self._attempts.append(tables.attempt_cells(end))
         for point in self.plan.points:
             row = finished_row(point_folder(self.folder, point), point.identity)
             if row is not None:

@@ -36,7 +36,7 @@ _REACH_S = 5.0
 _PROBE_S = 180.0
 _ANSWER_S = 60.0
 _STOPPING = 9.0
-_MOST_LOSSES = 3
+_MOST_LOSSES = 5
 
 
 def open_engine(argument: str | None, site: Site) -> RayEngine:
@@ -85,9 +85,6 @@ def _address(settings: Settings) -> str:
 
 class RayEngine:
     """See ``tasks.Engine``."""
-
-    stays = True
-    """What works goes on without this process."""
 
     def __init__(
         self,
@@ -180,12 +177,16 @@ class RayEngine:
         if self._name is not None:
             with contextlib.suppress(Gone):
                 self._ask("closed", _STOPPING, do="close")
-            if self._folder is not None:
-                discard(self._folder / DESK)
+                if self._folder is not None:
+                    discard(self._folder / DESK)
         self.leave()
 
     def leave(self) -> None:
-        """Go; what works, works on, and what has ended is kept for the next ``recovered``."""
+        """Go, and let what works work on: the user has logged out."""
+        self._name = None
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.kill()
             self._connection = None
@@ -290,7 +291,7 @@ class RayEngine:
 
     def _reconnect(self) -> None:
         """A liaison has ended that nobody ended; the next one goes on at the same desk."""
-        self.leave()
+        self._hang_up()
         self._losses += 1
         if self._losses > _MOST_LOSSES:
             raise RunError(f"{self._words}: the cluster is gone; {self._later}")
@@ -333,6 +334,7 @@ class RayEngine:
             self._reconnect()  # the next one asks the desk anew
         elif "ended" in said:
             self._news += 1
+            self._losses = 0 if said["begun"] else self._losses
             for point in said["begun"]:
                 self._begun.setdefault(point, time.time())
             for end in said["ended"]:

@@ -88,8 +88,6 @@ class _Backend(Protocol):
 class SlurmEngine:
     """See ``tasks.Engine``. ``at_once``: of jobs that are not to be started all together; None for any."""
 
-    stays = True
-
     def __init__(
         self,
         backend: _Backend,
@@ -172,7 +170,9 @@ class SlurmEngine:
             self._spool.remove()
 
     def leave(self) -> None:
-        """The jobs go on by themselves."""
+        """Go, and let what works work on: the user has logged out."""
+        self._spool = None
+        self._jobs.clear()
 
     # ------------------------------------------------------------------ jobs
 

@@ -113,7 +113,7 @@ class Liaison:
                     lifetime="detached",
                     num_cpus=0,
                     max_concurrency=1000,
-                    scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=True),
+                    scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
                 )
                 .remote(request["cpus"], request["gpus"], request["program"])
             )
