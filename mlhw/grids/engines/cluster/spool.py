@@ -129,9 +129,6 @@ def _read(path: Path) -> Any:
 def work_off(folder: str, name: str, program: tuple[str, ...] = PROGRAM) -> None:
     """What a job does: one task, in a process of its own, whose environment limits its threads."""
     spool = Spool(Path(folder))
-    task = spool.take(name)
-    if task is None:
-        return
     started = time.time()
     told: list[int] = []
 
@@ -141,6 +138,9 @@ def work_off(folder: str, name: str, program: tuple[str, ...] = PROGRAM) -> None
     # Its time is over (SIGUSR2, some seconds before), or somebody has cancelled it.
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
         signal.signal(signum, stop)
+    task = spool.take(name)
+    if task is None:
+        return
     engine = LocalEngine(1, task.threads, program)
     engine.submit([task])
     ends: list[PointEnd] = []
