@@ -27,6 +27,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs.folder import FolderRecorder
 from mlhw.runs.history import run_at
+from mlhw.system import temporaries
 from mlhw.system.early import HANGUP
 from mlhw.text.values import number_text
 from mlhw.text.words import listing, quantity
@@ -190,6 +191,8 @@ class _Drive:
                 self._write()
                 self._submit(self.to_do)
                 self._follow()
+                # What workers that were killed had not made whole.
+                temporaries.sweep(self.folder / tables.POINTS)
             except Interrupted as error:
                 # From here on it is the engine that has to end in time.
                 self.recorder.interrupts.acknowledge()

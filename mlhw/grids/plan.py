@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from mlhw.config.layers import Layers
 from mlhw.config.load import absolute_path, resolve
 from mlhw.config.messages import placed
-from mlhw.config.model import ExperimentConfig, InputFile, leaves
+from mlhw.config.model import ExperimentConfig, InputFile, Leaf, leaves, section_of
 from mlhw.errors import ConfigError, UsageError
 from mlhw.experiments.registry import experiment
 from mlhw.grids.by import typed_by
 from mlhw.grids.config import GridConfig
+from mlhw.grids.identity import identity_of, paths_in
 from mlhw.grids.values import Combination, expanded, first_with_each, items_of, settings_of
 from mlhw.result.recorder import Recorder
-from mlhw.system.digests import file_sha256
-from mlhw.text.values import flat
 
 Found = TypeVar("Found")
 
@@ -174,9 +169,25 @@ def with_absolute_paths(grid: GridConfig, folder: str) -> GridConfig:
             holder = holder.get(key) if isinstance(holder, dict) else None
         if isinstance(holder, dict) and leaf.path[-1] in holder:
             holder[leaf.path[-1]] = _absolute(holder[leaf.path[-1]], mark, folder)
+        # A text for the whole section may be such a path too.
+        section, of_section = ".".join(leaf.path[:-1]), _section_of(grid, leaf)
         if leaf.key in over:
             over[leaf.key] = _absolute(over[leaf.key], mark, folder)
+        elif section in over and hasattr(of_section, "from_text"):
+            over[section] = [
+                _absolute(text, mark, folder)
+                if isinstance(text, str) and of_section.from_text(text).get(leaf.path[-1]) == text
+                else text
+                for text in over[section]
+            ]
     return grid.model_copy(update={"config": config, "over": over})
+
+
+def _section_of(grid: GridConfig, leaf: Leaf) -> Any:
+    """The model of the section that a key is in; None for a key of the top."""
+    model = experiment(grid.experiment).Config
+    around = next((one for one in leaves(model) if one.path == leaf.path[:-1]), None)
+    return section_of(around.annotation) if around is not None else None
 
 
 def _absolute(value: Any, mark: InputFile, folder: str) -> Any:
@@ -189,7 +200,7 @@ def _base(grid: GridConfig, model: type[ExperimentConfig]) -> dict[str, Any]:
     """The whole configuration that all points have in common; raises ConfigError."""
     config = resolve(_layers(grid, model))
     values: dict[str, Any] = config.model_dump(mode="python")
-    if any(value == "-" for value in _paths(config).values()):
+    if any(value == "-" for value in paths_in(config).values()):
         raise ConfigError(
             "the standard input can be read once, and every point reads its data; give a file"
         )
@@ -203,8 +214,6 @@ def _layers(grid: GridConfig, model: type[ExperimentConfig]) -> Layers:
     layers.add_option("--seed", ("seed",), grid.seed)
     if "threads" in model.of_machine and grid.config.get("threads", "auto") == "auto":
         layers.add_option("--threads", ("threads",), grid.threads)
-    for key, value in grid.fixed.items():
-        layers.add_option(key, (key,), value)
     return layers
 
 
@@ -306,58 +315,3 @@ def _fixed(asked: ExperimentConfig, resolved: ExperimentConfig) -> dict[str, Any
         for key in asked.of_machine
         if getattr(asked, key) == "auto" and getattr(resolved, key) != "auto"
     }
-
-
-# ------------------------------------------------------------------------------------- identity
-
-
-def identity_of(name: str, config: ExperimentConfig, seed: int, data_digest: str | None) -> str:
-    """SHA-256 of what a point computes, as canonical JSON.
-
-    The command; the configuration before ``auto`` is resolved, without paths, names of data, digests and
-    what changes figures or files alone; digests of the data and of files that are read; the seed.
-    """
-    left_out = {"seed", "threads", *config.only_drawn, *config.only_kept}
-    for leaf in leaves(type(config)):
-        if leaf.marked(InputFile) is not None:
-            left_out.add(leaf.key)
-            left_out |= {".".join((*leaf.path[:-1], "name"))} if data_digest else set()
-        if leaf.path[-1] == "digest":
-            left_out.add(leaf.key)
-    keys = {k: v for k, v in flat(config.model_dump(mode="json")) if k not in left_out}
-    files = {
-        key: _digest(path)
-        for key, path in _paths(config).items()
-        if os.path.isfile(path) and not (data_digest and key.startswith("data."))
-    }
-    whole = {
-        "command": name,
-        "config": keys,
-        "digests": {"data": data_digest, **files},
-        "seed": seed,
-    }
-    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _paths(config: ExperimentConfig) -> dict[str, str]:
-    """The texts of keys that hold paths, each by its key, an item of a list by its number too."""
-    values = dict(flat(config.model_dump(mode="python")))
-    found = {}
-    for leaf in leaves(type(config)):
-        if leaf.marked(InputFile) is None:
-            continue
-        value = values.get(leaf.key)
-        several = value if isinstance(value, list) else [value]
-        for i, item in enumerate(several):
-            if isinstance(item, str):
-                found[leaf.key if item is value else f"{leaf.key}.{i}"] = item
-    return found
-
-
-@cache
-def _digest(path: str) -> str | None:
-    try:
-        return file_sha256(Path(path))
-    except OSError:
-        return None

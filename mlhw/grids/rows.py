@@ -128,7 +128,8 @@ def cells_of(plan: GridPlan) -> dict[int, list[Any]]:
 
 def _path_keys(grid: GridConfig) -> set[str]:
     model = experiment(grid.experiment).Config
-    return {leaf.key for leaf in leaves(model) if leaf.marked(InputFile) is not None}
+    paths = [leaf.path for leaf in leaves(model) if leaf.marked(InputFile) is not None]
+    return {".".join(path) for whole in paths for path in (whole, whole[:-1])}
 
 
 def attempts_table(ends: Iterable[Sequence[Any]]) -> Table:

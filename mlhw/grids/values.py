@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlhw.config.model import ExperimentConfig, Leaf, leaves
+from mlhw.config.model import ExperimentConfig, Leaf, leaves, section_of
 from mlhw.errors import ConfigError
 from mlhw.grids.config import GridConfig
 from mlhw.text import yaml12
@@ -69,7 +69,7 @@ def items_of(
     known = {leaf.key: leaf for leaf in leaves(model)}
     found: dict[str, list[Any]] = {}
     for key, values in over.items():
-        if key in known and known[key].is_section:
+        if key in known and known[key].is_section and not _are_texts_of(known[key], values):
             inner = [one for one in known if one.startswith(f"{key}.")]
             errors.append(f"--over {key}: is a section; give one of its keys: {', '.join(inner)}")
             continue
@@ -81,8 +81,14 @@ def items_of(
     return found
 
 
+def _are_texts_of(leaf: Leaf, values: Sequence[Any]) -> bool:
+    """Whether a section can be given by these values, as in ``data=iris,points.csv``."""
+    takes = hasattr(section_of(leaf.annotation), "from_text")
+    return takes and all(isinstance(value, str) for value in values)
+
+
 def _item(leaf: Leaf | None, value: Any) -> Any:
-    if leaf is None:
+    if leaf is None or leaf.is_section:
         return value  # that there is no such key is said where the points are validated
     if leaf.types == (list,) and not isinstance(value, list):
         raise ValueError(
@@ -106,13 +112,13 @@ def expanded(items: Mapping[str, Sequence[Any]], errors: list[str]) -> dict[str,
     """For each key its values, ranges written out; a line for one that stands twice goes to ``errors``."""
     found: dict[str, list[Any]] = {}
     for key, given in items.items():
-        found[key] = []
-        for item in given:
-            for value in item.values() if isinstance(item, Range) else [item]:
-                if any(value == v and type(value) is type(v) for v in found[key]):
-                    errors.append(f"--over {key}: {cell_text(value)} stands twice")
-                else:
-                    found[key].append(value)
+        values = [v for one in given for v in (one.values() if isinstance(one, Range) else [one])]
+        seen: set[str] = set()
+        for value in values:
+            if repr(value) in seen:
+                errors.append(f"--over {key}: {cell_text(value)} stands twice")
+            seen.add(repr(value))
+        found[key] = values
     return found
 
 

@@ -1,7 +1,8 @@
 """``python -P -m mlhw.grids.worker``: a process of the local engine, one task after the other.
 
-A line of JSON on stdin is a task, a line on stdout its end; at the end of stdin, which comes too when the
-process that writes it is killed, this one stops what it does and ends. What libraries print goes nowhere.
+A line of JSON on stdin is a task; on stdout a line says that it is begun, ``{"began": 3}``, and another how it
+ended. At the end of stdin, which comes too when the process that writes it is killed, this one stops what it
+does and ends. What libraries print goes nowhere.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Any
 
 from mlhw.grids.tasks import PointEnd, PointTask, from_json
 from mlhw.grids.work import work
+
+BEGAN = "began"
+"""The key of the line that says which point is begun, once everything that it needs is loaded."""
 
 
 def serve(do: Callable[[PointTask], PointEnd] = work) -> None:
@@ -27,18 +31,23 @@ def serve(do: Callable[[PointTask], PointEnd] = work) -> None:
     reader = threading.Thread(target=_read, args=(tasks, waiting, busy), daemon=True)
     reader.start()
     while (task := waiting.get()) is not None:
-        busy.set()
-        ended = do(task)
-        busy.clear()
         try:
-            ends.write(json.dumps(ended.as_json()) + "\n")
-            ends.flush()
+            _say(ends, {BEGAN: task.point})
+            busy.set()
+            ended = do(task)
+            busy.clear()
+            _say(ends, ended.as_json())
         except BrokenPipeError:
             break
         if ended.status == "interrupted":
             break  # a signal is meant for the process
     sys.stdout.flush()
     os._exit(0)  # a library's thread may hold up the usual end
+
+
+def _say(ends: IO[str], values: dict[str, Any]) -> None:
+    ends.write(json.dumps(values) + "\n")
+    ends.flush()
 
 
 def _own_streams() -> tuple[IO[str], IO[str]]:

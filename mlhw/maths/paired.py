@@ -49,7 +49,7 @@ def p_value(differences: np.ndarray) -> float:
 def interval(differences: np.ndarray, alpha: float) -> tuple[float, float]:
     """The t interval of the mean difference at ``1 − alpha``."""
     half = special.stdtrit(len(differences) - 1, 1 - alpha / 2) * _standard_error(differences)
-    mean = float(differences.mean())
+    mean = float(differences.mean() if half else differences[0])
     return mean - float(half), mean + float(half)
 
 

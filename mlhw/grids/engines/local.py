@@ -24,6 +24,7 @@ from pathlib import Path
 from mlhw.errors import ConfigError
 from mlhw.grids.tasks import PointEnd, PointTask, Site, from_json, without_word, worker_environment
 from mlhw.grids.work import GRACE
+from mlhw.grids.worker import BEGAN
 from mlhw.system.provenance import usable_cpus
 
 PROGRAM = (sys.executable, "-P", "-m", "mlhw.grids.worker")
@@ -49,16 +50,16 @@ def open_engine(argument: str | None, site: Site) -> LocalEngine:
             raise ConfigError(
                 f"--engine local:{argument}: must be local, or local:N with 1 to {MOST:,} workers"
             )
-    return LocalEngine(max(1, min(slots, site.points)), site.threads)
+    return LocalEngine(max(1, min(slots, site.points)), site.threads, PROGRAM)
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, and the task that it works on."""
+    """A process, the task that it works on, and since when; None until it has loaded what that needs."""
 
     process: subprocess.Popen[bytes]
     task: PointTask | None = None
-    since: float = 0.0
+    since: float | None = None
     rest: bytes = field(default=b"", repr=False)
 
     @property
@@ -69,7 +70,7 @@ class _Worker:
 class LocalEngine:
     """See ``tasks.Engine``."""
 
-    def __init__(self, slots: int, threads: int, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(self, slots: int, threads: int, program: Sequence[str]) -> None:
         self._slots = slots
         self._program = program
         self._environment = {**os.environ, **worker_environment(threads)}
@@ -139,7 +140,7 @@ class LocalEngine:
                     return
                 idle = self._start()
             # It is the worker's before it is out of the queue: a signal in between loses none.
-            idle.task, idle.since = self._waiting[0], time.time()
+            idle.task, idle.since = self._waiting[0], None
             self._waiting.popleft()
             line = json.dumps(idle.task.as_json()) + "\n"
             assert idle.process.stdin is not None
@@ -174,9 +175,12 @@ class LocalEngine:
             self._bury(worker)
             return
         *lines, worker.rest = (worker.rest + piece).split(b"\n")
-        for line in lines:
-            self._ended.append(from_json(PointEnd, json.loads(line)))
-            worker.task = None
+        for values in map(json.loads, lines):
+            if BEGAN in values:
+                worker.since = time.time()
+            else:
+                self._ended.append(from_json(PointEnd, values))
+                worker.task = None
 
     def _bury(self, worker: _Worker) -> None:
         """A worker has ended; the try that it was at has too."""
@@ -189,11 +193,13 @@ class LocalEngine:
             worker.process.stdin.close()
         code = worker.process.wait()
         if worker.task is not None:
+            now = time.time()
+            since = now if worker.since is None else worker.since
             self._ended.append(
                 without_word(
                     worker.task,
-                    started=worker.since,
-                    seconds=time.time() - worker.since,
+                    started=since,
+                    seconds=now - since,
                     host=socket.gethostname(),
                     worker=worker.name,
                     reason=f"the worker {_end(code)}",
@@ -214,7 +220,9 @@ class LocalEngine:
     @staticmethod
     def _limit(worker: _Worker) -> float:
         timeout = worker.task.timeout if worker.task is not None else None
-        return float("inf") if timeout is None else worker.since + timeout + 2 * GRACE
+        if timeout is None or worker.since is None:
+            return float("inf")
+        return worker.since + timeout + 2 * GRACE
 
     @staticmethod
     def _signal(worker: _Worker, signum: int) -> None:
