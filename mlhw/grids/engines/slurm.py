@@ -21,7 +21,8 @@ from typing import Any, Protocol
 
 from mlhw.errors import ConfigError, RunError
 from mlhw.grids.addresses import count, number, split, word
-from mlhw.grids.engines.cluster.spool import PROGRAM, Spool, name_of, work_off
+from mlhw.grids.engines.cluster.spool import Spool, name_of, work_off
+from mlhw.grids.engines.local import PROGRAM
 from mlhw.grids.tasks import PointEnd, PointTask, Site, without_word
 from mlhw.system.files import write_whole
 from mlhw.system.provenance import usable_cpus
