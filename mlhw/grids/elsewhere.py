@@ -25,10 +25,19 @@ from mlhw.grids.materials import Material, is_here, material
 from mlhw.grids.parcels import Parcel, TooLarge
 from mlhw.grids.tasks import PointEnd, PointTask
 from mlhw.system import temporaries
-from mlhw.system.digests import CONFIG, RECORD, digests_in, file_sha256, with_own_digest
+from mlhw.system.digests import (
+    CONFIG,
+    LOG,
+    RECORD,
+    digests_in,
+    file_sha256,
+    files_in,
+    with_own_digest,
+)
 from mlhw.system.files import write_whole
 from mlhw.text import yaml12
 
+_SMALL = 16_000_000
 _UNUSED_S = 7 * 86_400.0
 """Seconds after which data that were sent and are not used any more go from a machine."""
 
@@ -75,7 +84,8 @@ def work_elsewhere(
     """Work on a point in the folder ``space``, and pack what it has written, if it has begun a folder.
 
     ``wanted`` are the point's materials, as they are at home; ``send`` has those that are not here; ``run``
-    is ``work.work``, in whatever process. A folder that is too large to come home is a failed point.
+    is ``work.work``, in whatever process. A folder that is too large to come home is a failed point, of which
+    the record, the log and the small files come.
     """
     started = time.time()
     try:
@@ -92,7 +102,19 @@ def work_elsewhere(
     try:
         return ended, parcels.pack(folder, space / "parcel.zip")
     except TooLarge as error:
-        return replace(ended, status="failed", exit_code=FAILED, reason=str(error)), None
+        ended = replace(ended, status="failed", exit_code=FAILED, reason=str(error))
+        return ended, parcels.pack(folder, space / "parcel.zip", _small_part(folder, str(error)))
+
+
+def _small_part(folder: Path, reason: str) -> list[str]:
+    """Make a folder's record that of a failed run without its large files, and return what is left."""
+    small = [name for name in files_in(folder) if (folder / name).stat().st_size <= _SMALL]
+    small = [name for name in small if name.endswith((".yaml", ".csv", ".json", ".html"))]
+    record = json.loads((folder / RECORD).read_text("utf-8"))
+    record |= {"status": "failed", "exit_code": FAILED, "reason": reason}
+    record["digests"] = {k: v for k, v in digests_in(record).items() if k in small}
+    write_whole(folder / RECORD, json.dumps(with_own_digest(record), indent=2) + "\n")
+    return [*small, RECORD, LOG]
 
 
 def _refused(task: PointTask, started: float, reason: str) -> PointEnd:
