@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mlhw.errors import ConfigError
 from mlhw.grids.addresses import count, number, split, word
+from mlhw.grids.engines import ray, slurm
+from mlhw.grids.tasks import Site
 
 KEYS = {"time": count, "mem_gb": number, "partition": word}
 
@@ -27,3 +31,25 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "--engine x: partition=a b: must be a word",
         "--engine x: partition=$(x): must be a word",
     )
+
+
+@pytest.mark.parametrize(
+    ("engine", "line"),
+    [
+        (ray, "--engine ray: Ray is not installed; pip install 'mlhw[ray]'"),
+        (slurm, "--engine slurm: submitit is not installed; pip install 'mlhw[slurm]'"),
+    ],
+)
+def test_what_is_not_installed_is_told_with_the_command_that_does(
+    engine: Any, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError) as error:
+        engine.open_engine(None, Site(1, "cpu", 1, "1"))
+    assert error.value.lines == (line,)
+
+
+def test_a_card_by_its_number_is_not_what_a_worker_sees() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (mlhw[ray])")
+    with pytest.raises(ConfigError, match="not cuda:1, but cuda"):
+        ray.open_engine(None, Site(1, "cuda:1", 1, "1"))

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from mlhw.grids.elsewhere import scratch_root
-from tests.conftest import mlhw_in
+from tests.acceptance.test_documentation import blocks
+from tests.conftest import ROOT, mlhw_in
 from tests.grids.cluster import Cluster, processes
 from tests.grids.killing import GRID, POINTS, Driven, attempts, kill_one, wrong
 
@@ -183,6 +188,43 @@ def test_what_cannot_be_used_is_one_line(
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_answers_but_is_no_cluster_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlhw.errors import ConfigError
+    from mlhw.grids.engines import ray as engine
+    from mlhw.grids.tasks import Site
+
+    monkeypatch.setattr(engine, "CONNECT_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"ray://127.0.0.1:{port}: no answer in 1 s"):
+            engine.open_engine(f"//127.0.0.1:{port}", Site(1, "cpu", 1, "1"))
+
+
+def test_a_node_without_mlhw_says_so_and_not_that_a_module_is_missing() -> None:
+    """What asks it travels as code, so that it arrives where mlhw cannot be imported."""
+    from ray import cloudpickle
+
+    from mlhw.grids.engines.cluster.remote import guarded_probe
+
+    asks = cloudpickle.dumps(guarded_probe())
+    there = "import sys; sys.modules['mlhw'] = None; import pickle; f = pickle.loads(sys.stdin.buffer.read())"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{there}; print(f([]))"],
+        input=asks,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.decode().strip() == "(None, [])"
+
+
+def test_the_page_says_what_works(cluster: Cluster, tmp_path: Path) -> None:
+    [block] = blocks(ROOT / "docs/engines.md", "sh ray")
+    done = mlhw_in(tmp_path)(
+        *shlex.split(block)[1:], env={**cluster.environment, "RAY_ADDRESS": cluster.address}
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_nodes_with_another_mlhw_are_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import shutil
 import signal
 import time
@@ -15,7 +16,8 @@ import pytest
 
 from mlhw.grids.engines.cluster.spool import Spool
 from mlhw.grids.tasks import PointTask
-from tests.conftest import mlhw_in
+from tests.acceptance.test_documentation import blocks
+from tests.conftest import ROOT, mlhw_in
 from tests.grids.cluster import processes
 from tests.grids.killing import Driven, attempts, kill_one, wrong
 
@@ -158,6 +160,13 @@ def test_ctrl_c_cancels_the_jobs(slurm: dict[str, str], tmp_path: Path) -> None:
     while jobs_in(one.folder) and time.monotonic() < until:
         time.sleep(0.1)
     assert jobs_in(one.folder) == []
+
+
+@pytest.mark.slow
+def test_the_page_says_what_works(slurm: dict[str, str], tmp_path: Path) -> None:
+    [block] = blocks(ROOT / "docs/engines.md", "sh slurm")
+    done = mlhw_in(tmp_path)(*shlex.split(block)[1:], env=slurm, fresh=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
