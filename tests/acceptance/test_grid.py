@@ -20,7 +20,7 @@ from tests.conftest import Mlhw, mlhw_in
 from tests.warm import PROGRAM
 
 OVER = ("--over", "etas=[0.5],[0.05,0.01]", "--over", "epochs=2,6")
-ASKED = ("sgd-sweep", *OVER, "--repeats", "2", "--engine", "local:2")
+ASKED = ("sgd-sweep", *OVER, "--repeats", "2")
 
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def here(home: Path) -> Mlhw:
 
 @pytest.fixture(scope="module")
 def done(here: Mlhw) -> subprocess.CompletedProcess[str]:
-    found = here("grid", *ASKED, "--name", "first")
+    found = here("grid", *ASKED, "--name", "first", "--engine", "local:1")
     assert found.returncode == 0, found.stderr
     return found
 
@@ -82,7 +82,7 @@ def test_one_folder_a_point_one_row_and_one_report(
     assert not (grid.folder / "points" / "latest").is_symlink()
     for said in ("8 of 8 points finished", "not called the best", "report: "):
         assert said in done.stdout
-    assert "point 8 of 8, etas [0.05, 0.01], epochs 6, repeat 2: finished" in done.stderr
+    assert "point 8 of 8, etas [0.05, 0.01], epochs 6, repeat 1: finished" in done.stderr
 
 
 def test_a_grid_that_has_finished_runs_nothing_again(here: Mlhw, grid: Run) -> None:
@@ -103,23 +103,6 @@ def test_chosen_rows_are_run_again(here: Mlhw, grid: Run) -> None:
     after = records(grid)
     assert {name for name in before if before[name] != after[name]} == {"0001", "0002"}
     assert (grid.folder / "grid.csv").read_bytes() == numbers
-
-
-def test_its_configuration_and_any_number_of_workers_give_the_same_table(
-    here: Mlhw, home: Path, grid: Run
-) -> None:
-    again = home / "again"
-    found = here(
-        "grid", "-c", str(grid.folder / "config.yaml"), "--engine", "local:1", "--runs-dir",
-        str(again), "--no-plots", "--json",
-    )  # fmt: skip
-    assert found.returncode == 0, found.stderr
-    told = json.loads(found.stdout)
-    assert told["summary"]["finished"] == 8
-    assert told["summary"]["by"] == {"name": "lowest NLL", "better": "max"}
-    folder = Path(told["run"])
-    assert (folder / "grid.csv").read_bytes() == (grid.folder / "grid.csv").read_bytes()
-    assert not (folder / "plots").exists()
 
 
 def test_what_would_be_run_is_listed_and_timed(here: Mlhw, home: Path, grid: Run) -> None:
@@ -169,7 +152,7 @@ def test_the_same_numbers_come_out_when_it_is_run_again(here: Mlhw, grid: Run, h
     again = ("--runs-dir", str(home / "rerun"), "--no-plots")
     found = here("runs", "rerun", str(grid.folder / "points" / "0008"), *again)
     assert "identical: every number of 0008 came out again" in found.stdout
-    found = here("runs", "rerun", str(grid.folder), *again)
+    found = here("runs", "rerun", str(grid.folder), *again)  # as mlhw grid -c GRID/config.yaml
     assert f"identical: every number of {grid.name} came out again" in found.stdout
     assert found.returncode == 0
 
@@ -213,11 +196,11 @@ def test_a_number_that_no_point_has_loses_nothing(here: Mlhw, grid: Run) -> None
     assert len(table(grid)) == 8
 
 
-def test_a_signal_keeps_what_has_finished_and_stops_every_worker(
+def test_a_signal_keeps_what_has_finished_and_another_number_of_workers_gives_the_same_table(
     here: Mlhw, home: Path, grid: Run
 ) -> None:
     runs = home / "stopped"
-    command = [str(PROGRAM), "grid", *ASKED, "--runs-dir", str(runs), "--set", "repeats=40"]
+    command = [str(PROGRAM), "grid", *ASKED, "--runs-dir", str(runs), "--engine", "local:2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
@@ -239,9 +222,13 @@ def test_a_signal_keeps_what_has_finished_and_stops_every_worker(
     assert {row["status"] for row in rows} <= {"finished", "interrupted"}
     assert workers
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
-    found = here("grid", "--resume", str(stopped.folder), "--no-plots", "-q")
+    found = here("grid", "--resume", str(stopped.folder), "--no-plots", "--json")
     assert found.returncode == 0, found.stderr
-    assert [row["status"] for row in table(stopped)] == ["finished"] * 8
+    told = json.loads(found.stdout)
+    assert (told["status"], told["exit_code"], told["run"]) == ("finished", 0, str(stopped.folder))
+    assert told["summary"]["finished"] == 8
+    assert told["summary"]["by"] == {"name": "lowest NLL", "better": "min"}
+    assert (stopped.folder / "grid.csv").read_bytes() == (grid.folder / "grid.csv").read_bytes()
     assert len(stopped.points) == 8
 
 
