@@ -27,10 +27,12 @@ def print_plan(plan: GridPlan, folder: Path | None, options: RunOptions) -> int:
         if folder is not None and finished_row(point_folder(folder, point), point.identity)
     }
     left = [point for point in plan.points if point.number not in done]
+    chosen_later = plan.total - len(plan.points)
+    count = len(left) + chosen_later
     cells = cells_of(plan)
     seconds, source = seconds_of_one(plan, folder, Path(options.runs_dir))
-    slots = _slots(plan, len(left))
-    together = None if seconds is None or slots is None else seconds * -(-len(left) // slots)
+    slots = _slots(plan, count)
+    together = None if seconds is None or slots is None else seconds * -(-count // slots)
     if options.json:
         points = [
             {
@@ -42,7 +44,12 @@ def print_plan(plan: GridPlan, folder: Path | None, options: RunOptions) -> int:
             }
             for point in left
         ]
-        found = {"points": points, "seconds_of_one": seconds, "seconds": together}
+        found = {
+            "points": points,
+            "chosen_later": chosen_later,
+            "seconds_of_one": seconds,
+            "seconds": together,
+        }
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return FINISHED
     header = ["point", *plan.grid.over, "repeat", "seed"]
@@ -55,9 +62,11 @@ def print_plan(plan: GridPlan, folder: Path | None, options: RunOptions) -> int:
         ]
         for point in left
     ]
-    print_fitting(text_table(header, table, width=table_width()))
+    if left:
+        print_fitting([*text_table(header, table, width=table_width()), ""])
     before = f", {len(done)} finished before" if done else ""
-    lines = ["", f"{quantity(len(left), 'point')} to run{before}"]
+    before += ", chosen as the earlier ones end" if chosen_later else ""
+    lines = [f"{quantity(count, 'point')} to run{before}"]
     if seconds is None:
         lines.append(
             f"no finished run of {plan.grid.experiment} in {options.runs_dir} tells how long one takes"

@@ -7,7 +7,7 @@ finished run of the right identity is never run again, whatever a driver that wa
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from mlhw.grids.config import GridConfig, engine_parts
 from mlhw.grids.plan import GridPlan, Point, plan_of
 from mlhw.grids.report import grid_result, ranked_by
 from mlhw.grids.rows import Row, finished_row, point_folder
+from mlhw.grids.search import check_installed, rounds_of
 from mlhw.grids.tasks import Engine, PointEnd, PointTask, Site
 from mlhw.grids.where import same_cell
 from mlhw.grids.work import remove_point, version
@@ -31,6 +32,8 @@ from mlhw.system import temporaries
 from mlhw.system.early import HANGUP
 from mlhw.text.values import number_text
 from mlhw.text.words import listing, quantity
+
+Where = tuple[tuple[str, tuple[Any, ...]], ...]
 
 WAIT_S = 0.2
 """Seconds that signals are held while the engine is asked."""
@@ -50,7 +53,7 @@ class GridRun:
     values that choose the rows to run again, of a grid that goes on."""
 
     yes: bool = False
-    where: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    where: Where = ()
 
     name = "grid"
     question = "Run an experiment at every point of a grid, and rank the points."
@@ -82,11 +85,13 @@ class GridRun:
             After a signal, when what worked has stopped.
         """
         assert isinstance(recorder, FolderRecorder)
+        if config.optuna is not None:
+            check_installed()
         plan = plan_of(config, yes=self.yes)
         site = Site(
             plan.grid.threads,
             plan.device,
-            len(plan.points),
+            plan.total,
             version(),
             plan.grid.experiment,
             [point.config for point in plan.points],
@@ -96,8 +101,7 @@ class GridRun:
             assert recorder.folder is not None
             drive = _Drive(plan, engine, recorder, recorder.folder)
             recorder.so_far = lambda: grid_result(plan, drive.rows)
-            drive.take_stock(self.where)
-            drive.go()
+            drive.go(self.where)
         try:
             ranked_by(plan, drive.rows)
         except ConfigError as error:
@@ -113,47 +117,46 @@ class _Drive:
         self, plan: GridPlan, engine: Engine, recorder: FolderRecorder, folder: Path
     ) -> None:
         self.plan, self.engine, self.recorder, self.folder = plan, engine, recorder, folder
-        self.points = {point.number: point for point in plan.points}
+        self.points: dict[int, Point] = {}
         self.rows: dict[int, Row] = {}
-        self.to_do: list[Point] = []
         self._attempts = tables.attempts_in(folder)
+        self._before = tables.rows_in(folder)
         self._tries: dict[int, int] = {}  # in this session
         self._open: set[int] = set()
 
     # ------------------------------------------------------------------ what is there
 
-    def take_stock(self, where: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        """Find out which points have to be run: those chosen, or all that are not finished."""
-        before = tables.rows_in(self.folder)
-        noted = {(row[0], row[1]) for row in self._attempts}
-        for end in self.engine.recovered(self.folder):
-            if (
-                end.point,
-                end.attempt,
-            ) not in noted:  # or the last driver has been killed just then
-                self._attempts.append(tables.attempt_cells(end))
-        for point in self.plan.points:
+    def _to_do(self, points: Sequence[Point], where: Where) -> list[Point]:
+        """Those of some points that have to be run: the chosen ones, or all that are not finished."""
+        self.points |= {point.number: point for point in points}
+        for point in points:
             row = finished_row(point_folder(self.folder, point), point.identity)
             if row is not None:
                 self.rows[point.number] = row
-        self._tell_changed()
+        self._tell_changed(points)
         if where:
-            self.to_do = self._chosen(where, self.rows | before)
-            self.rows = {n: r for n, r in (before | self.rows).items() if n in self.points}
-            for point in self.to_do:
-                self.rows.pop(point.number, None)
-                # Otherwise it would count as finished.
-                remove_point(point_folder(self.folder, point))
+            known = {p.number for p in points}
+            before = {n: row for n, row in self._before.items() if n in known}
+            self.rows = before | self.rows
+            to_do = self._chosen(points, where)
         else:
-            self.to_do = [point for point in self.plan.points if point.number not in self.rows]
+            to_do = [point for point in points if point.number not in self.rows]
+        for point in to_do:
+            self.rows.pop(point.number, None)
+            folder = point_folder(self.folder, point)
+            # A finished run that is to be run again would count as finished where that is done.
+            if run_at(folder).record.get("status") == "finished":
+                remove_point(folder)
         if self.recorder.resumes is not None:
-            self.recorder.log(f"{len(self.rows)} finished before, {len(self.to_do)} to run")
+            finished = len(points) - len(to_do)
+            self.recorder.log(f"{finished} finished before, {len(to_do)} to run")
+        return to_do
 
-    def _tell_changed(self) -> None:
+    def _tell_changed(self, points: Sequence[Point]) -> None:
         """Warn of finished runs that are no longer those of this grid, and of another version's."""
         other: dict[str, list[int]] = {}
         gone = []
-        for point in self.plan.points:
+        for point in points:
             record = run_at(point_folder(self.folder, point)).record
             versions = record.get("versions")
             theirs = versions.get("mlhw") if isinstance(versions, dict) else None
@@ -170,27 +173,28 @@ class _Drive:
                 f"{_points(gone)} finished with other data or keys, or changed since; run again"
             )
 
-    def _chosen(
-        self, where: Sequence[tuple[str, tuple[Any, ...]]], rows: Mapping[int, Row]
-    ) -> list[Point]:
-        table = tables.grid_table(self.plan, rows)
+    def _chosen(self, points: Sequence[Point], where: Where) -> list[Point]:
+        table = tables.grid_table(self.plan, self.rows)
         chosen = set()
         for row in table.rows:
             cells = dict(zip(table.columns, row, strict=True))
             if all(any(same_cell(cells[key], value) for value in values) for key, values in where):
                 chosen.add(cells["point"])
-        return [point for point in self.plan.points if point.number in chosen]
+        return [point for point in points if point.number in chosen]
 
     # ------------------------------------------------------------------ the work
 
-    def go(self) -> None:
+    def go(self, where: Where) -> None:
         """Run what there is to do. Raises Interrupted and, with ``fail_fast``, RunError."""
         (self.folder / tables.POINTS).mkdir(exist_ok=True)
         with self.recorder.holding_interrupts():
             try:
-                self._write()
-                self._submit(self.to_do)
-                self._follow()
+                self._recover()
+                for points in rounds_of(self.plan, self.rows, self.folder):
+                    to_do = self._to_do(points, where)
+                    self._write()
+                    self._submit(to_do)
+                    self._follow()
                 # What workers that were killed had not made whole.
                 temporaries.sweep(self.folder / tables.POINTS)
             except Interrupted as error:
@@ -202,6 +206,13 @@ class _Drive:
                 else:
                     self._stop()
                 raise
+
+    def _recover(self) -> None:
+        """Note what came of tries of a driver that is gone, unless it has noted that itself."""
+        noted = {(row[0], row[1]) for row in self._attempts}
+        for end in self.engine.recovered(self.folder):
+            if (end.point, end.attempt) not in noted:
+                self._attempts.append(tables.attempt_cells(end))
 
     def _submit(self, points: Sequence[Point]) -> None:
         working = self.engine.working
@@ -235,11 +246,11 @@ class _Drive:
             again = [point for end in ends if (point := self._take(end)) is not None]
             if ends:
                 self._write()
-                self.recorder.progress(len(self.rows), len(self.points), "points")
+                self.recorder.progress(len(self.rows), self.plan.total, "points")
             failed = [end.point for end in ends if self._is_failure(end.point)]
             if failed and self.plan.grid.fail_fast:
                 self._stop()
-                left = quantity(len(self.points) - len(self.rows), "point")
+                left = quantity(self.plan.total - len(self.rows), "point")
                 raise RunError(
                     f"point {failed[0]} is {self.rows[failed[0]].status} and --fail-fast stops there, {left} "
                     f"not run: mlhw grid --resume {self.folder}"
@@ -274,7 +285,9 @@ class _Drive:
         """``point 3 of 24, optim.lr 0.03: finished, 1.2 s, lowest NLL 0.2``"""
         point, row = self.points[end.point], self.rows[end.point]
         repeat = f", repeat {point.repeat}" if self.plan.grid.repeats > 1 else ""
-        text = f"point {end.point} of {len(self.points)}, {point.setting.words()}{repeat}: {row.status}"
+        text = (
+            f"point {end.point} of {self.plan.total}, {point.setting.words()}{repeat}: {row.status}"
+        )
         text += f", {end.seconds:.1f} s"
         first = next(iter(row.numbers.items()), None)
         if first is not None:

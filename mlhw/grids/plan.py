@@ -6,8 +6,8 @@ import contextlib
 import copy
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mlhw.config.layers import Layers
@@ -19,7 +19,17 @@ from mlhw.experiments.registry import experiment
 from mlhw.grids.by import typed_by
 from mlhw.grids.config import GridConfig
 from mlhw.grids.identity import identity_of, paths_in
-from mlhw.grids.values import Combination, expanded, first_with_each, items_of, settings_of
+from mlhw.grids.values import (
+    Combination,
+    Range,
+    ends_of,
+    expanded,
+    first_with_each,
+    items_of,
+    one_by_one,
+    settings_of,
+    space_of,
+)
 from mlhw.result.recorder import Recorder
 
 Found = TypeVar("Found")
@@ -58,11 +68,23 @@ class Begun:
 
 @dataclass(frozen=True)
 class GridPlan:
-    """A grid's points; ``grid`` with its whole configuration, and with what ``auto`` was resolved to."""
+    """A grid's points; ``grid`` with its whole configuration, and with what ``auto`` was resolved to.
+
+    With ``optuna`` the points come later (``search.py``), out of ``space``: for each key a range, or the
+    values to choose from. ``inputs`` is what reading the input of settings has found.
+    """
 
     grid: GridConfig
     points: list[Point]
     device: str
+    space: Mapping[str, Range | list[Any]] = field(default_factory=dict)
+    inputs: dict[str, Begun] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """How many points there will be."""
+        chosen = self.grid.optuna
+        return len(self.points) if chosen is None else chosen * self.grid.repeats
 
 
 class _BeginsNow(BaseException):
@@ -101,9 +123,15 @@ def plan_of(grid: GridConfig, *, yes: bool = False) -> GridPlan:
     base = _noting(errors, lambda: _base(grid, model)) or {}
     _noting(errors, lambda: _check_repeats(grid))
     _noting(errors, lambda: typed_by(grid.by, grid.experiment))
-    values = expanded(items_of(model, grid.over, errors), errors)
-    settings = _noting(errors, lambda: settings_of(grid, values)) or []
-    count = len(settings) * grid.repeats
+    items = items_of(model, grid.over, errors)
+    values = expanded(items, errors)
+    if grid.optuna is None:
+        settings = _noting(errors, lambda: settings_of(grid, values)) or []
+        count = len(settings) * grid.repeats
+    else:
+        # Both ends of every range, and every other value, each beside the first ones of the other keys.
+        settings = one_by_one({key: ends_of(items[key], values[key]) for key in items})
+        count = grid.optuna * grid.repeats
     if count > MOST_UNASKED and not yes:
         errors.append(f"{count:,} points are more than {MOST_UNASKED:,}: --yes runs them all")
     if base:
@@ -113,9 +141,33 @@ def plan_of(grid: GridConfig, *, yes: bool = False) -> GridPlan:
         raise ConfigError(*dict.fromkeys(errors))
     found, fixed = _inputs(grid, settings, configs)
     grid = grid.model_copy(update={"fixed": fixed})
-    return GridPlan(
-        grid, numbered(grid, settings, configs, found), next(iter(found.values())).device
-    )
+    device = next(iter(found.values())).device
+    if grid.optuna is not None:
+        space = {key: space_of(items[key], values[key]) for key in items}
+        return GridPlan(grid, [], device, space, found)
+    return GridPlan(grid, numbered(grid, settings, configs, found), device, {}, found)
+
+
+def points_for(plan: GridPlan, setting: Combination, first: int) -> list[Point]:
+    """The points of one setting more; raises UsageError where it, or its input, cannot be used."""
+    configs = configs_of(plan.grid, [setting], idle=True)
+    key = _input_key(plan.grid, setting)
+    if key not in plan.inputs:
+        fixed = configs[0].model_copy(update=plan.grid.fixed)
+        plan.inputs[key] = begun(plan.grid.experiment, fixed)
+    return numbered(plan.grid, [setting], configs, plan.inputs, first)
+
+
+def base_with(grid: GridConfig, setting: Combination) -> dict[str, Any]:
+    """The configuration of a setting as it is, right or wrong."""
+    values = copy.deepcopy(grid.config) | grid.fixed
+    for key, value in setting.values.items():
+        *sections, last = key.split(".")
+        holder: Any = values
+        for section in sections:
+            holder = holder.setdefault(section, {})
+        holder[last] = value
+    return values
 
 
 def _noting(errors: list[str], function: Callable[[], Found]) -> Found | None:
@@ -221,12 +273,17 @@ def _without_seed(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "seed"}
 
 
-def configs_of(grid: GridConfig, settings: Sequence[Combination]) -> list[ExperimentConfig]:
-    """The configuration of each setting; raises ConfigError with the lines of all of them."""
+def configs_of(
+    grid: GridConfig, settings: Sequence[Combination], *, idle: bool = False
+) -> list[ExperimentConfig]:
+    """The configuration of each setting; raises ConfigError with the lines of all of them.
+
+    Without ``idle`` a key that does nothing in any of them is an error.
+    """
     model = experiment(grid.experiment).Config
     configs: list[ExperimentConfig] = []
     errors: dict[str, None] = {}
-    idle: list[set[str]] = []
+    asleep: list[set[str]] = []
     for setting in settings:
         layers = _layers(grid, model)
         for key, value in setting.values.items():
@@ -237,16 +294,16 @@ def configs_of(grid: GridConfig, settings: Sequence[Combination]) -> list[Experi
             errors |= dict.fromkeys(error.lines)
             continue
         configs.append(config)
-        asleep = dict(config.idle())
-        idle.append(
+        reasons = dict(config.idle())
+        asleep.append(
             {
-                placed(layers, tuple(key.split(".")), f"would do nothing: {asleep[key]}")
+                placed(layers, tuple(key.split(".")), f"would do nothing: {reasons[key]}")
                 for key in setting.values
-                if key in asleep
+                if key in reasons
             }
         )
     # What does nothing in some settings only is a part of the others.
-    for line in sorted(set.intersection(*idle)) if idle and not errors else ():
+    for line in sorted(set.intersection(*asleep)) if asleep and not errors and not idle else ():
         errors[line] = None
     if errors:
         raise ConfigError(*errors)

@@ -49,9 +49,9 @@ def _code(row: Row) -> int:
 def statuses(plan: GridPlan, rows: Mapping[int, Row]) -> str:
     """``22 of 24 points finished; 1 killed, 1 timeout``"""
     counts = Counter(row.status for row in rows.values())
-    text = f"{counts.pop('finished', 0):,} of {quantity(len(plan.points), 'point')} finished"
+    text = f"{counts.pop('finished', 0):,} of {quantity(plan.total, 'point')} finished"
     others = [f"{count} {status}" for status, count in sorted(counts.items())]
-    left = len(plan.points) - len(rows)
+    left = plan.total - len(rows)
     others += [f"{left} not run"] if left else []
     return text + ("; " + ", ".join(others) if others else "")
 
@@ -61,7 +61,7 @@ def summary(plan: GridPlan, rows: Mapping[int, Row], ranking: Ranking | None) ->
     counts = Counter(row.status for row in rows.values())
     found: dict[str, Any] = {
         "experiment": plan.grid.experiment,
-        "points": len(plan.points),
+        "points": plan.total,
         "finished": counts["finished"],
         "statuses": dict(sorted(counts.items())),
         "by": None,

@@ -148,6 +148,24 @@ def _nth(values: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
     return {key: found[key] for key in values}
 
 
+def space_of(items: Sequence[Any], values: list[Any]) -> Range | list[Any]:
+    """What a sampler chooses a key's value from: a range that stands alone, or the values."""
+    return items[0] if len(items) == 1 and isinstance(items[0], Range) else values
+
+
+def ends_of(items: Sequence[Any], values: list[Any]) -> list[Any]:
+    """Both ends of a range that stands alone; else all values."""
+    space = space_of(items, values)
+    return [values[0], values[-1]] if isinstance(space, Range) else values
+
+
+def one_by_one(values: Mapping[str, Sequence[Any]]) -> list[Combination]:
+    """Every value of every key, beside the first values of the other keys."""
+    first = {key: mine[0] for key, mine in values.items()}
+    changes = [{}, *({key: value} for key, mine in values.items() for value in mine[1:])]
+    return [Combination(i, first | change) for i, change in enumerate(changes, 1)]
+
+
 def first_with_each(settings: Sequence[Combination]) -> Iterator[Combination]:
     """The settings, those first in which some key has a value for the first time."""
     seen: set[tuple[str, str]] = set()

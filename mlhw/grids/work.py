@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ def worker_name() -> str:
     return f"process {os.getpid()}"
 
 
+@cache
 def version() -> str:
     """Of mlhw, as a worker has to have it."""
     return metadata.version("mlhw")

@@ -1,8 +1,8 @@
 """``python -P -m mlhw.grids.worker``: a process of the local engine, one task after the other.
 
-A line of JSON on stdin is a task; on stdout a line says that it is begun, ``{"began": 3}``, and another how it
-ended. At the end of stdin, which comes too when the process that writes it is killed, this one stops what it
-does and ends. What libraries print goes nowhere.
+A line of JSON on stdin is a task; on stdout a line says that it is begun, ``{"began": 3}``, and another how
+it ended. At the end of stdin, which comes too when the process that writes it is killed, this one stops what
+it does and ends. What libraries print goes nowhere.
 """
 
 from __future__ import annotations
