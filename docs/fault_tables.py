@@ -33,6 +33,7 @@ PROMISES = {
     "fuzzing": "Whatever is typed or read, the exit code is a documented one, and there is no traceback.",
     "numbers": "Numbers at the ends of what is allowed give right answers, or are refused.",
     "many": "Many at once: a folder for each run, one process for each folder, stores and downloads shared.",
+    "grid": "Killed workers and drivers cost a grid no point: each has one row and one finished folder.",
     "long": "Thousands of epochs need no more memory, files or log than their rows.",
     "sockets": "No connection is tried that was not asked for, and all works without a network.",
 }

@@ -25,6 +25,7 @@ from mlhw.commands.configurable import ALL
 from mlhw.commands.schema import schema_text
 from mlhw.config.model import InputFile, Leaf, draw_seed, leaves, section_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
+from mlhw.grids.config import GridConfig
 from mlhw.text import yaml12
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -67,7 +68,8 @@ which a failing claim does not change the exit code.
 def page() -> str:
     """The whole page as Markdown."""
     parts = [HEAD]
-    models = {name: experiment(name).Config for name in EXPERIMENTS} | {"all": AllConfig}
+    models = {name: experiment(name).Config for name in EXPERIMENTS}
+    models |= {"all": AllConfig, "grid": GridConfig}
     for name, model in models.items():
         parts.append(f"\n## {name}\n\n| key | option | default | meaning |\n|---|---|---|---|\n")
         parts += [row(leaf) for leaf in leaves(model) if not leaf.is_section or leaf.has_option]

@@ -40,6 +40,10 @@ TOOLS: dict[str, tuple[str, str]] = {
     ),
     "evaluate": ("mlhw.commands.evaluate", "How good a fine-tuned network is on labelled images."),
     "export": ("mlhw.commands.export", "A fine-tuned network as a file that other programs run."),
+    "grid": (
+        "mlhw.commands.grid",
+        "An experiment at every point of a grid, on several processes or machines.",
+    ),
     "init": ("mlhw.commands.init", "Write a commented configuration to change."),
     "open": ("mlhw.commands.open", "Show a run's report in the browser."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
@@ -66,7 +70,9 @@ class _LazyGroup(Group):
             command = command_of(experiment(name), without=("junit",))
             alone = [a.option for a in experiment(name).actions if a.may_be_alone]
         elif name in TOOLS:
-            command = importlib.import_module(TOOLS[name][0]).command()
+            module = importlib.import_module(TOOLS[name][0])
+            # Its options depend on the experiment that stands behind it.
+            command = module.command(rest) if name == "grid" else module.command()
         if name is not None:
             from mlhw.commands.options import with_values
 

@@ -146,6 +146,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         interrupts.acknowledge()
         if result is not None:
             end.codes += tuple(part.exit_code for part in result.parts or ())
+            end.codes += result.codes
             if options.check and result.fails:
                 end.codes += (CLAIM_FAILS,)
         exit_code = _finish(recorder, screen, end)
@@ -156,7 +157,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
                 object_on_stdout(experiment.name, result, recorder.folder, end, exit_code),
                 flush=True,
             )
-        elif result is not None and (end.status == "finished" or result.parts is not None):
+        elif result is not None and (end.status == "finished" or result.is_made_of_runs):
             print_answers(result, recorder.folder, verbose=options.verbose)
         interrupts.ended(exit_code)
     return Ended(exit_code, recorder.folder)

@@ -21,7 +21,7 @@ from mlhw.errors import Interrupted, UsageError, reason_of
 from mlhw.result.recorder import Recorder, Sink
 from mlhw.result.tables import Table, cell, csv_text
 from mlhw.runs import leftovers
-from mlhw.runs.new_folder import create_folder, point_latest
+from mlhw.runs.new_folder import create_exactly, create_folder, point_latest
 from mlhw.runs.options import RunOptions
 from mlhw.runs.trackers import Careful
 from mlhw.system import provenance, temporaries
@@ -127,9 +127,11 @@ class FolderRecorder(Recorder):
                 "pid": os.getpid(),
                 **environment,
                 "device": self.facts.get("device", "cpu"),
-                "threads": self.facts.get("threads", provenance.usable_cpus()),
+                "threads": self.facts.get("threads", self._threads),
                 "data_digest": self.facts.get("data_digest"),
             }
+            if self.options.place is not None:
+                self._record["identity"] = self.options.place.identity
             if self.options.resume is None:
                 self._folder = self._make_folder(as_yaml(config))
             else:
@@ -139,7 +141,8 @@ class FolderRecorder(Recorder):
             for line in self.log_lines:
                 self._write_log(line)
             assert self._folder is not None
-            point_latest(self._folder)
+            if self.options.place is None:
+                point_latest(self._folder)
         self.trackers = self._make_trackers(self)
 
     def _make_folder(self, config: str) -> Path:
@@ -152,10 +155,13 @@ class FolderRecorder(Recorder):
             if os.name == "nt":  # where no folder with an open file is renamed
                 self._log_file.close()
 
-        runs_dir = Path(self.options.runs_dir)
+        runs_dir, place = Path(self.options.runs_dir), self.options.place
         try:
-            leftovers.sweep_newest(runs_dir)
-            made = create_folder(runs_dir, self.experiment, self.options.name, fill)
+            if place is not None:
+                made = create_exactly(place.folder, fill)
+            else:
+                leftovers.sweep_newest(runs_dir)
+                made = create_folder(runs_dir, self.experiment, self.options.name, fill)
         except BaseException:
             self._folder = self._log_file = None
             self.close()
@@ -166,6 +172,12 @@ class FolderRecorder(Recorder):
         locked.close()
         self._files.remove(locked)
         return made
+
+    @property
+    def _threads(self) -> int:
+        """How many a run without a word on it may use."""
+        place = self.options.place
+        return provenance.usable_cpus() if place is None else place.threads
 
     def settle(self, config: ExperimentConfig) -> None:
         super().settle(config)

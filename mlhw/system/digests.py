@@ -47,9 +47,12 @@ def files_in(folder: Path) -> Iterator[str]:
     """The plain files of a run folder that have digests, or could, by their paths in it, in order.
 
     Hidden files, links, the record (it has its own digest inside) and the log (it grows when a run goes on)
-    are left out.
+    are left out, and so are folders with a record of their own, as the points of a grid have them.
     """
     for parent, folders, names in os.walk(folder):
+        if RECORD in names and Path(parent) != Path(folder):
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(parent, name)

@@ -167,6 +167,8 @@ class Config(ExperimentConfig):
     """All that ``mlhw finetune`` can be told, one field for each option."""
 
     only_drawn: ClassVar[tuple[str, ...]] = ("explain",)
+    only_kept: ClassVar[tuple[str, ...]] = ("keep",)
+    of_machine: ClassVar[tuple[str, ...]] = ("device", "precision", "layout", "threads")
     GROUP = "Training"
     GROUPS = {
         **dict.fromkeys(("model", "weights", "head"), "Network"),

@@ -37,6 +37,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 
 POSITION = 4
+DRAWS = False
 QUESTION = (
     "How does the learning rate change gradient descent? Two-class logistic regression at several "
     "rates from the same start: which oscillate, which are slow, and why."

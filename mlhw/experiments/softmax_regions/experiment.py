@@ -42,6 +42,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 
 POSITION = 1
+DRAWS = False
 QUESTION = (
     "Where in the plane does a linear softmax choose which class, and how surely? The point where all "
     "classes meet, the boundaries between two of them, and the middle of each region, far out."
