@@ -132,9 +132,7 @@ def build_app() -> typer.Typer:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on ``argv`` (without its name) and return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["help"]:  # mlhw help runs list, as git has it
-        arguments = [*arguments[1:], "--help"]
+    arguments = _with_help(list(sys.argv[1:] if argv is None else argv))
     try:
         # Completion has silent handlers of its own.
         with contextlib.nullcontext() if "_MLHW_COMPLETE" in os.environ else Interrupts():
@@ -157,6 +155,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
         return _report(arguments, FAILED, [f"{error.filename}: {reason_of(error)}"])
+
+
+def _with_help(arguments: list[str]) -> list[str]:
+    """``mlhw help runs list``, as git has it, or ``mlhw runs help list``, as an option of that command."""
+    place = 1 if arguments[:1] == ["runs"] else 0
+    if arguments[place : place + 1] != ["help"]:
+        return arguments
+    return [*arguments[:place], *arguments[place + 1 :], "--help"]
 
 
 def script() -> None:

@@ -37,8 +37,8 @@ class Recorder:
 
     ``begin`` marks the line between checking input (errors before it exit 2 and leave no folder)
     and work; tables come after it. An experiment that can report what it has when it is stopped sets
-    ``so_far`` to a function that gives this result. What is in ``at_end`` is called once the run has
-    finished and all of it is in its folder, for files that nobody needs any more.
+    ``so_far`` to a function that gives this result. Files in ``unneeded`` are removed once the run has
+    finished and all of it is in its folder.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Recorder:
         self.config: ExperimentConfig | None = None
         self.facts: dict[str, Any] = {}
         self.so_far: Callable[[], Result] | None = None
-        self.at_end: list[Callable[[], None]] = []
+        self.unneeded: list[Path] = []
 
     # What an experiment calls.
 
@@ -168,7 +168,7 @@ class PartRecorder(Recorder):
         self.of = of
         self.name = name
         self.whole = whole
-        self.at_end = of.at_end
+        self.unneeded = of.unneeded
 
     @property
     def folder(self) -> Path | None:

@@ -25,8 +25,16 @@ from mlhw.runs.new_folder import create_exactly, create_folder, point_latest
 from mlhw.runs.options import RunOptions
 from mlhw.runs.trackers import Careful
 from mlhw.system import provenance, temporaries
-from mlhw.system.digests import BEFORE, CONFIG, digests_of, file_sha256, sha256, with_own_digest
-from mlhw.system.files import discard, naming, overwrite, write_whole
+from mlhw.system.digests import (
+    BEFORE,
+    CONFIG,
+    digests_of,
+    drop,
+    file_sha256,
+    sha256,
+    with_own_digest,
+)
+from mlhw.system.files import naming, overwrite, write_whole
 from mlhw.system.interrupts import UNWINDING, Interrupts
 from mlhw.system.screen import Screen
 from mlhw.text.values import bytes_text
@@ -104,6 +112,7 @@ class FolderRecorder(Recorder):
                     *(before if isinstance(before, list) else []),
                     _timestamp(self._started),
                 ]
+                self._record.pop(leftovers.UNNEEDED, None)
                 self._seconds_before = seconds if isinstance(seconds, (int, float)) else 0.0
             else:
                 self._record = {"experiment": self.experiment}
@@ -260,12 +269,16 @@ class FolderRecorder(Recorder):
         try:
             # A process that has run out of descriptors needs those of the tables for the record.
             self._close([file for file in self._files if file is not self._log_file])
+            unneeded = self.unneeded if status == "finished" else []
+            if unneeded and self._folder is not None:
+                # Whoever finds them later knows that they were to go.
+                names = [path.relative_to(self._folder).as_posix() for path in unneeded]
+                self._record[leftovers.UNNEEDED] = names
             self._record_end(status, exit_code, reason)
-            for function in self.at_end if status == "finished" else ():
-                try:
-                    function()
-                except OSError as error:
-                    self.warn(f"{error.filename}: cannot be removed: {reason_of(error)}")
+            try:
+                drop(unneeded)
+            except OSError as error:
+                self.warn(f"{error.filename}: cannot be removed: {reason_of(error)}")
         finally:
             self.close()
 
@@ -281,8 +294,8 @@ class FolderRecorder(Recorder):
         with contextlib.suppress(OSError):
             # There is no time to read what may be gigabytes.
             self._record_end("interrupted", error.exit_code, str(error), digests=False)
-        for left in self._folder.rglob(f".*.{os.getpid()}.tmp"):
-            discard(left)
+        for left in temporaries.own_below(self._folder):
+            temporaries.remove(left)
 
     def _record_end(
         self, status: str, exit_code: int, reason: str | None, *, digests: bool = True

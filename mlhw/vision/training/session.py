@@ -144,7 +144,8 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         folder = recorder.folder
         checkpoints = Checkpoints(folder / "checkpoints" if folder else None)
         unneeded = (PREVIOUS, LAST) if config.keep == "best" else (PREVIOUS,)
-        recorder.at_end.append(lambda: checkpoints.drop(unneeded))
+        if checkpoints.folder is not None:
+            recorder.unneeded += [checkpoints.folder / name for name in unneeded]
         torch.manual_seed(config.seed % 2**63)
         progress = Progress()
         if prepared.saved:
