@@ -18,10 +18,20 @@ from typing import Annotated, Any
 import typer
 
 from mlhw.commands.help import WHOLE_WIDTH, Group
-from mlhw.errors import FAILED, FINISHED, USAGE, Interrupted, MlhwError, reason_of, worst
+from mlhw.errors import (
+    FAILED,
+    FINISHED,
+    USAGE,
+    ConfigError,
+    Interrupted,
+    MlhwError,
+    reason_of,
+    worst,
+)
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.system import early, streams
 from mlhw.system.interrupts import Interrupts
+from mlhw.system.ranks import Ranks, of_environment
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
@@ -60,6 +70,8 @@ class _LazyGroup(Group):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         alone: list[str] = []
+        if name is not None and of_environment() is not None:
+            _require_shared(name)
         if name in EXPERIMENTS:
             from mlhw.commands.run import command_of
 
@@ -73,6 +85,27 @@ class _LazyGroup(Group):
             rest = with_values(rest, alone)
             _calm_matplotlib()
         return name, command, rest
+
+
+def _require_shared(name: str) -> None:
+    """Raise ConfigError for a command that several processes cannot work on."""
+    if name not in EXPERIMENTS or not experiment(name).shared:
+        shared = " and ".join(f"mlhw {one}" for one in EXPERIMENTS if experiment(one).shared)
+        raise ConfigError(
+            f"mlhw {name} works in one process, and here several are started (WORLD_SIZE, by torchrun); "
+            f"{shared} can share their work"
+        )
+
+
+def _followed(arguments: Sequence[str], ranks: Ranks) -> int:
+    """What a process does that is not the first of several: what that one is asked for, and in silence."""
+    from mlhw.runs.together import follow
+
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    if name not in EXPERIMENTS or "--help" in arguments or not experiment(name).shared:
+        return FINISHED  # the first process answers
+    _calm_matplotlib()
+    return follow(experiment(name), ranks)
 
 
 def _calm_matplotlib() -> None:
@@ -130,6 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["help"]:  # mlhw help runs list, as git has it
         arguments = [*arguments[1:], "--help"]
     try:
+        ranks = of_environment()
+        if ranks is not None and not ranks.leads:
+            return _followed(arguments, ranks)
         # Completion has silent handlers of its own.
         with contextlib.nullcontext() if "_MLHW_COMPLETE" in os.environ else Interrupts():
             code = typer.main.get_command(build_app()).main(
@@ -172,6 +208,8 @@ def script() -> None:
 def _report(arguments: Sequence[str], code: int, lines: Sequence[str]) -> int:
     from mlhw.text.words import one_line
 
+    if early.is_silent() and os.environ.get("LOCAL_RANK", "0") != "0":
+        return code  # the first process of the machine has the same to say
     for line in lines:
         print(one_line(f"error: {line}"), file=sys.stderr)
     if "--json" in arguments:

@@ -5,7 +5,8 @@ experiment; its modules are the same in all of them:
 
 - ``experiment.py``: a docstring (the question as its first line, the mathematics, the command, the number
   to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``EXAMPLES``
-  for its help, ``ACTIONS``, ``RESUMABLE`` and ``GOING_ON``
+  for its help, ``ACTIONS``, ``RESUMABLE`` and ``GOING_ON``, and ``SHARED`` where several processes can
+  work on one run
 - ``claims.py``: ``CLAIMS``
 - ``observations.py``, where it has some: ``OBSERVATIONS``
 - ``report.py``: ``FORMULAS``, ``COLUMNS`` of every table, ``headlines``, summary and answers; where they
@@ -110,6 +111,11 @@ class Experiment:
     def going_on(self) -> GoingOn | None:
         """What may be said anew of a run that goes on; None where nothing may."""
         return getattr(self.part("experiment"), "GOING_ON", None)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes can work on one run of it."""
+        return getattr(self.part("experiment"), "SHARED", False)
 
     @property
     def claims(self) -> Claims[Any]:

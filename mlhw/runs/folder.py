@@ -120,6 +120,9 @@ class FolderRecorder(Recorder):
                 "threads": self.facts.get("threads", provenance.usable_cpus()),
                 "data_digest": self.facts.get("data_digest"),
             }
+            self._record.pop("processes", None)
+            if self.group is not None:
+                self._record["processes"] = self.group.world
             if self.options.resume is None:
                 self._folder = self._make_folder(as_yaml(config))
             else:

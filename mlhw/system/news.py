@@ -30,9 +30,9 @@ _PROBES = 4
 class Event:
     """What happened to a process.
 
-    ``stop``: the signal ``code`` has come to it; ``failed``: it cannot go on, for the reasons in ``lines``;
-    ``lost``: it has gone without a word, from where ``lines`` say; ``end``: process 0 has recorded the end,
-    with exit code ``code``.
+    ``stop``: the signal ``code`` has come to it. ``failed``: it cannot go on, for the reasons in ``lines``,
+    which mean exit code ``code``. ``lost``: it has gone without a word, from where ``lines`` say. ``end``:
+    process 0 has recorded how the run ended, with exit code ``code``.
     """
 
     kind: Literal["stop", "failed", "lost", "end"]

@@ -26,7 +26,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlhw.errors import ConfigError, Interrupted, RunError, UsageError
+from mlhw.errors import (
+    FAILED,
+    USAGE,
+    ConfigError,
+    Interrupted,
+    MlhwError,
+    RunError,
+    UsageError,
+)
 from mlhw.system.news import Centre, Event, News, Outpost
 
 if TYPE_CHECKING:
@@ -102,13 +110,14 @@ def of_environment(variables: Mapping[str, str] = os.environ) -> Ranks | None:
 
 
 class ProcessGroup:
-    """The processes that have come together. Every method must be called by all, in the same order.
+    """The processes that have come together. What travels must be called for by all, in the same order.
 
-    All that travels does so over gloo, on the CPU; ``nccl`` beside it is for whoever asks for it.
+    It does so over gloo; with ``nccl``, what is added up on GPUs over NCCL.
     """
 
-    def __init__(self, ranks: Ranks, news: News, working: threading.Event) -> None:
+    def __init__(self, ranks: Ranks, news: News, working: threading.Event, nccl: bool) -> None:
         self.ranks = ranks
+        self.nccl = nccl
         self.news = news
         self._working = working
 
@@ -163,20 +172,36 @@ class ProcessGroup:
     def barrier(self) -> None:
         """Wait until all are here."""
         import torch
-
-        self.wait(self.begin_sum(torch.zeros(1)))
-
-    def begin_sum(self, tensor: torch.Tensor) -> Any:
-        """Begin to add up ``tensor`` over all processes, in place; ``wait`` for what it returns."""
         from torch import distributed
 
-        return distributed.all_reduce(tensor, async_op=True)
+        self.wait(distributed.all_reduce(torch.zeros(1), async_op=True))
+
+    def begin_sum(self, tensor: torch.Tensor) -> Work:
+        """Begin to add up ``tensor`` over all processes, in place; ``end_sum`` waits for it."""
+        from torch import distributed
+
+        return distributed.all_reduce(tensor, async_op=True)  # type: ignore[no-any-return]
+
+    def end_sum(self, work: Work, tensor: torch.Tensor) -> None:
+        """Wait until ``tensor`` is added up; with NCCL, let the device wait for it, and not this process."""
+        if self.nccl and tensor.is_cuda:
+            work.wait()
+        else:
+            self.wait(work)
+
+    def spread(self, tensor: torch.Tensor, source: int) -> None:
+        """Fill ``tensor`` at every process with what the process ``source`` has in it."""
+        from torch import distributed
+
+        if tensor.numel():
+            self.wait(distributed.broadcast(tensor, source, async_op=True))
 
     def wait(self, work: Work | None) -> None:
-        """Wait until work on data in the CPU's memory is done, or for a GPU, until it is its turn there.
+        """Wait until work over gloo is done.
 
         Raises:
             Interrupted: a signal has come to one of the processes.
+            UsageError: one of them cannot use what it has been given.
             RunError: one of them has failed or died, or does not come for ``LONGEST_WAIT`` seconds.
         """
         if work is None:
@@ -241,7 +266,8 @@ class ProcessGroup:
         said = getattr(error, "lines", None) or (
             " ".join(f"{type(error).__name__}: {error}".split()),
         )
-        return Event("failed", self.rank, lines=tuple(said))
+        code = error.exit_code if isinstance(error, MlhwError) else FAILED
+        return Event("failed", self.rank, code, tuple(said))
 
     def end(self, code: int) -> None:
         """Process 0 has recorded how the run ended: the others may go, with its exit code."""
@@ -257,7 +283,7 @@ class ProcessGroup:
         return self.news.code
 
 
-def _told(event: Event, world: int) -> RunError | Interrupted:
+def _told(event: Event, world: int) -> MlhwError | Interrupted:
     """What another process has to tell, as what it means here."""
     if event.kind == "stop":
         found = Interrupted(event.code)
@@ -265,13 +291,14 @@ def _told(event: Event, world: int) -> RunError | Interrupted:
         return found
     who = f"process {event.rank} of {world}"
     if event.kind == "failed":
-        return RunError(*(f"{who}: {line}" for line in event.lines))
+        kind = UsageError if event.code == USAGE else RunError
+        return kind(*(f"{who}: {line}" for line in event.lines))
     place = f" ({', '.join(event.lines)})" if event.lines else ""
     return RunError(f"{who}{place} has died; what was saved is kept")
 
 
 @contextmanager
-def together(ranks: Ranks, *, nccl: bool = False) -> Iterator[ProcessGroup]:
+def together(ranks: Ranks) -> Iterator[ProcessGroup]:
     """The processes, once all are there; at the end they part.
 
     What is told of another process is raised by whatever waits, and the main thread gets the signal that
@@ -280,6 +307,8 @@ def together(ranks: Ranks, *, nccl: bool = False) -> Iterator[ProcessGroup]:
     Raises:
         UsageError: not all processes have come within ``JOINING`` seconds.
     """
+    import torch
+    from torch import distributed
     from torch._C._distributed_c10d import PrefixStore
     from torch.distributed import destroy_process_group, init_process_group
     from torch.distributed.rendezvous import rendezvous
@@ -294,6 +323,8 @@ def together(ranks: Ranks, *, nccl: bool = False) -> Iterator[ProcessGroup]:
             with contextlib.suppress(OSError):
                 signal.pthread_kill(main, signum)
 
+    # NCCL wants a GPU for each process.
+    nccl = torch.cuda.device_count() >= ranks.local_world and distributed.is_nccl_available()
     try:
         limit = timedelta(seconds=JOINING)
         store, _, _ = next(rendezvous("env://", timeout=limit))
@@ -311,7 +342,7 @@ def together(ranks: Ranks, *, nccl: bool = False) -> Iterator[ProcessGroup]:
             f"process {ranks.rank} of {ranks.world}: the others are not reached at {ranks.address}:"
             f"{ranks.port} within {JOINING:.0f} seconds: {said}"
         ) from None
-    group = ProcessGroup(ranks, news, working)
+    group = ProcessGroup(ranks, news, working, nccl)
     try:
         yield group
     except BaseException as error:

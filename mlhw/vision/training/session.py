@@ -25,6 +25,7 @@ from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.images.image_sets import ImageSet
 from mlhw.vision.training.allocator import keep_freed_memory
+from mlhw.vision.training.announcement import describe
 from mlhw.vision.training.checkpoints import (
     LAST,
     PREVIOUS,
@@ -40,9 +41,10 @@ from mlhw.vision.training.device import (
     memory_errors,
     torch_settings,
 )
+from mlhw.vision.training.joint_preparation import prepare_jointly
 from mlhw.vision.training.loop import record_rate, train
-from mlhw.vision.training.preparation import Prepared, describe, prepare
-from mlhw.vision.training.progress import Progress, restore
+from mlhw.vision.training.preparation import Prepared
+from mlhw.vision.training.progress import Progress, restore, shared_start
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 
@@ -126,15 +128,17 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         RunError: the loss is not finite, or memory is too small.
         Interrupted: a signal came; the state is saved.
     """
-    device = find_device(config.device)
-    threads = usable_cpus() if config.threads == "auto" else config.threads
+    group = recorder.group
+    device = find_device(config.device, group.ranks if group else None)
+    beside = group.ranks.local_world if group else 1
+    threads = max(1, usable_cpus() // beside) if config.threads == "auto" else config.threads
     keep_freed_memory()
     with (
         torch_settings(threads, device, config.deterministic),
         memory_errors(config.batch_size),
         deterministic_errors(),
     ):
-        prepared = prepare(config, recorder, device, threads, splits)
+        prepared = prepare_jointly(config, recorder, device, threads, splits)
         config, splits = prepared.config, prepared.splits
         recorder.begin(
             config, device=device_name(device), threads=threads, data_digest=splits.digest
@@ -150,6 +154,9 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         if prepared.saved:
             progress = restore(task, prepared.saved)
             recorder.log(f"going on at epoch {progress.epoch}, batch {progress.batch}")
+            record_rate(task, progress, recorder)
+        progress = shared_start(task, progress)
+        if progress.probe and group and not group.leads:
             record_rate(task, progress, recorder)
         table = recorder.table("metrics", EPOCH_COLUMNS, kept=progress.rows)
         train(task, progress, checkpoints, recorder, table)
@@ -195,7 +202,8 @@ def test_best(task: Task, splits: ImageSplits) -> Evaluation | None:
     """The network on the test split: the first and only look at it."""
     if splits.test is None:
         return None
-    return evaluate_network(task.network, replace(task.val, images=splits.test).all())
+    loader = replace(task.val, images=splits.test)
+    return evaluate_network(task.network, loader.all(), group=task.group)
 
 
 def from_random_weights(prepared: Prepared, recorder: Recorder) -> RandomWeights:
