@@ -31,7 +31,7 @@ from mlhw.errors import (
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.system import early, streams
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.ranks import Ranks, of_environment
+from mlhw.system.ranks import Ranks, call_off, of_environment
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
@@ -97,15 +97,24 @@ def _require_shared(name: str) -> None:
         )
 
 
-def _followed(arguments: Sequence[str], ranks: Ranks) -> int:
+def _shared(arguments: Sequence[str]) -> str:
+    """The experiment that is asked for, if several processes can work on it; else an empty text."""
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    works = name in EXPERIMENTS and "--help" not in arguments and experiment(name).shared
+    return name if works else ""
+
+
+def _followed(arguments: Sequence[str], name: str, ranks: Ranks) -> int:
     """What a process does that is not the first of several: what that one is asked for, and in silence."""
+    if not name:
+        return FINISHED  # the first process answers
     from mlhw.runs.together import follow
 
-    name = next((word for word in arguments if not word.startswith("-")), "")
-    if name not in EXPERIMENTS or "--help" in arguments or not experiment(name).shared:
-        return FINISHED  # the first process answers
     _calm_matplotlib()
-    return follow(experiment(name), ranks)
+    try:
+        return follow(experiment(name), ranks)
+    except (MlhwError, Interrupted) as error:
+        return _report(arguments, error.exit_code, error.lines)
 
 
 def _calm_matplotlib() -> None:
@@ -164,8 +173,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = [*arguments[1:], "--help"]
     try:
         ranks = of_environment()
-        if ranks is not None and not ranks.leads:
-            return _followed(arguments, ranks)
+    except ConfigError as error:
+        return _report(arguments, USAGE, error.lines)
+    if ranks is None:
+        return _answered(arguments)
+    name = _shared(arguments)
+    if not ranks.leads:
+        return _followed(arguments, name, ranks)
+    code = _answered(arguments)
+    if name and code:
+        early.ended(code)
+        call_off(ranks, code)
+    return code
+
+
+def _answered(arguments: Sequence[str]) -> int:
+    """Do what is asked for, report what is wrong, and return the exit code."""
+    try:
         # Completion has silent handlers of its own.
         with contextlib.nullcontext() if "_MLHW_COMPLETE" in os.environ else Interrupts():
             code = typer.main.get_command(build_app()).main(

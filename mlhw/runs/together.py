@@ -16,7 +16,14 @@ from mlhw.errors import FAILED, Interrupted, UsageError
 from mlhw.result.recorder import Recorder
 from mlhw.system import provenance
 from mlhw.system.interrupts import UNWINDING, Interrupts
-from mlhw.system.ranks import LEAVING, ProcessGroup, Ranks, of_environment, together
+from mlhw.system.ranks import (
+    LEAVING,
+    CalledOffError,
+    ProcessGroup,
+    Ranks,
+    of_environment,
+    together,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +81,13 @@ def follow(experiment: Sharing, ranks: Ranks) -> int:
     Raises UsageError where the processes do not come together.
     """
     warnings.simplefilter("ignore")  # process 0 has the same
+    try:
+        return _followed(experiment, ranks)
+    except CalledOffError as error:
+        return error.code
+
+
+def _followed(experiment: Sharing, ranks: Ranks) -> int:
     with Interrupts(repeats_end=False) as interrupts, together(ranks) as group:
         interrupts.last_words = group.leave
         try:

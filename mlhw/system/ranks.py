@@ -51,6 +51,8 @@ LONGEST_WAIT = 3600.0
 
 _LOOK = 0.05  # seconds between two looks at the news
 _LATE = 2.0  # seconds that news may come after the end of a connection that they explain
+_PLACE, _GONE = "mlhw news", "mlhw gone"  # keys of the store in which the processes find each other
+_CALLING_OFF = 10.0  # seconds that process 0 takes to tell that it will not come
 LEAVING = 60.0
 """Seconds that a process which has to end waits for process 0 to record that."""
 
@@ -306,6 +308,7 @@ def together(ranks: Ranks) -> Iterator[ProcessGroup]:
 
     Raises:
         UsageError: not all processes have come within ``JOINING`` seconds.
+        CalledOffError: process 0 has ended before.
     """
     import torch
     from torch import distributed
@@ -316,6 +319,7 @@ def together(ranks: Ranks) -> Iterator[ProcessGroup]:
     main = threading.main_thread().ident or 0
     working = threading.Event()
     working.set()
+    _joined.append(True)
 
     def heard(event: Event) -> None:
         if working.is_set():
@@ -355,13 +359,41 @@ def together(ranks: Ranks) -> Iterator[ProcessGroup]:
         news.close()
 
 
+class CalledOffError(Exception):
+    """Process 0 has ended with ``code`` before the work began."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"process 0 has ended with exit code {code}")
+        self.code = code
+
+
+def call_off(ranks: Ranks, code: int) -> None:
+    """Process 0 will not come, and the others need not wait for it; nothing happens after ``together``."""
+    if _joined:
+        return
+    from torch.distributed.rendezvous import rendezvous
+
+    until = time.monotonic() + _CALLING_OFF
+    with contextlib.suppress(RuntimeError, OSError):
+        store, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=_CALLING_OFF)))
+        store.set(_PLACE, json.dumps({"gone": code}))
+        while store.add(_GONE, 0) < ranks.world - 1 and time.monotonic() < until:
+            time.sleep(_LOOK)
+
+
+_joined: list[bool] = []
+
+
 def _connected(ranks: Ranks, store: Any, heard: Callable[[Event], None]) -> News:
     """This process's end of the connections, once all have theirs. Raises OSError."""
     if not ranks.leads:
-        place = json.loads(store.get("mlhw news"))
+        place = json.loads(store.get(_PLACE))
+        if "gone" in place:
+            store.add(_GONE, 1)
+            raise CalledOffError(place["gone"])
         return Outpost(ranks.rank, ranks.address, place["port"], place["token"], JOINING, heard)
     centre = Centre(ranks.world, heard)
-    store.set("mlhw news", json.dumps({"port": centre.port, "token": centre.token}))
+    store.set(_PLACE, json.dumps({"port": centre.port, "token": centre.token}))
     if not centre.complete.wait(JOINING):
         raise OSError(f"not all of the other {ranks.world - 1} have come")
     return centre

@@ -40,12 +40,16 @@ SMALL_STEP = 1 << 24
 def find_device(name: str, ranks: Ranks | None = None) -> torch.device:
     """The device that ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` names.
 
-    Of several processes (``ranks``) each takes the GPU of its number on its machine, unless one is named.
+    Of several processes (``ranks``) each takes the GPU of its number on its machine.
 
     Raises ConfigError for a device that is not there: never a silent run on the CPU.
     """
     kind, colon, index = name.partition(":")
-    if ranks is not None and not index:
+    if ranks is not None and index:
+        raise ConfigError(
+            f"--device {name}: several processes take a GPU each, process k of a machine cuda:k; give cuda"
+        )
+    if ranks is not None:
         return _device_of(name, ranks)
     if name == "auto":
         if torch.cuda.is_available():

@@ -93,7 +93,8 @@ class FeatureStore:
             "images": loader.images.digest,
             "change": None if change == "none" else [augmentations(change), seed, view],
             "precision": [loader.compute.precision, loader.compute.layout],
-            "device": str(loader.compute.device),
+            # Of several processes each has another GPU.
+            "device": loader.compute.device.type if self.group else str(loader.compute.device),
             "threads": self.threads,
             "torch": torch.__version__,
         }

@@ -167,6 +167,8 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
         for first in batches:
             # A signal waits until the step is done and counted.
             with recorder.holding_interrupts(PATIENT):
+                if sums:
+                    sums.begin()
                 rate = plan.factor(progress.step)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["full_rate"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ from mlhw.vision.training.checkpoints import (
     PREVIOUS,
     Best,
     Checkpoints,
+    read_best,
+    safetensors_bytes,
     tensor_digests,
 )
 from mlhw.vision.training.columns import EPOCH_COLUMNS, prediction_columns
@@ -46,6 +49,9 @@ from mlhw.vision.training.loop import record_rate, train
 from mlhw.vision.training.preparation import Prepared
 from mlhw.vision.training.progress import Progress, restore, shared_start
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
+
+if TYPE_CHECKING:
+    from mlhw.system.ranks import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -192,10 +198,21 @@ def reload_best(
     """The best model, read back from where it was saved, in the network, and its validation."""
     if progress.best_epoch is None:
         raise RunError("no validation gave a finite loss, so no model is the best")
-    best = checkpoints.load_best()
+    best = best_of_the_first(task.group, checkpoints)
     task.network.load_state_dict(best.tensors)
     task.average = None  # it is what has been loaded
     return best, task.validate(progress.best_epoch)
+
+
+def best_of_the_first(group: ProcessGroup | None, checkpoints: Checkpoints) -> Best:
+    """The best model as it is on disk, which only the first of several processes can read."""
+    if group is None:
+        return checkpoints.load_best()
+    if group.leads:
+        best = checkpoints.load_best()
+        group.broadcast(safetensors_bytes(best))
+        return best
+    return read_best(Path("process 0"), group.broadcast(None))
 
 
 def test_best(task: Task, splits: ImageSplits) -> Evaluation | None:

@@ -110,6 +110,11 @@ class GradientSums:
         for hook in self._hooks:
             hook.remove()
 
+    def begin(self) -> None:
+        """A step begins. NCCL cannot be left in the middle of one, so all have to be here to take it."""
+        if self.group.nccl:
+            self.group.barrier()
+
     @contextmanager
     def of_last(self) -> Iterator[None]:
         """The backward pass after which no more comes to this step's gradients here."""
