@@ -332,6 +332,7 @@ def finetune(
     unfreeze_at: int | Literal["auto"] | None = ...,
     unfreeze_stages: int | None = ...,
     batch_norm: Literal["eval", "train"] = ...,
+    sync_batch_norm: bool = ...,
     augment: str = ...,
     mixup: float = ...,
     cutmix: float = ...,
@@ -423,6 +424,8 @@ def finetune(
         how many of its last stages; null is all
     batch_norm : default 'eval'
         statistics of batch norm in trained stages
+    sync_batch_norm : default False
+        batch norm over the images of all processes, on GPUs (torchrun)
     augment : default 'none'
         random changes of training images: a preset, or names with commas
     mixup : default 0.0

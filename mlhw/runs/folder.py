@@ -132,6 +132,9 @@ class FolderRecorder(Recorder):
             }
             if self.options.place is not None:
                 self._record["identity"] = self.options.place.identity
+            self._record.pop("processes", None)
+            if self.group is not None:
+                self._record["processes"] = self.group.world
             if self.options.resume is None:
                 self._folder = self._make_folder(as_yaml(config))
             else:
