@@ -101,7 +101,7 @@ def of_environment(variables: Mapping[str, str] = os.environ) -> Ranks | None:
     return None if world == 1 else Ranks(rank, world, local, beside, found["MASTER_ADDR"], port)
 
 
-class Group:
+class ProcessGroup:
     """The processes that have come together. Every method must be called by all, in the same order.
 
     All that travels does so over gloo, on the CPU; ``nccl`` beside it is for whoever asks for it.
@@ -271,7 +271,7 @@ def _told(event: Event, world: int) -> RunError | Interrupted:
 
 
 @contextmanager
-def together(ranks: Ranks, *, nccl: bool = False) -> Iterator[Group]:
+def together(ranks: Ranks, *, nccl: bool = False) -> Iterator[ProcessGroup]:
     """The processes, once all are there; at the end they part.
 
     What is told of another process is raised by whatever waits, and the main thread gets the signal that
@@ -311,7 +311,7 @@ def together(ranks: Ranks, *, nccl: bool = False) -> Iterator[Group]:
             f"process {ranks.rank} of {ranks.world}: the others are not reached at {ranks.address}:"
             f"{ranks.port} within {JOINING:.0f} seconds: {said}"
         ) from None
-    group = Group(ranks, news, working)
+    group = ProcessGroup(ranks, news, working)
     try:
         yield group
     except BaseException as error:
