@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mlhw.config.model import ExperimentConfig
     from mlhw.result.result import Result
+    from mlhw.system.ranks import ProcessGroup
     from mlhw.system.screen import Screen
 
 
@@ -48,6 +49,7 @@ class Recorder:
         self.facts: dict[str, Any] = {}
         self.so_far: Callable[[], Result] | None = None
         self.unneeded: list[Path] = []
+        self.group: ProcessGroup | None = None
 
     # What an experiment calls.
 
