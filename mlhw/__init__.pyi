@@ -205,6 +205,8 @@ def lr_sweep(
     max_iterations: int = ...,
     tolerance: float = ...,
     log_axis: Literal["none", "iteration", "nll", "both"] = ...,
+    shards: int | None = ...,
+    shard_memory: int = ...,
 ) -> Result:
     """How does the learning rate change gradient descent? Two-class logistic regression at several rates from the same start: which oscillate, which are slow, and why.
 
@@ -237,6 +239,10 @@ def lr_sweep(
         a rate stops when its NLL changes by less; 0 never does
     log_axis : default 'nll'
         logarithmic axes of the figure of the NLL
+    shards : default None
+        rows in so many parts, a power of two; null: all in memory, 16 where several processes work
+    shard_memory : default 512
+        MB of rows in shards that a process keeps; others are read in each pass
 
     Returns
     -------
