@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 from functools import cache
+from pathlib import PurePosixPath
 
 from mlhw.grading.isolation.places import Places
+from mlhw.grading.isolation.sandbox.namespaces import BOX, DEVICES
 from mlhw.grading.isolation.warm import CODE as OURS
 
-BOX = "/box"
 CODE = "/run/code"
 """Where the programs of ``sandbox`` are seen inside."""
 
@@ -33,6 +34,8 @@ def wrapper(places: Places, disk: int) -> list[str]:
             words += ["--cap-add", f"CAP_{right}"]
     else:
         words += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
+    for path in _parents([*places.readable, *places.links, f"{CODE}/sandbox", "/dev/null"]):
+        words += ["--perms", "0755", "--dir", path]  # by itself it makes them for one user alone
     for path in places.readable:
         words += ["--ro-bind", path, path]
     for link, target in places.links.items():
@@ -40,12 +43,18 @@ def wrapper(places: Places, disk: int) -> list[str]:
     for path in places.masks:
         words += ["--tmpfs", path, "--remount-ro", path]
     words += ["--ro-bind", str(OURS / "sandbox"), f"{CODE}/sandbox"]
-    words += ["--dev", "/dev"]
+    for name in DEVICES:
+        words += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     words += ["--size", str(disk)] if _knows_size(found) else []
     words += ["--perms", "1777", "--tmpfs", BOX]
     if not any(path.startswith("/tmp/") for path in (*places.readable, *places.links)):
         words += ["--symlink", BOX, "/tmp"]
     return [*words, "--remount-ro", "/", "--chdir", BOX, "--"]
+
+
+def _parents(paths: list[str]) -> list[str]:
+    found = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+    return sorted(found - {"/"})
 
 
 @cache

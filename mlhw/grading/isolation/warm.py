@@ -32,7 +32,8 @@ class Broken(Exception):
 class Warm:
     """One warm process. ``close`` ends it, with whatever runs in it; so does the end of this process.
 
-    ``wrapper`` stands before the command (bubblewrap's), ``code`` is where it sees our programs.
+    ``wrapper`` stands before the command (bubblewrap's), ``code`` is where it sees our programs, ``kept``
+    are descriptors that it gets under their numbers.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Warm:
         config: dict[str, Any],
         wrapper: Sequence[str] = (),
         code: str = str(CODE),
+        kept: Sequence[int] = (),
     ) -> None:
         self._socket, theirs = socket.socketpair()
         self._words = b""
@@ -53,7 +55,7 @@ class Warm:
                 # One thread: faster for small arrays, and the memory limit is not spent on buffers.
                 env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
                 cwd="/",
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *kept],
                 start_new_session=True,
             )
         except BaseException:

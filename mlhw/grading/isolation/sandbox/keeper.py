@@ -68,9 +68,9 @@ def keep(task: Task, lifeline: int, status: int) -> NoReturn:
             os.close(number)
         with _failures_said(status):
             if task.rung == "namespaces":
-                namespaces.first_process(proc, task.uid, lambda: _work(task, in_use), status)
-            os.close(status)
-            _work(task, in_use)
+                uid = task.uid if task.config["proc"] is None else None  # else it is that already
+                namespaces.first_process(proc, uid, lambda: _work(task, in_use, status), status)
+            _work(task, in_use, status)
         os._exit(1)
     task.handed.close()
     while True:
@@ -112,7 +112,7 @@ def _failures_said(status: int) -> Any:
         os._exit(1)
 
 
-def _work(task: Task, in_use: int) -> NoReturn:
+def _work(task: Task, in_use: int, status: int) -> NoReturn:
     """In the process of the submission: confine it and answer."""
     inside = task.rung == "namespaces"
     kept: list[int] = []
@@ -126,7 +126,7 @@ def _work(task: Task, in_use: int) -> NoReturn:
             namespaces.own_user_namespace()
     handed = task.handed
     worker.settle(folder, (handed.stdout, handed.stderr))
-    open_still = [handed.request, handed.channel, *kept, *([] if rules is None else [rules])]
+    open_still = [status, handed.request, handed.channel, *kept, *([] if rules is None else [rules])]
     close_all_but(open_still)
     limits.confine(task.job, in_use)
     if rules is not None:
@@ -134,6 +134,7 @@ def _work(task: Task, in_use: int) -> NoReturn:
     if kernel.LINUX and task.config["seccomp"]:
         seccomp.restrict(alone=inside)
     sys.path[:] = [path for path in sys.path if path not in task.config["dropped"]]
+    os.close(status)
     worker.answer_calls(handed.request, handed.channel, folder, task.program)
     os._exit(0)  # nothing is run that it left for its end
 

@@ -26,7 +26,7 @@ _NEW_USER, _NEW_PID, _NEW_NET = 0x10000000, 0x20000000, 0x40000000
 _RDONLY, _NOSUID, _NODEV, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _MOUNT_SETATTR = 442
-_DEVICES = ("null", "zero", "full", "random", "urandom")
+DEVICES = ("null", "zero", "full", "random", "urandom")
 
 
 def known() -> bool:
@@ -39,10 +39,15 @@ def enter(config: dict[str, Any], job: dict[str, Any]) -> int:
 
     Returns the folder ``/proc`` of outside as a descriptor, which is to be closed.
     """
-    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
+    proc: int | None = config["proc"]
+    built = proc is not None  # by bubblewrap: only a folder of its own is lacking
+    if proc is None:
+        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
     kinds = _NEW_NS | _NEW_PID | _NEW_NET | _NEW_IPC | _NEW_UTS
     owner = INSIDE
-    if job["uid"] is None:
+    if built and job["uid"] is not None:
+        other_uid.become(job["uid"])
+    if built or job["uid"] is None:
         uid, gid = os.getuid(), os.getgid()
         _dumpable(True)
         kernel.unshare(kinds | _NEW_USER)
@@ -51,7 +56,10 @@ def enter(config: dict[str, Any], job: dict[str, Any]) -> int:
         # As root the folders are put in place first: another user may not be able to walk to them.
         owner = job["uid"]
         kernel.unshare(kinds)
-    _build(config, owner, job["disk"])
+    if built:
+        _mount_box("", owner, job["disk"])
+    else:
+        _build(config, owner, job["disk"])
     return proc
 
 
@@ -74,7 +82,6 @@ def first_process(
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     worker = os.fork()
     if not worker:
-        os.close(status)
         work()
     for number in range(3, 256):
         if number != status:
@@ -128,11 +135,10 @@ def _build(config: dict[str, Any], owner: int, disk: int) -> None:
             kernel.mount(
                 "tmpfs", root + path, "tmpfs", _NOSUID | _NODEV | _RDONLY, "size=4k,mode=755"
             )
-    for name in _DEVICES:
+    for name in DEVICES:
         _bind(f"/dev/{name}", f"{root}/dev/{name}")
     os.mkdir(root + BOX)
-    data = f"size={disk},nr_inodes=10000,mode=700,uid={owner},gid={owner}"
-    kernel.mount("tmpfs", root + BOX, "tmpfs", _NOSUID | _NODEV, data)
+    _mount_box(root, owner, disk)
     if not os.path.lexists(root + "/tmp"):
         os.symlink(BOX, root + "/tmp")
     os.chdir(root)
@@ -140,6 +146,11 @@ def _build(config: dict[str, Any], owner: int, disk: int) -> None:
     kernel.unmount(".")
     os.chdir("/")
     kernel.mount("", "/", "", _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
+
+
+def _mount_box(root: str, owner: int, disk: int) -> None:
+    data = f"size={disk},nr_inodes=10000,mode=700,uid={owner},gid={owner}"
+    kernel.mount("tmpfs", root + BOX, "tmpfs", _NOSUID | _NODEV, data)
 
 
 def _bind(path: str, target: str) -> None:
