@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import PurePosixPath
 
-from mlhw.grading.isolation.places import Places
+from mlhw.grading.isolation.places import Visible
 from mlhw.grading.isolation.sandbox.namespaces import BOX, DEVICES
 from mlhw.grading.isolation.warm import CODE as OURS
 
@@ -20,7 +20,7 @@ def program() -> str | None:
     return shutil.which("bwrap")
 
 
-def wrapper(places: Places, disk: int) -> list[str]:
+def wrapper(places: Visible, disk: int) -> list[str]:
     """``bwrap`` with its options; the command that runs inside follows."""
     found = program()
     assert found is not None

@@ -33,7 +33,7 @@ class Ends:
             os.close(number)
 
 
-def listen(job: Job, warm: Warm, ends: Ends, replies: Replies) -> dict[str, Any] | None:
+def hear(job: Job, warm: Warm, ends: Ends, replies: Replies) -> dict[str, Any] | None:
     """Fill ``replies`` until the submission is done, ends, or breaks a limit.
 
     Returns how it ended where that was heard already. Raises Broken where the warm process is gone.
@@ -153,11 +153,11 @@ class _Clock:
             self._deadline = now + self._limits.import_seconds
             # Whatever a file says in the program's name, it gets no more than both times together.
             self._end = self._deadline + self._limits.seconds + 1
+        if answers.wanted is not None:
+            self._deadline, answers.wanted = min(now + answers.wanted, self._end), None
         if answers.loaded and self._loaded is None:
             self._loaded = now
             self._deadline = min(now + self._limits.seconds, self._end)
-        if answers.wanted is not None:
-            self._deadline, answers.wanted = min(now + answers.wanted, self._end), None
 
     def left(self) -> float:
         return self._deadline - time.monotonic()

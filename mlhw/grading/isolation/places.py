@@ -13,15 +13,18 @@ _SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64", "/etc/l
 
 
 @dataclass(frozen=True)
-class Places:
-    """``readable`` are real paths, none inside another; ``links`` lead to them; ``masks`` lie in them."""
+class Visible:
+    """``readable`` are real paths, none inside another; ``links`` lead to them; ``masks`` are those of
+    ``hidden`` that lie in them.
+    """
 
     readable: list[str]
     links: dict[str, str]
     masks: list[str]
+    hidden: list[str]
 
 
-def places(hidden: Iterable[Path] = ()) -> Places:
+def visible(hidden: Iterable[Path] = ()) -> Visible:
     """Python's and the system's libraries, without mlhw and without what is ``hidden``."""
     paths = sysconfig.get_paths()
     wanted = [
@@ -41,21 +44,22 @@ def places(hidden: Iterable[Path] = ()) -> Places:
             found.add(real)
             links.update(passed)
     readable = sorted(p for p in found if not any(_inside(p, other) for other in found - {p}))
-    covered = {os.path.realpath(path) for path in (our_folder(), *hidden)}
-    masks = sorted(m for m in covered if any(_inside(m, path) for path in readable))
+    covered = sorted({os.path.realpath(path) for path in (*our_folders(), *hidden)})
+    masks = [m for m in covered if any(_inside(m, path) for path in readable)]
     links = {link: target for link, target in links.items() if not _any_inside(link, readable)}
-    return Places(readable, links, masks)
+    return Visible(readable, links, masks, covered)
 
 
-def our_folder() -> Path:
-    """The folder of the package mlhw itself."""
-    return Path(__file__).parents[2]
+def our_folders() -> list[Path]:
+    """The folders of the package mlhw: this one, and each that Python would find."""
+    found = [Path(__file__).parents[2], *(Path(path, "mlhw") for path in sys.path)]
+    return [folder for folder in dict.fromkeys(found) if (folder / "grading").is_dir()]
 
 
 def ways_to_us() -> list[str]:
-    """Entries of the path that Python searches for modules that hold mlhw and nothing else is needed of."""
-    root = str(our_folder().parent)
-    return [] if root.endswith(("site-packages", "dist-packages")) else [root]
+    """Entries of the path on which Python searches modules that are there for mlhw only."""
+    roots = [str(folder.parent) for folder in our_folders()]
+    return [root for root in roots if not root.endswith(("site-packages", "dist-packages"))]
 
 
 def _followed(path: str) -> tuple[str, dict[str, str]]:

@@ -28,7 +28,7 @@ WORDS = {
 }
 
 
-def choose(wanted: str) -> str:
+def chosen_rung(wanted: str) -> str:
     """The rung that ``wanted`` names, or with "auto" the strongest that a trial proves.
 
     Raises
@@ -37,15 +37,15 @@ def choose(wanted: str) -> str:
         Where this machine does not offer the rung, with the reason.
     """
     if wanted != "auto":
-        reason = why_not(wanted)
+        reason = why_no_rung(wanted)
         if reason:
-            offered = next((rung for rung in RUNGS if not why_not(rung)), None)
+            offered = next((rung for rung in RUNGS if not why_no_rung(rung)), None)
             hint = f"; {offered} is to be had" if offered else ""
             raise UsageError(f"--isolation {wanted}: not on this machine: {reason}{hint}")
         return wanted
     reasons = []
     for rung in RUNGS:
-        reason = why_not(rung)
+        reason = why_no_rung(rung)
         if not reason:
             return rung
         reasons.append(f"{rung}: {reason}")
@@ -55,14 +55,14 @@ def choose(wanted: str) -> str:
 _tried: dict[str, str] = {}
 
 
-def why_not(rung: str) -> str:
+def why_no_rung(rung: str) -> str:
     """Why this machine does not offer a rung; empty where it does, as a trial has shown."""
     if rung not in _tried:
         _tried[rung] = _MISSING[rung]() or _trial(rung)
     return _tried[rung]
 
 
-def described(rung: str) -> str:
+def rung_in_words(rung: str) -> str:
     """The rung in words: what was active."""
     words = WORDS[rung]
     if rung == "landlock":
@@ -82,7 +82,9 @@ def _no_namespaces() -> str:
     if not kernel.LINUX:
         return "it needs Linux"
     return (
-        "" if namespaces.known() else "the numbers of this processor's system calls are not known"
+        ""
+        if namespaces.possible()
+        else "the numbers of this processor's system calls are not known"
     )
 
 

@@ -16,9 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from mlhw.grading.isolation import bubblewrap
 from mlhw.grading.isolation.job import Job, Limits, Replies
-from mlhw.grading.isolation.listen import Ends, drain, listen
-from mlhw.grading.isolation.places import Places, places, ways_to_us
-from mlhw.grading.isolation.sandbox import kernel, seccomp
+from mlhw.grading.isolation.listen import Ends, drain, hear
+from mlhw.grading.isolation.places import visible, ways_to_us
+from mlhw.grading.isolation.sandbox import kernel, namespaces, seccomp
 from mlhw.grading.isolation.sandbox.limits import tasks_of
 from mlhw.grading.isolation.users import Users
 from mlhw.grading.isolation.warm import CLEARING, Broken, Warm
@@ -30,7 +30,7 @@ PLAIN = Path(__file__).parent / "sandbox" / "plain.py"
 
 
 class Runner:
-    """A pool of ``jobs`` warm processes on one rung (a name of ``rungs.RUNGS``; see ``rungs.choose``).
+    """A pool of ``jobs`` warm processes on one rung (a name of ``rungs.RUNGS``; see ``rungs.chosen_rung``).
 
     ``program`` is the source of what loads and calls a submission (``sandbox/plain.py`` says what it
     defines); it is run once in each warm process. ``hidden`` are folders that no submission may see even
@@ -48,7 +48,7 @@ class Runner:
         self.rung = rung
         self.jobs = jobs
         self._program = PLAIN.read_text(encoding="utf-8") if program is None else program
-        self._places = places(hidden)
+        self._visible = visible(hidden)
         self._users = Users()
         self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         self._slots: list[_Slot] = []
@@ -117,14 +117,14 @@ class Runner:
             "once": self.once,
             "proc": None,
             "program": self._program,
-            "seccomp": seccomp.known(),
+            "seccomp": seccomp.usable(),
             "dropped": ways_to_us(),
             "stage": os.path.join(self.folder, "stage"),
-            **_shown(self._places),
+            **vars(self._visible),
         }
         if self.rung != "bubblewrap":
             return Warm(config)
-        around = bubblewrap.wrapper(self._places, Limits.disk)
+        around = bubblewrap.wrapper(self._visible, Limits.disk)
         if not self._nested:
             return Warm(config, around, bubblewrap.CODE)
         # There is no /proc inside; through this one the warm process, not a submission, numbers users.
@@ -145,7 +145,7 @@ class Runner:
                 os.chown(folder, uid, uid)
         told = {
             "uid": uid,
-            "folder": bubblewrap.BOX if folder is None else folder,
+            "folder": namespaces.BOX if folder is None else folder,
             "in_use": self._in_use(),
             "seconds": limits.seconds + limits.import_seconds,
             **{name: getattr(limits, name) for name in ("memory", "processes", "disk", "file")},
@@ -212,7 +212,7 @@ class _Slot:
             if once:
                 self._warm = self._runner.start()  # it gets ready while this one works
             try:
-                ended = listen(job, warm, ends, replies)
+                ended = hear(job, warm, ends, replies)
                 if ended is None and not once:
                     warm.stop()
                     if warm.heard(CLEARING) is None:
@@ -311,10 +311,6 @@ def _temporary() -> str | None:
         if all(p.stat().st_mode & stat.S_IXOTH for p in (path, *path.parents) if p.exists()):
             return folder
     return usual
-
-
-def _shown(found: Places) -> dict[str, Any]:
-    return {"readable": found.readable, "links": found.links, "masks": found.masks}
 
 
 def _kernel() -> tuple[int, int]:

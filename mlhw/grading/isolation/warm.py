@@ -22,7 +22,7 @@ CLEARING = 8.0
 """Seconds that the process may take to end a submission and what it started."""
 
 CODE = Path(__file__).parent
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.zygote import main; main()"
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.zygote import serve; serve()"
 
 
 class Broken(Exception):

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from . import kernel, landlock, limits, namespaces, other_uid, seccomp, worker
+from . import hurdle, kernel, landlock, limits, namespaces, other_uid, seccomp, worker
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Handed:
 
 
 @dataclass(frozen=True)
-class Task:
+class Errand:
     """A job as the warm process got it, with what it was told at its start and the loaded program."""
 
     job: dict[str, Any]
@@ -49,7 +49,7 @@ class Task:
         return rung
 
 
-def keep(task: Task, lifeline: int, status: int) -> NoReturn:
+def watch_over(errand: Errand, lifeline: int, status: int) -> NoReturn:
     """Run the submission and say on ``status`` how it ended; end everything when ``lifeline`` closes."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -59,20 +59,22 @@ def keep(task: Task, lifeline: int, status: int) -> NoReturn:
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     in_use = limits.memory_in_use()
     proc = -1
-    if task.rung == "namespaces":
-        proc = namespaces.enter(task.config, task.job)
+    if errand.rung == "namespaces":
+        proc = namespaces.enter(errand.config, errand.job)
     child = os.fork()
     if not child:
         signal.set_wakeup_fd(-1)
         for number in (lifeline, woken, wake):
             os.close(number)
         with _failures_said(status):
-            if task.rung == "namespaces":
-                uid = task.uid if task.config["proc"] is None else None  # else it is that already
-                namespaces.first_process(proc, uid, lambda: _work(task, in_use, status), status)
-            _work(task, in_use, status)
+            if errand.rung == "namespaces":
+                uid = (
+                    errand.uid if errand.config["proc"] is None else None
+                )  # else it is that already
+                namespaces.first_process(proc, uid, lambda: _work(errand, in_use, status), status)
+            _work(errand, in_use, status)
         os._exit(1)
-    task.handed.close()
+    errand.handed.close()
     while True:
         ready, _, _ = select.select([woken, lifeline], [], [])
         if lifeline in ready:
@@ -80,25 +82,25 @@ def keep(task: Task, lifeline: int, status: int) -> NoReturn:
         os.read(woken, 512)
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             break
-    _clear_away(task, child, status)
+    _clear_away(errand, child, status)
     os._exit(0)
 
 
-def _clear_away(task: Task, child: int, status: int) -> None:
+def _clear_away(errand: Errand, child: int, status: int) -> None:
     with contextlib.suppress(OSError):
         os.kill(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if task.rung == "namespaces":
-        return say(status, code=code)  # the first process takes all others of its namespace along
-    if task.uid is not None:
-        other_uid.end_all_of(task.uid)
+    if errand.rung == "namespaces":
+        return tell(status, code=code)  # the first process takes all others of its namespace along
+    if errand.uid is not None:
+        other_uid.end_all_of(errand.uid)
     with contextlib.suppress(OSError):
         os.killpg(child, signal.SIGKILL)
     other_uid.end_all_below()
-    return say(status, code=code)
+    return tell(status, code=code)
 
 
-def say(status: int, **message: Any) -> None:
+def tell(status: int, **message: Any) -> None:
     os.write(status, json.dumps(message).encode() + b"\n")
 
 
@@ -108,34 +110,42 @@ def _failures_said(status: int) -> Any:
         yield
     except BaseException as error:
         with contextlib.suppress(OSError):
-            say(status, failed=f"{type(error).__name__}: {error}"[:500])
+            tell(status, failed=f"{type(error).__name__}: {error}"[:500])
         os._exit(1)
 
 
-def _work(task: Task, in_use: int, status: int) -> NoReturn:
+def _work(errand: Errand, in_use: int, status: int) -> NoReturn:
     """In the process of the submission: confine it and answer."""
-    inside = task.rung == "namespaces"
+    inside = errand.rung == "namespaces"
     kept: list[int] = []
-    folder = namespaces.BOX if inside else task.job["folder"]
+    folder = namespaces.BOX if inside else errand.job["folder"]
     rules = None
-    if task.rung == "landlock":
-        rules = landlock.rules(task.config["readable"], task.config["masks"], folder)
-    if task.uid is not None and not inside:
-        kept = other_uid.become_with_libraries(task.uid)
-        if task.rung == "bubblewrap":
+    if errand.rung == "landlock":
+        rules = landlock.rules(errand.config["readable"], errand.config["masks"], folder)
+    if errand.uid is not None and not inside:
+        kept = other_uid.become_with_libraries(errand.uid)
+        if errand.rung == "bubblewrap":
             namespaces.own_user_namespace()
-    handed = task.handed
+    handed = errand.handed
     worker.settle(folder, (handed.stdout, handed.stderr))
-    open_still = [status, handed.request, handed.channel, *kept, *([] if rules is None else [rules])]
+    open_still = [
+        status,
+        handed.request,
+        handed.channel,
+        *kept,
+        *([] if rules is None else [rules]),
+    ]
     close_all_but(open_still)
-    limits.confine(task.job, in_use)
+    limits.confine(errand.job, in_use)
     if rules is not None:
-        landlock.restrict(rules)
-    if kernel.LINUX and task.config["seccomp"]:
-        seccomp.restrict(alone=inside)
-    sys.path[:] = [path for path in sys.path if path not in task.config["dropped"]]
+        landlock.hold_to(rules)
+    if kernel.LINUX and errand.config["seccomp"]:
+        seccomp.filter_calls(alone=inside)
+    sys.path[:] = [path for path in sys.path if path not in errand.config["dropped"]]
+    if errand.rung in ("uid", "limits"):
+        hurdle.put_up(errand.config["hidden"], folder, "mlhw")
     os.close(status)
-    worker.answer_calls(handed.request, handed.channel, folder, task.program)
+    worker.answer_all(handed.request, handed.channel, folder, errand.program)
     os._exit(0)  # nothing is run that it left for its end
 
 

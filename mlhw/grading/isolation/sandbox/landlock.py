@@ -75,7 +75,7 @@ def _allow(rule_set: int, path: str, rights: int) -> None:
             os.close(folder)
 
 
-def restrict(rule_set: int) -> None:
+def hold_to(rule_set: int) -> None:
     """Hold this process, and all that it starts, to the rules; it can gain no rights any more."""
     kernel.syscall(_RESTRICT, rule_set, 0)
     os.close(rule_set)

@@ -29,7 +29,7 @@ _MOUNT_SETATTR = 442
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
 
-def known() -> bool:
+def possible() -> bool:
     """Whether this module has the numbers of this machine's calls."""
     return platform.machine() in _PIVOT_ROOT
 

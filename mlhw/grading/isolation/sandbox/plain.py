@@ -21,7 +21,6 @@ def prepare(path: str, options: dict[str, Any], send: Callable[[dict[str, Any]],
     global _path
     _path = path
     function = _load(path, options.get("function", "backprop"))
-    send({"phase": "no answer", "seconds": options.get("seconds", 5.0)})
 
     def answer(arrays: list[Any]) -> tuple[Any, list[Any] | None]:
         *weights, x, t = arrays

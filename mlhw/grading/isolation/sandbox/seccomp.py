@@ -101,12 +101,12 @@ _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _REFUSE, _ABSENT = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 
 
-def known() -> bool:
+def usable() -> bool:
     """Whether this module has the numbers of this machine's calls."""
     return kernel.LINUX and platform.machine() in _MACHINES
 
 
-def restrict(alone: bool) -> None:
+def filter_calls(alone: bool) -> None:
     """Filter the calls of this process, and of all that it starts."""
     program = filter_program(platform.machine(), alone, os.getpid())
 

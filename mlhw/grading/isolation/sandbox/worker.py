@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 
-def answer_calls(request: int, channel: int, folder: str, program: dict[str, Any]) -> None:
+def answer_all(request: int, channel: int, folder: str, program: dict[str, Any]) -> None:
     """Answer what stands in ``request``: a line of JSON, the files, and the arrays as raw float64.
 
     Messages go to ``channel``, each a line of JSON and, for a result, its arrays.

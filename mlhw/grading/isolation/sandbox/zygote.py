@@ -16,10 +16,10 @@ import types
 from typing import Any
 
 from . import kernel
-from .keeper import Handed, Task, keep, say
+from .keeper import Errand, Handed, tell, watch_over
 
 
-def main() -> None:
+def serve() -> None:
     folder, number = sys.argv[1:3]
     sys.path.remove(folder)
     control = socket.socket(fileno=int(number))
@@ -65,10 +65,10 @@ def _one(
             control.close()
             os.close(ours)
             os.close(heard)
-            keep(Task(job, config, program, handed), lifeline, status)
+            watch_over(Errand(job, config, program, handed), lifeline, status)
         except BaseException as error:
             with contextlib.suppress(OSError):
-                say(status, failed=f"{type(error).__name__}: {error}"[:500])
+                tell(status, failed=f"{type(error).__name__}: {error}"[:500])
         os._exit(1)
     handed.close()
     os.close(lifeline)
