@@ -68,9 +68,11 @@ class _LazyGroup(Group):
         elif name in TOOLS:
             command = importlib.import_module(TOOLS[name][0]).command()
         if name is not None:
-            from mlhw.commands.options import with_values
+            from mlhw.commands.options import with_flags, with_values
 
             rest = with_values(rest, alone)
+            if name in EXPERIMENTS:
+                rest = with_flags(rest, experiment(name).Config)
             _calm_matplotlib()
         return name, command, rest
 

@@ -80,7 +80,8 @@ class Option:
     what the help shows for the value, ``aliases`` are other spellings of the option. A non-scalar field
     gets an option only with this mark, and its validator has to take the text. A ``repeatable`` one may be
     given several times and gathers a list. ``values`` are what the shell's completion offers, or a function
-    of what has been typed that gives them.
+    of what has been typed that gives them. ``flag`` are the words for false and true of a key that has other
+    values too: ``--bias`` alone is the second, ``--no-bias`` the first.
     """
 
     name: str | None = None
@@ -88,6 +89,7 @@ class Option:
     repeatable: bool = False
     values: tuple[str, ...] | Callable[[str], Sequence[str]] = ()
     aliases: tuple[str, ...] = ()
+    flag: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
