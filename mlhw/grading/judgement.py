@@ -94,6 +94,12 @@ def judge(
 ) -> Grade:
     """The grade for what the process returned."""
     found = _judged(implementation, plan, returned, time_limit)
+    if returned.summed and "batch_average_twice" in found.diagnosis:
+        # Gradients were divided by N before they were judged.
+        codes = {*found.diagnosis, "batch_mean"} - {"batch_average_twice"}
+        found.diagnosis = in_order(codes)
+        words = "averaged over the batch, asked is the sum"
+        found.message = found.message.replace("averaged twice", words)
     found.notes = returned.notes
     found.message = "; ".join([found.message, *returned.notes])
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
@@ -32,7 +32,11 @@ _MOST_BYTES = 1 << 18
 
 def as_bias(value: Any) -> Any:
     """``none`` and ``last`` are the two that a network without further conventions has: false and true."""
-    return {"none": False, "last": True}.get(value, value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if value not in get_args(Bias):
+        raise ValueError(f"must be none, first, last or separate (got {value})")
+    return {"none": False, "last": True}.get(value, value)
 
 
 class AskingConfig(Section):

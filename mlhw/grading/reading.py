@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mlhw.grading.comparison import compared, shape_problem, stacked
 from mlhw.grading.conventions import Conventions
 from mlhw.grading.isolation.job import Replies, Reply
+from mlhw.grading.judgement import explanation_of
 from mlhw.grading.questions import AGAIN, DRAWS, FURTHER, QuestionPlan, Questions
 from mlhw.grading.returned import AllReturned, Returned
 from mlhw.grading.ways import Interpretation, Unclear, ways_of
@@ -23,11 +24,12 @@ def read_replies(plan: QuestionPlan, outcome: Replies, conventions: Conventions)
     """The replies to a plan's questions; ``error`` where one that counts cannot be read.
 
     Of several ways to read them (a vector row by row or column by column) that is taken by which all are
-    right, if there is one: by chance no other gives the right numbers.
+    right, if there is one, else by which a mistake explains them: by chance no other gives such numbers.
     """
     found = AllReturned([], outcome.error, outcome.timeout, outcome.seconds, outcome.phase)
     found.notes += outcome.notes
     found.columns = conventions.samples == "columns"
+    found.summed = conventions.reduction == "sum"
     first = outcome.replies[:DRAWS]
     ways: list[dict[str, Interpretation]] = []
     for returned in first:
@@ -64,15 +66,19 @@ def _best(
 ) -> str:
     if len(names) == 1:
         return names[0]
-    fitting = []
+    fitting: dict[str, list[Returned]] = {}
     for name in names:
         replies = [_reply(way[name], asked, conventions) for way in ways]
         if shape_problem(asked.network, asked.samples, replies):
             continue
         if is_right(asked.first(len(replies)), replies):
             return name
-        fitting.append(name)
-    return (fitting or names)[0]
+        fitting[name] = replies
+    for name, replies in fitting.items():
+        explanation = explanation_of(asked, replies)[1]
+        if explanation.codes and not explanation.unexplained:
+            return name
+    return [*fitting, *names][0]
 
 
 def is_right(asked: Questions, replies: Sequence[Returned]) -> bool:

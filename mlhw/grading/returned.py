@@ -37,7 +37,7 @@ class Returned:
 class AllReturned:
     """The replies to all calls, in their order, or why there are no more of them.
 
-    ``columns``: samples were columns.
+    ``columns``: samples were columns. ``summed``: the loss of a batch is the sum, not the mean.
     """
 
     replies: list[Returned] = field(default_factory=list)
@@ -47,3 +47,4 @@ class AllReturned:
     phase: str = ""
     notes: list[str] = field(default_factory=list)
     columns: bool = False
+    summed: bool = False

@@ -37,7 +37,7 @@ from mlhw.grading.adapters.standalone import source
 from mlhw.grading.asking import Asking
 from mlhw.grading.grade import grade
 from mlhw.grading.implementations import Implementation, find_implementations
-from mlhw.grading.isolation.rungs import choose, described
+from mlhw.grading.isolation.rungs import chosen_rung, rung_in_words
 from mlhw.grading.isolation.runner import Runner
 from mlhw.grading.judgement import Grade
 from mlhw.grading.options import AskingConfig, asking_of
@@ -103,7 +103,7 @@ def run(config: Config, recorder: Recorder) -> Result:
     check_targets(config)
     asking = asking_of(config, config.bias)
     implementations = find_implementations(config.implementation, named=asking.adapter is None)
-    rung = choose(config.isolation) if implementations else ""
+    rung = chosen_rung(config.isolation) if implementations else ""
     recorder.begin(config)
     # A second BLAS thread spends more time waiting for such small products than it saves.
     with threadpool_limits(1):
@@ -187,7 +187,7 @@ def grade_all(
     if not found:
         return []
     table = recorder.table("implementations", COLUMNS["implementations"])
-    recorder.log(f"implementations: {described(rung)}", screen=False)
+    recorder.log(f"implementations: {rung_in_words(rung)}", screen=False)
     asked = plan(network_of(config), config.batch, config.seed, config.targets)
     hidden = {implementation.path.parent for implementation in found}
     grades = []

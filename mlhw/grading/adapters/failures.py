@@ -24,6 +24,8 @@ _GONE = {
     "msort": "np.sort", "asfarray": "np.asarray", "string_": "np.bytes_", "unicode_": "np.str_",
 }  # fmt: skip
 
+_NO_NUMPY = re.compile(r"module 'numpy' has no attribute '(\w+)'|`np\.(\w+)` was removed")
+
 _PYTHON_2_NAMES = {
     "xrange": "range", "raw_input": "input", "unicode": "str", "long": "int", "basestring": "str",
     "reduce": "functools.reduce", "unichr": "chr", "cmp": "(a > b) - (a < b)", "execfile": "exec",
@@ -83,8 +85,8 @@ def _gone(error: BaseException) -> str:
     """The name that is no longer NumPy's, if the error is that."""
     if not isinstance(error, AttributeError):
         return ""
-    module = getattr(error.obj, "__name__", "") if error.obj is not None else ""
-    return str(error.name) if module == "numpy" and error.name in _GONE else ""
+    found = _NO_NUMPY.search(str(error)[:500])
+    return found[1] or found[2] if found and (found[1] or found[2]) in _GONE else ""
 
 
 def _meaning(error: BaseException) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 MOST_PARTS = 2000
 """So many lists, dicts and arrays at most: no network has as many layers."""
 MOST_LEVELS = 6
+MOST_ITEMS = 1_000_000
+"""So many numbers of a generator; a list has an end."""
 
 
 class Dismantled:
@@ -41,7 +43,9 @@ class Dismantled:
         if _is_array(value) or _is_number(value):
             return self._array(value, level)
         if isinstance(value, Iterable):
-            items = list(islice(value, MOST_PARTS + 1))
+            items = list(islice(value, MOST_ITEMS + 1))
+            if len(items) > MOST_ITEMS:
+                raise TypeError("what is returned has too many parts")
             # A list of lists of numbers is a matrix; one of arrays is none, whatever their shapes.
             if items and _is_plain(items, 0):
                 return self._array(items, level)

@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import FrameType, ModuleType
 from typing import Any, Literal, NamedTuple
 
@@ -42,19 +44,15 @@ def load(path: str, how: How, seconds: float, send: Send) -> Loaded:
     A file that is still running after ``seconds`` is interrupted. In a loop or a function of its own it
     is taken to train something, and treated like one that fails; elsewhere it is StillImporting.
     """
-    source = source_of(path)
-    for note in source.notes:
-        send({"note": note})
     module = ModuleType("implementation")
     module.__file__ = path
     module.__dict__["get_ipython"] = module.__dict__["display"] = lambda *_, **__: None
     sys.modules["implementation"] = module
-    run = _Run(module, path, seconds, send, definitions_only=how == "definitions")
-    flags = _future(source.parts)
+    run = _Run(module, path, how, seconds, send)
     with Watch(seconds, run.interrupted_at) as watch:
-        for part in source.parts:
-            for statement in part.tree.body:
-                run.statement(statement, part.name, flags, how, watch)
+        finder = OwnModules(os.path.dirname(path), lambda other, where: run.other(other, where))
+        sys.meta_path[:] = [finder, *sys.meta_path, finder.last]
+        run.all(watch)
     return Loaded(module, run.skipped)
 
 
@@ -71,20 +69,37 @@ def _future(parts: list[CodePart]) -> int:
 
 
 class _Run:
-    """Statement after statement; from the first that fails on definitions only."""
+    """Statement after statement of one file; from the first that fails on definitions only."""
 
-    def __init__(
-        self, module: ModuleType, path: str, seconds: float, send: Send, *, definitions_only: bool
-    ) -> None:
-        self.module, self.path, self.seconds, self.send = module, path, seconds, send
+    def __init__(self, module: ModuleType, path: str, how: How, seconds: float, send: Send) -> None:
+        self.module, self.path, self.how = module, path, how
+        self.seconds, self.send = seconds, send
         self.folder = os.path.dirname(path)
-        self.definitions_only = definitions_only
+        self.main = path
+        self.definitions_only = how == "definitions"
         self.skipped: dict[str, str] = {}
         self.now: ast.stmt = ast.Pass()
         self.name = path
 
-    def statement(self, statement: ast.stmt, name: str, flags: int, how: How, watch: Watch) -> None:
-        self.now, self.name = statement, name
+    def all(self, watch: Watch) -> None:
+        """Run the whole file."""
+        self.watch = watch
+        source = source_of(self.path)
+        for note in source.notes:
+            self.send({"note": note})
+        flags = _future(source.parts)
+        for part in source.parts:
+            for statement in part.tree.body:
+                self.now, self.name = statement, part.name
+                self._statement(statement, flags, watch)
+
+    def other(self, module: ModuleType, path: str) -> None:
+        """Run another file of the submission, which this one imports, in the same way."""
+        run = _Run(module, path, self.how, self.seconds, self.send)
+        run.folder, run.main = self.folder, self.main
+        run.all(self.watch)
+
+    def _statement(self, statement: ast.stmt, flags: int, watch: Watch) -> None:
         wanted = defining(statement) if self.definitions_only else statement
         if wanted is None:
             self._skip(statement)
@@ -93,19 +108,22 @@ class _Run:
             self._run(wanted, flags)
         except Waiting:
             where = watch.where
-            if how == "whole" or not watch.training:
+            if self.how == "whole" or not watch.training:
                 raise StillImporting(f"still importing after {self.seconds:g} s, {where}") from None
             self._fall_back(statement, f"still running after {self.seconds:g} s, {where}")
             words = f"still importing after {2 * self.seconds:g} s"
             self.send({"phase": words, "seconds": self.seconds + 1})
             watch.again()
+        except StillImporting:
+            raise
         except BaseException as error:
-            if self.definitions_only and not isinstance(wanted, (ast.Import, ast.ImportFrom)):
-                self._skip(statement)
-                return
-            if how != "auto" or isinstance(error, ModuleNotFoundError):
+            # Without what it imports nothing of the rest would do.
+            if self.how == "whole" or isinstance(wanted, (ast.Import, ast.ImportFrom)):
                 raise
-            self._fall_back(statement, in_one_line(error, self.folder, self.path))
+            if self.definitions_only:
+                self._skip(statement)
+            else:
+                self._fall_back(statement, in_one_line(error, self.folder, self.main))
 
     def _run(self, statement: ast.stmt, flags: int) -> None:
         tree = ast.Module([statement], [])
@@ -113,7 +131,7 @@ class _Run:
         exec(code, self.module.__dict__)
 
     def _skip(self, statement: ast.stmt) -> None:
-        place = named(self.name, statement.lineno, self.folder, self.path)
+        place = named(self.name, statement.lineno, self.folder, self.main)
         for bound in bound_names(statement):
             self.skipped.setdefault(bound, place)
 
@@ -121,15 +139,16 @@ class _Run:
         self._skip(statement)
         if not self.definitions_only:
             rest = "of the rest its definitions alone are taken"
-            self.send({"note": f"running the file failed: {why}; {rest}"})
+            file = "the file" if self.path == self.main else os.path.relpath(self.path, self.folder)
+            self.send({"note": f"running {file} failed: {why}; {rest}"})
         self.definitions_only = True
 
     def interrupted_at(self, frame: FrameType) -> tuple[str, bool]:
         """Where the file is, and whether in a loop or a function of its own."""
         own = [f for f in _outwards(frame) if theirs(f.f_code.co_filename, self.folder)]
         if not own:
-            return named(self.name, self.now.lineno, self.folder, self.path), False
-        where = named(own[0].f_code.co_filename, own[0].f_lineno, self.folder, self.path)
+            return named(self.name, self.now.lineno, self.folder, self.main), False
+        where = named(own[0].f_code.co_filename, own[0].f_lineno, self.folder, self.main)
         line = own[-1].f_lineno
         loops = [n for n in ast.walk(self.now) if isinstance(n, (ast.For, ast.While))]
         in_loop = any(n.lineno <= line <= (n.end_lineno or line) for n in loops)
@@ -182,6 +201,40 @@ class Watch:
         raise Waiting
 
 
+# ------------------------------------------------------------------------------------- its other files
+
+
+class OwnModules(MetaPathFinder, Loader):
+    """Finds the submission's other modules, and has ``run(module, path)`` run them.
+
+    Below its packages it stands in front of Python's own finders; for the rest ``last`` stands behind them,
+    so that a neighbour called random.py does not stand in for Python's.
+    """
+
+    def __init__(
+        self, folder: str, run: Callable[[ModuleType, str], None], last: bool = False
+    ) -> None:
+        self._folder, self._run, self._last = folder, run, last
+        if not last:
+            self.last = OwnModules(folder, run, last=True)
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        where = list(path or []) or ([self._folder] if self._last else [])
+        if not where or not all(str(w).startswith(self._folder) for w in where):
+            return None
+        spec = PathFinder.find_spec(fullname, where)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = self
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        self._run(module, str(module.__spec__.origin))
+
+
 # ------------------------------------------------------------------------------------- surroundings
 
 
@@ -191,8 +244,6 @@ def surround(path: str) -> None:
     import tempfile
 
     folder = os.path.dirname(path)
-    # At the end, so that a neighbour called random.py does not stand in for Python's.
-    sys.path.append(folder)
     sys.argv = [path]
     # What is checked is their derivation, not ours.
     sys.modules["mlhw"] = None  # type: ignore[assignment]
