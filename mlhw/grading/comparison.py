@@ -229,7 +229,7 @@ def _where(result: Compared) -> str:
     if here and here[0].got is not None:
         entry = here[0]
         said += (
-            f", first in layer {result.layer} from the output: {entry.quantity} is {entry.got:.6g}, "
+            f", from the output on first in dE/dW^({result.layer}): {entry.quantity} is {entry.got:.6g}, "
             f"expected {entry.expected:.6g}"
         )
     return said

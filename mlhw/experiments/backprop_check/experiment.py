@@ -47,8 +47,11 @@ from mlhw.maths.network import Network
 from mlhw.maths.random_networks import random_trial, trial_of
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
+from mlhw.text.words import one_line
 
 POSITION = 2
+MOST_PRINTED = 2000
+"""Characters of what a submission printed that the log keeps."""
 QUESTION = (
     "Is a derivation of back-propagation right? Every derivative of a network by hand-written "
     "back-propagation, against torch's autograd, the complex step and finite differences; and "
@@ -200,6 +203,9 @@ def grade_all(
                 f"batch: {g.batch or 'not tried'}",
                 screen=False,
             )
+            for printed in filter(None, (g.stdout, g.stderr)):
+                text = one_line(printed[:MOST_PRINTED])
+                recorder.log(f"{implementation.name} printed: {text}", screen=False)
             table.append(*grade_row(g))
             grades.append(g)
     return grades
