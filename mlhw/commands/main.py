@@ -40,6 +40,10 @@ TOOLS: dict[str, tuple[str, str]] = {
     ),
     "evaluate": ("mlhw.commands.evaluate", "How good a fine-tuned network is on labelled images."),
     "export": ("mlhw.commands.export", "A fine-tuned network as a file that other programs run."),
+    "grade": (
+        "mlhw.commands.grade",
+        "A class of back-propagations: verdicts, points and feedback for everybody.",
+    ),
     "init": ("mlhw.commands.init", "Write a commented configuration to change."),
     "open": ("mlhw.commands.open", "Show a run's report in the browser."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
@@ -68,11 +72,12 @@ class _LazyGroup(Group):
         elif name in TOOLS:
             command = importlib.import_module(TOOLS[name][0]).command()
         if name is not None:
+            from mlhw.commands.configurable import GRADE, configuration_of
             from mlhw.commands.options import with_flags, with_values
 
             rest = with_values(rest, alone)
-            if name in EXPERIMENTS:
-                rest = with_flags(rest, experiment(name).Config)
+            if name in (*EXPERIMENTS, GRADE):
+                rest = with_flags(rest, configuration_of(name))
             _calm_matplotlib()
         return name, command, rest
 

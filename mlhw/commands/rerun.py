@@ -13,7 +13,7 @@ from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.runs.compare import differences
 from mlhw.runs.execute import execute
-from mlhw.runs.history import Run, find
+from mlhw.runs.history import TOGETHER, Run, find
 from mlhw.runs.options import RunOptions
 from mlhw.runs.verification import require_own_config, warn_of_changes
 from mlhw.text.words import one_line
@@ -53,6 +53,11 @@ def _repeatable(before: Run) -> ExperimentConfig:
         raise ConfigError(f"{before.folder}: the run is not there to be repeated")
     if before.damage:
         raise ConfigError(f"{before.folder}: the run is damaged ({before.damage})")
+    if before.experiment in TOGETHER:
+        raise ConfigError(
+            f"{before.folder}: is no experiment; mlhw {before.experiment} -c {before.folder / 'config.yaml'} "
+            "is a run of its own, and mlhw runs compare says what differs"
+        )
     if before.experiment not in EXPERIMENTS:
         raise ConfigError(
             f"{before.folder}: '{before.experiment}' is no experiment of this version"

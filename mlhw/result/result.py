@@ -75,7 +75,8 @@ class Result:
     ``summary`` is what scripts read (JSON values), ``answers`` are the same in sentences for people,
     ``claims`` the statements with their verdicts, ``observations`` what this run alone showed, ``tables``
     the rows by table name, ``plots`` the figures to be drawn, ``formulas`` what the report typesets.
-    ``parts`` are the runs that it is made of (``mlhw all``), None for a run by itself. ``gallery`` are
+    ``parts`` are the runs that it is made of (``mlhw all``), None for a run by itself; ``suites`` are what
+    JUnit has a suite of each of, where that is something else. ``gallery`` are
     the images that were judged, where there are some, for a page of their own. ``live`` makes, by the names
     of figures, what their readers can read values from and move.
     """
@@ -91,6 +92,7 @@ class Result:
     observations: list[Observation] = field(default_factory=list)
     gallery: Gallery | None = None
     live: dict[str, Callable[[], LiveFigure]] = field(default_factory=dict)
+    suites: list[Part] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """What there is, in short: a summary and tables in full would fill screens."""

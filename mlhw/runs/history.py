@@ -25,6 +25,7 @@ from mlhw.text import yaml12
 from mlhw.text.plain_files import read_plain
 from mlhw.text.values import is_number
 
+TOGETHER = ("all", "grade")  # commands that have runs and are no experiments
 _MOST_TABLE = 1 << 30  # bytes of a table that is read back
 
 
@@ -170,8 +171,7 @@ class Run:
         try:
             found = self.told_headlines(self.summary)
         except Exception:
-            # A folder may come from another version, or from somebody's hand. That the experiment
-            # itself is at fault was said when it ran.
+            # From another version, or somebody's hand. An experiment at fault was named when it ran.
             return {}
         shown = (str, int, float, NoneType)
         return {key: value for key, value in found.items() if isinstance(value, shown)}
@@ -183,7 +183,7 @@ class Run:
             return {"experiments finished": f"{statuses.count('finished')} of {len(statuses)}"}
         if summary and self.experiment in EXPERIMENTS:
             return experiment(self.experiment).headlines(summary)
-        return {}
+        return dict(summary.get("headlines") or {})  # of a command that is no experiment
 
 
 def _list(value: Any) -> list[Any]:
@@ -256,7 +256,7 @@ def _named(name: str, runs_dir: Path) -> Run:
     """The run of this name, ``latest`` and experiments' names included; raises ConfigError."""
     runs = all_runs(runs_dir)
     word, _, back = name.partition("~")
-    if word in ("latest", "all", *EXPERIMENTS) and (
+    if word in ("latest", *TOGETHER, *EXPERIMENTS) and (
         not back or (back.isdecimal() and len(back) < 10)
     ):
         # Of damaged ones nothing is known; who means one names it.
@@ -301,7 +301,8 @@ _NAME = re.compile(r"\d{8}-\d{6}-")
 def _experiment_in(name: str) -> str | None:
     """The experiment in a run folder's name."""
     rest = name[len(found[0]) :] if (found := _NAME.match(name)) else ""
-    return next((word for word in ("all", *EXPERIMENTS) if f"{rest}-".startswith(f"{word}-")), None)
+    words = (*TOGETHER, *EXPERIMENTS)
+    return next((word for word in words if f"{rest}-".startswith(f"{word}-")), None)
 
 
 def _damage(record: Path) -> str:
