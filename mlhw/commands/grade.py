@@ -32,7 +32,7 @@ from mlhw.experiments.going_on import GoingOn
 from mlhw.grading.graded import Graded
 from mlhw.grading.questions import QuestionPlan, plan
 from mlhw.grading.rubric import Rubric, Score, scored
-from mlhw.grading.submissions.finding import Handed, find_submissions
+from mlhw.grading.submissions.finding import HandedIn, find_submissions
 from mlhw.grading.submissions.submission import Submission
 from mlhw.result.claims import Claim
 from mlhw.result.recorder import Recorder
@@ -119,7 +119,7 @@ class _Grading:
         self.rubric = read_rubric(config.rubric)
         self.plan: QuestionPlan = plan(self.network, config.batch, config.seed, config.targets)
         self.grader = MAKE_GRADER(config, self.plan)
-        self.handed: Handed = find_submissions(
+        self.handed: HandedIn = find_submissions(
             config.submissions,
             function=self._function,
             pattern=config.pattern,

@@ -4,69 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import signal
-import subprocess
-import time
 import zipfile
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from mlhw.commands.main import main
-from mlhw.commands.marking import journal
 from mlhw.commands.marking.cells import cell_text, safe_cell
 from mlhw.grading.isolation.rungs import RUNGS, rung_in_words, why_no_rung
-from tests.conftest import PROGRAM
-from tests.grading.handed_in import BATCHED, RIGHT, changed
-
-SIGN = changed(("a4 - t", "t - a4"))
-NO_SLOPE = changed(("d3 = dh(a3) *", "d3 ="))
-HANGS = "def backprop(w, x, t):\n    while True: pass\n"
-CLASS = {
-    "anna_11_assignsubmission_file_/backprop.py": BATCHED,
-    "ben.py": NO_SLOPE,
-    "<b>carl/hw.py": SIGN,
-    "=1+1.py": SIGN,
-    "dora.py": "def backprop(w, x, t):\n    raise ValueError('<script>alert(1)</script> =1')\n",
-}
-
-
-def hand_in(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def by_student(run: Path) -> dict[str, dict[str, str]]:
-    return {cell_text(row["student"]): row for row in rows(run / "grades.csv")}
-
-
-class Graded:
-    """A class that is graded once for all tests that look at it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.handed_in = hand_in(folder / "handed-in", CLASS)
-        self.junit = folder / "claims.xml"
-        self.runs = folder / "runs"
-        arguments = ["grade", str(self.handed_in), "-q", "--jobs", "2", "--junit", str(self.junit)]
-        self.code = main([*arguments, "--runs-dir", str(self.runs)])
-        self.run = (self.runs / "latest").resolve()
-        self.result: dict[str, Any] = json.loads((self.run / "result.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Graded:
-    return Graded(tmp_path_factory.mktemp("class"))
+from tests.commands.graded_class import (
+    SIGN,
+    Graded,
+    by_student,
+    hand_in,
+    rows,
+)
+from tests.grading.handed_in import BATCHED
 
 
 def test_everybody_has_a_grade_and_a_wrong_one_is_no_failure(done: Graded) -> None:
@@ -192,107 +146,6 @@ def test_the_run_is_a_run_like_any_other(done: Graded, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == saved.read_text(encoding="utf-8")
 
 
-# ------------------------------------------------------------------------------------- again
-
-
-@pytest.fixture
-def again(done: Graded, tmp_path: Path) -> Path:
-    """A copy of the graded class, to be graded again: the run, whose submissions lie beside it."""
-    shutil.copytree(done.run, tmp_path / "runs" / done.run.name)
-    shutil.copytree(done.handed_in, tmp_path / "handed-in")
-    return tmp_path / "runs" / done.run.name
-
-
-def resume(run: Path, *more: str) -> int:
-    where = ["--runs-dir", str(run.parent), "-q", "--no-plots"]
-    return main(
-        ["grade", str(run.parent.parent / "handed-in"), "--resume", run.name, *where, *more]
-    )
-
-
-def test_only_what_has_changed_is_graded_again(
-    again: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    handed_in = again.parent.parent / "handed-in"
-    hand_in(handed_in, {"ben.py": RIGHT, "late.py": SIGN})
-    (handed_in / "=1+1.py").unlink()
-    before = by_student(again)
-    assert resume(again) == 0
-    assert "3 have not changed and were not graded again" in capsys.readouterr().out
-    after = by_student(again)
-    assert set(after) == {"anna", "ben", "<b>carl", "dora", "late"}
-    assert after["anna"] == before["anna"], "to the second"
-    assert after["ben"]["verdict"] == "correct"
-    assert not (again / "feedback/1_1.html").exists(), "feedback of nobody"
-    # With other settings a grade is another one.
-    assert len(journal.kept_grades(again)) == 5
-
-
-def test_points_changed_by_hand_are_kept(again: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (again / "overrides.csv").read_text() == "student,points,reason\n"
-    by_hand = "student;points;reason\nben;9,5;a <good> try\n'=1+1;0;copied\n"
-    (again / "overrides.csv").write_text(by_hand)
-    assert resume(again) == 0
-    assert (again / "overrides.csv").read_text() == by_hand
-    after = by_student(again)
-    assert (after["ben"]["score"], after["ben"]["by_rubric"]) == ("9.5", "7.75")
-    assert after["=1+1"]["score"] == "0.0"
-    page = (again / "feedback/ben.html").read_text(encoding="utf-8")
-    assert "changed by hand from 7.75: a &lt;good&gt; try" in page
-    assert json.loads((again / "gradescope/ben/results.json").read_text())["score"] == 9.5
-    (again / "overrides.csv").write_text("student,points\nbenn,1\nanna,x\nben,1\nben,2\n")
-    assert resume(again) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.partition("overrides.csv:")[2] for line in lines] == [
-        "2: student: nobody is called 'benn', did you mean 'ben'?",
-        "3: points: must be a number of at least 0 (got 'x')",
-        "5: student: 'ben' has a row already",
-    ]
-    assert by_student(again) == after, "nothing is lost"
-
-
-def test_a_torn_or_changed_line_of_the_journal_is_graded_anew(again: Path) -> None:
-    path = again / "graded.jsonl"
-    lines = path.read_text().splitlines()
-    lines[0] = lines[0].replace('"wrong"', '"correct"', 1).replace('"error"', '"correct"', 1)
-    lines[1] = lines[1][:40]
-    path.write_text("\n".join([*lines, "{}", "[1]", "null"]))
-    assert len(journal.kept_grades(again)) in (3, 4)
-    before = {name: row["verdict"] for name, row in by_student(again).items()}
-    assert resume(again) == 0
-    assert {name: row["verdict"] for name, row in by_student(again).items()} == before
-
-
-def test_two_gradings_are_compared_student_by_student(
-    again: Path, done: Graded, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (again / "overrides.csv").write_text("student,points\nben,2\n")
-    assert resume(again) == 0
-    capsys.readouterr()
-    assert main(["runs", "compare", str(done.run), str(again), "--json", "--no-plots"]) == 0
-    found = json.loads(capsys.readouterr().out)["grades"]
-    assert list(found) == ["ben"]
-    assert list(found["ben"].values()) == [
-        "7.75, wrong (missing_derivative)",
-        "2.0, wrong (missing_derivative)",
-    ]
-
-
-def test_feedback_under_codes_names_nobody(again: Path) -> None:
-    assert resume(again, "--anonymous") == 0
-    codes = {cell_text(row["student"]): row["code"] for row in rows(again / "names.csv")}
-    pages = {path.stem: path.read_text(encoding="utf-8") for path in again.glob("feedback/*")}
-    assert set(codes.values()) == set(pages)
-    assert not [name for name in ("anna", "ben", "dora") if any(name in p for p in pages.values())]
-    (again.parent.parent / "handed-in" / "late.py").write_text(RIGHT)
-    assert resume(again, "--anonymous") == 0
-    later = {cell_text(row["student"]): row["code"] for row in rows(again / "names.csv")}
-    assert later.items() > codes.items(), "a code stays whose it is"
-
-
-# ------------------------------------------------------------------------------------- one student
-
-
 def test_a_student_by_name_with_rubric_reference_and_worksheet(
     done: Graded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -404,61 +257,3 @@ def test_the_isolation_that_is_asked_for_is_named(rung: str, done: Graded, tmp_p
     summary = json.loads((tmp_path / "latest/result.json").read_text())["summary"]
     assert summary["isolation"] == rung_in_words(rung)
     assert summary["verdicts"]["wrong"] == 1
-
-
-@pytest.mark.slow
-def test_a_killed_grading_goes_on_and_grades_nothing_twice(tmp_path: Path) -> None:
-    quick = {f"s{n}.py": SIGN for n in range(4)}
-    handed_in = hand_in(tmp_path / "handed-in", quick | {"z.py": HANGS})
-    arguments = [PROGRAM, "grade", str(handed_in), "--jobs", "1", "-q", "--no-plots"]
-    process = subprocess.Popen([*arguments, "--time-limit", "60"], cwd=tmp_path)
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            runs = list((tmp_path / "runs").glob("2*"))
-            if runs and len(journal.kept_grades(runs[0])) == 4:
-                break
-            time.sleep(0.1)
-        (run,) = (tmp_path / "runs").glob("2*")
-        assert len(journal.kept_grades(run)) == 4
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
-    (handed_in / "z.py").write_text(RIGHT)
-    done = subprocess.run(
-        [PROGRAM, "grade", "--resume", run.name, "-q", "--no-plots"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "4 have not changed" in done.stdout
-    assert {row["verdict"] for row in rows(run / "grades.csv")} == {"wrong", "correct"}
-
-
-@pytest.mark.slow
-def test_an_interrupted_grading_has_what_it_has(tmp_path: Path) -> None:
-    handed_in = hand_in(tmp_path / "handed-in", {"a.py": SIGN, "z.py": HANGS})
-    words = [PROGRAM, "grade", str(handed_in), "--jobs", "1", "-q", "--no-plots"]
-    process = subprocess.Popen(
-        [*words, "--time-limit", "100"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            runs = list((tmp_path / "runs").glob("2*"))
-            if runs and journal.kept_grades(runs[0]):
-                break
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        _, error = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    (run,) = (tmp_path / "runs").glob("2*")
-    assert process.returncode == 143
-    assert error.splitlines()[0] == "error: interrupted by SIGTERM"
-    assert [row["student"] for row in rows(run / "grades.csv")] == ["a"]
-    assert (run / "feedback/a.html").exists()
-    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mlhw.errors import DataError
-from mlhw.grading.submissions.finding import Handed, find_submissions
+from mlhw.grading.submissions.finding import HandedIn, find_submissions
 from mlhw.grading.submissions.names import file_names, shown_name
 
 WORK = "def backprop(w, x, t): ...\n"
@@ -27,11 +27,11 @@ def put(folder: Path, *names: str, text: str = WORK) -> Path:
     return folder
 
 
-def found(*items: Path, **more: object) -> Handed:
+def found(*items: Path, **more: object) -> HandedIn:
     return find_submissions([str(item) for item in items], function="backprop", **more)  # type: ignore[arg-type]
 
 
-def mains(handed: Handed) -> dict[str, str]:
+def mains(handed: HandedIn) -> dict[str, str]:
     return {one.student: one.main for one in handed.submissions}
 
 

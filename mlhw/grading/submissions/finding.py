@@ -22,7 +22,7 @@ MOST_FILES_OF_ONE = 200
 
 
 @dataclass
-class Handed:
+class HandedIn:
     """The submissions asked for, in order of names, the names of ``everyone``, and what is to be said.
 
     ``notes``: what was left out, and why.
@@ -39,7 +39,7 @@ def find_submissions(
     function: str,
     pattern: Sequence[str] = ("*.py", "*.ipynb"),
     only: Sequence[str] = (),
-) -> Handed:
+) -> HandedIn:
     """Everybody's submission in files, folders (with theirs) and archives.
 
     ``function``: what the file that is judged has to define; empty: anything, as an adapter takes it.
@@ -81,7 +81,7 @@ def find_submissions(
         if not only or name in only
     ]
     submissions.sort(key=lambda one: (one.student.casefold(), one.student))
-    return Handed(submissions, sorted(names.values()), counted.notes)
+    return HandedIn(submissions, sorted(names.values()), counted.notes)
 
 
 def _gather(path: Path, place: str, of: dict[Owner, list[Member]], counted: Counted) -> None:
