@@ -88,7 +88,10 @@ class ClassGrading:
     resumable = True
     going_on = GoingOn(
         "",
-        ("submissions", "rubric", "overrides", "worksheet", "reference", "jobs", "anonymous"),
+        (
+            *("submissions", "rubric", "overrides", "worksheet", "reference", "anonymous"),
+            *("jobs", "isolation", "time_limit", "import_limit"),
+        ),
         finished=True,
     )
     curves = None
@@ -145,14 +148,20 @@ class _Grading:
             recorder.log(one_line(note), screen=False)
         keys = {one.student: journal.key_of(one.digest, self.grader.settings) for one in found}
         for one in found:
-            if keys[one.student] in known:
-                self.grades[one.student] = known[keys[one.student]]
+            graded = known.get(keys[one.student])
+            if graded is not None and not self._may_do_better(graded):
+                self.grades[one.student] = graded
                 self.kept.add(one.student)
         if self.kept:
             recorder.log(f"{quantity(len(self.kept), 'submission')} not changed, not graded again")
-        recorder.log(f"{quantity(len(found), 'submission')}; isolation: {self.grader.rung}")
+        recorder.log(f"{quantity(len(found) - len(self.kept), 'submission')} to be graded")
         self._grade(known, keys)
         return self._result()
+
+    def _may_do_better(self, graded: Graded) -> bool:
+        """Whether a submission that timed out has more time now."""
+        limits = zip(self.grader.limits(), graded.limits, strict=False)
+        return graded.verdict == "timeout" and any(now > before for now, before in limits)
 
     def _grade(self, known: Mapping[str, Graded], keys: Mapping[str, str]) -> None:
         found, recorder = self.handed.submissions, self.recorder
@@ -180,7 +189,6 @@ class _Grading:
             [self._marked(one) for one in self.handed.submissions if one.student in self.grades],
             self.rubric,
             self.plan,
-            self.grader.rung,
             self.reference,
         )
         folder = self.recorder.folder

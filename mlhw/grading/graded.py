@@ -38,6 +38,7 @@ class Graded:
 
     ``entries`` are wrong entries as ``quantity, row, column, got, expected``. ``once``: all draws were
     right for single inputs, and only the batch was not. ``deltas_wrong`` counts wrong δ alone.
+    ``limits``: seconds for answers and for loading.
     """
 
     verdict: str
@@ -55,6 +56,7 @@ class Graded:
     seconds: float = 0.0
     printed: str = ""
     rung: str = ""
+    limits: list[float] = field(default_factory=list)
 
     @property
     def first_wrong_layer(self) -> int | None:

@@ -59,6 +59,24 @@ def test_only_what_has_changed_is_graded_again(
     assert len(journal.kept_grades(again)) == 5
 
 
+def test_more_time_is_for_those_that_timed_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = f"import time\n{RIGHT}".replace("W1, W2, W3", "time.sleep(0.06)\n    W1, W2, W3")
+    hand_in(tmp_path / "handed-in", {"slow.py": slow, "wrong.py": SIGN})
+    words = ["grade", str(tmp_path / "handed-in"), "-q", "--no-plots"]
+    words += ["--runs-dir", str(tmp_path / "runs")]
+    assert main([*words, "--time-limit", "0.7"]) == 0
+    run = (tmp_path / "runs/latest").resolve()
+    assert by_student(run)["slow"]["verdict"] == "timeout"
+    assert resume(run, "--time-limit", "0.5") == 0
+    assert by_student(run)["slow"]["verdict"] == "timeout"
+    assert "2 have not changed" in capsys.readouterr().out
+    assert resume(run, "--time-limit", "60") == 0
+    assert by_student(run)["slow"]["verdict"] == "correct"
+    assert "1 have not changed" in capsys.readouterr().out
+
+
 def test_points_changed_by_hand_are_kept(again: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (again / "overrides.csv").read_text() == "student,points,reason\n"
     by_hand = "student;points;reason\nben;9,5;a <good> try\n'=1+1;0;copied\n"

@@ -113,7 +113,7 @@ class _Files:
         path = self._folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         # A class has thousands of these; they are made again when the run goes on.
-        with whole(path, lasting=False) as file:
+        with whole(path, lasting=False, alone=False) as file:
             file.write(encoded(text))
         self._written |= {path, *path.parents}
 

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from mlhw.grading.adapters.standalone import source
 from mlhw.grading.grade import grade
 from mlhw.grading.graded import Graded, LayerErrors, graded_of
 from mlhw.grading.implementations import Implementation
-from mlhw.grading.isolation.rungs import chosen_rung, rung_in_words
+from mlhw.grading.isolation.rungs import chosen_rung
 from mlhw.grading.isolation.runner import Runner
 from mlhw.grading.options import asking_of
 from mlhw.grading.questions import QuestionPlan
@@ -27,7 +28,7 @@ from mlhw.maths.network import Network
 _SETTINGS = (
     *("layers", "hidden", "output", "loss", "bias", "batch", "seed"),
     *("targets", "function", "orientation", "samples", "reduction", "returns"),
-    *("loading", "time_limit", "import_limit"),
+    "loading",
 )
 
 
@@ -39,9 +40,8 @@ class Grader(Protocol):
         """What a grade depends on beside the submission, as JSON values: another makes another grade."""
         ...
 
-    @property
-    def rung(self) -> str:
-        """What keeps submissions apart from all else."""
+    def limits(self) -> list[float]:
+        """Seconds for answers and for loading: what timed out is graded again when there is more."""
         ...
 
     def grade_all(self, found: Sequence[Submission]) -> Iterator[tuple[Submission, Graded]]:
@@ -59,19 +59,22 @@ class ConfinedGrader:
         self._config = config
         self._plan = plan
         self._asking = asking_of(config, config.bias)
-        self._rung = chosen_rung(config.isolation)
+        self._rung = "" if config.isolation == "auto" else chosen_rung(config.isolation)
 
-    @property
-    def rung(self) -> str:
-        return rung_in_words(self._rung)
+    def limits(self) -> list[float]:
+        return [self._config.time_limit, self._config.import_limit]
 
     @property
     def settings(self) -> dict[str, Any]:
         adapter = self._asking.adapter
         found = {key: getattr(self._config, key) for key in _SETTINGS}
-        return found | {"adapter": adapter.text if adapter else None}
+        return found | {"adapter": adapter.text if adapter else None, "mlhw": version("mlhw")}
 
     def grade_all(self, found: Sequence[Submission]) -> Iterator[tuple[Submission, Graded]]:
+        if not found:
+            return
+        # A trial takes seconds, and whoever goes on may have nothing to grade.
+        self._rung = self._rung or chosen_rung("auto")
         hidden = [Path(item) for item in self._config.submissions]
         folders = [path if path.is_dir() else path.parent for path in hidden]
         # A second BLAS thread spends more time waiting for such small products than it saves.
@@ -89,7 +92,10 @@ class ConfinedGrader:
         file = Implementation(
             Path(name), self._config.function, files=submission.files, main=submission.main
         )
-        return graded_of(grade(file, self._plan, self._asking, runner), network, self._config.batch)
+        found = grade(file, self._plan, self._asking, runner)
+        graded = graded_of(found, network, self._config.batch)
+        graded.limits = self.limits()
+        return graded
 
 
 def not_run(submission: Submission, network: Network) -> Graded:

@@ -9,10 +9,12 @@ from functools import cached_property
 from mlhw.commands.marking.overrides import Override
 from mlhw.grading.alike import Alike, alike
 from mlhw.grading.graded import Graded
+from mlhw.grading.isolation.rungs import rung_in_words
 from mlhw.grading.questions import QuestionPlan
 from mlhw.grading.rubric import Rubric, Score, scored
 from mlhw.grading.submissions.submission import Submission
 from mlhw.maths.mistakes.kinds import CODES
+from mlhw.text.words import listing
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,14 @@ class ClassGrades:
     marked: list[Marked]
     rubric: Rubric
     plan: QuestionPlan
-    rung: str
     reference: Score | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def rung(self) -> str:
+        """What kept submissions apart, in words; more than one where a grading went on elsewhere."""
+        rungs = dict.fromkeys(one.graded.rung for one in self.marked if one.graded.rung)
+        return listing([rung_in_words(rung) for rung in rungs]) if rungs else "nothing was run"
 
     @property
     def out_of(self) -> float:
