@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -203,6 +204,29 @@ def test_wrong_input_is_one_line_and_exit_code_2(
         assert words in error
         assert error.count("\n") == 1, error
     assert not (tmp_path / "runs").exists()
+
+
+def test_names_of_any_bytes_and_lengths_are_graded(tmp_path: Path) -> None:
+    names = [
+        b"Anna\xff_5_assignsubmission_file_/b\xfep.py",
+        b"c" * 200 + b"/" + b"d" * 200 + b".py",
+        b"new\nline.py",
+        b"-rf.py",
+        "Zoë\u202e.py".encode(),
+    ]
+    for name in names:
+        path = os.path.join(os.fsencode(tmp_path), b"handed-in", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(BATCHED)
+    where = ["-q", "--no-plots", "--runs-dir", str(tmp_path / "runs"), "--jobs", "1"]
+    junit = tmp_path / "claims.xml"
+    assert main(["grade", str(tmp_path / "handed-in"), *where, "--junit", str(junit)]) == 0
+    run = (tmp_path / "runs/latest").resolve()
+    assert [row["verdict"] for row in rows(run / "grades.csv")] == ["correct"] * 5
+    assert len(list(run.glob("feedback/*.html"))) == 5
+    assert len(ElementTree.parse(junit).getroot()) == 5
+    assert zipfile.ZipFile(run / "moodle-feedback.zip").testzip() is None
 
 
 def test_the_default_rubric_is_written_once(

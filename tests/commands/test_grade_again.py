@@ -16,6 +16,7 @@ from mlhw.commands.marking import journal
 from mlhw.commands.marking.cells import cell_text
 from tests.commands.graded_class import (
     HANGS,
+    NO_SLOPE,
     SIGN,
     Graded,
     by_student,
@@ -45,11 +46,12 @@ def test_only_what_has_changed_is_graded_again(
     again: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handed_in = again.parent.parent / "handed-in"
-    hand_in(handed_in, {"ben.py": RIGHT, "late.py": SIGN})
+    hand_in(handed_in, {"ben.py": RIGHT, "late.py": NO_SLOPE})
     (handed_in / "=1+1.py").unlink()
     before = by_student(again)
     assert resume(again) == 0
     assert "3 have not changed and were not graded again" in capsys.readouterr().out
+    assert not rows(again / "alike.csv"), "nobody is like another any more"
     after = by_student(again)
     assert set(after) == {"anna", "ben", "<b>carl", "dora", "late"}
     assert after["anna"] == before["anna"], "to the second"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mlhw.commands.marking.cells import safe_cell
 from mlhw.errors import DataError, reason_of
-from mlhw.system.files import whole
+from mlhw.system.files import encoded, whole
 from mlhw.text.plain_files import read_plain
 from mlhw.text.values import number_text
 from mlhw.text.words import listing, printable
@@ -100,6 +100,5 @@ def write_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
         for folder, content in files:
-            archive.writestr(
-                zipfile.ZipInfo(f"{folder}_/feedback.html", _DATE), content, zipfile.ZIP_DEFLATED
-            )
+            name = encoded(f"{folder}_/feedback.html").decode()  # a folder's need not be UTF-8
+            archive.writestr(zipfile.ZipInfo(name, _DATE), content, zipfile.ZIP_DEFLATED)

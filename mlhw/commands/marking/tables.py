@@ -60,7 +60,7 @@ REASONS = {
 
 
 def fill_tables(e: ClassGrades, recorder: Recorder) -> None:
-    """Write every table; one without rows is left out, but for that of the grades."""
+    """Write every table; one without rows is left out, unless a grading before this one has left it."""
     made: dict[str, Any] = {
         "mistakes": (MISTAKES, [(code, len(who), _names(who)) for code, who in e.codes.items()]),
         "alike": (ALIKE, [*_alike(e)]),
@@ -72,11 +72,12 @@ def fill_tables(e: ClassGrades, recorder: Recorder) -> None:
     # The report shows tables in this order: below a long list of names nobody would find the others.
     made = grades | made if len(e.marked) <= SHORT else made | grades
     for name, (columns, rows) in made.items():
-        if rows or name == "grades":
+        left = recorder.folder is not None and (recorder.folder / f"{name}.csv").exists()
+        if rows or left or name == "grades":
             table: Table = recorder.table(name, columns)
             table.extend(rows)
             table.reported = REPORTED if name in ("grades", "failed") else 50
-            table.unreported = UNREPORTED
+            table.unreported = UNREPORTED if name == "grades" else frozenset()
 
 
 def _grade(one: Marked) -> tuple[Any, ...]:
