@@ -12,13 +12,12 @@ from mlhw.config.files import shipped
 from mlhw.config.load import load_config
 from mlhw.errors import ConfigError, DataError
 from mlhw.experiments.registry import experiment
-from mlhw.grading.process import listen
 from mlhw.maths.line_nll import lowest_with_line
 from mlhw.points.files import Layout, read_table
 from mlhw.result.plots import Plot, new_figure, plain, save
 from mlhw.text.words import TableLine, one_line
 from mlhw.vision.images.archives import extract
-from tests.faults.drawn import Channel
+from tests.faults.drawn import heard
 
 
 def test_a_list_where_an_activation_should_be_is_a_line(tmp_path: Path) -> None:
@@ -57,18 +56,18 @@ def test_three_bytes_of_an_archive_are_a_line(tmp_path: Path) -> None:
     "sent",
     [
         b"[" * 100_000 + b"\n",
-        b'{"error": "x", "line": 1e999}\n',
-        b'{"gradients": [1e999], "sent": 1}\n',
+        b'{"form": 0, "shapes": [[1e999]]}\n',
+        b'{"phase": "x", "seconds": "x"}\n',
     ],
 )
 def test_nonsense_in_the_graders_channel_is_no_answer(sent: bytes) -> None:
-    found = listen(Channel(sent), 2, 20, 5.0)  # type: ignore[arg-type]
+    found = heard(sent)
     assert found.error == "the process sent something that is no answer"
 
 
 def test_half_a_character_in_a_message_can_be_written_down() -> None:
     sent = json.dumps({"error": "\ud800"}).encode() + b"\n"
-    assert listen(Channel(sent), 2, 20, 5.0).error == "\\ud800"  # type: ignore[arg-type]
+    assert heard(sent).error == "\\ud800"
 
 
 def test_a_control_character_in_a_name_leaves_the_figure_whole(tmp_path: Path) -> None:
