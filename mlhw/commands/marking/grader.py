@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from mlhw.commands.marking.config import GradeConfig, jobs_of
 from mlhw.grading.adapters.standalone import source
