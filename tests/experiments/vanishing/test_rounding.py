@@ -24,7 +24,7 @@ def test_pieces_are_shifted_as_the_whole_would_be(monkeypatch: pytest.MonkeyPatc
         values = np.random.default_rng(0).normal(size=shape)[..., :n]
         ulps = np.random.default_rng(1).choice([-1.0, 1.0], (*shape[:-1], n * copies))
         expected = np.tile(values, copies) * (1.0 + np.finfo(float).eps * ulps)
-        found = rounding._shifted(np.random.default_rng(1), values, copies)
+        found = rounding.moved_by_ulps(np.random.default_rng(1), values, copies)
         assert (found == expected).all()
 
 
