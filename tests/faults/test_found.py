@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,17 @@ def test_an_attribute_without_values_is_a_line(tmp_path: Path, line: str) -> Non
     (tmp_path / "p.arff").write_text(f"@relation r\n@attribute a real\n{line}\n@data\n1,x\n")
     with pytest.raises(DataError, match=r"p\.arff:3: '@attribute b .*' names no values"):
         read_table(str(tmp_path / "p.arff"))
+
+
+def test_an_archive_with_a_damaged_member_is_closed_again(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr("p.csv", "0,1,a\n1,0,b\n")
+    data = bytearray((tmp_path / "p.zip").read_bytes())
+    data[30] = ord("q")  # another name than in the list of members
+    (tmp_path / "p.zip").write_bytes(data)
+    with pytest.raises(DataError, match=r"p\.zip: .*damaged"):
+        read_table(str(tmp_path / "p.zip"))
+    gc.collect()  # a file that is still open is a warning here, and that an error
 
 
 def test_three_bytes_of_an_archive_are_a_line(tmp_path: Path) -> None:
