@@ -20,7 +20,7 @@ from mlhw.grids.config import GridConfig, engine_parts
 from mlhw.grids.plan import GridPlan, Point, plan_of
 from mlhw.grids.report import grid_result, ranked_by
 from mlhw.grids.rows import Row, finished_row, point_folder
-from mlhw.grids.search import check_installed, rounds_of
+from mlhw.grids.search import require_optuna, rounds_of
 from mlhw.grids.tasks import Engine, PointEnd, PointTask, Site
 from mlhw.grids.where import same_cell
 from mlhw.grids.work import remove_point, version
@@ -86,7 +86,7 @@ class GridRun:
         """
         assert isinstance(recorder, FolderRecorder)
         if config.optuna is not None:
-            check_installed()
+            require_optuna()
         plan = plan_of(config, yes=self.yes)
         site = Site(
             plan.grid.threads,

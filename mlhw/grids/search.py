@@ -29,7 +29,7 @@ ROUND = 4
 CHOSEN = "chosen.json"
 
 
-def check_installed() -> None:
+def require_optuna() -> None:
     """Raise ConfigError without Optuna."""
     if importlib.util.find_spec("optuna") is None:
         raise ConfigError("--optuna: Optuna is not installed; pip install 'mlhw[optuna]'")

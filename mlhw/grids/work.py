@@ -175,7 +175,7 @@ class _Kept:
     def run(self, config: Any, recorder: Recorder) -> Result:
         result = self.of.run(config, recorder)
         if self.keep == "none" and recorder.folder is not None:
-            recorder.at_end.clear()  # it would look for them
+            recorder.unneeded.clear()  # it would look for them
             for folder in recorder.folder.rglob("checkpoints"):
                 shutil.rmtree(folder)
         return result
