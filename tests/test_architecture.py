@@ -15,7 +15,17 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "mlhw"
 # What every experiment has at the same place; all other names mean one thing.
-COMMON = {"Config", "Evidence", "answers", "formulas", "headlines", "run", "summary", "command"}
+COMMON = {
+    "Config",
+    "Evidence",
+    "answers",
+    "formulas",
+    "headlines",
+    "run",
+    "summary",
+    "command",
+    "open_engine",
+}
 
 
 def module_of(path: Path) -> str:
