@@ -18,6 +18,8 @@ PACKAGE = ROOT / "mlhw"
 COMMON = {"Config", "Evidence", "answers", "formulas", "headlines", "run", "summary", "command"}
 # What every program that runs in a sandbox defines.
 COMMON |= {"prepare", "describe"}
+# What every engine of grids defines.
+COMMON |= {"open_engine"}
 
 
 def module_of(path: Path) -> str:

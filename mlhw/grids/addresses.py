@@ -43,7 +43,7 @@ def split(engine: str, argument: str | None, keys: Mapping[str, Callable[[str], 
     return Settings(place, values)
 
 
-def number(text: str) -> float:
+def amount(text: str) -> float:
     """A number from 0 on."""
     try:
         value = float(text)

@@ -89,7 +89,7 @@ def work_elsewhere(
     """
     started = time.time()
     try:
-        moved = {one.path: found for one in wanted if (found := _had(one, send)) != one.path}
+        moved = {one.path: found for one in wanted if (found := had(one, send)) != one.path}
     except MlhwError as error:
         return _refused(task, started, "; ".join(error.lines)), None
     folder = space / f"{task.point:04d}"
@@ -100,10 +100,12 @@ def work_elsewhere(
     home = {str(folder): task.folder, **{found: path for path, found in moved.items()}}
     _relabel(folder, home)
     try:
-        return ended, parcels.pack(folder, space / "parcel.zip")
+        return ended, parcels.pack_folder(folder, space / "parcel.zip")
     except TooLarge as error:
         ended = replace(ended, status="failed", exit_code=FAILED, reason=str(error))
-        return ended, parcels.pack(folder, space / "parcel.zip", _small_part(folder, str(error)))
+        return ended, parcels.pack_folder(
+            folder, space / "parcel.zip", _small_part(folder, str(error))
+        )
 
 
 def _small_part(folder: Path, reason: str) -> list[str]:
@@ -127,7 +129,7 @@ def _refused(task: PointTask, started: float, reason: str) -> PointEnd:
 # ------------------------------------------------------------------------------------- data
 
 
-def _had(wanted: Material, send: Send) -> str:
+def had(wanted: Material, send: Send) -> str:
     """Where a material lies on this machine; fetched once if it is not at its own path."""
     if is_here(wanted):
         return wanted.path
@@ -154,7 +156,7 @@ def _fetch(wanted: Material, send: Send, place: Path) -> None:
     try:
         made = staging / place.name
         if wanted.folder:
-            parcels.unpack(data, None, made)
+            parcels.unpack_folder(data, None, made)
         else:
             made.write_bytes(data)
         if not _is(wanted, made):

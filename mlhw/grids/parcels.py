@@ -41,7 +41,9 @@ class Parcel:
     sha256: str
 
 
-def pack(folder: Path, target: Path, names: Sequence[str] = (), most: int = MOST_BYTES) -> Parcel:
+def pack_folder(
+    folder: Path, target: Path, names: Sequence[str] = (), most: int = MOST_BYTES
+) -> Parcel:
     """Put files of a folder into the new file ``target``.
 
     They are ``names``, by their paths in it, by default all of a run folder but links and hidden files.
@@ -86,7 +88,7 @@ def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
                 sink.write(part)
 
 
-def unpack(data: memoryview, sha256: str | None, folder: Path) -> None:
+def unpack_folder(data: memoryview, sha256: str | None, folder: Path) -> None:
     """Write the files of a parcel into the new folder ``folder``, which the caller takes away on an error.
 
     Nothing is written outside of it, and no link, whatever the parcel says. ``sha256`` is the parcel's

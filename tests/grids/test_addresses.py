@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from mlhw.errors import ConfigError
-from mlhw.grids.addresses import count, number, split, word
+from mlhw.grids.addresses import amount, count, split, word
 from mlhw.grids.engines import ray, slurm
 from mlhw.grids.tasks import Site
 
-KEYS = {"time": count, "mem_gb": number, "partition": word}
+KEYS = {"time": count, "mem_gb": amount, "partition": word}
 
 
 def test_a_place_and_values() -> None:

@@ -13,7 +13,7 @@ from mlhw.experiments.registry import experiment
 from mlhw.grids import elsewhere, parcels
 from mlhw.grids.elsewhere import work_elsewhere
 from mlhw.grids.materials import Material, files_of, material, materials
-from mlhw.grids.parcels import pack, unpack
+from mlhw.grids.parcels import pack_folder, unpack_folder
 from mlhw.grids.tasks import PointEnd, PointTask
 from mlhw.grids.work import version, work
 from mlhw.runs.history import run_at
@@ -87,7 +87,7 @@ def test_a_point_elsewhere_comes_home_as_if_it_had_been_there(tmp_path: Path) ->
     )
     assert ended.status == "finished", ended.reason
     assert parcel is not None
-    unpack(memoryview(parcel.path.read_bytes()), parcel.sha256, tmp_path / "came")
+    unpack_folder(memoryview(parcel.path.read_bytes()), parcel.sha256, tmp_path / "came")
     run = run_at(tmp_path / "came")
     assert run.status == "finished"
     assert verified(run).sound
@@ -118,10 +118,10 @@ def test_a_folder_is_sent_whole_and_other_bytes_are_refused(tmp_path: Path) -> N
     (folder / "log.txt").write_text("a file of this name too")
     (folder / "cat/2.jpg").symlink_to("1.jpg")
     wanted = material(str(folder))
-    parcel = pack(folder, tmp_path / "parcel", files_of(str(folder)))
+    parcel = pack_folder(folder, tmp_path / "parcel", files_of(str(folder)))
     data = parcel.path.read_bytes()
     folder.rename(tmp_path / "gone")
-    place = Path(elsewhere._had(wanted, sent({wanted.sha256: data})))
+    place = Path(elsewhere.had(wanted, sent({wanted.sha256: data})))
     assert {path.name: path.read_bytes() for path in place.rglob("*.*")} == {
         "1.jpg": b"one",
         "2.jpg": b"one",
@@ -129,7 +129,7 @@ def test_a_folder_is_sent_whole_and_other_bytes_are_refused(tmp_path: Path) -> N
     }
     other = Material(str(folder), "0" * 64, wanted.bytes, folder=True)
     with pytest.raises(RunError, match="has not come here as it is at home"):
-        elsewhere._had(other, sent({other.sha256: data}))
+        elsewhere.had(other, sent({other.sha256: data}))
     assert not (tmp_path / "scratch/data" / other.sha256).exists()
 
 
@@ -150,7 +150,7 @@ def test_a_folder_that_is_too_large_is_a_failed_point(
     data = tmp_path / "points.csv"
     data.write_text(POINTS)
     (tmp_path / "space").mkdir()
-    packed = parcels.pack
+    packed = parcels.pack_folder
 
     def run(there: PointTask) -> PointEnd:
         ended = work(there)
@@ -158,12 +158,12 @@ def test_a_folder_that_is_too_large_is_a_failed_point(
         (Path(there.folder) / "checkpoints/best.pt").write_bytes(bytes(3_000_000))
         return ended
 
-    monkeypatch.setattr(parcels, "pack", lambda *given: packed(*given, most=2_000_000))
+    monkeypatch.setattr(parcels, "pack_folder", lambda *given: packed(*given, most=2_000_000))
     ended, parcel = work_elsewhere(task(tmp_path, data), [], sent({}), run, tmp_path / "space")
     assert (ended.status, ended.exit_code) == ("failed", 1)
     assert "keep fewer checkpoints (--keep none)" in (ended.reason or "")
     assert parcel is not None
-    unpack(memoryview(parcel.path.read_bytes()), parcel.sha256, tmp_path / "came")
+    unpack_folder(memoryview(parcel.path.read_bytes()), parcel.sha256, tmp_path / "came")
     run_ = run_at(tmp_path / "came")
     assert (run_.status, run_.record["exit_code"]) == ("failed", 1)
     assert verified(run_).sound

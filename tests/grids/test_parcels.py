@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlhw.errors import RunError
-from mlhw.grids.parcels import TooLarge, pack, unpack
+from mlhw.grids.parcels import TooLarge, pack_folder, unpack_folder
 
 
 def made(folder: Path) -> Path:
@@ -50,24 +50,24 @@ def link() -> zipfile.ZipInfo:
 
 
 def unpacked(data: bytes, folder: Path) -> None:
-    unpack(memoryview(data), hashlib.sha256(data).hexdigest(), folder)
+    unpack_folder(memoryview(data), hashlib.sha256(data).hexdigest(), folder)
 
 
 def test_a_folder_comes_out_as_it_went_in_but_for_links_and_hidden_files(tmp_path: Path) -> None:
     folder = made(tmp_path / "run")
-    parcel = pack(folder, tmp_path / "parcel")
+    parcel = pack_folder(folder, tmp_path / "parcel")
     data = parcel.path.read_bytes()
     assert (parcel.bytes, parcel.sha256) == (len(data), hashlib.sha256(data).hexdigest())
-    unpack(memoryview(data), parcel.sha256, tmp_path / "home")
+    unpack_folder(memoryview(data), parcel.sha256, tmp_path / "home")
     expected = {k: v for k, v in files(folder).items() if k not in ("link", ".hidden")}
     assert files(tmp_path / "home") == expected
     # The same files are the same bytes.
-    assert pack(tmp_path / "home", tmp_path / "again").sha256 == parcel.sha256
+    assert pack_folder(tmp_path / "home", tmp_path / "again").sha256 == parcel.sha256
 
 
 def test_one_that_is_too_large_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="keep fewer checkpoints"):
-        pack(made(tmp_path / "run"), tmp_path / "parcel", most=4000)
+        pack_folder(made(tmp_path / "run"), tmp_path / "parcel", most=4000)
     assert not (tmp_path / "parcel").exists()
 
 
@@ -102,10 +102,10 @@ def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_changed_bytes_are_refused_wherever_they_are(tmp_path: Path) -> None:
-    parcel = pack(made(tmp_path / "run"), tmp_path / "parcel")
+    parcel = pack_folder(made(tmp_path / "run"), tmp_path / "parcel")
     data = parcel.path.read_bytes()
     for place in range(0, len(data), len(data) // 20):
         changed = bytearray(data)
         changed[place] ^= 1
         with pytest.raises(RunError, match="its digest is another"):
-            unpack(memoryview(changed), parcel.sha256, tmp_path / "home")
+            unpack_folder(memoryview(changed), parcel.sha256, tmp_path / "home")

@@ -206,9 +206,9 @@ def test_a_node_without_mlhw_says_so_and_not_that_a_module_is_missing() -> None:
     """What asks it travels as code, so that it arrives where mlhw cannot be imported."""
     from ray import cloudpickle
 
-    from mlhw.grids.engines.cluster.remote import guarded_probe
+    from mlhw.grids.engines.cluster.remote import guarded_look
 
-    asks = cloudpickle.dumps(guarded_probe())
+    asks = cloudpickle.dumps(guarded_look())
     there = "import sys; sys.modules['mlhw'] = None; import pickle; f = pickle.loads(sys.stdin.buffer.read())"
     done = subprocess.run(
         [sys.executable, "-c", f"{there}; print(f([]))"],

@@ -22,7 +22,7 @@ from typing import Any
 
 from mlhw.errors import ConfigError, RunError
 from mlhw.experiments.registry import experiment
-from mlhw.grids.addresses import Settings, number, split
+from mlhw.grids.addresses import Settings, amount, split
 from mlhw.grids.engines.cluster.connection import CONNECT_S, Connection, Gone
 from mlhw.grids.materials import Material, materials
 from mlhw.grids.tasks import PointEnd, PointTask, Site, from_json, without_word
@@ -44,7 +44,7 @@ def open_engine(argument: str | None, site: Site) -> RayEngine:
 
     A point takes as many CPUs as it has threads, and a GPU where its device is one, unless said otherwise.
     """
-    settings = split("ray", argument, {"num_cpus": number, "num_gpus": number})
+    settings = split("ray", argument, {"num_cpus": amount, "num_gpus": amount})
     if find_spec("ray") is None:
         raise ConfigError("--engine ray: Ray is not installed; pip install 'mlhw[ray]'")
     address = _address(settings)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlhw.errors import ConfigError, RunError
-from mlhw.grids.addresses import count, number, split, word
+from mlhw.grids.addresses import amount, count, split, word
 from mlhw.grids.engines.cluster.spool import Spool, name_of, work_off
 from mlhw.grids.engines.local import PROGRAM
 from mlhw.grids.tasks import PointEnd, PointTask, Site, without_word
@@ -36,7 +36,7 @@ KEYS: dict[str, Callable[[str], Any]] = {
     "qos": word,
     "constraint": word,
     "time": count,
-    "mem_gb": number,
+    "mem_gb": amount,
     "cpus": count,
     "gpus": count,
     "at_once": count,

@@ -73,7 +73,7 @@ class Liaison:
         for node in ray.nodes():
             if node["Alive"]:
                 place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                function = ray.remote(remote.guarded_probe()).options(
+                function = ray.remote(remote.guarded_look()).options(
                     num_cpus=0, max_retries=1, scheduling_strategy=place
                 )
                 name = node.get("NodeManagerHostname") or node["NodeManagerAddress"]
@@ -209,7 +209,7 @@ def _settle(data: memoryview, digest: str | None, folder: Path) -> None:
     staging = temporaries.temporary_of(folder)
     temporaries.remove(staging)
     try:
-        parcels.unpack(data, digest or "", staging)
+        parcels.unpack_folder(data, digest or "", staging)
         found = verified(run_at(staging))
         if not found.sound:
             files = ", ".join([*found.named("changed"), *found.named("missing")][:5])
@@ -227,7 +227,7 @@ def _bytes_of(one: Material) -> Any:
     if not one.folder:
         return np.fromfile(one.path, np.uint8)
     with tempfile.TemporaryDirectory(prefix="mlhw-") as space:
-        parcel = parcels.pack(Path(one.path), Path(space, "parcel.zip"), files_of(one.path))
+        parcel = parcels.pack_folder(Path(one.path), Path(space, "parcel.zip"), files_of(one.path))
         return np.fromfile(parcel.path, np.uint8)
 
 
@@ -243,7 +243,7 @@ def _slots(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float) -> int:
     return total
 
 
-def main() -> None:
+def answer_requests() -> None:
     """Answer the requests of stdin until it ends."""
     liaison = Liaison(int(sys.argv[1]))
     requests = os.fdopen(os.dup(0), encoding="utf-8")
@@ -261,4 +261,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    answer_requests()

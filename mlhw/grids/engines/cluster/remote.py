@@ -85,13 +85,13 @@ def _work(program: Sequence[str] | None, task: PointTask) -> PointEnd:
     return found[0]
 
 
-def probe(wanted: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
+def look_for(wanted: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
     """The version of mlhw here, and the digests of the materials that are not at their path."""
     return version(), [one["sha256"] for one in wanted if not is_here(Material(**one))]
 
 
-def guarded_probe() -> Callable[[Sequence[Mapping[str, Any]]], tuple[str | None, list[str]]]:
-    """``probe`` as a function that also works, and says None, where there is no mlhw.
+def guarded_look() -> Callable[[Sequence[Mapping[str, Any]]], tuple[str | None, list[str]]]:
+    """``look_for`` as a function that also works, and says None, where there is no mlhw.
 
     Being made here, it travels as code and not as a name to be imported.
     """
@@ -101,6 +101,6 @@ def guarded_probe() -> Callable[[Sequence[Mapping[str, Any]]], tuple[str | None,
             from mlhw.grids.engines.cluster import remote
         except ImportError:
             return None, []
-        return remote.probe(wanted)
+        return remote.look_for(wanted)
 
     return guarded
