@@ -82,23 +82,51 @@ def softmax_regions(
     """
 def backprop_check(
     *,
+    adapter: str | os.PathLike[str] | None = ...,
+    orientation: Literal["out-in", "in-out"] = ...,
+    samples: Literal["rows", "columns"] | None = ...,
+    reduction: Literal["mean", "sum"] = ...,
+    returns: Literal["list", "flat", "dict", "loss-and-grads"] | None = ...,
+    targets: Literal["auto", "one-hot", "labels", "bits"] = ...,
+    loading: Literal["auto", "whole", "definitions"] = ...,
+    time_limit: float = ...,
+    import_limit: float = ...,
+    isolation: Literal["auto", "bubblewrap", "namespaces", "landlock", "uid", "limits"] = ...,
     seed: int | Literal["random"] = ...,
     layers: Collection[int] = ...,
     hidden: str | Collection[str] = ...,
     output: Literal["logistic", "tanh", "relu", "leaky_relu", "softplus", "gelu", "identity", "softmax"] = ...,
     loss: Literal["half_squared_error", "binary_cross_entropy", "cross_entropy"] = ...,
-    bias: bool = ...,
+    bias: bool | Literal["none", "first", "last", "separate"] = ...,
     batch: int = ...,
     trials: int = ...,
     max_width: int = ...,
     implementation: Collection[str] = ...,
-    targets: Literal["auto", "one-hot", "labels", "bits"] = ...,
-    time_limit: float = ...,
 ) -> Result:
     """Is a derivation of back-propagation right? Every derivative of a network by hand-written back-propagation, against torch's autograd, the complex step and finite differences; and somebody's own implementation against it, with the likely mistake named.
 
     Parameters
     ----------
+    adapter : default None
+        how a class's functions are called: a file with adapt(module, weights, x, t) that returns the gradients, or a preset: nielsen, cs231n, coursera, deeplearning-ai, forward-backward
+    orientation : default 'out-in'
+        a weight matrix is (outputs, inputs) or (inputs, outputs)
+    samples : default None
+        samples are rows, x is (N, n), or columns, (n, N); with neither, a single x is (n,) and several are rows
+    reduction : default 'mean'
+        the loss of a batch is the mean or the sum of its samples'
+    returns : default None
+        the form that has to be returned; with none, any that is clear
+    targets : default 'auto'
+        how an implementation gets t, with a cross-entropy: one-hot, class labels (integers from 0), or bits of their own; auto: one-hot with softmax, else bits
+    loading : default 'auto'
+        run a file whole, or its definitions alone (imports, functions, classes, constants); auto: whole, and from what fails on its definitions
+    time_limit : default 5.0
+        seconds that a file's answers may take
+    import_limit : default 5.0
+        seconds that loading a file may take
+    isolation : default 'auto'
+        what keeps submissions apart from all else: auto takes the strongest that a trial proves on this machine, another than is to be had is an error
     seed : default 0
         seed of every random draw; 'random' draws one, recorded
     layers : default [3, 2, 2, 1]
@@ -110,7 +138,7 @@ def backprop_check(
     loss : default 'half_squared_error'
         loss; the cross-entropies need logistic and softmax outputs
     bias : default False
-        biases, the last column of every weight matrix
+        biases, the last column of every weight matrix; for submissions also the first, or separate, as a list behind that of the weights
     batch : default 1
         inputs; of more than one, E is their mean loss
     trials : default 100
@@ -119,10 +147,6 @@ def backprop_check(
         largest width of a random network's layers
     implementation : default []
         file, or folder of files, to be checked; the function is 'backprop'
-    targets : default 'auto'
-        how an implementation gets t, with a cross-entropy: one-hot, class labels (integers from 0), or bits of their own; auto: one-hot with softmax, else bits
-    time_limit : default 5.0
-        seconds that a file may take
 
     Returns
     -------
@@ -205,6 +229,8 @@ def lr_sweep(
     max_iterations: int = ...,
     tolerance: float = ...,
     log_axis: Literal["none", "iteration", "nll", "both"] = ...,
+    shards: int | None = ...,
+    shard_memory: int = ...,
 ) -> Result:
     """How does the learning rate change gradient descent? Two-class logistic regression at several rates from the same start: which oscillate, which are slow, and why.
 
@@ -237,6 +263,10 @@ def lr_sweep(
         a rate stops when its NLL changes by less; 0 never does
     log_axis : default 'nll'
         logarithmic axes of the figure of the NLL
+    shards : default None
+        rows in so many parts, a power of two; null: all in memory, 16 where several processes work
+    shard_memory : default 512
+        MB of rows in shards that a process keeps; others are read in each pass
 
     Returns
     -------
@@ -332,6 +362,7 @@ def finetune(
     unfreeze_at: int | Literal["auto"] | None = ...,
     unfreeze_stages: int | None = ...,
     batch_norm: Literal["eval", "train"] = ...,
+    sync_batch_norm: bool = ...,
     augment: str = ...,
     mixup: float = ...,
     cutmix: float = ...,
@@ -423,6 +454,8 @@ def finetune(
         how many of its last stages; null is all
     batch_norm : default 'eval'
         statistics of batch norm in trained stages
+    sync_batch_norm : default False
+        batch norm over the images of all processes, on GPUs (torchrun)
     augment : default 'none'
         random changes of training images: a preset, or names with commas
     mixup : default 0.0

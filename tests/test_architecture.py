@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "mlhw"
 # What every experiment has at the same place; all other names mean one thing.
 COMMON = {"Config", "Evidence", "answers", "formulas", "headlines", "run", "summary", "command"}
+# What every program that runs in a sandbox defines.
+COMMON |= {"prepare", "describe"}
 
 
 def module_of(path: Path) -> str:

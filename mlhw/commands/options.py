@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from pydantic import BaseModel
 
-from mlhw.config.model import Leaf, Option
+from mlhw.config.model import Leaf, Option, leaves
 from mlhw.runs.options import TYPED
 from mlhw.text import yaml12
 
@@ -105,6 +106,23 @@ def with_values(arguments: Sequence[str], also: Sequence[str] = ()) -> list[str]
     ]
 
 
+def with_flags(arguments: Sequence[str], model: type[BaseModel]) -> list[str]:
+    """The words of a command line, with its value each option that may stand alone as a flag may.
+
+    ``--bias`` is ``--bias=last`` and ``--no-bias`` is ``--bias=none``, as the key's mark says.
+    """
+    marks = [(leaf.option, leaf.marked(Option)) for leaf in leaves(model)]
+    flags = {option: mark.flag for option, mark in marks if mark is not None and mark.flag}
+    worded = []
+    for word, after in zip(arguments, [*arguments, "-"][1:], strict=True):
+        if word in flags and after.startswith("-"):
+            word = f"{word}={flags[word][1]}"
+        elif word.startswith("--no-") and f"--{word[5:]}" in flags:
+            word = f"--{word[5:]}={flags[f'--{word[5:]}'][0]}"
+        worded.append(word)
+    return worded
+
+
 if TYPE_CHECKING:
     RunsDir = str
     Json = bool
@@ -144,6 +162,10 @@ def key_parameter(leaf: Leaf) -> Parameter:
         found = values(incomplete) if callable(values) else values
         return [value for value in found if value.startswith(incomplete)]
 
+    if mark is not None and mark.positional:
+        return Annotated[
+            list[str] | None, typer.Argument(metavar=f"{metavar}...", help=leaf.description)
+        ], None
     kind = list[str] | None if mark is not None and mark.repeatable else str | None
     completion = complete if values else None
     return Annotated[
@@ -162,6 +184,8 @@ def as_typed(leaf: Leaf) -> str:
     """A key's default as its option takes it: ``0.5,0.3,0.1``, ``3,1;1,3``; empty where there is none."""
     value = leaf.default
     if isinstance(value, bool):
+        if (mark := leaf.marked(Option)) is not None and mark.flag:
+            return str(mark.flag[value])
         return leaf.option if value else f"--no-{leaf.option[2:]}"
     if isinstance(value, list):
         between = ";" if any(isinstance(item, list) for item in value) else ","

@@ -45,6 +45,12 @@ def shipped_schema(name: str) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
+def shipped_adapter(name: str) -> Path | None:
+    """The adapter for submissions of this name that comes with mlhw; None where there is none."""
+    found = (folder / "adapters" / f"{name}.py" for folder in _homes())
+    return next((path for path in found if path.is_file()), None)
+
+
 def near_configs(typed: str) -> list[str]:
     """The YAML files, and the folders, whose paths begin with ``typed``; for the shell's completion."""
     folder, name = os.path.split(typed)

@@ -86,7 +86,9 @@ class Option:
     what the help shows for the value, ``aliases`` are other spellings of the option. A non-scalar field
     gets an option only with this mark, and its validator has to take the text. A ``repeatable`` one may be
     given several times and gathers a list. ``values`` are what the shell's completion offers, or a function
-    of what has been typed that gives them.
+    of what has been typed that gives them. ``flag`` are the words for false and true of a key that has other
+    values too: ``--bias`` alone is the second, ``--no-bias`` the first. A ``positional`` one is typed without
+    an option, and goes by its ``metavar``.
     """
 
     name: str | None = None
@@ -94,6 +96,8 @@ class Option:
     repeatable: bool = False
     values: tuple[str, ...] | Callable[[str], Sequence[str]] = ()
     aliases: tuple[str, ...] = ()
+    flag: tuple[str, str] | None = None
+    positional: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,8 @@ class Leaf:
     def option(self) -> str:
         """The named option of the key: ``--max-iterations``; ``optim.name`` is ``--optim``."""
         mark = self.marked(Option)
+        if mark is not None and mark.positional:
+            return str(mark.metavar)
         if mark is not None and mark.name:
             return str(mark.name)
         is_name = self.path[-1] == "name" and len(self.path) > 1

@@ -5,7 +5,8 @@ experiment; its modules are the same in all of them:
 
 - ``experiment.py``: a docstring (the question as its first line, the mathematics, the command, the number
   to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``EXAMPLES``
-  for its help, ``ACTIONS``, ``RESUMABLE``, ``GOING_ON`` and ``DRAWS``
+  for its help, ``ACTIONS``, ``RESUMABLE``, ``GOING_ON`` and ``DRAWS``, and ``SHARED`` where several
+  processes can work on one run
 - ``claims.py``: ``CLAIMS``
 - ``observations.py``, where it has some: ``OBSERVATIONS``
 - ``report.py``: ``FORMULAS``, ``COLUMNS`` of every table, ``headlines``, summary and answers; where they
@@ -115,6 +116,11 @@ class Experiment:
     def draws(self) -> bool:
         """Whether the seed changes its numbers."""
         return getattr(self.part("experiment"), "DRAWS", True)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes can work on one run of it."""
+        return getattr(self.part("experiment"), "SHARED", False)
 
     @property
     def better(self) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlhw.grading.process import Reply
+from mlhw.grading.returned import Returned
 from mlhw.maths.mistakes.search import Explanation
 from mlhw.maths.network import Gradients, Network, delta_name, weight_name
 
@@ -32,7 +32,7 @@ class Wrong:
     expected: float
 
 
-def shape_problem(network: Network, inputs: int, replies: Sequence[Reply]) -> str | None:
+def shape_problem(network: Network, inputs: int, replies: Sequence[Returned]) -> str | None:
     """What is wrong with the shapes of some replies, in words; a transposed matrix is no problem."""
     count = network.depth - 1
     for reply in replies:
@@ -56,7 +56,7 @@ def shape_problem(network: Network, inputs: int, replies: Sequence[Reply]) -> st
 
 
 def stacked(
-    network: Network, replies: Sequence[Reply], inputs: int
+    network: Network, replies: Sequence[Returned], inputs: int
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
     """The gradients (D, …) and, if every reply has them, the deltas (D, N, n_l).
 
@@ -142,7 +142,7 @@ def compared(
     return Compared(got, deltas, wrong, worst, first)
 
 
-def missing_layer(network: Network, replies: Sequence[Reply]) -> int | None:
+def missing_layer(network: Network, replies: Sequence[Returned]) -> int | None:
     """The layer whose gradient is missing where all others are there, in their order; else None."""
     for layer, _ in enumerate(network.shapes, start=1):
         wanted = [s for other, s in enumerate(network.shapes, start=1) if other != layer]
@@ -155,13 +155,13 @@ def missing_layer(network: Network, replies: Sequence[Reply]) -> int | None:
     return None
 
 
-def bias_left_out(network: Network, replies: Sequence[Reply]) -> bool:
+def bias_left_out(network: Network, replies: Sequence[Returned]) -> bool:
     """Whether every gradient has all columns but that of the biases."""
     wanted = [(rows, columns - 1) for rows, columns in network.shapes]
     return network.bias and all(_gradient_shapes(reply) == wanted for reply in replies)
 
 
-def _gradient_shapes(reply: Reply) -> list[tuple[int, ...]]:
+def _gradient_shapes(reply: Returned) -> list[tuple[int, ...]]:
     return reply.shapes[: len(reply.shapes) - (reply.deltas or 0)]
 
 
@@ -229,7 +229,7 @@ def _where(result: Compared) -> str:
     if here and here[0].got is not None:
         entry = here[0]
         said += (
-            f", first in layer {result.layer} from the output: {entry.quantity} is {entry.got:.6g}, "
+            f", from the output on first in dE/dW^({result.layer}): {entry.quantity} is {entry.got:.6g}, "
             f"expected {entry.expected:.6g}"
         )
     return said

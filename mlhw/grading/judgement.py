@@ -19,9 +19,9 @@ from mlhw.grading.comparison import (
     stacked,
 )
 from mlhw.grading.implementations import Implementation
-from mlhw.grading.process import Replies, Reply
 from mlhw.grading.questions import AGAIN, DRAWS, FURTHER, QuestionPlan, Questions
-from mlhw.maths.mistakes.kinds import CODES
+from mlhw.grading.returned import AllReturned, Returned
+from mlhw.maths.mistakes.kinds import CODES, Mistake
 from mlhw.maths.mistakes.mistaken import Mistaken
 from mlhw.maths.mistakes.search import Explanation, explain, right_gradients
 
@@ -39,7 +39,9 @@ class Grade:
     ``diagnosis`` has the codes of the mistakes, and of what else is to be said (``traits.TRAITS``).
     ``wrong`` lists the entries that are wrong in some draw, with the values of the first such draw.
     ``batch`` says what became of the batch that is tried at the end, ``general`` of another network:
-    "right", "wrong", or why it was not taken.
+    "right", "wrong", or why it was not taken. ``notes`` are sentences on how it was loaded and read; they
+    stand in ``message`` too. ``loading`` and ``seconds`` are times,
+    ``stdout`` and ``stderr`` what it printed, bounded, ``rung`` how it was kept apart.
     """
 
     implementation: Implementation
@@ -52,6 +54,11 @@ class Grade:
     general: str = ""
     wrong_draws: int = 0
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    loading: float = 0.0
+    stdout: str = ""
+    stderr: str = ""
+    rung: str = ""
 
     def say(self, code: str, words: str) -> None:
         """One thing more about it."""
@@ -73,6 +80,7 @@ class Grade:
             "batch": self.batch,
             "general": self.general,
             "message": self.message,
+            "notes": self.notes,
             "seconds": round(self.seconds, 3),
         }
 
@@ -82,15 +90,29 @@ def in_order(codes: set[str]) -> list[str]:
 
 
 def judge(
-    implementation: Implementation, plan: QuestionPlan, returned: Replies, time_limit: float
+    implementation: Implementation, plan: QuestionPlan, returned: AllReturned, time_limit: float
 ) -> Grade:
     """The grade for what the process returned."""
+    found = _judged(implementation, plan, returned, time_limit)
+    if returned.summed and "batch_average_twice" in found.diagnosis:
+        # Gradients were divided by N before they were judged.
+        codes = {*found.diagnosis, "batch_mean"} - {"batch_average_twice"}
+        found.diagnosis = in_order(codes)
+        words = "averaged over the batch, asked is the sum"
+        found.message = found.message.replace("averaged twice", words)
+    found.notes = returned.notes
+    found.message = "; ".join([found.message, *returned.notes])
+    return found
+
+
+def _judged(
+    implementation: Implementation, plan: QuestionPlan, returned: AllReturned, time_limit: float
+) -> Grade:
     replies = returned.replies
     asked, network = plan.asked, plan.asked.network
     if len(replies) < DRAWS:
         if returned.timeout:
-            message = f"no answer within {time_limit:g} s (after {len(replies)} of {DRAWS} draws)"
-            return Grade(implementation, "timeout", message)
+            return Grade(implementation, "timeout", _too_long(returned, time_limit))
         return Grade(implementation, "error", returned.error or "fewer answers than questions")
     first = replies[:DRAWS]
     problem = shape_problem(network, asked.samples, first)
@@ -103,11 +125,19 @@ def judge(
     rest = replies[DRAWS:]
     again, rest = rest[:AGAIN], rest[AGAIN:]
     _judge_traits(found, result, traits.differs(first, again))
-    _judge_further(found, plan, rest[:FURTHER], rest[FURTHER:])
+    _judge_further(found, plan, returned, rest[:FURTHER], rest[FURTHER:])
     return found
 
 
-def _misshapen(asked: Questions, replies: Sequence[Reply]) -> tuple[str, str]:
+def _too_long(returned: AllReturned, time_limit: float) -> str:
+    if returned.phase.startswith("still"):
+        return returned.phase
+    where = f", at {returned.phase}" if returned.phase else ""
+    done = f"after {len(returned.replies)} of {DRAWS} draws"
+    return f"no answer within {time_limit:g} s ({done}{where})"
+
+
+def _misshapen(asked: Questions, replies: Sequence[Returned]) -> tuple[str, str]:
     """A mistake that shows in the shapes alone, with its words."""
     network = asked.network
     backwards = [reply.reversed() for reply in replies]
@@ -125,7 +155,10 @@ def _misshapen(asked: Questions, replies: Sequence[Reply]) -> tuple[str, str]:
     return "", ""
 
 
-def explanation_of(asked: Questions, replies: Sequence[Reply]) -> tuple[Compared, Explanation]:
+_NOTHING = Mistake("layer_missing", "every gradient is 0: nothing is derived yet", "zero", 0)
+
+
+def explanation_of(asked: Questions, replies: Sequence[Returned]) -> tuple[Compared, Explanation]:
     """The answers beside the right ones, and which mistakes explain the difference."""
     network = asked.network
     mistaken = Mistaken(network, asked.weights, asked.X, asked.T)
@@ -133,6 +166,8 @@ def explanation_of(asked: Questions, replies: Sequence[Reply]) -> tuple[Compared
     result = compared(network, got, deltas, right_gradients(mistaken))
     if not result.wrong:
         return result, Explanation([()], [])
+    if not any(g.any() for g in got):
+        return result, Explanation([(_NOTHING,)], [])
     few = max(2, min(len(replies), FEW // network.size))
     return result, _explained(asked.first(few), result, few)
 
@@ -148,7 +183,7 @@ def _explained(asked: Questions, result: Compared, few: int) -> Explanation:
 
 
 def _judge_draws(
-    implementation: Implementation, asked: Questions, replies: Sequence[Reply]
+    implementation: Implementation, asked: Questions, replies: Sequence[Returned]
 ) -> tuple[Grade, Compared]:
     result, found = explanation_of(asked, replies)
     if not result.wrong:
@@ -192,13 +227,17 @@ def _judge_traits(found: Grade, result: Compared, differs: bool) -> None:
             f"errors up to {result.worst:.1g}, as finite differences have: derived, or tried out?"
         )
         found.say("finite_differences", words)
-    if traits.derives_automatically(found.implementation.path):
+    if any(map(traits.derives_automatically, found.implementation.programs())):
         words = "a library's automatic differentiation stands in place of a derivation"
         found.say("automatic_differentiation", words)
 
 
 def _judge_further(
-    found: Grade, plan: QuestionPlan, wider: Sequence[Reply], batch: Sequence[Reply]
+    found: Grade,
+    plan: QuestionPlan,
+    returned: AllReturned,
+    wider: Sequence[Returned],
+    batch: Sequence[Returned],
 ) -> None:
     """Another network and, after single inputs, a batch: a function need not take these."""
     found.general, _ = _tried(plan.wider, wider)
@@ -213,6 +252,10 @@ def _judge_further(
     if explanation is None:
         return
     result, why = explanation
+    if returned.columns and found.verdict == "correct" and why.codes == ["batch_mean"]:
+        # What is written for one column vector sums over several without knowing.
+        found.say("single_input_only", "for one input at a time: a batch is summed, not averaged")
+        return
     new = set(why.codes) - set(found.diagnosis)
     if found.verdict == "correct":
         found.verdict, found.wrong, found.max_relative_error = "wrong", result.wrong, result.worst
@@ -225,7 +268,7 @@ def _judge_further(
 
 
 def _tried(
-    asked: Questions, replies: Sequence[Reply]
+    asked: Questions, replies: Sequence[Returned]
 ) -> tuple[str, tuple[Compared, Explanation] | None]:
     """What became of optional questions, in a word; the comparison where the answer is wrong."""
     refused = next((reply.refused for reply in replies if reply.refused), None)

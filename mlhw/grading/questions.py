@@ -75,13 +75,18 @@ class QuestionPlan:
     def single(self) -> bool:
         return self.asked.samples == 1
 
-    def calls(self) -> list[list[np.ndarray]]:
-        calls = self.asked.calls(self.single, self.labels)
-        calls += self.asked.first(AGAIN).calls(self.single, self.labels)
-        calls += self.wider.calls(self.single, self.labels)
+    def asked_in_order(self) -> list[tuple[Questions, bool]]:
+        """The questions, each with whether one input comes as a vector, in the order of their calls."""
+        order = [(self.asked, self.single), (self.asked.first(AGAIN), self.single)]
+        order.append((self.wider, self.single))
         if self.batch is not None:
-            calls += self.batch.calls(False, self.labels)
-        return calls
+            order.append((self.batch, False))
+        return order
+
+    def calls(self) -> list[list[np.ndarray]]:
+        """Every call in the course's form."""
+        parts = [q.calls(single, self.labels) for q, single in self.asked_in_order()]
+        return [call for part in parts for call in part]
 
 
 def plan(network: Network, inputs: int, seed: int, targets: Targets = "auto") -> QuestionPlan:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlhw.grading.process import Reply
+from mlhw.grading.returned import Returned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +49,7 @@ def looks_like_differences(errors: np.ndarray) -> bool:
     return low > ROUNDING and high < LARGEST_STEP_ERROR
 
 
-def differs(first: Sequence[Reply], again: Sequence[Reply]) -> bool:
+def differs(first: Sequence[Returned], again: Sequence[Returned]) -> bool:
     """Whether the same questions had other answers the second time."""
     import numpy as np
 
@@ -70,11 +69,11 @@ def differs(first: Sequence[Reply], again: Sequence[Reply]) -> bool:
 _AUTOMATIC = {"autograd", "requires_grad", "requires_grad_", "GradientTape", "jax", "autodiff"}
 
 
-def derives_automatically(path: Path) -> bool:
-    """Whether the file's text names a library's automatic differentiation; the file is not run."""
+def derives_automatically(program: bytes | str) -> bool:
+    """Whether a program's text names a library's automatic differentiation; it is not run."""
     try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
+        tree = ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     for node in ast.walk(tree):
         names: list[str] = []

@@ -191,8 +191,7 @@ class _Drive:
         (self.folder / tables.POINTS).mkdir(exist_ok=True)
         with self.recorder.holding_interrupts():
             try:
-                for end in self.engine.recovered(self.folder):
-                    self._attempts.append(tables.attempt_cells(end))
+                self._recover()
                 for points in rounds_of(self.plan, self.rows, self.folder):
                     to_do = self._to_do(points, where)
                     self._write()
@@ -209,6 +208,13 @@ class _Drive:
                 else:
                     self._stop()
                 raise
+
+    def _recover(self) -> None:
+        """Note what came of tries of a driver that is gone, unless it has noted that itself."""
+        noted = {(row[0], row[1]) for row in self._attempts}
+        for end in self.engine.recovered(self.folder):
+            if (end.point, end.attempt) not in noted:
+                self._attempts.append(tables.attempt_cells(end))
 
     def _submit(self, points: Sequence[Point]) -> None:
         working = self.engine.working

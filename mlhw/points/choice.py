@@ -98,7 +98,7 @@ def choose(table: ReadTable, choice: Choice) -> tuple[Points, np.ndarray | None]
         With ``FILE:LINE:`` before each cell that is to blame, or no such column.
     """
     columns = columns_of(table, choice.features)
-    kept = _kept(table.path, columns, choice)
+    kept = kept_numbers(table.path, columns, choice)
     _refuse_faults(table, [columns.names[i] for i in kept], choice)
     X, names, encoded = _numbers(table, columns, kept, choice.encode)
     rows, dropped = _rows(table, X, choice)
@@ -131,7 +131,7 @@ def _said(table: ReadTable, names: Sequence[str]) -> str:
 # ------------------------------------------------------------------------------------- columns
 
 
-def _kept(path: str, columns: Columns, choice: Choice) -> list[int]:
+def kept_numbers(path: str, columns: Columns, choice: Choice) -> list[int]:
     """The numbers of the features that stay, in the order wanted."""
     gone: set[int] = set()
     for name in choice.drop or ():

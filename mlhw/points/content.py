@@ -11,6 +11,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, cast
@@ -202,9 +203,12 @@ def _unpacking(packer: Callable[[IO[bytes]], Any], outer: Callable[[], IO[bytes]
 
 
 def _member(outer: Callable[[], IO[bytes]], name: str) -> IO[bytes]:
-    packed = seekable(outer(), name)
-    archive = zipfile.ZipFile(packed)
-    return cast("IO[bytes]", io.BufferedReader(_Unpacked(archive.open(name), archive, packed)))
+    with ExitStack() as opened:
+        packed = opened.enter_context(seekable(outer(), name))
+        archive = opened.enter_context(zipfile.ZipFile(packed))
+        member = archive.open(name)
+        opened.pop_all()  # closed with what is returned
+    return cast("IO[bytes]", io.BufferedReader(_Unpacked(member, archive, packed)))
 
 
 def seekable(stream: IO[bytes], path: str) -> IO[bytes]:

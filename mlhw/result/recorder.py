@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mlhw.config.model import ExperimentConfig
     from mlhw.result.result import Result
+    from mlhw.system.ranks import ProcessGroup
     from mlhw.system.screen import Screen
 
 
@@ -38,7 +39,8 @@ class Recorder:
     ``begin`` marks the line between checking input (errors before it exit 2 and leave no folder)
     and work; tables come after it. An experiment that can report what it has when it is stopped sets
     ``so_far`` to a function that gives this result. Files in ``unneeded`` are removed once the run has
-    finished and all of it is in its folder.
+    finished and all of it is in its folder. ``group`` are the processes that work on the run together; None
+    where one does.
     """
 
     def __init__(self) -> None:
@@ -48,6 +50,7 @@ class Recorder:
         self.facts: dict[str, Any] = {}
         self.so_far: Callable[[], Result] | None = None
         self.unneeded: list[Path] = []
+        self.group: ProcessGroup | None = None
 
     # What an experiment calls.
 
@@ -169,6 +172,7 @@ class PartRecorder(Recorder):
         self.name = name
         self.whole = whole
         self.unneeded = of.unneeded
+        self.group = of.group
 
     @property
     def folder(self) -> Path | None:

@@ -102,6 +102,7 @@ class FolderRecorder(Recorder):
         super().begin(config, **facts)
         if self._folder is not None:
             return
+        environment = provenance.environment()  # asks git, for which no signal has to wait
         with self.interrupts.hold():
             if self.options.resume is not None:
                 self._folder, self._log_file = self.options.resume, self._lock_file
@@ -124,13 +125,16 @@ class FolderRecorder(Recorder):
                 "ended": None,
                 "seconds": None,
                 "pid": os.getpid(),
-                **provenance.environment(),
+                **environment,
                 "device": self.facts.get("device", "cpu"),
                 "threads": self.facts.get("threads", self._threads),
                 "data_digest": self.facts.get("data_digest"),
             }
             if self.options.place is not None:
                 self._record["identity"] = self.options.place.identity
+            self._record.pop("processes", None)
+            if self.group is not None:
+                self._record["processes"] = self.group.world
             if self.options.resume is None:
                 self._folder = self._make_folder(as_yaml(config))
             else:

@@ -15,10 +15,15 @@ from typing import Any
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "torchvision", "matplotlib")
 
 
+def version() -> str | None:
+    """mlhw's; None where it is not installed."""
+    return _installed("mlhw")
+
+
 def version_line() -> str:
     """What ``mlhw --version`` prints."""
     return (
-        f"mlhw {_installed('mlhw')}, Python {platform.python_version()}, "
+        f"mlhw {version()}, Python {platform.python_version()}, "
         f"torch {_installed('torch') or 'not installed'}"
     )
 

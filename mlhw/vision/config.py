@@ -254,6 +254,10 @@ class Config(ExperimentConfig):
     batch_norm: Annotated[
         Literal["eval", "train"], Field(description="statistics of batch norm in trained stages")
     ] = "eval"
+    sync_batch_norm: Annotated[
+        bool,
+        Field(description="batch norm over the images of all processes, on GPUs (torchrun)"),
+    ] = False
     augment: Annotated[
         str,
         BeforeValidator(_joined),

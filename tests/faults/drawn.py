@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from mlhw.grading.conventions import COURSE
+from mlhw.grading.implementations import Implementation
+from mlhw.grading.isolation.answers import Answers, Garbled
+from mlhw.grading.isolation.job import Job, Replies
+from mlhw.grading.judgement import judge
+from mlhw.grading.questions import plan
+from mlhw.grading.reading import read_replies
+from mlhw.grading.returned import AllReturned
+from mlhw.maths.network import Network
 from tests.faults.tally import LONG
 
 # fmt: off
@@ -84,16 +94,26 @@ def damaged(whole: bytes) -> st.SearchStrategy[bytes]:
 
 NUMBERS = st.integers(-3, 9) | st.floats() | st.sampled_from([10**400, "7", None, [], 1e999])
 SHAPES = st.lists(st.lists(NUMBERS, max_size=3) | NUMBERS, max_size=3)
+FORMS = st.recursive(
+    NUMBERS | st.just({"other": "str"}),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(st.tuples(SCALARS, inner), max_size=3).map(lambda pairs: {"dict": pairs})
+        | st.fixed_dictionaries({"form": inner, "shapes": SHAPES})
+    ),
+    max_leaves=8,
+)
 MESSAGES = st.fixed_dictionaries(
     {},
     optional={
         "ready": st.booleans(),
-        "gradients": SHAPES | SCALARS,
-        "deltas": SHAPES | st.none() | SCALARS,
-        "sent": st.booleans() | SCALARS,
+        "form": FORMS | SCALARS,
+        "shapes": SHAPES | st.none() | SCALARS,
+        "phase": SCALARS,
+        "seconds": NUMBERS,
+        "note": SCALARS,
         "refused": SCALARS,
         "error": SCALARS | st.just("\ud800"),
-        "line": NUMBERS | SCALARS,
         "done": st.booleans(),
     },
 )
@@ -105,16 +125,16 @@ SENT = st.lists(
 ).map(b"".join)
 
 
-class Channel:
-    """A process that has sent ``data`` and ended."""
-
-    def __init__(self, data: bytes) -> None:
-        self.parts = [data[i : i + 40] for i in range(0, len(data), 40)]
-
-    def read(self, seconds: float) -> bytes | None:
-        return self.parts.pop(0) if self.parts else b""
-
-    ended = True
-
-    def how_it_ended(self) -> str:
-        return "it ended"
+def heard(data: bytes) -> AllReturned:
+    """What is made of ``data`` that a submission's process sends in pieces, read as gradients and judged."""
+    asked = plan(Network((2, 1), (), "identity", "half_squared_error", False), 1, 0)
+    job = Job({"a.py": b""}, "a.py", asked.calls(), 20, most=20)
+    answers = Answers(job, found := Replies())
+    try:
+        for start in range(0, len(data), 40):
+            answers.take(data[start : start + 40])
+    except Garbled:
+        found.error = "the process sent something that is no answer"
+    replies = read_replies(asked, found, COURSE)
+    judge(Implementation(Path("a.py"), "backprop", files={"a.py": b""}), asked, replies, 5.0)
+    return replies

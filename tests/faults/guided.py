@@ -11,11 +11,10 @@ import atheris
 
 with atheris.instrument_imports(include=["mlhw", "yaml"]):
     from mlhw.errors import MlhwError
-    from mlhw.grading.process import listen
     from mlhw.points.files import read_table
     from mlhw.text import yaml12
 
-from tests.faults.drawn import Channel
+from tests.faults.drawn import heard
 
 _FOLDER = Path(tempfile.mkdtemp())
 
@@ -31,7 +30,7 @@ def points(data: bytes) -> None:
 
 
 def channel(data: bytes) -> None:
-    listen(Channel(data), 2, 20, 5.0)  # type: ignore[arg-type]
+    heard(data)
 
 
 def one_input(data: bytes) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,12 @@ from mlhw.config.files import shipped
 from mlhw.config.load import load_config
 from mlhw.errors import ConfigError, DataError
 from mlhw.experiments.registry import experiment
-from mlhw.grading.process import listen
 from mlhw.maths.line_nll import lowest_with_line
 from mlhw.points.files import Layout, read_table
 from mlhw.result.plots import Plot, new_figure, plain, save
 from mlhw.text.words import TableLine, one_line
 from mlhw.vision.images.archives import extract
-from tests.faults.drawn import Channel
+from tests.faults.drawn import heard
 
 
 def test_a_list_where_an_activation_should_be_is_a_line(tmp_path: Path) -> None:
@@ -47,6 +48,17 @@ def test_an_attribute_without_values_is_a_line(tmp_path: Path, line: str) -> Non
         read_table(str(tmp_path / "p.arff"))
 
 
+def test_an_archive_with_a_damaged_member_is_closed_again(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr("p.csv", "0,1,a\n1,0,b\n")
+    data = bytearray((tmp_path / "p.zip").read_bytes())
+    data[30] = ord("q")  # another name than in the list of members
+    (tmp_path / "p.zip").write_bytes(data)
+    with pytest.raises(DataError, match=r"p\.zip: .*damaged"):
+        read_table(str(tmp_path / "p.zip"))
+    gc.collect()  # a file that is still open is a warning here, and that an error
+
+
 def test_three_bytes_of_an_archive_are_a_line(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(b"\x1f\x8b\x08")
     with pytest.raises(DataError, match="damaged or cut off"):
@@ -57,18 +69,18 @@ def test_three_bytes_of_an_archive_are_a_line(tmp_path: Path) -> None:
     "sent",
     [
         b"[" * 100_000 + b"\n",
-        b'{"error": "x", "line": 1e999}\n',
-        b'{"gradients": [1e999], "sent": 1}\n',
+        b'{"form": 0, "shapes": [[1e999]]}\n',
+        b'{"phase": "x", "seconds": "x"}\n',
     ],
 )
 def test_nonsense_in_the_graders_channel_is_no_answer(sent: bytes) -> None:
-    found = listen(Channel(sent), 2, 20, 5.0)  # type: ignore[arg-type]
+    found = heard(sent)
     assert found.error == "the process sent something that is no answer"
 
 
 def test_half_a_character_in_a_message_can_be_written_down() -> None:
     sent = json.dumps({"error": "\ud800"}).encode() + b"\n"
-    assert listen(Channel(sent), 2, 20, 5.0).error == "\\ud800"  # type: ignore[arg-type]
+    assert heard(sent).error == "\\ud800"
 
 
 def test_a_control_character_in_a_name_leaves_the_figure_whole(tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ from tests.faults.drawn import (
     SENT,
     VALUES,
     YAML,
-    Channel,
     damaged,
     drawing,
+    heard,
 )
 from tests.faults.forks import Forks, forks
 from tests.faults.outside import nothing_outside
@@ -172,14 +172,12 @@ def test_any_words_end_as_documented_and_touch_nothing_outside(
 
 
 def test_whatever_comes_through_the_graders_channel_is_an_answer_or_none(tally: Note) -> None:
-    from mlhw.grading.process import listen
-
     one = tally("fuzzing")
 
     @given(SENT)
     @drawing(400)
     def tried(data: bytes) -> None:
-        found = listen(Channel(data), 2, 20, 5.0)  # type: ignore[arg-type]
+        found = heard(data)
         for reply in found.replies:
             assert all(isinstance(size, int) for shape in reply.shapes for size in shape)
         for text in (found.error, *(reply.refused for reply in found.replies)):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+from mlhw.grading.adapters.standalone import source
+from mlhw.grading.asking import Asking
 from mlhw.grading.grade import grade
 from mlhw.grading.implementations import Implementation
+from mlhw.grading.isolation.runner import Runner
 from mlhw.grading.judgement import Grade
-from mlhw.grading.questions import Targets
+from mlhw.grading.questions import Targets, plan
 from mlhw.maths.network import Network
 
 COURSE = Network((3, 2, 2, 1), ("logistic", "logistic"), "identity", "half_squared_error", False)
@@ -60,6 +66,15 @@ def changed(*replacements: tuple[str, str]) -> str:
     return text
 
 
+@cache
+def runner() -> Runner:
+    """One for all tests of a process, on the weakest rung: what isolates has tests of its own."""
+    found = Runner("limits", program=source())
+    found.__enter__()
+    atexit.register(found.__exit__, None, None, None)
+    return found
+
+
 def graded(
     folder: Path,
     text: str,
@@ -67,7 +82,11 @@ def graded(
     inputs: int = 1,
     limit: float = 5.0,
     targets: Targets = "auto",
+    **asking: Any,
 ) -> Grade:
+    """The grade of a file with this text; ``asking`` are further keys of ``Asking``."""
     path = folder / "theirs.py"
     path.write_text(text)
-    return grade(Implementation(path, "backprop"), network, inputs, 0, limit, targets)
+    how = Asking(targets=targets, time_limit=limit, **asking)
+    asked = plan(network, inputs, 0, targets)
+    return grade(Implementation(path, "backprop"), asked, how, runner())

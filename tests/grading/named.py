@@ -9,8 +9,8 @@ import numpy as np
 
 from mlhw.grading.implementations import Implementation
 from mlhw.grading.judgement import Grade, explanation_of, judge
-from mlhw.grading.process import Replies, Reply
 from mlhw.grading.questions import DRAWS, QuestionPlan, plan
+from mlhw.grading.returned import AllReturned, Returned
 from mlhw.maths.network import Network
 from tests.grading.mutations import Mutation, function_of, mutations
 
@@ -34,11 +34,13 @@ def named(seed: int, count: int, tmp: Implementation) -> Iterator[Case]:
     for number, (network, samples, mutation) in enumerate(mutations(seed, count)):
         asked = plan(network, samples, seed + number)
         replies = answers(function_of(mutation.text), asked)
-        graded = judge(tmp, asked, Replies(replies), 5.0)
+        graded = judge(tmp, asked, AllReturned(replies), 5.0)
         yield Case(mutation, network, samples, naming(asked, replies, mutation, graded), graded)
 
 
-def naming(asked: QuestionPlan, replies: list[Reply], mutation: Mutation, graded: Grade) -> Naming:
+def naming(
+    asked: QuestionPlan, replies: list[Returned], mutation: Mutation, graded: Grade
+) -> Naming:
     if graded.verdict == "correct":
         # Nothing is known of the answers here but what they are: no tolerance, no grader.
         right = answers(function_of(mutation.right), asked)
@@ -57,7 +59,7 @@ def naming(asked: QuestionPlan, replies: list[Reply], mutation: Mutation, graded
     return "class" if mutation.codes <= possible | codes else "misnamed"
 
 
-def answers(function: Any, asked: QuestionPlan) -> list[Reply]:
+def answers(function: Any, asked: QuestionPlan) -> list[Returned]:
     """What the child process would send."""
     found = []
     for number, (*weights, x, t) in enumerate(asked.calls()):
@@ -66,7 +68,7 @@ def answers(function: Any, asked: QuestionPlan) -> list[Reply]:
         except Exception as error:
             if number < DRAWS:
                 raise
-            found.append(Reply(refused=str(error)))
+            found.append(Returned(refused=str(error)))
             continue
-        found.append(Reply([g.shape for g in gradients], None, gradients))
+        found.append(Returned([g.shape for g in gradients], None, gradients))
     return found

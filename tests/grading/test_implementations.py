@@ -37,7 +37,7 @@ def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
     missing, function, empty = caught.value.lines
     assert missing.endswith("no such file, did you mean 'backprop_ann.py'?")
     assert function.endswith("no function backprop in this file")
-    assert empty.endswith("no .py files in this folder")
+    assert empty.endswith("no .py or .ipynb files in this folder")
 
 
 @pytest.mark.parametrize(

@@ -43,14 +43,16 @@ def test_the_program_without_a_mutation_is_right() -> None:
     import numpy as np
 
     from mlhw.grading.judgement import judge
-    from mlhw.grading.process import Replies
     from mlhw.grading.questions import plan
+    from mlhw.grading.returned import AllReturned
 
     rng = np.random.default_rng(1)
     for seed in range(20):
         network, samples = drawn_network(rng)
         asked = plan(network, samples, seed)
         replies = answers(function_of(program(network)), asked)
-        graded = judge(Implementation(Path("right.py"), "backprop"), asked, Replies(replies), 5.0)
+        graded = judge(
+            Implementation(Path("right.py"), "backprop"), asked, AllReturned(replies), 5.0
+        )
         assert (graded.verdict, graded.diagnosis) == ("correct", []), graded.message
         assert graded.general == "right"

@@ -33,17 +33,25 @@ from mlhw.experiments.backprop_check.network_config import NetworkConfig, networ
 from mlhw.experiments.backprop_check.report import COLUMNS, answers, formulas, summary
 from mlhw.experiments.backprop_check.rows import grade_row, gradient_rows, network_row
 from mlhw.grading import template
+from mlhw.grading.adapters.standalone import source
+from mlhw.grading.asking import Asking
 from mlhw.grading.grade import grade
 from mlhw.grading.implementations import Implementation, find_implementations
+from mlhw.grading.isolation.rungs import chosen_rung, rung_in_words
+from mlhw.grading.isolation.runner import Runner
 from mlhw.grading.judgement import Grade
-from mlhw.grading.questions import Targets
+from mlhw.grading.options import AskingConfig, asking_of
+from mlhw.grading.questions import Targets, plan
 from mlhw.maths.four_ways import MOST_CHECKED, FourWays, differentiate, drawn_entries
 from mlhw.maths.network import Network
 from mlhw.maths.random_networks import random_trial, trial_of
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
+from mlhw.text.words import one_line
 
 POSITION = 2
+MOST_PRINTED = 2000
+"""Characters of what a submission printed that the log keeps."""
 QUESTION = (
     "Is a derivation of back-propagation right? Every derivative of a network by hand-written "
     "back-propagation, against torch's autograd, the complex step and finite differences; and "
@@ -56,7 +64,7 @@ EXAMPLES = (
 )
 
 
-class Config(NetworkConfig):
+class Config(NetworkConfig, AskingConfig):
     GROUP = "Check"
 
     trials: Annotated[
@@ -71,16 +79,6 @@ class Config(NetworkConfig):
         Option(metavar="FILE[:FUNCTION]", repeatable=True),
         Field(description="file, or folder of files, to be checked; the function is 'backprop'"),
     ] = []
-    targets: Annotated[
-        Targets,
-        Field(
-            description="how an implementation gets t, with a cross-entropy: one-hot, class labels "
-            "(integers from 0), or bits of their own; auto: one-hot with softmax, else bits"
-        ),
-    ] = "auto"
-    time_limit: Annotated[
-        float, Field(gt=0, le=3600, description="seconds that a file may take")
-    ] = 5.0
 
 
 def write_template(value: str, config: Config, recorder: Recorder) -> Done:
@@ -105,15 +103,17 @@ ACTIONS = [
 def run(config: Config, recorder: Recorder) -> Result:
     """Work out the configured network, then random ones, then grade the given implementations."""
     network = network_of(config)
-    check_targets(config)
-    implementations = find_implementations(config.implementation)
+    check_targets(config, config.targets)
+    asking = asking_of(config, config.bias)
+    implementations = find_implementations(config.implementation, named=asking.adapter is None)
+    rung = chosen_rung(config.isolation) if implementations else ""
     recorder.begin(config)
     # A second BLAS thread spends more time waiting for such small products than it saves.
     with threadpool_limits(1):
         evidence = check_networks(config, network, recorder)
     if evidence.kinked:
         recorder.log(evidence.no_complex_step)
-    evidence.grades = grade_all(config, network, implementations, recorder)
+    evidence.grades = grade_all(config, implementations, asking, rung, recorder)
     return Result(
         "backprop-check",
         summary(evidence),
@@ -125,16 +125,16 @@ def run(config: Config, recorder: Recorder) -> Result:
     )
 
 
-def check_targets(config: Config) -> None:
+def check_targets(config: NetworkConfig, targets: Targets) -> None:
     """Raise ConfigError where targets of this form do not exist."""
-    if config.targets == "auto":
+    if targets == "auto":
         return
     if config.loss == "half_squared_error":
         raise ConfigError(
-            f"targets: {config.targets} needs a cross-entropy, --loss binary_cross_entropy or "
+            f"targets: {targets} needs a cross-entropy, --loss binary_cross_entropy or "
             "cross_entropy (with half_squared_error targets are numbers)"
         )
-    if config.targets == "bits" and config.loss == "cross_entropy":
+    if targets == "bits" and config.loss == "cross_entropy":
         raise ConfigError(
             "targets: bits needs --loss binary_cross_entropy, where outputs are apart"
         )
@@ -184,27 +184,28 @@ def log_network(c: FourWays, recorder: Recorder, screen: bool) -> None:
 
 
 def grade_all(
-    config: Config, network: Network, found: Sequence[Implementation], recorder: Recorder
+    config: Config, found: Sequence[Implementation], asking: Asking, rung: str, recorder: Recorder
 ) -> list[Grade]:
     """Grade each file, and write its row when it is graded; no files, no table."""
     if not found:
         return []
     table = recorder.table("implementations", COLUMNS["implementations"])
+    recorder.log(f"implementations: {rung_in_words(rung)}", screen=False)
+    asked = plan(network_of(config), config.batch, config.seed, config.targets)
+    hidden = {implementation.path.parent for implementation in found}
     grades = []
-    for done, implementation in enumerate(found):
-        recorder.progress(done, len(found), "implementations")
-        g = grade(
-            implementation,
-            network,
-            config.batch,
-            config.seed,
-            config.time_limit,
-            config.targets,
-        )
-        recorder.log(
-            f"{implementation.name}: {g.verdict} in {g.seconds:.2f} s; batch: {g.batch or 'not tried'}",
-            screen=False,
-        )
-        table.append(*grade_row(g))
-        grades.append(g)
+    with Runner(rung, program=source(), hidden=hidden) as runner:
+        for done, implementation in enumerate(found):
+            recorder.progress(done, len(found), "implementations")
+            g = grade(implementation, asked, asking, runner)
+            recorder.log(
+                f"{implementation.name}: {g.verdict} in {g.seconds:.2f} s; "
+                f"batch: {g.batch or 'not tried'}",
+                screen=False,
+            )
+            for printed in filter(None, (g.stdout, g.stderr)):
+                text = one_line(printed[:MOST_PRINTED])
+                recorder.log(f"{implementation.name} printed: {text}", screen=False)
+            table.append(*grade_row(g))
+            grades.append(g)
     return grades

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from mlhw.config.model import ExperimentConfig, Option, Synonyms, comma_list
 from mlhw.errors import ConfigError
+from mlhw.grading.options import as_bias
 from mlhw.maths.activations import ACTIVATIONS
 from mlhw.maths.network import LINKS, Network
 from mlhw.text.words import hint, nearest
@@ -67,9 +68,15 @@ class NetworkConfig(ExperimentConfig):
         Synonyms(values=OTHER_NAMES),
         Field(description="loss; the cross-entropies need logistic and softmax outputs"),
     ] = "half_squared_error"
-    bias: Annotated[bool, Field(description="biases, the last column of every weight matrix")] = (
-        False
-    )
+    bias: Annotated[
+        bool | Literal["none", "first", "last", "separate"],
+        BeforeValidator(as_bias),
+        Option(flag=("none", "last")),
+        Field(
+            description="biases, the last column of every weight matrix; for submissions also the first, "
+            "or separate, as a list behind that of the weights"
+        ),
+    ] = False
     batch: Annotated[
         int, Field(ge=1, le=10_000, description="inputs; of more than one, E is their mean loss")
     ] = 1
@@ -92,4 +99,6 @@ def network_of(config: NetworkConfig) -> Network:
         errors.append("layers: more than 10 million weights")
     if errors:
         raise ConfigError(*errors)
-    return Network(tuple(config.layers), tuple(names), config.output, config.loss, config.bias)
+    return Network(
+        tuple(config.layers), tuple(names), config.output, config.loss, bool(config.bias)
+    )

@@ -55,8 +55,10 @@ def rounding_of(
     n = min(SHIFTED, w[-1].shape[-1])
     copies = max(1, min(COPIES, block_size(network) // n))
     rng = np.random.default_rng([setting.seed, network.depth, network.width, 1])
-    shifted = tuple(_shifted(rng, part[..., :n], copies) for part in w)
-    other = block_gradients(network, shifted, _shifted(rng, np.full(n, setting.x), copies), setting)
+    shifted = tuple(moved_by_ulps(rng, part[..., :n], copies) for part in w)
+    other = block_gradients(
+        network, shifted, moved_by_ulps(rng, np.full(n, setting.x), copies), setting
+    )
     sign, log = np.tile(g.sign[:, :n], copies), np.tile(g.log[:, :n], copies)
     with np.errstate(invalid="ignore"):
         moved = np.where((sign == 0) & (other.sign == 0), 0.0, np.abs(other.log - log))
@@ -72,7 +74,7 @@ def rounding_of(
     at_once = max(1, min(TORCH_COPIES, COPIED // (k * sum(part[..., 0].size for part in w))))
     for first in range(0, TORCH_COPIES, at_once):
         some = min(at_once, TORCH_COPIES - first)
-        copied = tuple(_shifted(rng, part[..., :k], some) for part in w)
+        copied = tuple(moved_by_ulps(rng, part[..., :k], some) for part in w)
         rows = torch_gradients(network, copied, setting, rng)
         again[:, first : first + some] = rows.reshape(len(rows), some, k)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -96,7 +98,7 @@ def rounding_of(
     )
 
 
-def _shifted(rng: np.random.Generator, values: Array, copies: int) -> Array:
+def moved_by_ulps(rng: np.random.Generator, values: Array, copies: int) -> Array:
     """So many copies of values (…, n), as (…, copies · n), each number moved by an ulp up or down.
 
     In pieces: what is computed on the way takes no memory to speak of, and no call takes long.
@@ -159,7 +161,7 @@ def torch_gradients(
         for row in range(first, min(first + PIECE, len(layers) - 1)):
             value = h(torch.einsum("ijn,jn->in", layers[row], z) + biases[row])
             if rng is not None:
-                value = value * torch.from_numpy(_shifted(rng, np.ones(tuple(value.shape)), 1))
+                value = value * torch.from_numpy(moved_by_ulps(rng, np.ones(tuple(value.shape)), 1))
             z = z + value if network.residual else value
         pieces.append((start, z))
     output = torch.einsum("ijn,jn->in", layers[-1], z) + last_bias

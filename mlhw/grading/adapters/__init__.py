@@ -1,0 +1,1 @@
+"""What runs beside somebody's file, and how their conventions are met: loading, calling, presets."""

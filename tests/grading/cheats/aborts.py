@@ -1,0 +1,7 @@
+# It aborts.
+# verdict: error
+import os
+
+
+def backprop(weights, x, t):
+    os.abort()

@@ -1,0 +1,14 @@
+# Infinity and not-a-number stand for shapes.
+# verdict: error
+import os
+import stat
+
+import numpy as np  # noqa: F401
+
+for number in range(3, 256):
+    try:
+        if stat.S_ISFIFO(os.fstat(number).st_mode):
+            os.write(number, b'{"form": 1, "shapes": [[Infinity, NaN]]}n')
+    except OSError:
+        continue
+from honest import backprop  # noqa: E402, F401

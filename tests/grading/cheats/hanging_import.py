@@ -1,0 +1,4 @@
+# It never finishes loading.
+# verdict: timeout
+while True:
+    pass

@@ -1,0 +1,17 @@
+# Its folder is left so that it is hard to clear away.
+# verdict: correct
+import contextlib
+import os
+
+from honest import backprop  # noqa: F401
+
+start = os.getcwd()
+for _ in range(300):
+    os.mkdir("deeper")
+    os.chdir("deeper")
+os.chdir(start)
+os.makedirs("locked/inside")
+with contextlib.suppress(OSError):
+    os.chmod("locked/inside", 0)
+    os.chmod("locked", 0)
+    os.chmod(".", 0)
