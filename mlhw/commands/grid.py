@@ -75,7 +75,7 @@ def complete_experiment(incomplete: str) -> list[str]:
 Name = Annotated[
     str | None,
     typer.Argument(
-        metavar="[COMMAND]",
+        metavar="COMMAND",
         help="the experiment, whose own options may be given too; mlhw grid COMMAND --help lists them",
         autocompletion=complete_experiment,
     ),

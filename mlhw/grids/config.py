@@ -94,8 +94,8 @@ class GridConfig(ExperimentConfig):
         str,
         Option(metavar="NAME[:WHERE]", values=ENGINES),
         Field(
-            description="what works on them: local, local:N for N processes, "
-            + ", ".join(ENGINES[1:])
+            description="what works on them: "
+            + ", ".join(["local", "local:N for N processes", *ENGINES[1:]])
         ),
     ] = "local"
     threads: Annotated[

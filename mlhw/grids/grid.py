@@ -6,6 +6,7 @@ finished run of the right identity is never run again, whatever a driver that wa
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Sequence
 from contextlib import closing
@@ -16,6 +17,7 @@ from typing import Any
 from mlhw.errors import ConfigError, Interrupted, RunError
 from mlhw.experiments.actions import Action
 from mlhw.grids import rows as tables
+from mlhw.grids.by import by_of
 from mlhw.grids.config import GridConfig, engine_parts
 from mlhw.grids.plan import GridPlan, Point, plan_of
 from mlhw.grids.report import grid_result, ranked_by
@@ -289,9 +291,10 @@ class _Drive:
             f"point {end.point} of {self.plan.total}, {point.setting.words()}{repeat}: {row.status}"
         )
         text += f", {end.seconds:.1f} s"
-        first = next(iter(row.numbers.items()), None)
-        if first is not None:
-            text += f", {first[0]} {number_text(first[1])}"
+        if row.numbers:
+            with contextlib.suppress(ConfigError):
+                by = by_of(self.plan.grid.by, self.plan.grid.experiment, list(row.numbers))
+                text += f", {by.name} {number_text(row.numbers[by.name])}" if by else ""
         return text + (f": {row.reason}" if row.reason else "")
 
     def _stop(self) -> None:
