@@ -6,9 +6,9 @@ import os
 from honest import backprop  # noqa: F401
 
 start = os.getcwd()
-for _ in range(300):
-    os.mkdir("deeper")
-    os.chdir("deeper")
+for _ in range(1500):
+    os.mkdir("d")
+    os.chdir("d")
 os.chdir(start)
 os.makedirs("locked/inside")
 with contextlib.suppress(OSError):
