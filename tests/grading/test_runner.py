@@ -129,6 +129,28 @@ def test_a_submission_finds_no_module_of_ours(runner: Runner) -> None:
     assert "'numpy'" in found.stdout
 
 
+@pytest.mark.skipif("bubblewrap" not in OFFERED, reason="no bubblewrap here")
+@pytest.mark.parametrize("nested", [False, True])
+def test_bubblewrap_works_with_one_for_each_file_and_with_one_for_all(nested: bool) -> None:
+    source = "import os\nprint(os.listdir('.'), os.listdir('/dev'))\nopen('left', 'w')\n" + RIGHT
+    with Runner("bubblewrap", nested=nested) as one:
+        for _ in range(2):
+            found = one.run(job(source))
+            assert verdict(found) == "correct"
+            assert found.stdout.startswith("['theirs.py'] ")
+            assert "'null'" in found.stdout
+
+
+def test_a_class_that_is_broken_off_ends_what_runs() -> None:
+    started = time.monotonic()
+    with Runner(OFFERED[-1], jobs=2) as one:
+        jobs = [job(), *(job("while True: pass", import_seconds=600) for _ in range(9))]
+        for _, replies in one.run_all(jobs):
+            assert verdict(replies) == "correct"
+            break
+    assert time.monotonic() - started < 300
+
+
 # ------------------------------------------------------------------------------------- what is lost
 
 
