@@ -212,6 +212,15 @@ def until(true: object) -> None:
 # ------------------------------------------------------------------------------------- which rung
 
 
+@pytest.mark.parametrize("rung", rungs.RUNGS)
+def test_a_rung_is_missing_for_a_reason_of_the_machine_and_not_of_ours(rung: str) -> None:
+    reason = rungs.why_no_rung(rung)
+    for ours in ("KeyError", "TypeError", "AttributeError", "NameError", "could still reach"):
+        assert ours not in reason
+    if rung == "limits":
+        assert reason == ""
+
+
 @pytest.fixture
 def untried(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     known = dict.fromkeys(rungs.RUNGS, "")

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from mlhw.grading.isolation import bubblewrap
 from mlhw.grading.isolation.job import Job, Limits, Replies
 from mlhw.grading.isolation.listen import Ends, drain, hear
-from mlhw.grading.isolation.places import visible, ways_to_us
+from mlhw.grading.isolation.places import libraries, visible, ways_to_us
 from mlhw.grading.isolation.sandbox import kernel, namespaces, seccomp
 from mlhw.grading.isolation.sandbox.limits import tasks_of
 from mlhw.grading.isolation.users import next_user
@@ -130,6 +130,7 @@ class Runner:
             "program": self._program,
             "seccomp": seccomp.usable(),
             "dropped": ways_to_us(),
+            "libraries": libraries(),
             "stage": os.path.join(self.folder, "stage"),
             **vars(self._visible),
         }
