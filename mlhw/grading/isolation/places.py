@@ -27,15 +27,11 @@ class Visible:
 def visible(hidden: Iterable[Path] = ()) -> Visible:
     """Python's and the system's libraries, without mlhw and without what is ``hidden``."""
     paths = sysconfig.get_paths()
-    wanted = [
-        *(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        *(
-            path
-            for path in (sys.prefix, sys.base_prefix)
-            if path not in ("/", "/usr", "/usr/local")
-        ),
-        *_SYSTEM,
-    ]
+    wanted = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    # Not all of a prefix: somebody's environment may stand in the folder in which everything lies.
+    for prefix in (sys.prefix, sys.base_prefix):
+        wanted += [os.path.join(prefix, name) for name in ("lib", "lib64", "pyvenv.cfg")]
+    wanted += [*libraries(), sys.executable, *_SYSTEM]
     links: dict[str, str] = {}
     found: set[str] = set()
     for path in wanted:
@@ -48,6 +44,18 @@ def visible(hidden: Iterable[Path] = ()) -> Visible:
     masks = [m for m in covered if any(_inside(m, path) for path in readable)]
     links = {link: target for link, target in links.items() if not _any_inside(link, readable)}
     return Visible(readable, links, masks, covered)
+
+
+def libraries() -> list[str]:
+    """The folders of installed packages that this Python finds.
+
+    A Python that was started with ``-I`` does not find a user's own, nor those that PYTHONPATH names.
+    """
+    import numpy
+
+    names = ("site-packages", "dist-packages")
+    found = [path for path in sys.path if path.rstrip("/").endswith(names)]
+    return list(dict.fromkeys([*found, str(Path(numpy.__file__).parents[1])]))
 
 
 def our_folders() -> list[Path]:

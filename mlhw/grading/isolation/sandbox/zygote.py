@@ -25,6 +25,7 @@ def serve() -> None:
     control = socket.socket(fileno=int(number))
     config = _line(control)[0]
     assert config is not None
+    sys.path += [path for path in config["libraries"] if path not in sys.path]
     for name in ("numpy", "random", "ctypes", "typing", "traceback", "__future__"):
         __import__(name)
     if kernel.LINUX:
