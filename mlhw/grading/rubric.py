@@ -141,7 +141,8 @@ class _Judged:
         self.graded = graded
         self.network = network
         self.named, self.carried = rubric.named, rubric.carried_forward
-        self.codes = [code for code in graded.codes if code in CODES]
+        # Numbers too coarse to be right explain what is wrong as well as a mistake does.
+        self.codes = [code for code in graded.codes if code in (*CODES, "low_precision")]
         self.name = ", ".join(self.codes)
         # Where nothing is derived nothing is carried on either.
         self.nothing = any(layer.nothing for layer in graded.layers)
