@@ -6,6 +6,7 @@ only because of that mistake gets the part of what is carried forward: one mista
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -16,7 +17,6 @@ from mlhw.grading.graded import Graded
 from mlhw.grading.traits import TRAITS
 from mlhw.maths.mistakes.kinds import CODES
 from mlhw.maths.network import Network
-from mlhw.text.values import number_text
 
 Points = Annotated[float, Field(ge=0, le=10_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -141,7 +141,8 @@ class _Judged:
         self.graded = graded
         self.network = network
         self.named, self.carried = rubric.named, rubric.carried_forward
-        self.codes = [code for code in graded.codes if code in CODES]
+        # Numbers too coarse to be right explain what is wrong as well as a mistake does.
+        self.codes = [code for code in graded.codes if code in (*CODES, "low_precision")]
         self.name = ", ".join(self.codes)
         # Where nothing is derived nothing is carried on either.
         self.nothing = any(layer.nothing for layer in graded.layers)
@@ -178,15 +179,14 @@ class _Judged:
         return 0.0, self.graded.message
 
     def _layers(self, layers: list[int]) -> tuple[float, str]:
-        shares, reasons = [], []
+        shares = []
+        reasons: dict[str, list[str]] = {}
         for layer in reversed(layers):
             share, reason = self._layer(layer)
             shares.append(share)
             if reason:
-                reasons.append(f"dE/dW^({layer}): {reason}")
-        if not reasons:
-            return 1.0, "right in all draws"
-        return sum(shares) / len(shares), "; ".join(reasons)
+                reasons.setdefault(reason, []).append(f"dE/dW^({layer})")
+        return sum(shares) / len(shares), _in_words(reasons)
 
     def _layer(self, layer: int) -> tuple[float, str]:
         if self.graded.once or not self.graded.layers[layer - 1].weights:
@@ -201,7 +201,8 @@ class _Judged:
         return self.carried, f"wrong by the same mistake, which counts once ({self.name})"
 
     def _biases(self) -> tuple[float, str]:
-        shares, reasons = [], []
+        shares = []
+        reasons: dict[str, list[str]] = {}
         for number, errors in reversed([*enumerate(self.graded.layers, 1)]):
             share, reason = 1.0, ""
             if errors.biases and not self.graded.once:
@@ -218,8 +219,8 @@ class _Judged:
                     share, reason = self.named, f"wrong by a mistake that has a name ({self.name})"
             shares.append(share)
             if reason:
-                reasons.append(f"layer {number}: {reason}")
-        return sum(shares) / len(shares), "; ".join(reasons) or "right in all draws"
+                reasons.setdefault(reason, []).append(f"those in dE/dW^({number})")
+        return sum(shares) / len(shares), _in_words(reasons)
 
     def _batches(self) -> tuple[float, str]:
         status = self.graded.batch
@@ -260,6 +261,7 @@ class _Judged:
         return self.graded.verdict == "correct"
 
 
-def points_text(points: float) -> str:
-    """``7.5``, ``10``."""
-    return number_text(points)
+def _in_words(reasons: Mapping[str, Sequence[str]]) -> str:
+    """By reason what it is said of, as one sentence."""
+    said = [f"{', '.join(what)}: {reason}" for reason, what in reasons.items()]
+    return "; ".join(said) or "right in all draws"

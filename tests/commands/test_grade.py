@@ -13,6 +13,8 @@ import pytest
 
 from mlhw.commands.main import main
 from mlhw.commands.marking.cells import cell_text, safe_cell
+from mlhw.commands.marking.config import GradeConfig
+from mlhw.config.load import load_config
 from mlhw.grading.isolation.rungs import RUNGS, rung_in_words, why_no_rung
 from tests.commands.graded_class import (
     SIGN,
@@ -142,6 +144,9 @@ def test_the_run_is_a_run_like_any_other(done: Graded, capsys: pytest.CaptureFix
     assert "everybody who handed something in" in capsys.readouterr().out
     assert main(["runs", "rerun", "grade", *where]) == 2
     assert "mlhw runs compare says what differs" in capsys.readouterr().err
+    assert main(["init", "grade", str(done.runs / "mine.yaml")]) == 0
+    assert load_config(GradeConfig, str(done.runs / "mine.yaml")) == GradeConfig()
+    capsys.readouterr()
     saved = done.run / "config.yaml"
     assert main(["grade", "-c", str(saved), "--print-config"]) == 0
     assert capsys.readouterr().out == saved.read_text(encoding="utf-8")

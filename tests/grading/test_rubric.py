@@ -41,6 +41,9 @@ def grades(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Graded]:
         "slope": NO_SLOPE,
         "zeros": ZEROS,
         "summed": BATCHED.replace("/ len(X)", ""),
+        "coarse": BATCHED.replace(
+            "gradients.insert(0, ", "gradients.insert(0, np.float16(1) * np.float16("
+        ).replace("/ len(X))", "/ len(X)))"),
         "raises": "def backprop(w, x, t):\n    return 1 / 0\n",
     }
     folder = tmp_path_factory.mktemp("handed-in")
@@ -55,6 +58,8 @@ def test_points_by_what_is_right(grades: dict[str, Graded]) -> None:
     assert found["sign"] == full | {"output layer": 1.5, "batches": 0}, "the mistake counts once"
     assert found["slope"] == full | {"hidden layers": 3.75, "batches": 0}
     assert found["summed"] == full | {"batches": 0.5}
+    assert grades["coarse"].codes == ["low_precision"]
+    assert found["coarse"]["output layer"] == 1.5
     assert set(found["zeros"].values()) == {0}
     assert set(found["raises"].values()) == {0}
 

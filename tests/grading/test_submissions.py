@@ -209,6 +209,7 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
         found(tmp_path / "class", only=["ana"])
 
 
+@pytest.mark.slow
 def test_ten_thousand_files_are_found_quickly(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "class.zip", "w") as archive:
         for number in range(10_000):
