@@ -14,6 +14,6 @@ def safe_cell(value: str) -> str:
     return f"'{value}" if value.startswith((*_FORMULA, "'")) else value
 
 
-def cell_text(value: str) -> str:
+def plain_cell(value: str) -> str:
     """What ``safe_cell`` marked, without the mark."""
     return value[1:] if value[:1] == "'" and value[1:].startswith((*_FORMULA, "'")) else value

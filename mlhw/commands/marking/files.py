@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlhw.commands.marking.cells import cell_text, safe_cell
+from mlhw.commands.marking.cells import plain_cell, safe_cell
 from mlhw.commands.marking.feedback import feedback_markdown, feedback_of, feedback_page
 from mlhw.commands.marking.gradescope import results_of
 from mlhw.commands.marking.marked import ClassGrades
@@ -49,7 +49,7 @@ def _known(path: Path) -> dict[str, str]:
     try:
         text = read_plain(path, 64 << 20).decode("utf-8")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
-        return {cell_text(row["student"]): row["code"] for row in rows if row["code"].isalnum()}
+        return {plain_cell(row["student"]): row["code"] for row in rows if row["code"].isalnum()}
     except (OSError, ValueError, KeyError, AttributeError, csv.Error):
         return {}
 

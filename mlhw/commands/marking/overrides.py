@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlhw.commands.marking.cells import cell_text
+from mlhw.commands.marking.cells import plain_cell
 from mlhw.errors import DataError, reason_of
 from mlhw.text.plain_files import read_plain
 from mlhw.text.words import hint, nearest, printable
@@ -50,7 +50,7 @@ def read_overrides(path: Path, everyone: Collection[str]) -> dict[str, Override]
     found: dict[str, Override] = {}
     errors = []
     for number, row in enumerate(rows[1:], 2):
-        cells = dict(zip(header, (cell_text(cell.strip()) for cell in row), strict=False))
+        cells = dict(zip(header, (plain_cell(cell.strip()) for cell in row), strict=False))
         student, points = cells.get("student", ""), cells.get("points", "")
         if not student and not points:
             continue

@@ -82,7 +82,7 @@ def stem(name: str) -> str:
     return before if dot and before else name
 
 
-def again(name: str) -> tuple[str, int]:
+def without_attempt(name: str) -> tuple[str, int]:
     """A file's name without Canvas' number of a later attempt, and that number, 0 for the first."""
     found = _AGAIN.fullmatch(stem(name))
     if not found:

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from mlhw.grading.submissions.names import Owner, again, stem
+from mlhw.grading.submissions.names import Owner, stem, without_attempt
 
 MOST_SOURCE = 1 << 20
 """Bytes of a Python file; beyond them it was not written by hand."""
@@ -54,8 +54,8 @@ class Submission:
             return
         defining = [name for name in candidates if not function or self._defines(name, function)]
         newest: dict[str, str] = {}
-        for name in sorted(defining or candidates, key=lambda name: again(name)[1]):
-            newest[again(name)[0]] = name
+        for name in sorted(defining or candidates, key=lambda name: without_attempt(name)[1]):
+            newest[without_attempt(name)[0]] = name
         found = sorted(newest.values(), key=lambda name: (name.count("/"), name))
         if len(found) > 1:
             # What another one imports is a module of it.
