@@ -17,6 +17,7 @@ import mlhw as mlhw_api
 from mlhw.experiments.backprop_check import experiment as backprop_check
 from mlhw.result.recorder import Recorder
 from tests.conftest import DRAWN, PROGRAM, ROOT, Mlhw
+from tests.grading.styles import NIELSEN
 
 RIGHT = ROOT / "tests" / "tampering" / "right_backprop.py"
 QUICK = ("backprop-check", "--trials", "3", "--no-plots")
@@ -275,3 +276,25 @@ def test_ctrl_c_while_a_file_runs_ends_at_once_and_takes_it_along(tmp_path: Path
     assert time.monotonic() - sent < 30  # not the 500 s it may take
     child = Path(f"/proc/{note.read_text()}")
     assert not child.exists()
+
+
+def test_submissions_in_another_shape_are_taken_by_an_adapter_or_options(
+    mlhw: Mlhw, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs.py").write_text(NIELSEN)
+    network = ("--layers", "3,4,2", "--output", "logistic", "--implementation", "theirs.py")
+    done = mlhw(*QUICK, *network, "--bias", "--adapter", "nielsen", "--json")
+    result = found(done)
+    assert result["summary"]["implementation"]["verdict"] == "correct"
+    assert result["summary"]["implementation"]["notes"][0].startswith("running the file failed: ")
+    config = (Path(result["run"]) / "config.yaml").read_text()
+    assert "bias: true" in config
+    assert "adapter: nielsen" in config
+    refused = mlhw(*QUICK, *network, "--adapter", "nilsen")
+    assert refused.returncode == 2
+    assert (
+        refused.stderr == "error: adapter: there is no preset 'nilsen', did you mean 'nielsen'?\n"
+    )
+    without = mlhw(*QUICK, *network, "--bias", "separate")
+    assert without.returncode == 3
+    assert "the class Network, which is made with (sizes): write an adapter" in without.stdout

@@ -156,7 +156,7 @@ EXPECTED: dict[str, tuple[str, list[str], str]] = {
 def judged(name: str, **how: object) -> Grade:
     path = CASES / f"{name}.py"
     asked, inputs = NETWORKS[path.read_text().split("\n")[0].removeprefix("# config: ")]
-    asking = Asking(**how)  # type: ignore[arg-type]
+    asking = Asking(**{"import_limit": 60.0, "time_limit": 60.0, **how})  # type: ignore[arg-type]
     return grade(Implementation(path, "backprop"), plan(asked, inputs, 0), asking, runner())
 
 
