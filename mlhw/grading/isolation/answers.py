@@ -76,7 +76,7 @@ class Answers:
     ) -> None:
         found = self.replies
         if "error" in message:
-            found.error, self.done = as_text(message["error"]), True
+            found.error, self.done = writable_text(message["error"]), True
         elif "done" in message:
             self.done = True
         elif "ready" in message:
@@ -84,14 +84,14 @@ class Answers:
         elif "loaded" in message:
             self.loaded = True
         elif "note" in message:
-            found.notes += [as_text(message["note"])] if len(found.notes) < _NOTES else []
+            found.notes += [writable_text(message["note"])] if len(found.notes) < _NOTES else []
         elif "phase" in message:
-            found.phase = as_text(message["phase"])
+            found.phase = writable_text(message["phase"])
             self.wanted = _seconds(message.get("seconds"))
         elif len(found.replies) == len(self.job.calls):
             raise Garbled
         elif "refused" in message:
-            found.replies.append(Reply(refused=as_text(message["refused"])))
+            found.replies.append(Reply(refused=writable_text(message["refused"])))
         elif "shapes" in message:
             sent = message["shapes"] is not None
             arrays = _arrays(numbers, shapes) if sent else None
@@ -100,7 +100,7 @@ class Answers:
             raise Garbled
 
 
-def as_text(value: Any) -> str:
+def writable_text(value: Any) -> str:
     """A text of the process's, which can be written down: JSON may hold halves of characters."""
     return str(value)[:_TEXT].encode("utf-8", "backslashreplace").decode()
 

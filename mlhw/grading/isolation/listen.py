@@ -181,14 +181,14 @@ class _Clock:
 
 
 def used(folder: str) -> int:
-    """Bytes that the files of a folder take; very many files count as too much."""
+    """Bytes that the files of a folder take; very many files, or very deep folders, are too much."""
     total, entries = 0, 0
     todo = [folder]
     while todo:
         with contextlib.suppress(OSError), os.scandir(todo.pop()) as found:
             for entry in found:
                 entries += 1
-                if entries > 10_000:
+                if entries > 10_000 or len(entry.path) > 3000:
                     return 1 << 62
                 with contextlib.suppress(OSError):
                     if entry.is_dir(follow_symlinks=False):

@@ -52,14 +52,15 @@ def chosen_rung(wanted: str) -> str:
     raise UsageError(f"--isolation auto: no rung works on this machine: {'; '.join(reasons)}")
 
 
-_tried: dict[str, str] = {}
+TRIED: dict[str, str] = {}
+"""What the trials of this process have shown: why a rung is not offered, empty where it is."""
 
 
 def why_no_rung(rung: str) -> str:
     """Why this machine does not offer a rung; empty where it does, as a trial has shown."""
-    if rung not in _tried:
-        _tried[rung] = _MISSING[rung]() or _trial(rung)
-    return _tried[rung]
+    if rung not in TRIED:
+        TRIED[rung] = _MISSING[rung]() or _trial(rung)
+    return TRIED[rung]
 
 
 def rung_in_words(rung: str) -> str:
@@ -108,7 +109,7 @@ _MISSING: dict[str, Callable[[], str]] = {
 # ------------------------------------------------------------------------------------- the trial
 
 _REACHED = ("files", "signals", "network", "root", "numbers of processes")
-_KEPT = {
+KEPT = {
     "bubblewrap": {"files", "signals", "network", "root", "numbers of processes"},
     "namespaces": {"files", "signals", "network", "root", "numbers of processes"},
     "landlock": {"files", "signals", "network", "root"},
@@ -164,5 +165,5 @@ def _trial(rung: str) -> str:
     numbers = replies.replies[0].numbers
     assert numbers
     flags = zip(_REACHED, numbers[0].ravel(), strict=True)
-    open_still = [name for name, flag in flags if flag and name in _KEPT[rung]]
+    open_still = [name for name, flag in flags if flag and name in KEPT[rung]]
     return f"a trial could still reach: {', '.join(open_still)}" if open_still else ""

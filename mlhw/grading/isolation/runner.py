@@ -8,6 +8,7 @@ import os
 import queue
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -20,7 +21,7 @@ from mlhw.grading.isolation.listen import Ends, drain, hear
 from mlhw.grading.isolation.places import visible, ways_to_us
 from mlhw.grading.isolation.sandbox import kernel, namespaces, seccomp
 from mlhw.grading.isolation.sandbox.limits import tasks_of
-from mlhw.grading.isolation.users import Users
+from mlhw.grading.isolation.users import next_user
 from mlhw.grading.isolation.warm import CLEARING, Broken, Warm
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Runner:
 
     ``program`` is the source of what loads and calls a submission (``sandbox/plain.py`` says what it
     defines); it is run once in each warm process. ``hidden`` are folders that no submission may see even
-    where they lie among the libraries. Use it in a ``with``: its end ends all processes.
+    where they lie among the libraries. Use it in a ``with``: its end ends all processes. ``nested``: with
+    bubblewrap, whether submissions share one, in namespaces of their own; None finds out whether they can.
     """
 
     def __init__(
@@ -44,15 +46,16 @@ class Runner:
         *,
         program: str | None = None,
         hidden: Iterable[Path] = (),
+        nested: bool | None = None,
     ) -> None:
         self.rung = rung
         self.jobs = jobs
         self._program = PLAIN.read_text(encoding="utf-8") if program is None else program
         self._visible = visible(hidden)
-        self._users = Users()
         self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         self._slots: list[_Slot] = []
-        self._nested = False
+        self._nested = bool(nested) and rung == "bubblewrap"
+        self._asked_nested = nested
 
     def __enter__(self) -> Runner:
         self.folder = tempfile.mkdtemp(prefix="mlhw-grading-", dir=_temporary())
@@ -60,7 +63,7 @@ class Runner:
             os.chmod(self.folder, 0o711)  # another user may walk through, but not look around
         os.mkdir(os.path.join(self.folder, "stage"))
         self._dumpable(False)
-        if self.rung == "bubblewrap":
+        if self.rung == "bubblewrap" and self._asked_nested is None:
             self._nested = _nests(self)
         for _ in range(self.jobs):
             slot = _Slot(self)
@@ -74,10 +77,16 @@ class Runner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
         for slot in self._slots:
             slot.close()
         self._dumpable(True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End the submissions that run at the moment: whoever waits for one gets an error at once."""
+        for slot in self._slots:
+            slot.cut()
 
     def run(self, job: Job) -> Replies:
         """Run one submission. Never raises for what it does; waits while all processes are at work."""
@@ -104,6 +113,8 @@ class Runner:
             finally:
                 for future in running:
                     future.cancel()
+                if running:
+                    self.stop()
 
     @property
     def once(self) -> bool:
@@ -137,7 +148,7 @@ class Runner:
     def told(self, job: Job) -> tuple[dict[str, Any], str | None]:
         """What the warm process is told of a job, and the folder that was made for it, if any."""
         limits = job.limits
-        uid = self._users.next()
+        uid = next_user()
         folder = None
         if self.rung not in ("bubblewrap", "namespaces"):
             folder = tempfile.mkdtemp(dir=self.folder)
@@ -175,6 +186,12 @@ class _Slot:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._warm: Warm | None = runner.start()
+        self._working: Warm | None = None
+
+    def cut(self) -> None:
+        working = self._working
+        if working is not None:
+            working.cut()
 
     def close(self) -> None:
         if self._warm is not None:
@@ -184,6 +201,7 @@ class _Slot:
     def run(self, job: Job) -> Replies:
         replies = Replies(rung=self._runner.rung)
         warm, self._warm = self._warm or self._runner.start(), None
+        self._working = warm
         told, folder = self._runner.told(job)
         try:
             self._run_in(warm, told, folder, job, replies)
@@ -194,6 +212,7 @@ class _Slot:
             warm.close()
             raise
         finally:
+            self._working = None
             if folder is not None:
                 _remove(folder)
         return replies
@@ -287,18 +306,12 @@ def _request(job: Job) -> Iterator[IO[bytes]]:
 
 
 def _remove(folder: str) -> None:
-    """Also what its owner has locked."""
-
-    def unlock(_call: Any, path: str, _error: Any) -> None:
-        with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), 0o700)
-            if os.path.isdir(path) and not os.path.islink(path):
-                os.chmod(path, 0o700)
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                os.unlink(path)
-
-    shutil.rmtree(folder, onerror=unlock)
+    """Also what its owner has locked, and folders in folders deeper than Python's calls may go."""
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", folder], stderr=subprocess.DEVNULL, check=False)
 
 
 def _temporary() -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from mlhw.grading.isolation.sandbox.limits import owner
@@ -13,14 +15,19 @@ _EACH = 512
 """Users in turn: a number comes again only when its submission is long gone."""
 
 
-class Users:
-    """Hands out one user after the other; ``None`` always, where we are not root."""
+_turns: dict[int, Iterator[int]] = {}
+_lock = threading.Lock()
 
-    def __init__(self) -> None:
-        self._numbers = itertools.cycle(_free()) if os.geteuid() == 0 else None
 
-    def next(self) -> int | None:
-        return next(self._numbers) if self._numbers else None
+def next_user() -> int | None:
+    """One user after the other, whichever runner asks; None where we are not root."""
+    if os.geteuid() != 0:
+        return None
+    process = os.getpid()
+    with _lock:
+        if process not in _turns:
+            _turns[process] = itertools.cycle(_free())
+        return next(_turns[process])
 
 
 def _free() -> list[int]:

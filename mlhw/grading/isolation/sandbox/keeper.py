@@ -57,7 +57,7 @@ def watch_over(errand: Errand, lifeline: int, status: int) -> NoReturn:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     if kernel.LINUX:
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    in_use = limits.memory_in_use()
+    in_use = limits.memory_in_use(errand.config["proc"])
     proc = -1
     if errand.rung == "namespaces":
         proc = namespaces.enter(errand.config, errand.job)
@@ -75,29 +75,32 @@ def watch_over(errand: Errand, lifeline: int, status: int) -> NoReturn:
             _work(errand, in_use, status)
         os._exit(1)
     errand.handed.close()
+    ended, how = 0, 0
     while True:
         ready, _, _ = select.select([woken, lifeline], [], [])
         if lifeline in ready:
             break
         os.read(woken, 512)
-        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        ended, how = os.waitpid(child, os.WNOHANG)
+        if ended:
             break
-    _clear_away(errand, child, status)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        how = os.waitpid(child, 0)[1]
+    _clear_away(errand, child)
+    tell(status, code=os.waitstatus_to_exitcode(how))
     os._exit(0)
 
 
-def _clear_away(errand: Errand, child: int, status: int) -> None:
-    with contextlib.suppress(OSError):
-        os.kill(child, signal.SIGKILL)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def _clear_away(errand: Errand, child: int) -> None:
+    """End what the submission has started and left."""
     if errand.rung == "namespaces":
-        return tell(status, code=code)  # the first process takes all others of its namespace along
+        return  # the first process took all others of its namespace along
     if errand.uid is not None:
         other_uid.end_all_of(errand.uid)
     with contextlib.suppress(OSError):
         os.killpg(child, signal.SIGKILL)
     other_uid.end_all_below()
-    return tell(status, code=code)
 
 
 def tell(status: int, **message: Any) -> None:

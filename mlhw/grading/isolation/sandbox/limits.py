@@ -39,10 +39,16 @@ def lower(kind: int, limit: int) -> None:
         resource.setrlimit(kind, (limit, limit))
 
 
-def memory_in_use() -> int:
-    """Bytes of address space of this process; 0 where the system does not say."""
-    with contextlib.suppress(OSError), open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
+def memory_in_use(proc: int | None) -> int:
+    """Bytes of address space of this process; 0 where the system does not say.
+
+    ``proc``: the folder ``/proc`` as a descriptor, where it cannot be seen.
+    """
+    path = "/proc/self/statm" if proc is None else "self/statm"
+    with contextlib.suppress(OSError):
+        number = os.open(path, os.O_RDONLY, dir_fd=proc)
+        with open(number) as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
     return 0
 
 

@@ -32,7 +32,7 @@ def become_with_libraries(uid: int) -> list[int]:
     kept: dict[str, int] = {}
     for folder in sys.path:
         with contextlib.suppress(OSError):
-            found = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+            found = os.open(folder, getattr(os, "O_PATH", 0) | os.O_DIRECTORY)
             kept[folder] = fcntl.fcntl(found, fcntl.F_DUPFD, _FIRST)
             os.close(found)
     become(uid)
