@@ -33,6 +33,7 @@ PROMISES = {
     "fuzzing": "Whatever is typed or read, the exit code is a documented one, and there is no traceback.",
     "numbers": "Numbers at the ends of what is allowed give right answers, or are refused.",
     "many": "Many at once: a folder for each run, one process for each folder, stores and downloads shared.",
+    "grid": "Killed workers and drivers cost a grid no point: each has one row and one finished folder.",
     "long": "Thousands of epochs need no more memory, files or log than their rows.",
     "sockets": "No connection is tried that was not asked for, and all works without a network.",
 }
@@ -55,12 +56,22 @@ def tests_of(kind: str) -> list[Path]:
     return []
 
 
+def counted_kinds() -> set[str]:
+    """The kinds of faults that the tests count."""
+    return {
+        kind
+        for path in FAULT_TESTS.glob("test_*.py")
+        if path.name != "test_tally.py"
+        for kind in re.findall(r'^ .*\btally\("(\w+)"\)', path.read_text(encoding="utf-8"), re.M)
+    }
+
+
 def faults_table(found: dict[str, Any]) -> str:
     """A row for each kind of fault of ``faults.json``."""
     outcomes = ["injected", "survived", "lost", "silent", "traceback", "escaped"]
     lines = [
-        f"| promise | kind, and its test | {' | '.join(outcomes)} |",
-        f"|---|---|{'--:|' * len(outcomes)}",
+        f"| promise | kind, and its test | {' | '.join(outcomes)} | date |",
+        f"|---|---|{'--:|' * len(outcomes)}---|",
     ]
     order = list(PROMISES)
     kinds = sorted(
@@ -74,15 +85,41 @@ def faults_table(found: dict[str, Any]) -> str:
             f"[{path.stem[5:]}](../tests/faults/{path.name})" for path in tests_of(kind)
         )
         numbers = " | ".join(f"{found['rows'][kind][outcome]:,}" for outcome in outcomes)
-        lines.append(f"| {promise} | {kind}: {files} | {numbers} |")
+        date = found["rows"][kind]["date"]
+        lines.append(f"| {promise} | {kind}: {files} | {numbers} | {date} |")
         before = key
     total = " | ".join(f"**{found['all'][outcome]:,}**" for outcome in outcomes)
-    lines.append(f"| **all** | | {total} |")
-    missing = [key for key in PROMISES if key not in map(promise_of, found["rows"])]
+    lines += [f"| **all** | | {total} | |", "", *time_lines(found["files"])]
+    lines += machine_lines(found["files"])
+    missing = sorted(counted_kinds() - found["rows"].keys())
     if missing:
         said = "Without figures of the long form yet, tried in the short one by `make test`"
         lines += ["", f"{said}: {', '.join(missing)}."]
     return "\n".join(lines)
+
+
+def time_lines(files: dict[str, Any]) -> list[str]:
+    """How soon those faults ended whose time is a part of the promise."""
+    lines = []
+    for rows in files.values():
+        for kind, row in rows.items():
+            if took := row.get("times"):
+                lines.append(
+                    f"- {kind}: from signal to end {took['median']:.2f} s in the median, within half a "
+                    f"second {took['soon']:.1%} of {took['count']}, the slowest {took['largest']:.2f} s"
+                )
+    return [*lines, ""] if lines else []
+
+
+def machine_lines(files: dict[str, Any]) -> list[str]:
+    """Where the rows were counted: one line, or one for each of several machines with its test files."""
+    of: dict[str, list[str]] = {}
+    for file, rows in files.items():
+        for machine in dict.fromkeys(row["machine"] for row in rows.values()):
+            of.setdefault(machine, []).append(file.removeprefix("test_"))
+    if len(of) == 1:
+        return [f"Counted on {machine}." for machine in of]
+    return [f"- {', '.join(names)}: {machine}" for machine, names in of.items()]
 
 
 PEERS = {

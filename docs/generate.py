@@ -5,7 +5,8 @@
 docs/configuration.md, the types of mlhw's functions and the JSON schemas in configs/schemas come from the
 configuration models, measured times and errors in README and docs from ``bench/results/``: in
 ``<!-- bench sweeps.ours_ms .1f -->11.6<!-- / -->`` what stands between is the number ``ours_ms`` of
-``bench/results/sweeps.json`` in Python's format ``.1f``. ``fault_tables.py`` makes whole tables.
+``bench/results/sweeps.json`` in Python's format ``.1f``. ``fault_tables.py`` and ``scaling_tables.py`` make
+whole tables.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from mlhw.commands.configurable import ALL
 from mlhw.commands.schema import schema_text
 from mlhw.config.model import InputFile, Leaf, draw_seed, leaves, section_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
+from mlhw.grids.config import GridConfig
 from mlhw.text import yaml12
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fault_tables import with_tables
+from scaling_tables import with_scaling
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"
@@ -67,7 +70,8 @@ which a failing claim does not change the exit code.
 def page() -> str:
     """The whole page as Markdown."""
     parts = [HEAD]
-    models = {name: experiment(name).Config for name in EXPERIMENTS} | {"all": AllConfig}
+    models = {name: experiment(name).Config for name in EXPERIMENTS}
+    models |= {"all": AllConfig, "grid": GridConfig}
     for name, model in models.items():
         parts.append(f"\n## {name}\n\n| key | option | default | meaning |\n|---|---|---|---|\n")
         parts += [row(leaf) for leaf in leaves(model) if not leaf.is_section or leaf.has_option]
@@ -185,5 +189,5 @@ if __name__ == "__main__":
     for path, text in schemas().items():
         path.write_text(text, encoding="utf-8")
     for path in MEASURED:
-        filled = with_tables(measured(path.read_text(encoding="utf-8")))
+        filled = with_scaling(with_tables(measured(path.read_text(encoding="utf-8"))))
         path.write_text(filled, encoding="utf-8")

@@ -229,6 +229,8 @@ def lr_sweep(
     max_iterations: int = ...,
     tolerance: float = ...,
     log_axis: Literal["none", "iteration", "nll", "both"] = ...,
+    shards: int | None = ...,
+    shard_memory: int = ...,
 ) -> Result:
     """How does the learning rate change gradient descent? Two-class logistic regression at several rates from the same start: which oscillate, which are slow, and why.
 
@@ -261,6 +263,10 @@ def lr_sweep(
         a rate stops when its NLL changes by less; 0 never does
     log_axis : default 'nll'
         logarithmic axes of the figure of the NLL
+    shards : default None
+        rows in so many parts, a power of two; null: all in memory, 16 where several processes work
+    shard_memory : default 512
+        MB of rows in shards that a process keeps; others are read in each pass
 
     Returns
     -------
@@ -356,6 +362,7 @@ def finetune(
     unfreeze_at: int | Literal["auto"] | None = ...,
     unfreeze_stages: int | None = ...,
     batch_norm: Literal["eval", "train"] = ...,
+    sync_batch_norm: bool = ...,
     augment: str = ...,
     mixup: float = ...,
     cutmix: float = ...,
@@ -447,6 +454,8 @@ def finetune(
         how many of its last stages; null is all
     batch_norm : default 'eval'
         statistics of batch norm in trained stages
+    sync_batch_norm : default False
+        batch norm over the images of all processes, on GPUs (torchrun)
     augment : default 'none'
         random changes of training images: a preset, or names with commas
     mixup : default 0.0

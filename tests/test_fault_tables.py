@@ -43,12 +43,8 @@ def test_the_page_has_the_tables_as_they_were_measured(tables: ModuleType) -> No
 def test_every_kind_of_fault_has_its_promise_and_its_test(
     tables: ModuleType, faults: dict[str, Any]
 ) -> None:
-    counted = {
-        kind
-        for path in (ROOT / "tests" / "faults").glob("test_*.py")
-        for kind in re.findall(r'^ .*\btally\("(\w+)"\)', path.read_text(), re.M)
-    }
-    for kind in {*faults["rows"], *counted} - {"floods"}:  # of the test of the counting
+    assert {"kills", "fuzzing", "signals_all"} <= tables.counted_kinds()
+    for kind in {*faults["rows"], *tables.counted_kinds()}:
         assert tables.promise_of(kind), f"{kind}: add its promise to docs/fault_tables.py"
         assert tables.tests_of(kind), f"no test in tests/faults counts {kind}"
 
@@ -70,12 +66,23 @@ def test_a_kind_belongs_to_the_longest_name_that_fits(tables: ModuleType) -> Non
 
 def test_a_table_is_made_of_the_results(tables: ModuleType) -> None:
     row = {"injected": 1200, "survived": 1199, "lost": 1, "silent": 0, "traceback": 0, "escaped": 0}
-    made = tables.faults_table({"rows": {"many": row, "kills": row}, "all": row}).splitlines()
+    rows = {"many": {**row, "date": "2026-11-26"}, "kills": {**row, "date": "2026-11-25"}}
+    files = {f"test_{kind}": {kind: {**row, "machine": "a"}} for kind in rows}
+    found = {"rows": rows, "all": row, "files": files}
+    made = tables.faults_table(found).splitlines()
     assert made[2].startswith(f"| {tables.PROMISES['kills']} | kills: ")
-    assert (
-        "| many: [many](../tests/faults/test_many.py) | 1,200 | 1,199 | 1 | 0 | 0 | 0 |" in made[3]
-    )
-    assert made[4] == "| **all** | | **1,200** | **1,199** | **1** | **0** | **0** | **0** |"
+    many = "| many: [many](../tests/faults/test_many.py) | 1,200 | 1,199 | 1 | 0 | 0 | 0 | 2026-11-26 |"
+    assert made[3].endswith(many)
+    assert made[4] == "| **all** | | **1,200** | **1,199** | **1** | **0** | **0** | **0** | |"
+    assert made[6] == "Counted on a."
+    files["test_many"]["many"]["machine"] = "b"
+    assert tables.machine_lines(files) == ["- many: b", "- kills: a"]
+    took = {"count": 200, "median": 0.03, "largest": 1.09, "soon": 0.985}
+    assert tables.time_lines({"test_signals": {"signals": {**row, "times": took}}}) == [
+        "- signals: from signal to end 0.03 s in the median, within half a second 98.5% of 200, the "
+        "slowest 1.09 s",
+        "",
+    ]
 
 
 def test_what_a_peer_does_is_said_in_words(tables: ModuleType) -> None:

@@ -16,6 +16,7 @@ from mlhw.runs import leftovers
 from mlhw.runs.history import Run, all_runs
 from mlhw.runs.trackers import event_folder
 from mlhw.system import temporaries
+from mlhw.system.digests import drop
 from mlhw.text import yaml12
 from mlhw.text.words import one_line
 
@@ -81,6 +82,9 @@ def _delete(path: Path) -> None:
     try:
         if temporaries.is_temporary(path.name):
             temporaries.remove(path)
+            return
+        if path.is_file():
+            drop([path])
             return
         if not path.name.startswith(leftovers.DELETED):
             shutil.rmtree(event_folder(path), ignore_errors=True)

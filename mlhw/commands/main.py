@@ -18,10 +18,20 @@ from typing import Annotated, Any
 import typer
 
 from mlhw.commands.help import WHOLE_WIDTH, Group
-from mlhw.errors import FAILED, FINISHED, USAGE, Interrupted, MlhwError, reason_of, worst
+from mlhw.errors import (
+    FAILED,
+    FINISHED,
+    USAGE,
+    ConfigError,
+    Interrupted,
+    MlhwError,
+    reason_of,
+    worst,
+)
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.system import early, streams
 from mlhw.system.interrupts import Interrupts
+from mlhw.system.ranks import Ranks, call_off, of_environment
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
@@ -40,6 +50,10 @@ TOOLS: dict[str, tuple[str, str]] = {
     ),
     "evaluate": ("mlhw.commands.evaluate", "How good a fine-tuned network is on labelled images."),
     "export": ("mlhw.commands.export", "A fine-tuned network as a file that other programs run."),
+    "grid": (
+        "mlhw.commands.grid",
+        "An experiment at every point of a grid, on several processes or machines.",
+    ),
     "init": ("mlhw.commands.init", "Write a commented configuration to change."),
     "open": ("mlhw.commands.open", "Show a run's report in the browser."),
     "predict": ("mlhw.commands.predict", "What a fine-tuned network sees in images."),
@@ -60,13 +74,17 @@ class _LazyGroup(Group):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         alone: list[str] = []
+        if name is not None and of_environment() is not None:
+            _require_shared(name)
         if name in EXPERIMENTS:
             from mlhw.commands.run import command_of
 
             command = command_of(experiment(name), without=("junit",))
             alone = [a.option for a in experiment(name).actions if a.may_be_alone]
         elif name in TOOLS:
-            command = importlib.import_module(TOOLS[name][0]).command()
+            module = importlib.import_module(TOOLS[name][0])
+            # Its options depend on the experiment that stands behind it.
+            command = module.command(rest) if name == "grid" else module.command()
         if name is not None:
             from mlhw.commands.options import with_flags, with_values
 
@@ -75,6 +93,36 @@ class _LazyGroup(Group):
                 rest = with_flags(rest, experiment(name).Config)
             _calm_matplotlib()
         return name, command, rest
+
+
+def _require_shared(name: str) -> None:
+    """Raise ConfigError for a command that several processes cannot work on."""
+    if name not in EXPERIMENTS or not experiment(name).shared:
+        shared = " and ".join(f"mlhw {one}" for one in EXPERIMENTS if experiment(one).shared)
+        raise ConfigError(
+            f"mlhw {name} works in one process, and here several are started (WORLD_SIZE, by torchrun); "
+            f"{shared} can share their work"
+        )
+
+
+def _shared(arguments: Sequence[str]) -> str:
+    """The experiment that is asked for, if several processes can work on it; else an empty text."""
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    works = name in EXPERIMENTS and "--help" not in arguments and experiment(name).shared
+    return name if works else ""
+
+
+def _followed(arguments: Sequence[str], name: str, ranks: Ranks) -> int:
+    """What a process does that is not the first of several: what that one is asked for, and in silence."""
+    if not name:
+        return FINISHED  # the first process answers
+    from mlhw.runs.together import follow
+
+    _calm_matplotlib()
+    try:
+        return follow(experiment(name), ranks)
+    except (MlhwError, Interrupted) as error:
+        return _report(arguments, error.exit_code, error.lines)
 
 
 def _calm_matplotlib() -> None:
@@ -128,9 +176,25 @@ def build_app() -> typer.Typer:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on ``argv`` (without its name) and return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["help"]:  # mlhw help runs list, as git has it
-        arguments = [*arguments[1:], "--help"]
+    arguments = _with_help(list(sys.argv[1:] if argv is None else argv))
+    try:
+        ranks = of_environment()
+    except ConfigError as error:
+        return _report(arguments, USAGE, error.lines)
+    if ranks is None:
+        return _answered(arguments)
+    name = _shared(arguments)
+    if not ranks.leads:
+        return _followed(arguments, name, ranks)
+    code = _answered(arguments)
+    if name and code:
+        early.ended(code)
+        call_off(ranks, code)
+    return code
+
+
+def _answered(arguments: Sequence[str]) -> int:
+    """Do what is asked for, report what is wrong, and return the exit code."""
     try:
         # Completion has silent handlers of its own.
         with contextlib.nullcontext() if "_MLHW_COMPLETE" in os.environ else Interrupts():
@@ -155,6 +219,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(arguments, FAILED, [f"{error.filename}: {reason_of(error)}"])
 
 
+def _with_help(arguments: list[str]) -> list[str]:
+    """``mlhw help runs list``, as git has it, or ``mlhw runs help list``, as an option of that command."""
+    place = 1 if arguments[:1] == ["runs"] else 0
+    if arguments[place : place + 1] != ["help"]:
+        return arguments
+    return [*arguments[:place], *arguments[place + 1 :], "--help"]
+
+
 def script() -> None:
     """The console script."""
     streams.guard()
@@ -174,6 +246,8 @@ def script() -> None:
 def _report(arguments: Sequence[str], code: int, lines: Sequence[str]) -> int:
     from mlhw.text.words import one_line
 
+    if early.is_silent() and os.environ.get("LOCAL_RANK", "0") != "0":
+        return code  # the first process of the machine has the same to say
     for line in lines:
         print(one_line(f"error: {line}"), file=sys.stderr)
     if "--json" in arguments:

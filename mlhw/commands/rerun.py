@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from mlhw.commands.help import examples
 from mlhw.commands.options import NoPlots, RunName, RunsDir
@@ -11,9 +14,11 @@ from mlhw.config.load import load_config
 from mlhw.config.model import ExperimentConfig
 from mlhw.errors import CLAIM_FAILS, FINISHED, ConfigError, worst
 from mlhw.experiments.registry import EXPERIMENTS, experiment
+from mlhw.grids.config import GridConfig
+from mlhw.grids.grid import GridRun
 from mlhw.runs.compare import differences
-from mlhw.runs.execute import execute
-from mlhw.runs.history import Run, find
+from mlhw.runs.execute import Runnable, execute
+from mlhw.runs.history import GRID, Run, find
 from mlhw.runs.options import RunOptions
 from mlhw.runs.verification import require_own_config, warn_of_changes
 from mlhw.text.words import one_line
@@ -30,9 +35,13 @@ RERUN: dict[str, Any] = {
 def rerun(name: RunName, runs_dir: RunsDir = "runs", no_plots: NoPlots = False) -> int:
     """Run the same configuration again and say whether the numbers are identical, and where not.
 
-    A run of all experiments is repeated run by run. Exit code 3 if the numbers are not identical.
+    A run of all experiments is repeated run by run, a grid as a grid. Exit code 3 if the numbers are not
+    identical.
     """
     run = find(name, Path(runs_dir))
+    if run.text("identity"):
+        # A point of runs/latest, which leads somewhere else when the rerun has begun.
+        run = Run(run.folder.resolve(), run.record)
     parts = run.parts if run.experiment == "all" else [run]
     if not parts:
         raise ConfigError(f"{run.folder}: names no runs to repeat")
@@ -53,7 +62,7 @@ def _repeatable(before: Run) -> ExperimentConfig:
         raise ConfigError(f"{before.folder}: the run is not there to be repeated")
     if before.damage:
         raise ConfigError(f"{before.folder}: the run is damaged ({before.damage})")
-    if before.experiment not in EXPERIMENTS:
+    if before.experiment not in (GRID, *EXPERIMENTS):
         raise ConfigError(
             f"{before.folder}: '{before.experiment}' is no experiment of this version"
         )
@@ -62,15 +71,23 @@ def _repeatable(before: Run) -> ExperimentConfig:
             f"{before.folder}: the run is {before.status}; only finished ones compare"
         )
     require_own_config(before.folder, f"mlhw {before.experiment} -c with it is a run of its own")
-    model = experiment(before.experiment).Config
-    return load_config(model, str(before.folder / "config.yaml"))
+    return load_config(_runnable(before).Config, str(before.folder / "config.yaml"))
+
+
+def _runnable(before: Run) -> Runnable:
+    return GridRun(yes=True) if before.experiment == GRID else experiment(before.experiment)
 
 
 def _rerun(before: Run, config: ExperimentConfig, runs_dir: Path, *, plots: bool) -> int:
     name = before.experiment
     command = ("mlhw", name, "--config", str(before.folder / "config.yaml"))
     options = RunOptions(command, runs_dir=str(runs_dir), plots=plots, quiet=True, check=False)
-    code, folder = execute(experiment(name), config, options)
+    if isinstance(config, GridConfig):
+        options = replace(options, name=config.experiment)
+    # A point is held to as many threads as it had in its grid; more would sum in another order.
+    held = before.record.get("threads") if before.text("identity") else None
+    with threadpool_limits(held if isinstance(held, int) else None):
+        code, folder = execute(_runnable(before), config, options)
     if code != FINISHED:
         return code
     lines = differences(before, find(str(folder), runs_dir))

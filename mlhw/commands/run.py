@@ -23,6 +23,7 @@ from mlhw.runs.execute import Runnable, execute
 from mlhw.runs.options import RunOptions, command_line
 from mlhw.runs.verification import config_changed
 from mlhw.system.interrupts import Interrupts
+from mlhw.system.ranks import of_environment
 from mlhw.system.screen import Screen, print_fitting
 from mlhw.text.values import to_json
 
@@ -67,6 +68,9 @@ def command_of(experiment: Runnable, *, without: tuple[str, ...] = ()) -> Any:
             )
             for said in filter(None, map(config_changed, map(Path, run_options.config_files))):
                 Screen().warn(f"{said}: this is not the configuration of that run")
+        if of_environment() is not None and (asked or run_options.print_config):
+            option = asked[0].option if asked else "--print-config"
+            raise ConfigError(f"{option}: works in one process; call it without torchrun")
         for action in asked:
             return act(action, given[action.parameter], config, run_options)
         if run_options.print_config:

@@ -36,7 +36,7 @@ from mlhw.runs.overlay import overlays, refuse_existing, write_overlays
 from mlhw.runs.verification import changed_files, warn_of_changes
 from mlhw.system.screen import print_fitting, table_width
 from mlhw.text.values import flat, number_text, to_json
-from mlhw.text.words import one_line, pairs, text_table
+from mlhw.text.words import one_line, pairs, quantity, text_table
 
 app = typer.Typer(
     cls=Group,
@@ -159,9 +159,20 @@ def show_run(
         print("\n".join(pairs(rows, width=table_width())))
     print("\nfiles")
     for path in sorted(run.folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            print(f"  {one_line(path.relative_to(run.folder))}")
+        inside = path.relative_to(run.folder)
+        if path.is_file() and not path.name.startswith(".") and not _of_point(run, inside):
+            print(f"  {one_line(inside)}")
+    if run.points:
+        first = one_line(run.points[0].folder)
+        print(
+            f"  and {quantity(len(run.points), 'run folder')} in points/, as in: mlhw runs show {first}"
+        )
     return FINISHED
+
+
+def _of_point(run: Run, inside: Path) -> bool:
+    """Whether a file is one of a grid's points."""
+    return bool(run.points) and len(inside.parts) > 2 and inside.parts[0] == "points"
 
 
 @app.command(

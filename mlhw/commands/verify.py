@@ -13,7 +13,7 @@ from mlhw.commands.options import Json, RunsDir, complete_run
 from mlhw.errors import FAILED, FINISHED, ConfigError
 from mlhw.runs.history import all_runs, find
 from mlhw.runs.verification import Verified, verified
-from mlhw.text.words import printable
+from mlhw.text.words import printable, quantity
 
 VERIFY: dict[str, Any] = {
     "short_help": "Are the files still what they were?",
@@ -40,22 +40,29 @@ def verify(
     """Compare every file of runs with its digest: which are whole, changed, missing or unknown.
 
     Files get their digests when a run ends; one that came later, or of an older version, is unknown. With a
-    run of 'all' come those that it is made of. Exit codes: 0 nothing is changed or missing; 1 something is,
-    or a run.json cannot be read; 2 no such run.
+    run of 'all' come those that it is made of, with a grid its points. Exit codes: 0 nothing is changed or
+    missing; 1 something is, or a run.json cannot be read; 2 no such run.
     """
     if every and names:
         raise ConfigError("verify: give either runs or --all")
     folder = Path(runs_dir)
     asked = all_runs(folder) if every else [find(name, folder) for name in names or ["latest"]]
-    runs = {run.folder.resolve(): run for one in asked for run in (one, *one.parts)}
+    runs = {run.folder.resolve(): run for one in asked for run in (one, *one.parts, *one.points)}
     found = [verified(run) for run in runs.values()]
     if as_object:
         print(json.dumps([_object(one) for one in found], indent=2, ensure_ascii=False))
     elif not found:
         print(f"no runs in {runs_dir}")
     else:
+        points = {run.folder.resolve() for one in asked for run in one.points}
+        whole = 0
         for one in found:
-            print("\n".join(map(printable, _lines(one))), flush=True)
+            if one.run.folder.resolve() in points and one.sound and not one.named("unknown"):
+                whole += 1
+            else:
+                print("\n".join(map(printable, _lines(one))), flush=True)
+        if points:
+            print(f"{quantity(whole, 'point')} of {len(points):,} with nothing but whole files")
     return FINISHED if all(one.sound for one in found) else FAILED
 
 

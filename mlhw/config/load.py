@@ -78,7 +78,7 @@ def _absolute_paths(layers: Layers) -> list[str]:
                 wrong = "is empty; give a path"
                 wrong = "a path cannot hold a NUL character" if "\0" in item else wrong
                 errors.append(placed(layers, where, wrong))
-            items[key] = _absolute(item, mark, source.folder)
+            items[key] = absolute_path(item, mark, source.folder)
         if isinstance(value, list):
             section[leaf.path[-1]] = list(items.values())
         elif isinstance(value, dict):
@@ -95,7 +95,8 @@ def _items(value: Any) -> dict[Any, Any]:
     return dict(enumerate(value)) if isinstance(value, list) else {None: value}
 
 
-def _absolute(value: str, mark: InputFile, folder: str) -> str:
+def absolute_path(value: str, mark: InputFile, folder: str) -> str:
+    """A path that is written in ``folder``, absolute; what ``mark`` takes for a name as it is."""
     before, path = mark.parts(value)
     if not path:
         return value

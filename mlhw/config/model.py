@@ -40,6 +40,12 @@ class Section(BaseModel):
     only_drawn: ClassVar[tuple[str, ...]] = ()
     """Keys that change figures and pages alone."""
 
+    only_kept: ClassVar[tuple[str, ...]] = ()
+    """Keys that say which files stay, and change no number."""
+
+    of_machine: ClassVar[tuple[str, ...]] = ()
+    """Keys about the machine whose ``auto`` a grid resolves once, for all its points."""
+
     def idle(self) -> Iterator[tuple[str, str]]:
         """The keys that do nothing beside the others, each with the reason; refused where typed."""
         return iter(())

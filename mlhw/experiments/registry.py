@@ -5,11 +5,12 @@ experiment; its modules are the same in all of them:
 
 - ``experiment.py``: a docstring (the question as its first line, the mathematics, the command, the number
   to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``EXAMPLES``
-  for its help, ``ACTIONS``, ``RESUMABLE`` and ``GOING_ON``
+  for its help, ``ACTIONS``, ``RESUMABLE``, ``GOING_ON`` and ``DRAWS``, and ``SHARED`` where several
+  processes can work on one run
 - ``claims.py``: ``CLAIMS``
 - ``observations.py``, where it has some: ``OBSERVATIONS``
 - ``report.py``: ``FORMULAS``, ``COLUMNS`` of every table, ``headlines``, summary and answers; where they
-  apply ``CURVES`` and ``TIMING``
+  apply ``BETTER``, ``CURVES`` and ``TIMING``
 - ``figures.py``: ``FIGURES``
 - ``live.py``, where it has some: ``LIVE``, the figures that a reader can move in the report
 
@@ -110,6 +111,25 @@ class Experiment:
     def going_on(self) -> GoingOn | None:
         """What may be said anew of a run that goes on; None where nothing may."""
         return getattr(self.part("experiment"), "GOING_ON", None)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the seed changes its numbers."""
+        return getattr(self.part("experiment"), "DRAWS", True)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes can work on one run of it."""
+        return getattr(self.part("experiment"), "SHARED", False)
+
+    @property
+    def better(self) -> Mapping[str, str]:
+        """By beginnings of headline numbers, whether ``min`` or ``max`` is better.
+
+        The first that a run has ranks the points of a grid.
+        """
+        found: Mapping[str, str] = self.part("report").BETTER
+        return found
 
     @property
     def claims(self) -> Claims[Any]:

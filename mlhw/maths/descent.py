@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,9 +56,22 @@ def gradient_descent(
 ) -> Iterator[Step]:
     """w ← w − η ∇E(w) for every η at once: one matrix product an iteration serves all rates.
 
-    X is (n, d+1), t (n,), w0 (d+1,). Yields the state before each update, at most
-    ``max_iterations`` times. A rate drops out when its NLL changes by less than ``tolerance``
-    between iterations (0 never does), or has diverged.
+    X is (n, d+1), t (n,), w0 (d+1,). As ``descend``.
+    """
+    return descend(lambda W: nll_and_gradient(X, t, W), w0, etas, max_iterations, tolerance)
+
+
+def descend(
+    slopes: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    w0: np.ndarray,
+    etas: Sequence[float],
+    max_iterations: int,
+    tolerance: float = 0.0,
+) -> Iterator[Step]:
+    """The same by whatever gives the NLL (r,) and its gradient (d+1, r) at W (d+1, r).
+
+    Yields the state before each update, at most ``max_iterations`` times. A rate drops out when its
+    NLL changes by less than ``tolerance`` between iterations (0 never does), or has diverged.
     """
     rates = np.arange(len(etas))
     rate = np.array(etas, float)
@@ -67,7 +80,7 @@ def gradient_descent(
     start = np.inf
     with np.errstate(over="ignore", invalid="ignore"):
         for iteration in range(max_iterations):
-            loss, slope = nll_and_gradient(X, t, W)
+            loss, slope = slopes(W)
             if iteration == 0:
                 start = float(loss[0])
             gone = diverged(loss, W, start)

@@ -139,7 +139,7 @@ def _newton(Z: np.ndarray, t: np.ndarray, v: np.ndarray, arrived: float) -> tupl
         slope = gradient(Z, t, v)
         if np.max(np.abs(slope)) < GRADIENT_TOLERANCE and change <= arrived:
             break
-        step, regular = _solution(hessian(Z, v), slope)
+        step, regular = least_norm_step(hessian(Z, v), slope)
         # Where the step promises less than the rounding of the NLL, no part of it is tried.
         for halving in range(40 if slope @ step > _EPS * value else 0):
             trial = v - step * 0.5**halving
@@ -158,7 +158,7 @@ def _newton(Z: np.ndarray, t: np.ndarray, v: np.ndarray, arrived: float) -> tupl
     return v, regular
 
 
-def _solution(H: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, bool]:
+def least_norm_step(H: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, bool]:
     """H⁻¹ slope, of least norm where H is singular but for rounding, and whether it is not."""
     try:
         pivots = np.diag(np.linalg.cholesky(H))

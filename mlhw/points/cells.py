@@ -29,7 +29,7 @@ MISSING = frozenset(
 )
 """What stands for a missing value anywhere, also where labels or words are due."""
 
-_NO_NUMBER = frozenset(
+NO_NUMBER = frozenset(
     (
         "na",
         "none",
@@ -45,6 +45,8 @@ _NO_NUMBER = frozenset(
         "#div/0!",
     )
 )
+"""What else stands for one where only a number could stand, in any case."""
+
 # Fortran's double precision; without a point it could be somebody's name for something.
 _FORTRAN = re.compile(r"([-+]?(?:\d+\.\d*|\.\d+))[dD]([-+]?\d+)")
 _WHOLE = re.compile(r"[-+]?\d{1,400}")
@@ -54,7 +56,7 @@ _THOUSANDS = re.compile(r"[-+]?\d+(?:[,.' ]\d{3})+(?:[.,]\d+)?")
 
 def is_missing(text: str, *, number: bool = False) -> bool:
     """Whether a cell stands for a missing value; ``number``: where only a number could stand."""
-    return text in MISSING or (number and text.lower() in _NO_NUMBER)
+    return text in MISSING or (number and text.lower() in NO_NUMBER)
 
 
 def cell_number(text: str, *, decimal_comma: bool = False) -> float | None:

@@ -22,6 +22,7 @@ Missing = Literal["fail", "drop"]
 
 _MOST_VALUES = 100  # of a column of words; more are names or sentences, no kinds
 _MAX_ERRORS = 5
+_PIECE = 1 << 20  # numbers
 _YES_NO = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0, "y": 1.0, "n": 0.0, "t": 1.0, "f": 0.0}
 _PAIRS = ({"yes", "no"}, {"true", "false"}, {"y", "n"}, {"t", "f"})
 
@@ -68,17 +69,20 @@ def columns_of(table: ReadTable, features: Sequence[int | str] | None = None) ->
         notes.append(
             f"'{first}' counts the rows and is taken as a feature (--drop '{first}' if not)"
         )
-    one = np.all(table.X == 1.0, axis=0)
-    ones = [name for name in names if one[table.places[name]]]
+    ones = [name for name in names if _is_one(table.column(name))]
     if ones:
         position = table.places[ones[0]] + 1
         notes.append(f"column {position} is one throughout: taken as the bias column")
-        names = [name for name in names if not one[table.places[name]]]
+        names = [name for name in names if name not in ones]
         left_out |= dict.fromkeys(ones, "it is one throughout, the bias column")
     if not names:
         raise DataError(f"{table.path}: no features beside the bias column")
     shown = names if table.named else [f"x{i}" for i in range(1, len(names) + 1)]
     return Columns(tuple(names), tuple(shown), tuple(notes), left_out)
+
+
+def _is_one(column: np.ndarray) -> bool:
+    return len(column) > 0 and column[0] == 1.0 and bool(np.all(column == 1.0))
 
 
 def _counts(table: ReadTable, name: str) -> bool:
@@ -94,21 +98,22 @@ def choose(table: ReadTable, choice: Choice) -> tuple[Points, np.ndarray | None]
         With ``FILE:LINE:`` before each cell that is to blame, or no such column.
     """
     columns = columns_of(table, choice.features)
-    kept = _kept(table.path, columns, choice)
+    kept = kept_numbers(table.path, columns, choice)
     _refuse_faults(table, [columns.names[i] for i in kept], choice)
     X, names, encoded = _numbers(table, columns, kept, choice.encode)
     rows, dropped = _rows(table, X, choice)
     labels = [label for label, keep in zip(table.labels, rows, strict=True) if keep]
     if not labels:
         raise DataError(f"{table.path}: no rows without missing values")
-    everything = [table.places[name] for name in columns.names]
     whole = None
-    if not table.words and np.isfinite(table.X[:, everything]).all() and None not in table.labels:
-        whole = np.ascontiguousarray(table.X[:, everything])
+    if not table.words and None not in table.labels:
+        everything = _columns(table, [table.places[name] for name in columns.names])
+        if all(np.isfinite(part).all() for part in _pieces(everything)):
+            whole = np.ascontiguousarray(everything)
     said = table.said if table.built_in else (_said(table, names),)
     points = Points(
         table.path,
-        np.ascontiguousarray(X[rows]),
+        np.ascontiguousarray(X if rows.all() else X[rows]),
         [label for label in labels if label is not None],
         tuple(names),
         notes=(*said, *columns.notes, *encoded, *dropped),
@@ -126,7 +131,7 @@ def _said(table: ReadTable, names: Sequence[str]) -> str:
 # ------------------------------------------------------------------------------------- columns
 
 
-def _kept(path: str, columns: Columns, choice: Choice) -> list[int]:
+def kept_numbers(path: str, columns: Columns, choice: Choice) -> list[int]:
     """The numbers of the features that stay, in the order wanted."""
     gone: set[int] = set()
     for name in choice.drop or ():
@@ -276,7 +281,7 @@ def _numbers(
     """The numbers (n, d) of the columns that stay, their names, and notes on words made numbers."""
     if not any(columns.names[i] in table.words for i in kept):
         places = [table.places[columns.names[i]] for i in kept]
-        return table.X[:, places], [columns.shown[i] for i in kept], []
+        return _columns(table, places), [columns.shown[i] for i in kept], []
     parts: list[np.ndarray] = []
     names: list[str] = []
     binary: list[str] = []
@@ -312,10 +317,20 @@ def _numbers(
     return np.column_stack(parts), names, notes
 
 
+def _columns(table: ReadTable, places: list[int]) -> np.ndarray:
+    """Some columns of a table's X; X itself where they are all, which may be most of the memory."""
+    return table.X if places == list(range(table.X.shape[1])) else table.X[:, places]
+
+
+def _pieces(X: np.ndarray) -> list[np.ndarray]:
+    """X in pieces of rows, for what makes an array of the same size."""
+    return np.array_split(X, 1 + X.size // _PIECE)
+
+
 def _rows(table: ReadTable, X: np.ndarray, choice: Choice) -> tuple[np.ndarray, list[str]]:
     """Which rows stay (n,), and a note on those that do not."""
     labelled = np.array([label is not None for label in table.labels])
-    keep: np.ndarray = labelled & ~np.isnan(X).any(axis=1)
+    keep: np.ndarray = labelled & ~np.concatenate([np.isnan(x).any(axis=1) for x in _pieces(X)])
     gone = np.flatnonzero(~keep).tolist()
     if choice.missing != "drop":
         return keep, []

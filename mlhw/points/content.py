@@ -92,6 +92,13 @@ class Content:
         with self.open() as stream:
             return stream.read(count)
 
+    def encoding(self, given: str | None) -> str:
+        """The text's: its byte order mark's, or the one that was given, or UTF-8.
+
+        Raises DataError for UTF-16 without either.
+        """
+        return _encoding(self, given)
+
     def lines(self, encoding: str | None) -> Iterator[str]:
         """The text line by line, without line ends: ``\\n``, ``\\r\\n`` or ``\\r``.
 
@@ -102,7 +109,7 @@ class Content:
         DataError
             A line that is not text of this encoding, or longer than any table's.
         """
-        name = _encoding(self, encoding)
+        name = self.encoding(encoding)
         number = 0
         with io.TextIOWrapper(cast("Any", self.open()), name) as text:
             while True:

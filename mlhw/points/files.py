@@ -20,6 +20,7 @@ from mlhw.points import arff, svmlight
 from mlhw.points.content import Content, content_of
 from mlhw.points.dialect import Dialect, Rows, excel_delimiter, find_dialect, sample_of
 from mlhw.points.heading import find_heading
+from mlhw.points.quick import Above, quick_table
 from mlhw.points.table import ReadTable, table_of_rows
 
 _TRIED_ROWS = 200  # by which a header is told from a point
@@ -73,18 +74,24 @@ def _from_text(content: Content, layout: Layout) -> ReadTable:
     sample = sample[first - 1 :]
     dialect = find_dialect(sample, content.suffix, given)
     rows = Rows(content.path, chain(sample, lines), dialect, first)
-    return _from_rows(content.path, rows, layout)
+    return _from_rows(content, rows, layout)
 
 
-def _from_rows(path: str, rows: Rows, layout: Layout) -> ReadTable:
-    found = iter(rows)
+def _from_rows(content: Content, rows: Rows, layout: Layout) -> ReadTable:
+    path, found = content.path, iter(rows)
     tried = list(islice(found, 1))
     if not tried:
         raise DataError(f"{path}: no rows")
     tried += islice(found, max(2, min(_TRIED_ROWS, _TRIED_CELLS // len(tried[0][1]))))
     comment = rows.comment and (rows.comment[0], _comment_cells(rows.comment[1], rows.dialect))
     heading = find_heading(path, tried, label=layout.label, header=layout.header, comment=comment)
-    points: Iterator[tuple[int, list[str]]] = chain(tried[heading.rows :], found)
+    first = tried[heading.rows :]
+    if first:
+        above = Above(first[0][0], [cells for _, cells in first])
+        encoding = content.encoding(layout.encoding)
+        if quick := quick_table(content, encoding, heading, rows.dialect, above):
+            return quick
+    points: Iterator[tuple[int, list[str]]] = chain(first, found)
     return table_of_rows(path, heading, points, decimal_comma=rows.dialect.decimal_comma)
 
 

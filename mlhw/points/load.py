@@ -121,6 +121,6 @@ def _gaussians() -> ReadTable:
 
 def _digest(X: np.ndarray, labels: list[Label]) -> str:
     """``sha256:…`` of the numbers and labels as they were read, before any selection."""
-    digest = hashlib.sha256(np.ascontiguousarray(X, "<f8").tobytes())
+    digest = hashlib.sha256(np.ascontiguousarray(X, "<f8").reshape(-1).view(np.uint8).data)
     digest.update("\n".join(map(str, labels)).encode())
     return f"sha256:{digest.hexdigest()}"

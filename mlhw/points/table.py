@@ -35,6 +35,11 @@ class Fault:
         if len(self.rows) <= _SHOWN:
             self.rows.append(row)
 
+    def extend(self, rows: Sequence[int]) -> None:
+        """Add rows in their order."""
+        self.count += len(rows)
+        self.rows += rows[: _SHOWN + 1 - len(self.rows)]
+
 
 @dataclass
 class ReadTable:
@@ -179,15 +184,33 @@ def table_of_rows(
         labels.append(known.setdefault(label, label))
         gathered.add(fitted)
         if len(gathered.numbers) > MAX_NUMBERS:
-            raise DataError(
-                f"{path}:{line}: more than {MAX_NUMBERS:,} numbers; take a part of them"
-            )
+            raise _too_many(path, line)
     if ragged:
         raise DataError(*_ragged_lines(path, ragged, width))
     if not labels:
         below = " below the header" if heading.rows else ""
         raise DataError(f"{path}: no rows{below}")
-    return _finished(path, heading, gathered, labels, lines)
+    X = np.frombuffer(gathered.numbers, dtype=float).reshape(len(labels), len(gathered.columns))
+    return assembled(
+        path,
+        heading,
+        X,
+        labels,
+        lines,
+        words=gathered.words,
+        missing=gathered.missing,
+        wrong=gathered.wrong,
+    )
+
+
+def check_size(path: str, rows: int, columns: int, first_line: int) -> None:
+    """Raise DataError where a table whose rows are lines from ``first_line`` on has too many numbers."""
+    if rows * columns > MAX_NUMBERS:
+        raise _too_many(path, first_line + MAX_NUMBERS // columns)
+
+
+def _too_many(path: str, line: int) -> DataError:
+    return DataError(f"{path}:{line}: more than {MAX_NUMBERS:,} numbers; take a part of them")
 
 
 def _ragged_lines(path: str, ragged: list[tuple[int, int]], width: int) -> list[str]:
@@ -212,30 +235,43 @@ def also(lines: list[int], count: int | None = None) -> str:
     return f" (also line{'s' * (count > 1)} {named}{end})"
 
 
-def _finished(
-    path: str, heading: Heading, gathered: _Cells, labels: list[str], lines: array[int]
+def assembled(
+    path: str,
+    heading: Heading,
+    X: np.ndarray,
+    labels: list[str],
+    lines: Sequence[int],
+    *,
+    words: dict[int, list[str]],
+    missing: dict[int, Fault],
+    wrong: dict[int, Fault],
 ) -> ReadTable:
+    """The table of what was read: X (n, k) of the columns but for the class's, the class's texts (n,).
+
+    ``words``, ``missing`` and ``wrong`` are by the columns' places in X, ``words`` of those without any
+    number.
+    """
     names = tuple(name for i, name in enumerate(heading.names) if i != heading.target)
     target = heading.names[heading.target]
-    X = np.frombuffer(gathered.numbers, dtype=float).reshape(len(labels), len(names))
-    missing = {names[place]: fault for place, fault in gathered.missing.items()}
-    words: dict[str, list[str | None]] = {}
-    for place, texts in gathered.words.items():
+    absent = {names[place]: fault for place, fault in missing.items()}
+    texts_of: dict[str, list[str | None]] = {}
+    for place, texts in words.items():
         if all(is_missing(text, number=True) for text in texts):
             for row, text in enumerate(texts):
-                missing.setdefault(names[place], Fault(text)).add(row)
+                absent.setdefault(names[place], Fault(text)).add(row)
         else:
-            words[names[place]] = [None if is_missing(text) else text for text in texts]
-    for row, label in enumerate(labels):
-        if is_missing(label):
-            missing.setdefault(target, Fault(label)).add(row)
-    there = iter(as_labels([label for label in labels if not is_missing(label)]))
+            texts_of[names[place]] = [None if is_missing(text) else text for text in texts]
+    without = {text for text in set(labels) if is_missing(text)}
+    for row, label in enumerate(labels) if without else ():
+        if label in without:
+            absent.setdefault(target, Fault(label)).add(row)
+    there = iter(as_labels([label for label in labels if label not in without]))
     first_is_class = heading.target == 0
     return ReadTable(
         path,
         names,
         X,
-        [None if is_missing(label) else next(there) for label in labels],
+        [None if label in without else next(there) for label in labels] if without else list(there),
         target,
         (heading.said,),
         lambda row, column: f"{path}:{lines[row]}: {column}",
@@ -243,7 +279,7 @@ def _finished(
         named=heading.named,
         class_said=heading.class_said,
         row_numbers=heading.row_names and not first_is_class and counts_rows(list(X[:, 0])),
-        words=words,
-        missing=missing,
-        wrong={names[place]: fault for place, fault in gathered.wrong.items()},
+        words=texts_of,
+        missing=absent,
+        wrong={names[place]: fault for place, fault in wrong.items()},
     )

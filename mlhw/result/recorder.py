@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mlhw.config.model import ExperimentConfig
     from mlhw.result.result import Result
+    from mlhw.system.ranks import ProcessGroup
     from mlhw.system.screen import Screen
 
 
@@ -37,8 +38,9 @@ class Recorder:
 
     ``begin`` marks the line between checking input (errors before it exit 2 and leave no folder)
     and work; tables come after it. An experiment that can report what it has when it is stopped sets
-    ``so_far`` to a function that gives this result. What is in ``at_end`` is called once the run has
-    finished and all of it is in its folder, for files that nobody needs any more.
+    ``so_far`` to a function that gives this result. Files in ``unneeded`` are removed once the run has
+    finished and all of it is in its folder. ``group`` are the processes that work on the run together; None
+    where one does.
     """
 
     def __init__(self) -> None:
@@ -47,7 +49,8 @@ class Recorder:
         self.config: ExperimentConfig | None = None
         self.facts: dict[str, Any] = {}
         self.so_far: Callable[[], Result] | None = None
-        self.at_end: list[Callable[[], None]] = []
+        self.unneeded: list[Path] = []
+        self.group: ProcessGroup | None = None
 
     # What an experiment calls.
 
@@ -168,7 +171,8 @@ class PartRecorder(Recorder):
         self.of = of
         self.name = name
         self.whole = whole
-        self.at_end = of.at_end
+        self.unneeded = of.unneeded
+        self.group = of.group
 
     @property
     def folder(self) -> Path | None:

@@ -76,7 +76,8 @@ class Result:
     ``claims`` the statements with their verdicts, ``observations`` what this run alone showed, ``tables``
     the rows by table name, ``plots`` the figures to be drawn, ``formulas`` what the report typesets.
     ``parts`` are the runs that it is made of (``mlhw all``), None for a run by itself. ``gallery`` are
-    the images that were judged, where there are some, for a page of their own. ``live`` makes, by the names
+    the images that were judged, where there are some, for a page of their own. ``codes`` are exit codes of
+    runs that it is made of, beside those of ``parts``. ``live`` makes, by the names
     of figures, what their readers can read values from and move.
     """
 
@@ -91,6 +92,7 @@ class Result:
     observations: list[Observation] = field(default_factory=list)
     gallery: Gallery | None = None
     live: dict[str, Callable[[], LiveFigure]] = field(default_factory=dict)
+    codes: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         """What there is, in short: a summary and tables in full would fill screens."""
@@ -131,6 +133,11 @@ class Result:
             write_whole(folder / f"{table.name}.csv", csv_text(table))
         for plot in self.plots if plots else ():
             save(plot, folder / "plots")
+
+    @property
+    def is_made_of_runs(self) -> bool:
+        """Whether there is something to tell of it when it has not come to its end."""
+        return self.parts is not None or bool(self.codes)
 
     @property
     def fails(self) -> list[Claim]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhw.experiments.registry import EXPERIMENTS, SECONDS, experiment
-from mlhw.runs.history import Run
+from mlhw.runs.history import GRID, Run
 from mlhw.text import yaml12
 from mlhw.text.values import flat, is_nothing, number_text, to_json
 from mlhw.text.words import printable, text_table
@@ -161,11 +161,15 @@ def as_json(comparison: Comparison) -> str:
 
 
 def differences(before: Run, after: Run) -> list[str]:
-    """Where the numbers of two runs of one configuration are not identical, in sentences."""
+    """Where the numbers of two runs of one configuration are not identical, in sentences.
+
+    What a grid says of tries, and of when and where they were, is left out.
+    """
     known = before.experiment in EXPERIMENTS
     timing = experiment(before.experiment).timing if known else SECONDS
     lines = []
-    for name in sorted({*before.tables, *after.tables}):
+    left_out = {"attempts"} if before.experiment == GRID else set()
+    for name in sorted({*before.tables, *after.tables} - left_out):
         first, second = before.table(name), after.table(name)
         if len(first) != len(second):
             lines.append(f"{name}.csv: {len(first)} rows became {len(second)}")

@@ -39,9 +39,11 @@ from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import Run
 from mlhw.runs.new_folder import check_name
 from mlhw.runs.options import RunOptions
+from mlhw.runs.together import led
 from mlhw.system import early
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
+from mlhw.system.ranks import of_environment
 from mlhw.system.screen import Screen, print_fitting, table_width
 from mlhw.text.values import to_json
 from mlhw.text.words import TableLine, printable
@@ -110,7 +112,11 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
     trackers.check_installed(options.tensorboard, options.mlflow)
     screen = Screen(quiet=options.quiet, verbose=options.verbose, progress=options.progress)
     # A signal is let through while the experiment works, and waits while its end is recorded.
-    with Interrupts() as interrupts, interrupts.hold():
+    with (
+        Interrupts(repeats_end=of_environment() is None) as interrupts,
+        interrupts.hold(),
+        led(config, interrupts) as group,
+    ):
         recorder = FolderRecorder(
             experiment.name,
             config,
@@ -119,6 +125,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
             interrupts,
             lambda recorder: _trackers(recorder, experiment),
         )
+        recorder.group = group
         interrupts.last_words = lambda error: _cut_short(error, recorder)
         result: Result | None = None
         end = _End()
@@ -132,11 +139,15 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         except (Exception, Interrupted) as error:
             # Whatever an interrupted library raises, it was the signal that ended the run.
             reason = interrupts.ending(error)
+            reason = group.reason(reason) if group else reason
             if isinstance(reason, UsageError) and recorder.folder is None:
                 recorder.close()
-                raise
+                interrupts.acknowledge()
+                raise reason from None
             if reason is not error:
                 recorder.log_traceback(traceback.format_exc())
+            if group:
+                group.leave(reason)
             interrupts.acknowledge()
             end.add(reason, recorder)
             result = _so_far(recorder, experiment.question, end) or result
@@ -146,6 +157,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         interrupts.acknowledge()
         if result is not None:
             end.codes += tuple(part.exit_code for part in result.parts or ())
+            end.codes += result.codes
             if options.check and result.fails:
                 end.codes += (CLAIM_FAILS,)
         exit_code = _finish(recorder, screen, end)
@@ -156,9 +168,11 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
                 object_on_stdout(experiment.name, result, recorder.folder, end, exit_code),
                 flush=True,
             )
-        elif result is not None and (end.status == "finished" or result.parts is not None):
+        elif result is not None and (end.status == "finished" or result.is_made_of_runs):
             print_answers(result, recorder.folder, verbose=options.verbose)
         interrupts.ended(exit_code)
+        if group:
+            group.end(exit_code)
     return Ended(exit_code, recorder.folder)
 
 

@@ -21,12 +21,20 @@ from mlhw.errors import Interrupted, UsageError, reason_of
 from mlhw.result.recorder import Recorder, Sink
 from mlhw.result.tables import Table, cell, csv_text
 from mlhw.runs import leftovers
-from mlhw.runs.new_folder import create_folder, point_latest
+from mlhw.runs.new_folder import create_exactly, create_folder, point_latest
 from mlhw.runs.options import RunOptions
 from mlhw.runs.trackers import Careful
 from mlhw.system import provenance, temporaries
-from mlhw.system.digests import BEFORE, CONFIG, digests_of, file_sha256, sha256, with_own_digest
-from mlhw.system.files import discard, naming, overwrite, write_whole
+from mlhw.system.digests import (
+    BEFORE,
+    CONFIG,
+    digests_of,
+    drop,
+    file_sha256,
+    sha256,
+    with_own_digest,
+)
+from mlhw.system.files import naming, overwrite, write_whole
 from mlhw.system.interrupts import UNWINDING, Interrupts
 from mlhw.system.screen import Screen
 from mlhw.text.values import bytes_text
@@ -94,6 +102,7 @@ class FolderRecorder(Recorder):
         super().begin(config, **facts)
         if self._folder is not None:
             return
+        environment = provenance.environment()  # asks git, for which no signal has to wait
         with self.interrupts.hold():
             if self.options.resume is not None:
                 self._folder, self._log_file = self.options.resume, self._lock_file
@@ -104,6 +113,7 @@ class FolderRecorder(Recorder):
                     *(before if isinstance(before, list) else []),
                     _timestamp(self._started),
                 ]
+                self._record.pop(leftovers.UNNEEDED, None)
                 self._seconds_before = seconds if isinstance(seconds, (int, float)) else 0.0
             else:
                 self._record = {"experiment": self.experiment}
@@ -115,11 +125,16 @@ class FolderRecorder(Recorder):
                 "ended": None,
                 "seconds": None,
                 "pid": os.getpid(),
-                **provenance.environment(),
+                **environment,
                 "device": self.facts.get("device", "cpu"),
-                "threads": self.facts.get("threads", provenance.usable_cpus()),
+                "threads": self.facts.get("threads", self._threads),
                 "data_digest": self.facts.get("data_digest"),
             }
+            if self.options.place is not None:
+                self._record["identity"] = self.options.place.identity
+            self._record.pop("processes", None)
+            if self.group is not None:
+                self._record["processes"] = self.group.world
             if self.options.resume is None:
                 self._folder = self._make_folder(as_yaml(config))
             else:
@@ -129,7 +144,8 @@ class FolderRecorder(Recorder):
             for line in self.log_lines:
                 self._write_log(line)
             assert self._folder is not None
-            point_latest(self._folder)
+            if self.options.place is None:
+                point_latest(self._folder)
         self.trackers = self._make_trackers(self)
 
     def _make_folder(self, config: str) -> Path:
@@ -142,10 +158,13 @@ class FolderRecorder(Recorder):
             if os.name == "nt":  # where no folder with an open file is renamed
                 self._log_file.close()
 
-        runs_dir = Path(self.options.runs_dir)
+        runs_dir, place = Path(self.options.runs_dir), self.options.place
         try:
-            leftovers.sweep_newest(runs_dir)
-            made = create_folder(runs_dir, self.experiment, self.options.name, fill)
+            if place is not None:
+                made = create_exactly(place.folder, fill)
+            else:
+                leftovers.sweep_newest(runs_dir)
+                made = create_folder(runs_dir, self.experiment, self.options.name, fill)
         except BaseException:
             self._folder = self._log_file = None
             self.close()
@@ -156,6 +175,12 @@ class FolderRecorder(Recorder):
         locked.close()
         self._files.remove(locked)
         return made
+
+    @property
+    def _threads(self) -> int:
+        """How many a run without a word on it may use."""
+        place = self.options.place
+        return provenance.usable_cpus() if place is None else place.threads
 
     def settle(self, config: ExperimentConfig) -> None:
         super().settle(config)
@@ -248,12 +273,16 @@ class FolderRecorder(Recorder):
         try:
             # A process that has run out of descriptors needs those of the tables for the record.
             self._close([file for file in self._files if file is not self._log_file])
+            unneeded = self.unneeded if status == "finished" else []
+            if unneeded and self._folder is not None:
+                # Whoever finds them later knows that they were to go.
+                names = [path.relative_to(self._folder).as_posix() for path in unneeded]
+                self._record[leftovers.UNNEEDED] = names
             self._record_end(status, exit_code, reason)
-            for function in self.at_end if status == "finished" else ():
-                try:
-                    function()
-                except OSError as error:
-                    self.warn(f"{error.filename}: cannot be removed: {reason_of(error)}")
+            try:
+                drop(unneeded)
+            except OSError as error:
+                self.warn(f"{error.filename}: cannot be removed: {reason_of(error)}")
         finally:
             self.close()
 
@@ -269,8 +298,8 @@ class FolderRecorder(Recorder):
         with contextlib.suppress(OSError):
             # There is no time to read what may be gigabytes.
             self._record_end("interrupted", error.exit_code, str(error), digests=False)
-        for left in self._folder.rglob(f".*.{os.getpid()}.tmp"):
-            discard(left)
+        for left in temporaries.own_below(self._folder):
+            temporaries.remove(left)
 
     def _record_end(
         self, status: str, exit_code: int, reason: str | None, *, digests: bool = True

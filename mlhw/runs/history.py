@@ -25,6 +25,9 @@ from mlhw.text import yaml12
 from mlhw.text.plain_files import read_plain
 from mlhw.text.values import is_number
 
+GRID = "grid"
+"""The name of the command whose runs have points, in place of an experiment's."""
+
 _MOST_TABLE = 1 << 30  # bytes of a table that is read back
 
 
@@ -146,6 +149,13 @@ class Run:
         folders = [self.folder.parent / Path(part).name for part in named if _is_text(part)]
         return [run_at(folder) for folder in folders]
 
+    @cached_property
+    def points(self) -> list[Run]:
+        """The runs of a grid, in the order of their numbers; none of another run."""
+        if self.experiment != GRID:
+            return []
+        return [run_at(path) for path in sorted(self.folder.glob("points/[0-9]*"), key=_number)]
+
     def table(self, name: str) -> list[dict[str, str]]:
         """The rows of ``NAME.csv``, cells as text; none if there is no such table.
 
@@ -181,9 +191,18 @@ class Run:
         if summary and self.experiment == "all":
             statuses = [run["status"] for run in summary["runs"]]
             return {"experiments finished": f"{statuses.count('finished')} of {len(statuses)}"}
+        if summary and self.experiment == GRID:
+            found = {"points finished": f"{summary['finished']} of {summary['points']}"}
+            if summary["ranked"]:
+                found[summary["by"]["name"]] = summary["ranked"][0]["mean"]
+            return found
         if summary and self.experiment in EXPERIMENTS:
             return experiment(self.experiment).headlines(summary)
         return {}
+
+
+def _number(path: Path) -> tuple[int, str]:
+    return int(path.name) if path.name.isdecimal() else 0, path.name
 
 
 def _list(value: Any) -> list[Any]:
@@ -256,7 +275,7 @@ def _named(name: str, runs_dir: Path) -> Run:
     """The run of this name, ``latest`` and experiments' names included; raises ConfigError."""
     runs = all_runs(runs_dir)
     word, _, back = name.partition("~")
-    if word in ("latest", "all", *EXPERIMENTS) and (
+    if word in ("latest", "all", GRID, *EXPERIMENTS) and (
         not back or (back.isdecimal() and len(back) < 10)
     ):
         # Of damaged ones nothing is known; who means one names it.
@@ -301,7 +320,9 @@ _NAME = re.compile(r"\d{8}-\d{6}-")
 def _experiment_in(name: str) -> str | None:
     """The experiment in a run folder's name."""
     rest = name[len(found[0]) :] if (found := _NAME.match(name)) else ""
-    return next((word for word in ("all", *EXPERIMENTS) if f"{rest}-".startswith(f"{word}-")), None)
+    return next(
+        (word for word in ("all", GRID, *EXPERIMENTS) if f"{rest}-".startswith(f"{word}-")), None
+    )
 
 
 def _damage(record: Path) -> str:

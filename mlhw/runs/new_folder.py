@@ -41,7 +41,28 @@ def create_folder(
         From ``fill``; there is no folder then.
     """
     stem = time.strftime("%Y%m%d-%H%M%S-") + experiment + (f"-{name}" if name else "")
-    staging = temporaries.temporary_of(runs_dir / stem)
+    return _filled(runs_dir / stem, fill, _renamed, "; choose another with --runs-dir")
+
+
+def create_exactly(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """The same for a folder of this very name, which is not there yet.
+
+    Raises
+    ------
+    UsageError
+        The folder around it cannot be made or written, or it is there already.
+    OSError
+        From ``fill``; there is no folder then.
+    """
+    return _filled(folder, fill, _renamed_exactly, "")
+
+
+def _filled(
+    folder: Path, fill: Callable[[Path], None], rename: Callable[[Path, Path], Path], remedy: str
+) -> Path:
+    """A folder put together under a hidden name, then renamed by ``rename`` to ``folder`` or one near it."""
+    runs_dir = folder.parent
+    staging = temporaries.temporary_of(folder)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         temporaries.remove(staging)  # of a killed process with the same number
@@ -50,16 +71,25 @@ def create_folder(
     except OSError as error:
         reason = reason_of(error)
         raise UsageError(
-            f"the runs folder {runs_dir} cannot be written: {reason}; choose another with --runs-dir"
+            f"the runs folder {runs_dir} cannot be written: {reason}{remedy}"
         ) from None
     try:
         fill(staging)
-        return _renamed(staging, runs_dir / stem)
+        return rename(staging, folder)
     except BaseException as error:
         temporaries.remove(staging)
         if isinstance(error, OSError) and error.filename is not None:
-            error.filename = str(error.filename).replace(str(staging), str(runs_dir / stem))
+            error.filename = str(error.filename).replace(str(staging), str(folder))
         raise
+
+
+def _renamed_exactly(staging: Path, folder: Path) -> Path:
+    """Give a folder this name; raises UsageError where something has it."""
+    if os.path.lexists(folder):
+        raise UsageError(f"{folder}: is there already")
+    staging.rename(folder)
+    sync(folder.parent)
+    return folder
 
 
 def _renamed(staging: Path, first: Path) -> Path:

@@ -39,12 +39,25 @@ def _typed(default: Any, *names: str, help: str, **more: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a run that is a part of something larger goes, and what is recorded of it.
+
+    ``folder`` is its run folder, exactly. ``identity`` is the digest of what it computes, and ``threads`` how
+    many it may use.
+    """
+
+    folder: Path
+    identity: str
+    threads: int
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """The options that every run has, in the order in which the help lists them.
 
     ``command`` is the command line as it was typed, ``resume`` the folder of a run that goes on instead
-    of a new one, ``longer`` whether that run had finished. ``mlflow`` is the address of an MLflow store,
-    empty for MLflow's own default, None for none.
+    of a new one, ``longer`` whether that run had finished, ``place`` where a point of a grid goes.
+    ``mlflow`` is the address of an MLflow store, empty for MLflow's own default, None for none.
     """
 
     command: tuple[str, ...] = ()
@@ -103,6 +116,7 @@ class RunOptions:
     check: bool = _typed(True, "--no-check", help="a failing claim does not change the exit code")
     resume: Path | None = None
     longer: bool = False
+    place: Place | None = None
 
     def words(self) -> list[str]:
         """The words on a command line that make these options again."""

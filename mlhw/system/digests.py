@@ -11,13 +11,14 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from mlhw.system.files import regular_text
+from mlhw.system.files import regular_text, write_whole
 from mlhw.text.plain_files import open_plain
 
+MANIFEST_FORMAT = 1
 RECORD_FORMAT = 2
 """Of run.json; one without has no digests."""
 RECORD, LOG, MANIFEST = "run.json", "log.txt", "manifest.json"
@@ -25,8 +26,8 @@ CONFIG = "config.yaml"
 COMING, BEFORE = " (coming)", " (before)"
 """Behind a file's name, while it is written: the digest that it will have, and the one that it had."""
 
-# A finished run may drop the states that it could go on from, after its end is recorded.
-_PASSING = ".pt"
+PASSING = ".pt"
+"""Of states to go on from, which a finished run may remove after its end is recorded."""
 
 
 def sha256(data: bytes) -> str:
@@ -46,9 +47,12 @@ def files_in(folder: Path) -> Iterator[str]:
     """The plain files of a run folder that have digests, or could, by their paths in it, in order.
 
     Hidden files, links, the record (it has its own digest inside) and the log (it grows when a run goes on)
-    are left out.
+    are left out, and so are folders with a record of their own, as the points of a grid have them.
     """
     for parent, folders, names in os.walk(folder):
+        if RECORD in names and Path(parent) != Path(folder):
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(parent, name)
@@ -70,7 +74,7 @@ def digests_of(folder: Path) -> dict[str, str]:
     found = {}
     for name in files_in(folder):
         path = folder / name
-        if path.suffix == _PASSING or path.name == MANIFEST:
+        if path.suffix == PASSING or path.name == MANIFEST:
             continue
         try:
             found[name] = _listed(path) or file_sha256(path)
@@ -101,6 +105,25 @@ def manifest_holds(folder: Path) -> bool | None:
     return (
         None if entries and digest is None else bool(entries) and digest == entries_sha256(entries)
     )
+
+
+def write_manifest(folder: Path, entries: Mapping[str, Any]) -> None:
+    """Write ``manifest.json`` with what it is to say of each file."""
+    files = dict(sorted(entries.items()))
+    manifest = {"format": MANIFEST_FORMAT, "files": files, "sha256": entries_sha256(files)}
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+
+def drop(paths: Iterable[Path]) -> None:
+    """Remove files, where they are there, and what the manifests beside them say of them. Raises OSError."""
+    folders: dict[Path, set[str]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, set()).add(path.name)
+        path.unlink(missing_ok=True)
+    for folder, names in folders.items():
+        entries = manifest_entries(folder)
+        if names & entries.keys():
+            write_manifest(folder, {n: one for n, one in entries.items() if n not in names})
 
 
 def entries_sha256(entries: dict[str, dict[str, Any]]) -> str:

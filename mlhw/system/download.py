@@ -7,12 +7,14 @@ import hashlib
 import http.client
 import os
 import shutil
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mlhw.errors import DataError, reason_of
 from mlhw.system.files import tell_room, whole
@@ -24,7 +26,10 @@ ProgressBar = Callable[[float, float, str], None]
 MOST_BYTES = 8_000_000_000
 """More than any published weights or data set here has; a server that sends more is not believed."""
 
+# Of each wait for a byte; a server that sends one now and then is held against the other two.
 _TIMEOUT_S = 20.0
+_ANSWER_S = 60.0
+_MINUTE_S, _FEWEST_A_MINUTE = 60.0, 600_000
 _CHUNK = 1 << 20
 
 
@@ -61,21 +66,22 @@ def fetch(
 ) -> None:
     """Download ``url`` to ``target``, which appears only once it is whole and its checksum right.
 
-    Raises DataError: the server cannot be reached, sends something else or more than ``most`` bytes, or
-    the disk has no room.
+    Raises DataError: the server cannot be reached, sends something else, more than ``most`` bytes or
+    these too slowly, or the disk has no room.
     """
     hasher = checksum.hasher() if checksum else hashlib.sha256()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        opener = urllib.request.build_opener()  # the shared one keeps the proxies of its first use
-        with opener.open(url, timeout=_TIMEOUT_S) as answer, whole(target) as file:
+        with _answered(url) as answer, whole(target) as file:
             total = max(0, int(answer.headers.get("Content-Length") or 0))
             _check_size(url, total, most)
             _check_room(target, total)
-            done = 0
-            while chunk := answer.read(_CHUNK):
+            done, pace = 0, _Pace(url)
+            # What is there, not a whole chunk, which a slow server may take hours for.
+            while not 0 < total <= done and (chunk := answer.read1(_CHUNK)):
                 done += len(chunk)
                 _check_size(url, done, most)
+                pace.check(done)
                 file.write(chunk)
                 hasher.update(chunk)
                 progress(done, max(total, done), target.name)
@@ -88,7 +94,57 @@ def fetch(
                 )
     # URLError and timeouts are OSErrors; a malformed URL is a ValueError.
     except (OSError, ValueError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is an answer too
         raise DataError(f"{url}: cannot be downloaded to {target}: {_reason(error)}") from error
+
+
+def _answered(url: str) -> Any:
+    """What a server answers, its head read. Raises what urllib does; TimeoutError if that takes too long."""
+    opener = urllib.request.build_opener()  # the shared one keeps the proxies of its first use
+    found: list[Any] = []
+    given_up = threading.Event()
+
+    def ask() -> None:
+        try:
+            answer = opener.open(url, timeout=_TIMEOUT_S)
+        except Exception as error:
+            found.append(error)
+            return
+        found.append(answer)
+        if given_up.is_set():
+            answer.close()
+
+    # Each byte of a head may take _TIMEOUT_S, and nothing ends that from outside.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_ANSWER_S)
+    if not found:
+        given_up.set()
+        raise TimeoutError(f"the server has not answered within {_ANSWER_S:.0f} s")
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
+
+
+class _Pace:
+    """Raises DataError for a download that comes too slowly to be worth its time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._since, self._before = time.monotonic(), 0
+
+    def check(self, done: int) -> None:
+        """``done`` bytes have come since the beginning."""
+        now = time.monotonic()
+        if now - self._since < _MINUTE_S:
+            return
+        if done - self._before < _FEWEST_A_MINUTE:
+            raise DataError(
+                f"{self._url}: too slow: {done - self._before:,} bytes in {now - self._since:.0f} s; "
+                "try again later"
+            )
+        self._since, self._before = now, done
 
 
 def _check_size(url: str, size: int, most: int) -> None:

@@ -57,8 +57,17 @@ def _end(signum: int, _frame: FrameType | None) -> None:
     os._exit(128 + signum if _code is None else _code)
 
 
+def is_silent() -> bool:
+    """Whether this is one of several processes that work together, and not the first of them."""
+    rank, world = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+    known = rank.isdecimal() and world.isdecimal() and "MASTER_ADDR" in os.environ
+    return known and 0 < int(rank) < int(world)
+
+
 def last_words(error: Interrupted) -> None:
     """A line on stderr, and with ``--json`` one object on stdout, composed by hand."""
+    if is_silent():
+        return
     say_errors(error.lines)
     if "--json" in sys.argv:
         say(1, f'{{"error": ["{error.lines[0]}"]}}\n')

@@ -45,10 +45,12 @@ class Interrupts:
 
     One within another takes the signals until it is left.
 
-    ``last_words`` is called in another thread before it ends the process for the main thread.
+    ``last_words`` is called in another thread before it ends the process for the main thread. Without
+    ``repeats_end`` a second signal changes nothing: of several processes each gets those of all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, repeats_end: bool = True) -> None:
+        self.repeats_end = repeats_end
         self.last_words: Callable[[Interrupted], None] = early.last_words
         self._signum: int | None = None  # as the main thread knows it
         self._seen = 0  # the same, as the watcher does
@@ -129,7 +131,7 @@ class Interrupts:
         if self._signum is None:
             self._signum, self._arrived = signum, time.monotonic()
             self.raise_pending()
-        elif self._watcher is None and signum != HANGUP:
+        elif self._watcher is None and signum != HANGUP and self.repeats_end:
             self._end_process(signum)
 
     def raise_pending(self) -> None:
@@ -224,7 +226,7 @@ class Interrupts:
         self._seen = signum
 
     def _again(self, signum: int) -> None:
-        if signum == HANGUP:
+        if signum == HANGUP or not self.repeats_end:
             return
         # A row is not torn where that costs no time.
         self._writing.acquire(timeout=_IMPATIENT)

@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,15 @@ from typing import Any
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "torchvision", "matplotlib")
 
 
+def version() -> str | None:
+    """mlhw's; None where it is not installed."""
+    return _installed("mlhw")
+
+
 def version_line() -> str:
     """What ``mlhw --version`` prints."""
     return (
-        f"mlhw {_installed('mlhw')}, Python {platform.python_version()}, "
+        f"mlhw {version()}, Python {platform.python_version()}, "
         f"torch {_installed('torch') or 'not installed'}"
     )
 
@@ -33,8 +39,14 @@ def environment() -> dict[str, Any]:
         "host": socket.gethostname(),
         "platform": f"{sys.platform} {platform.machine()}",
         "versions": versions,
-        "git": git_state(Path(__file__).parents[1]),
+        "git": dict(_own_state()),
     }
+
+
+@cache
+def _own_state() -> dict[str, Any]:
+    """That of mlhw itself, which a process has loaded once however many runs it makes."""
+    return git_state(Path(__file__).parents[1])
 
 
 def usable_cpus() -> int:
@@ -43,6 +55,7 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
+@cache
 def _installed(name: str) -> str | None:
     try:
         return metadata.version(name)

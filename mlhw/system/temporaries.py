@@ -120,6 +120,12 @@ def leftovers_below(folder: Path, *, owned: bool = False) -> list[Path]:
     return found
 
 
+def own_below(folder: Path) -> list[Path]:
+    """The temporaries of this process's main thread in a folder and all those below."""
+    mine = f".h{_host()}.{os.getpid()}.tmp"
+    return [path for path in folder.rglob(f".*{mine}") if is_temporary(path.name)]
+
+
 def sweep(folder: Path) -> None:
     """Remove ``leftovers``; what cannot be removed stays."""
     for path in leftovers(folder):

@@ -203,18 +203,18 @@ _Dumper.add_representer(list, _represent_list)
 _Dumper.add_representer(str, _represent_str)
 
 
-def dump(value: Any) -> str:
-    """``value`` as YAML in block style, keys in their order."""
+def dump(value: Any, width: float = 100) -> str:
+    """``value`` as YAML in block style, keys in their order; longer texts are folded."""
     return yaml.dump(
         value,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
-        width=100,
+        width=width,
         default_flow_style=False,
     )
 
 
 def inline(value: Any) -> str:
     """``value`` as YAML in one line: ``[0.5, 0.1]``; the lines of a nested one are joined by "; "."""
-    return dump({"value": value}).removeprefix("value:").strip().replace("\n", "; ")
+    return dump({"value": value}, math.inf).removeprefix("value:").strip().replace("\n", "; ")

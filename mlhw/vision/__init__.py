@@ -21,3 +21,8 @@
 
 A module imports from its own row and from rows above it.
 """
+
+from mlhw.system.waiting import wait_calmly
+
+# Here: every module of this package that imports torch is imported after this.
+wait_calmly()

@@ -167,6 +167,8 @@ class Config(ExperimentConfig):
     """All that ``mlhw finetune`` can be told, one field for each option."""
 
     only_drawn: ClassVar[tuple[str, ...]] = ("explain",)
+    only_kept: ClassVar[tuple[str, ...]] = ("keep",)
+    of_machine: ClassVar[tuple[str, ...]] = ("device", "precision", "layout", "threads")
     GROUP = "Training"
     GROUPS = {
         **dict.fromkeys(("model", "weights", "head"), "Network"),
@@ -252,6 +254,10 @@ class Config(ExperimentConfig):
     batch_norm: Annotated[
         Literal["eval", "train"], Field(description="statistics of batch norm in trained stages")
     ] = "eval"
+    sync_batch_norm: Annotated[
+        bool,
+        Field(description="batch norm over the images of all processes, on GPUs (torchrun)"),
+    ] = False
     augment: Annotated[
         str,
         BeforeValidator(_joined),

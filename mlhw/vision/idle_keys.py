@@ -44,6 +44,8 @@ def _training(config: Config) -> Iterator[tuple[str, str]]:
         for key in ("unfreeze_stages", "batch_norm"):
             yield key, why
         yield "unfreeze_at", f"there are {config.epochs} epochs, counted from 0"
+    if not (config.trains_backbone and config.batch_norm == "train"):
+        yield "sync_batch_norm", "batch norm keeps its statistics (--batch-norm train)"
     if optim.name == "adamw":
         yield "optim.momentum", "adamw has none; it is sgd's (--optim sgd)"
         yield "optim.nesterov", "adamw has no momentum (--optim sgd)"

@@ -30,7 +30,7 @@ from torch import nn
 from mlhw.errors import ConfigError, DataError, RunError
 from mlhw.system.digests import UNSEALED, seal_broken, sealed
 from mlhw.system.provenance import usable_cpus
-from mlhw.vision.training.checkpoints import MODEL_FORMATS, require_whole
+from mlhw.vision.training.checkpoints import MODEL_FORMATS, beginning_of, bytes_of, require_whole
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -152,6 +152,19 @@ def _naming(form: str) -> Iterator[None]:
 
 
 # ------------------------------------------------------------------------------------- reading
+
+# The first field of an ONNX model, its version as a varint; the first member of a zip file.
+_BEGINS = {ONNX: b"\x08", PT2: b"PK\x03\x04"}
+
+
+def program_bytes(path: Path) -> bytes:
+    """What the file of a program holds, unless it begins like something else.
+
+    Raises DataError where it does, or cannot be read.
+    """
+    if not beginning_of(path).startswith(_BEGINS[path.suffix.lower()]):  # before gigabytes are read
+        raise DataError(f"{path}: is no model that mlhw export wrote")
+    return bytes_of(path)
 
 
 def read_program(path: Path, data: bytes, device: torch.device) -> Program:

@@ -83,12 +83,12 @@ def model_of(path: Path, data: bytes | None, device: torch.device) -> SavedModel
     Raises ConfigError or DataError as ``load_model``.
     """
     from mlhw.vision.networks.preprocessing import Preprocessing
-    from mlhw.vision.programs import ONNX, PT2, read_program
-    from mlhw.vision.training.checkpoints import bytes_of, load_best, read_best
+    from mlhw.vision.programs import ONNX, PT2, program_bytes, read_program
+    from mlhw.vision.training.checkpoints import load_best, read_best
 
     program = network = None
     if path.suffix.lower() in (ONNX, PT2):
-        program = read_program(path, bytes_of(path) if data is None else data, device)
+        program = read_program(path, program_bytes(path) if data is None else data, device)
         facts = program.facts
     else:
         best = load_best(path) if data is None else read_best(path, data)

@@ -270,16 +270,17 @@ def test_ctrl_c_stops_it_in_the_middle_of_a_block(tmp_path: Path, options: str) 
     while not list(tmp_path.glob("runs/2*/gradients.csv")):
         assert process.poll() is None
         time.sleep(0.05)
-    time.sleep(3.0)
-    before = cpu_seconds(process.pid)
+    # So much that a wide network is being checked against torch, whatever else the machine does.
+    while (before := cpu_seconds(process.pid)) < 4:
+        assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 130
-    # Computing time, not the clock's: on a busy machine every process waits. Giving back gigabytes takes
-    # some too; the run itself would go on for a minute and more. How soon it ends is a matter of the faults'
-    # bench.
-    assert usage.ru_utime + usage.ru_stime - before < 10
+    # Computing time, not the clock's: on a busy machine every process waits. It was 2.2 s while one call of
+    # NumPy filled a gigabyte, for which it keeps Python from all else, the watcher of signals included.
+    assert usage.ru_utime + usage.ru_stime - before < 1
     (folder,) = tmp_path.glob("runs/2*")
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
 

@@ -330,12 +330,11 @@ def test_a_reader_who_leaves_costs_no_experiment_and_no_report(tmp_path: Path, g
 def test_a_signal_while_the_folder_is_made_ends_a_run_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def signalled() -> dict[str, str]:
+    def signalled(folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        return {}
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mlhw.system.provenance.environment", signalled)
+    monkeypatch.setattr("mlhw.runs.folder.point_latest", signalled)
     assert main(["all", "--json"]) == 143
     printed = json.loads(capsys.readouterr().out)
     assert (printed["status"], printed["summary"]["runs"]) == ("interrupted", [])

@@ -114,11 +114,13 @@ def test_a_default_stays_on_one_line(help_of: Help) -> None:
 
 
 def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in ([], ["lr-sweep"], ["runs", "list"]):
+    for words in ([], ["lr-sweep"], ["runs"], ["runs", "list"]):
         assert main([*words, "--help"]) == 0
         asked = capsys.readouterr().out
-        assert main(["help", *words]) == 0
-        assert capsys.readouterr().out == asked
+        places = [0, 1] if words[:1] == ["runs"] else [0]
+        for place in places:  # mlhw runs help list is the same as mlhw help runs list
+            assert main([*words[:place], "help", *words[place:]]) == 0
+            assert capsys.readouterr().out == asked
     assert main(["help", "lr-swep"]) == 2
     assert capsys.readouterr().err == (
         "error: no such command 'lr-swep', did you mean 'lr-sweep'?\n"

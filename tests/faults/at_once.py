@@ -62,8 +62,12 @@ def ends(
     *,
     env: dict[str, str] | None = None,
     before: Sequence[str] = (),
+    then: Sequence[Job] = (),
 ) -> list[End]:
-    """Start all jobs in ``folder`` at the same moment; ``before`` are words of a command around them."""
+    """Start all jobs in ``folder`` at the same moment; ``before`` are words of a command around them.
+
+    ``then`` are started together once the others have ended; their ends come last.
+    """
     words = [*before, sys.executable, "-P", "-m", "tests.faults.at_once"]
     done = subprocess.run(
         words,
@@ -75,7 +79,7 @@ def ends(
             "MLHW_RUNS_DIR": str(folder / "runs"),
             **(env or {}),
         },
-        input=json.dumps([asdict(job) for job in jobs]),
+        input=json.dumps([[asdict(job) for job in each] for each in (jobs, then)]),
         capture_output=True,
         text=True,
         timeout=1200,
@@ -85,9 +89,13 @@ def ends(
 
 
 def _main() -> None:
-    jobs = [Job(**values) for values in json.load(sys.stdin)]
-    if any(job.argv for job in jobs):
+    groups = [[Job(**values) for values in group] for group in json.load(sys.stdin)]
+    if any(job.argv for job in (*groups[0], *groups[1])):
         _import_all()
+    print(json.dumps([asdict(end) for jobs in groups for end in _together(jobs)]))
+
+
+def _together(jobs: Sequence[Job]) -> list[End]:
     with tempfile.TemporaryDirectory() as folder:
         waiting, start = os.pipe()
         pids = []
@@ -99,8 +107,7 @@ def _main() -> None:
             pids.append(pid)
         os.close(start)  # end-of-file for all of them
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
-        found = [_end(code, Path(folder) / str(i)) for i, code in enumerate(codes)]
-    print(json.dumps([asdict(end) for end in found]))
+        return [_end(code, Path(folder) / str(i)) for i, code in enumerate(codes)]
 
 
 def _import_all() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
+from tests.faults.outside import touched
 
 SECONDS, MEGABYTES = 2.0, 500
 """What an input that is refused may take of the processor and of memory."""
@@ -88,42 +89,14 @@ def forks(*modules: str) -> Iterator[Forks]:
 
 # ------------------------------------------------------------------------------------- the server
 
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGES = {
-    "os.remove",
-    "os.rename",
-    "os.mkdir",
-    "os.rmdir",
-    "os.link",
-    "os.symlink",
-    "os.truncate",
-}
-
 
 def _watch(folder: str, told: int) -> None:
-    """Report files outside ``folder`` that are made, changed or removed."""
-    inside = (os.path.realpath(folder), "/dev/", "/proc/self/")
+    """Report files outside ``folder`` that are made, changed or removed, and programs that are started."""
+    places = (os.path.realpath(folder), "/dev/", "/proc/self/")
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event == "open":
-            path, _, flags = args
-            paths = [path] if isinstance(flags, int) and flags & _WRITES else []
-        elif event in ("os.rename", "os.link"):
-            paths = [args[0], args[1]]
-        elif event == "os.symlink":
-            paths = [args[1]]
-        elif event in _CHANGES:
-            paths = [args[0]]
-        elif event in ("os.system", "os.exec", "os.posix_spawn"):
-            os.write(told, f"{event} {args[0]!r}"[:300].encode("utf-8", "replace") + b"\n")
-            return
-        else:
-            return
-        for path in paths:
-            if isinstance(path, (str, bytes, os.PathLike)):
-                real = os.path.realpath(os.path.join(folder, os.fsdecode(path)))
-                if not real.startswith(inside):
-                    os.write(told, f"{event} {real!r}"[:300].encode("utf-8", "replace") + b"\n")
+        for line in touched(event, args, folder, places):
+            os.write(told, line.encode("utf-8", "replace") + b"\n")
 
     sys.addaudithook(hook)
 

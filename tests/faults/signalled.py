@@ -7,8 +7,8 @@ Libraries are imported once; each plan runs the whole program in a forked proces
 ``place`` is entered again and again, and at its ``entry``-th time the process signals itself. ``then`` is
 what the experiment does after it: write rows, compute in silence, return, or raise what C++ makes of a
 Python exception. Or ``words`` are a command as it is, with no compiled code kept yet; the signal
-comes ``after`` so many seconds (null: never). A line of JSON a plan tells the exit code, the seconds from
-signal to end, and those that it took in all.
+comes ``after`` so many seconds (null: never), counted from when the handlers are up. A line of JSON a plan
+tells the exit code, the seconds from signal to end, and those that it took in all.
 """
 
 from __future__ import annotations
@@ -142,7 +142,20 @@ def cleaning_up(hit: Hit) -> None:
             file.write("whole\n")
 
 
+def lingering(hit: Hit) -> None:
+    """A clean-up of four seconds, in which a second signal comes."""
+    try:
+        for _ in range(20):
+            hit()
+    finally:
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(4)
+
+
 RECORDER: Any = None
+# The end of a pipe that a child closes once its handlers are up.
+READY = -1
 
 PLACES: dict[str, Callable[[Hit], None]] = {
     function.__name__: function
@@ -156,6 +169,7 @@ PLACES: dict[str, Callable[[Hit], None]] = {
         drawing,
         entering_from_c,
         cleaning_up,
+        lingering,
     )
 }
 
@@ -197,6 +211,7 @@ def program(words: list[str]) -> int:
 
     sys.argv = ["mlhw", *words, "--no-plots", "--runs-dir", "runs"]
     early.install()
+    os.close(READY)
     try:
         main.script()
     except SystemExit as end:
@@ -242,7 +257,9 @@ def with_a_place(plan: dict[str, Any]) -> int:
 
 def forked(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Run one plan in a process of its own; ``seconds`` None where no signal was sent."""
+    global READY
     folder.mkdir(parents=True)
+    ready, READY = os.pipe()
     child = os.fork()
     if not child:
         os.chdir(folder)
@@ -259,6 +276,9 @@ def forked(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+    os.close(READY)
+    os.read(ready, 1)  # before its handlers are up a process has Python's own
+    os.close(ready)
     began = time.monotonic()
     sent = send_after(child, plan)
     status = os.waitpid(child, 0)[1]

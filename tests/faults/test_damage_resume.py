@@ -13,17 +13,18 @@ from PIL import Image
 
 from mlhw.vision.images.datasets import load_images
 from mlhw.vision.images.file_images import Survey, survey
-from tests.conftest import mlhw_in, smoke
-from tests.faults.damage import damages, flipped, holding
+from tests.conftest import mlhw_in
+from tests.faults.damage import FLIPS, damages, flipped, holding
 from tests.faults.tally import LONG, Tally
 from tests.faults.test_damage import PLAIN, Ended, mlhw
+from tests.faults.test_kills import FINETUNE, draw_images
 from tests.vision.training.small_runs import metrics, stops_at_step
 from tests.vision.training.test_features import Bench as FeatureBench
 
 Tallies = Callable[[str], Tally]
 
-# In the third of four epochs, of 23 steps each: there is a state before the last, and a best model.
-STEP = 60
+# In the third of four epochs, of two steps each: there is a state before the last, and a best model.
+STEP = 5
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.delenv("MLHW_RUNS_DIR", raising=False)
         with pytest.MonkeyPatch.context() as signalled:
             stops_at_step(signalled, STEP)
-            assert mlhw("finetune", "-c", smoke("finetune"), *PLAIN).code == 130
+            draw_images(folder / "images")
+            assert mlhw(*FINETUNE, "--epochs", "4").code == 130
         run = Path("runs/latest").resolve()
         assert (run / "checkpoints" / "prev.pt").exists()
         assert (run / "checkpoints" / "best.safetensors").exists()
@@ -82,11 +84,8 @@ def test_a_run_goes_on_to_the_same_bytes_or_is_refused(
 ) -> None:
     one = tally("damaged_files")
     harmless = name in ("metrics.csv", "checkpoints/prev.pt")  # each costs a whole run
-    flips = 0
-    for what, data in damages((stopped / name).read_bytes(), f"resume {name}"):
-        flips += what.startswith("bit")
-        if flips > (20 if LONG else 1):
-            break
+    flips = FLIPS if LONG else 1
+    for what, data in damages((stopped / name).read_bytes(), f"resume {name}", flips):
         if not LONG and not what.startswith(SHORT[-1:] if harmless else SHORT):
             continue
         run = stopped.with_name("again")

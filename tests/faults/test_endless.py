@@ -27,6 +27,14 @@ def sparse(size: int) -> Callable[[Path], None]:
     return make
 
 
+def beginning(start: bytes, size: int) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        path.write_bytes(start)
+        os.truncate(path, size)
+
+    return make
+
+
 def text(content: str | bytes) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -138,8 +146,14 @@ OF_VISION: dict[str, tuple[Callable[[Path], None], tuple[str, ...], str]] = {
         "no model",
     ),
     "hole.onnx": (
-        sparse(1 << 40),
+        sparse(3 << 30),
         ("predict", "hole.onnx", "hole.onnx"),
+        "no model",
+    ),
+    "hole.pt2": (sparse(3 << 30), ("predict", "hole.pt2", "hole.pt2"), "no model"),
+    "long.onnx": (
+        beginning(b"\x08", 1 << 40),
+        ("predict", "long.onnx", "long.onnx"),
         "larger than 8,589,934,592 bytes",
     ),
     "list.csv": (

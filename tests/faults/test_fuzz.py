@@ -35,9 +35,17 @@ from tests.faults.drawn import (
     heard,
 )
 from tests.faults.forks import Forks, forks
+from tests.faults.outside import nothing_outside
 from tests.faults.tally import LONG, Tally
 
 Note = Callable[[str], Tally]
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path) -> Iterator[None]:
+    """Nothing is written elsewhere, but for what hypothesis keeps."""
+    with nothing_outside(tmp_path, ROOT / ".hypothesis"):
+        yield
 
 
 # ------------------------------------------------------------------------------------- configurations

@@ -5,18 +5,28 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlhw.errors import MlhwError
+from tests.conftest import ROOT
 from tests.faults.drawn import CELLS, TABLES, damaged, drawing
+from tests.faults.outside import nothing_outside
 from tests.faults.tally import Tally
 
 Note = Callable[[str], Tally]
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path) -> Iterator[None]:
+    """Nothing is written elsewhere, but for what hypothesis keeps."""
+    with nothing_outside(tmp_path, ROOT / ".hypothesis"):
+        yield
 
 
 def test_points_of_any_content_are_read_or_refused(tmp_path: Path, tally: Note) -> None:

@@ -33,6 +33,7 @@ FINETUNE = (
     *("--lr", "0.01", "--batch-size", "16", "--threads", "1", "--precision", "fp32"),
     *("--layout", "channels-last", *QUIET),
 )
+ANEW = "nothing was saved yet: the run starts from the beginning"
 OTHERS = ("lr-sweep", "sgd-sweep", "softmax-regions", "vanishing", "backprop-check")
 
 
@@ -109,7 +110,11 @@ def after_a_kill(bench: Bench, root: Path) -> tuple[Outcome, str]:
     if not runs:
         ended = bench.forks.run(root, *bench.command)
     elif runs[0].status == "crashed":
+        saved = list(root.rglob("last.pt")) + list(root.rglob("prev.pt"))
         ended = bench.forks.run(root, "finetune", "--resume", "latest", *QUIET)
+        log = (runs[0].folder / "log.txt").read_text()
+        if not saved and not ended.code and ANEW not in log:
+            return "silent", "it began anew without a word"
     else:
         main(["runs", "clean", "--runs-dir", str(root / "runs")])
         ended = Forked(0, "", "")
@@ -129,8 +134,9 @@ def after_a_kill(bench: Bench, root: Path) -> tuple[Outcome, str]:
 
 
 def nothing_left(root: Path) -> tuple[Outcome, str]:
-    hidden = [str(path.relative_to(root)) for path in root.rglob(".*")]
-    return ("lost", f"left behind: {', '.join(hidden)}") if hidden else ("survived", "")
+    left = [*root.rglob(".*"), *root.rglob("prev.pt")]  # a run that has finished needs neither
+    names = ", ".join(str(path.relative_to(root)) for path in left)
+    return ("lost", f"left behind: {names}") if left else ("survived", "")
 
 
 def compared(bench: Bench) -> list[str]:

@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.faults.tally import LONG, Outcome, Tally
+from tests.faults.tally import LONG, SOON, Outcome, Tally
 
 PROGRAM = Path(__file__).with_name("signalled.py")
 
-# Seconds from the signal to the end; a machine that does ten things at once gets more.
-SOON = 0.5
+# Seconds from the signal to the end at most; a machine that does ten things at once needs more than SOON.
 BOUND = 5.0
 
 # The entries of a place at which it is signalled, in the short form and in the long one.
@@ -31,12 +30,18 @@ ENTRIES: dict[str, tuple[list[int], list[int]]] = {
     "drawing": ([900], [*range(1, 6000, 97)]),
     "entering_from_c": ([4], [*range(1, 40, 2)]),
     "cleaning_up": ([1], [1, 2, 5, 10, 20]),
+    "lingering": ([1], [1, 5, 20]),
 }
 AFTER = ["silence", "rows", "raises", "returns"]
 
 
 def plans(place: str) -> list[dict[str, Any]]:
     entries = ENTRIES[place][LONG]
+    if place == "lingering":
+        return [
+            {"place": place, "entry": entry, "then": "silence", "signum": signal.SIGTERM}
+            for entry in entries
+        ]
     signals = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
     if LONG:
         return [
@@ -75,14 +80,14 @@ def how_it_ended(plan: dict[str, Any], folder: Path, found: dict[str, Any]) -> t
         return "lost", f"left behind: {left}"
     if plan["place"] == "cleaning_up" and (folder / "clean.txt").read_text() != "whole\n":
         return "lost", "the clean-up was torn"
-    if found["seconds"] > BOUND:
+    if found["seconds"] > (2.5 if plan["place"] == "lingering" else BOUND):
         return "lost", f"{found['seconds']:.2f} s"
     return "survived", ""
 
 
 @pytest.mark.slow
 def test_a_signal_in_each_place_that_swallows_exceptions_ends_the_run_in_time(
-    tmp_path: Path, tally: Any, record_property: Any
+    tmp_path: Path, tally: Any
 ) -> None:
     counted: Tally = tally("signals_in_callbacks")
     made = [plan for place in ENTRIES for plan in plans(place)]
@@ -103,11 +108,13 @@ def test_a_signal_in_each_place_that_swallows_exceptions_ends_the_run_in_time(
         swallowed += (folder / "passed").exists()
         outcome, detail = how_it_ended(plan, folder, one)
         counted.note(json.dumps(plan), outcome, detail)
-        if plan["place"] != "cleaning_up":
-            seconds.append(one["seconds"])
+        if plan["place"] not in ("cleaning_up", "lingering"):
+            seconds.append((one["seconds"], number))
     # Or the places swallow nothing, and nothing is shown.
     assert swallowed >= 8
-    print(f"{len(seconds)} signals, {swallowed} swallowed; seconds to the end: {sorted(seconds)}")
+    seconds.sort()
+    slowest = [f"{time:.3f} s: {json.dumps(made[number])}" for time, number in seconds[:-9:-1]]
+    counted.seconds += [time for time, _ in seconds]
+    print(f"{len(seconds)} signals, {swallowed} swallowed; the slowest", *slowest, sep="\n")
     if LONG:
-        record_property("seconds", max(seconds))
-        assert sorted(seconds)[len(seconds) // 2] < SOON
+        assert seconds[len(seconds) // 2][0] < SOON

@@ -207,11 +207,27 @@ def test_files_of_the_current_folder_are_not_imported(tmp_path: Path, tally: Any
         text=True,
         timeout=300,
     )
-    fine = done.returncode in (0, 3) and not marker.exists()
-    outcome: Any = "survived" if fine else "escaped" if marker.exists() else "lost"
-    for name in names:
-        counted.note(name, outcome, f"{done.returncode} {done.stderr}")
+    (homework / "derived.py").write_text("import json, random\n" + NOTHING_DERIVED)
+    checked = subprocess.run(
+        [PROGRAM, "backprop-check", "-q", "--no-plots", "--implementation", "derived.py"],
+        cwd=homework,
+        env={**os.environ, "MLHW_RUNS_DIR": str(tmp_path / "runs"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    for ended, good in ((done, (0, 3)), (checked, (3,))):
+        fine = ended.returncode in good and not marker.exists()
+        outcome: Any = "survived" if fine else "escaped" if marker.exists() else "lost"
+        for name in names:
+            counted.note(name, outcome, f"{ended.returncode} {ended.stderr}")
 
+
+NOTHING_DERIVED = """
+def backprop(weights, x, t):
+    assert json.dumps(random.random())
+    return weights
+"""
 
 GRADED = """
 import os, subprocess, time

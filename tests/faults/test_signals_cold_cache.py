@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.faults.tally import LONG, Outcome, Tally
-from tests.faults.test_signals import BOUND, PROGRAM, SOON
+from tests.faults.tally import LONG, SOON, Outcome, Tally
+from tests.faults.test_signals import BOUND, PROGRAM
 
 WORDS = ["sgd-sweep", "-q", "-c", str(ROOT / "configs" / "smoke" / "sgd-sweep.yaml")]
 
@@ -51,9 +51,7 @@ def how_it_ended(folder: Path, found: dict[str, Any], signum: int) -> tuple[Outc
 
 
 @pytest.mark.slow
-def test_a_signal_while_numba_compiles_is_never_lost(
-    tmp_path: Path, tally: Any, record_property: Any
-) -> None:
+def test_a_signal_while_numba_compiles_is_never_lost(tmp_path: Path, tally: Any) -> None:
     counted: Tally = tally("signals_cold_cache")
     whole = signalled(tmp_path / "whole", [{"words": WORDS}])[0]
     assert whole["code"] == 0
@@ -77,9 +75,10 @@ def test_a_signal_while_numba_compiles_is_never_lost(
             f"{signal.Signals(plan['signum']).name} after {plan['after']:.3f} s", outcome, detail
         )
         if one["seconds"] is not None:
-            seconds.append(one["seconds"])
+            seconds.append((one["seconds"], plan["after"]))
     seconds.sort()
-    print(f"{len(seconds)} signals; seconds to the end: {seconds}")
+    counted.seconds += [time for time, _ in seconds]
+    slowest = [f"{time:.3f} s, signalled after {after:.3f} s" for time, after in seconds[:-9:-1]]
+    print(f"{len(seconds)} signals; the slowest", *slowest, sep="\n")
     if LONG:
-        record_property("seconds", seconds[-1])
-        assert seconds[len(seconds) // 2] < SOON
+        assert seconds[len(seconds) // 2][0] < SOON

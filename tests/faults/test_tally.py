@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.faults.tally import added
+from tests.faults.tally import added, gathered
 
 INNER = """
 from tests.faults.conftest import *
@@ -23,7 +23,9 @@ def test_bad(tally):
     one.note("before event 3", "survived")
 
 def test_broken(tally):
-    tally("kills").note("before event 4", "survived")
+    one = tally("kills")
+    one.note("before event 4", "survived")
+    one.seconds += [0.1, 0.2, 0.7]
     assert 1 == 2, "event 5"
 
 def test_nothing(tally):
@@ -48,11 +50,24 @@ def test_what_did_not_survive_fails_its_test_and_is_counted(tmp_path: Path) -> N
     assert "before event 2: lost (no checkpoint)" in done.stdout
     assert "no fault was injected" in done.stdout
     found = json.loads((tmp_path / "faults.json").read_text())
-    assert found["rows"]["kills"] == {
-        "injected": 5, "survived": 3, "lost": 2, "silent": 0, "traceback": 0, "escaped": 0
-    }  # fmt: skip
-    assert found["all"]["injected"] == 5
-    assert found["machine"]
+    kills = found["files"]["test_inner"]["kills"]
+    counts = {"injected": 5, "survived": 3, "lost": 2, "silent": 0, "traceback": 0, "escaped": 0}
+    took = {"count": 3, "median": 0.2, "largest": 0.7, "soon": 0.6667}
+    counted = {**counts, "date": kills["date"], "machine": kills["machine"]}
+    assert kills == {**counted, "times": took}
+    assert found["rows"]["kills"] == {**counts, "date": kills["date"]}
+    assert found["all"] == counts
+
+
+def test_a_file_that_is_tried_again_leaves_the_figures_of_the_others() -> None:
+    one, two = (added([("kills", {"survived": count})]) for count in (1, 2))
+    first = gathered({}, {"a": one, "b": two}, date="2026-11-25", machine="m")
+    assert first["rows"]["kills"]["survived"] == 3
+    again = gathered(first["files"], {"a": two}, date="2026-11-26", machine="n")
+    assert again["rows"]["kills"]["survived"] == again["all"]["injected"] == 4
+    # A sum is as old as its oldest part.
+    assert again["rows"]["kills"]["date"] == "2026-11-25"
+    assert [again["files"][file]["kills"]["machine"] for file in "ab"] == ["n", "m"]
 
 
 def test_counts_of_one_kind_are_added() -> None:

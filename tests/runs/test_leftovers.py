@@ -17,6 +17,7 @@ from mlhw.runs import leftovers
 from mlhw.runs.folder import FolderRecorder
 from mlhw.runs.new_folder import create_folder
 from mlhw.runs.options import RunOptions
+from mlhw.system.digests import manifest_entries, with_own_digest, write_manifest
 from mlhw.system.interrupts import Interrupts
 from mlhw.system.screen import Screen
 
@@ -112,6 +113,61 @@ def test_what_somebody_still_works_on_is_left_alone(runs: Path, left: list[Path]
     for file in files:
         file.close()
     assert leftovers.in_runs(runs) == left
+
+
+@pytest.fixture
+def unneeded(runs: Path) -> Path:
+    """The state that a finished run was killed before it had removed."""
+    state = runs / NAMES[1] / "checkpoints" / "prev.pt"
+    state.parent.mkdir()
+    for name in ("prev.pt", "last.pt"):
+        state.with_name(name).write_bytes(name.encode())
+    write_manifest(state.parent, {name: {"sha256": name} for name in ("prev.pt", "last.pt")})
+    record = {"experiment": "lr-sweep", "status": "finished", "unneeded": ["checkpoints/prev.pt"]}
+    (runs / NAMES[1] / "run.json").write_text(json.dumps(with_own_digest(record)))
+    return state
+
+
+@pytest.mark.parametrize("by", ["clean", "start"])
+def test_a_state_that_a_finished_run_did_not_come_to_remove_is_one(
+    runs: Path, unneeded: Path, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
+    assert leftovers.in_runs(runs) == [unneeded]
+    if by == "clean":
+        assert main(["runs", "clean"]) == 0
+        assert capsys.readouterr().out == f"deleted {unneeded}\n"
+    else:
+        run = recorder()
+        run.begin(ExperimentConfig())
+        run.finish("finished", 0, None)
+    assert sorted(os.listdir(unneeded.parent)) == ["last.pt", "manifest.json"]
+    assert manifest_entries(unneeded.parent) == {"last.pt": {"sha256": "last.pt"}}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"status": "crashed"},
+        {"unneeded": ["checkpoints/../../../outside.pt"]},
+        {"unneeded": ["log.txt", 7, None]},
+        {"unneeded": "prev.pt"},
+        {"seconds": 1},  # it is not as it was written
+    ],
+)
+def test_nothing_else_is_taken_for_one(
+    runs: Path, unneeded: Path, changed: dict[str, object]
+) -> None:
+    (runs.parent / "outside.pt").write_text("")
+    path = runs / NAMES[1] / "run.json"
+    record = json.loads(path.read_text()) | changed
+    path.write_text(json.dumps(record if "seconds" in changed else with_own_digest(record)))
+    assert leftovers.in_runs(runs) == []
+
+
+def test_a_run_that_still_works_on_them_keeps_its_states(runs: Path, unneeded: Path) -> None:
+    with open(runs / NAMES[1] / "log.txt", "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert leftovers.in_runs(runs) == []
 
 
 def test_an_empty_folder_that_is_new_or_holds_something_is_no_leftover(

@@ -21,7 +21,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from mlhw.config.model import InputFile, Option
 from mlhw.errors import ConfigError

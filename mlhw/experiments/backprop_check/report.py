@@ -138,6 +138,9 @@ def answers(e: Evidence) -> list[str]:
     return lines
 
 
+BETTER = {"error against": "min"}
+
+
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:
     """The numbers by which runs are listed and compared."""
     numbers: dict[str, Any] = {}

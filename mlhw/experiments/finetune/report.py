@@ -243,6 +243,18 @@ def calibrated(o: Finetuned) -> str:
     return f"temperature {o.temperature:.3f}: {error}, {found['ece_before']:.4f} without it"
 
 
+# By the validation: who chooses by the test has no test any more.
+BETTER = {
+    "best validation loss": "min",
+    "best validation accuracy": "max",
+    "test accuracy": "max",
+    "test loss": "min",
+    "balanced accuracy": "max",
+    "macro F1": "max",
+    "calibration error": "min",
+}
+
+
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:
     """The numbers by which runs are listed and compared."""
     numbers = {

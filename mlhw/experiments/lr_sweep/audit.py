@@ -5,9 +5,13 @@ Left out is only what float64 cannot hold: activations of weights that have gone
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mlhw.experiments.lr_sweep.evidence import LocalLimits, Trajectory
+from mlhw.experiments.sharded.claims import apart
+from mlhw.experiments.sharded.problem import ShardedProblem
 from mlhw.experiments.sweeps.problem import TwoClassProblem
 from mlhw.experiments.sweeps.textbook import (
     EPS,
@@ -68,6 +72,53 @@ def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits)
     kept: np.ndarray = apart[held]
     return kept
 
+
+# ------------------------------------------------------------------------------------- in shards
+
+LOOKED = 64
+"""Weights of all rates together at which rows in shards are gone through once more."""
+
+
+def in_shards(
+    problem: ShardedProblem, all_of_them: Sequence[Trajectory]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """``nll_apart`` and ``steps_apart`` of each rate, at a few iterations, from one pass over the rows."""
+    most = max(2, LOOKED // len(all_of_them))
+    # Each with the one after it, where there is one.
+    places = [chosen(max(1, len(one.nll) - 1), most) for one in all_of_them]
+    W = np.concatenate([one.W[k] for one, k in zip(all_of_them, places, strict=True)]).T
+    nll, nll_off, slope, slope_off = problem.again(W)
+    nlls, steps, first = [], [], 0
+    for one, k in zip(all_of_them, places, strict=True):
+        here = slice(first, first + len(k))
+        first += len(k)
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(one.nll[k] - nll[here]) / nll_off[here]
+        nlls.append(apart[np.isfinite(nll_off[here])])
+        if len(one.W) < 2:
+            continue
+        before, after, rise = one.W[k].T, one.W[k + 1].T, one.eta * slope[:, here]
+        sizes = np.abs(before) + np.abs(after) + np.abs(rise)
+        allowed = one.eta * slope_off[:, here] + 4 * EPS * sizes
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = over(np.abs(after - (before - rise)), allowed)
+        steps.append(off.max(axis=0)[np.isfinite(allowed).all(axis=0)])
+    return nlls, steps
+
+
+def limits_in_shards(
+    problem: ShardedProblem, all_of_them: Sequence[Trajectory], limits: Sequence[LocalLimits]
+) -> float:
+    """The most that local limits of up to four rates are off, at their first and last, relative."""
+    told, there = [], []
+    for i in chosen(len(all_of_them), 4):
+        for k in {0, len(limits[i].iterations) - 1}:
+            told.append(limits[i].eta[k])
+            there.append(all_of_them[i].W[limits[i].iterations[k]])
+    return float(max(0.0, apart(problem, np.array(told), np.array(there).T).max()))
+
+
+# ------------------------------------------------------------------------------------- where they are
 
 MOST_LIMITS = 2000  # limits of one rate, as the documentation says
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from mlhw.experiments.lr_sweep import audit
 from mlhw.experiments.lr_sweep.evidence import ROUNDING, ROUNDINGS, Evidence, Trajectory
+from mlhw.experiments.sharded import claims as sharded
+from mlhw.experiments.sharded.problem import ShardedProblem
 from mlhw.experiments.sweeps.columns import COLUMNS_STATEMENT, judge_columns
 from mlhw.experiments.sweeps.lowest import (
     LIMITS_STATEMENT,
@@ -41,8 +43,11 @@ CLAIMS = Claims[Evidence]()
 )
 def steps_as_the_formula(e: Evidence) -> Claim:
     """Measured in what rounding may part the two by; the first weights are those asked for."""
-    nlls = [audit.nll_apart(e.problem, one) for one in e.trajectories]
-    steps = [audit.steps_apart(e.problem, one) for one in e.trajectories]
+    if isinstance(e.problem, ShardedProblem):
+        nlls, steps = audit.in_shards(e.problem, e.trajectories)
+    else:
+        nlls = [audit.nll_apart(e.problem, one) for one in e.trajectories]
+        steps = [audit.steps_apart(e.problem, one) for one in e.trajectories]
     starts = [np.abs(one.W[0] - e.asked.w0).max() for one in e.trajectories]
     worst = {
         "NLL": max(float(np.max(apart, initial=0.0)) for apart in nlls),
@@ -60,6 +65,8 @@ def steps_as_the_formula(e: Evidence) -> Claim:
 
 @CLAIMS.claim("columns-as-asked", COLUMNS_STATEMENT)
 def columns_for_gd(e: Evidence) -> Claim:
+    if isinstance(e.problem, ShardedProblem):
+        return sharded.judge_columns(e.problem)
     return judge_columns(e.problem)
 
 
@@ -93,11 +100,15 @@ def iterations_end_as_asked(e: Evidence) -> Claim:
 
 @CLAIMS.claim("limits-are-curvatures", LIMITS_STATEMENT, figure="limit")
 def limits_are_curvatures(e: Evidence) -> Claim:
-    off = limits_off(e.problem, e.asked.w0)
-    off["along the paths"] = max(
-        float(np.max(audit.limits_apart(e.problem, one, limits), initial=0.0))
-        for one, limits in zip(e.trajectories, e.limits, strict=True)
-    )
+    if isinstance(e.problem, ShardedProblem):
+        off = sharded.limits_off(e.problem, e.asked.w0)
+        off["along the paths"] = audit.limits_in_shards(e.problem, e.trajectories, e.limits)
+    else:
+        off = limits_off(e.problem, e.asked.w0)
+        off["along the paths"] = max(
+            float(np.max(audit.limits_apart(e.problem, one, limits), initial=0.0))
+            for one, limits in zip(e.trajectories, e.limits, strict=True)
+        )
     if not all(map(audit.evenly_spread, e.trajectories, e.limits)):
         off["where along the paths"] = np.inf
     return judge_limits(off)
@@ -125,21 +136,25 @@ def monotone_below(e: Evidence) -> Claim:
 )
 def rise_above_local_limit(e: Evidence) -> Claim:
     """A rise means that the curvature along the step exceeds 2/η somewhere on it (Taylor)."""
-    smallest, where, rises = np.inf, "", 0
+    smallest, where, rises, left_out = np.inf, "", 0, 0
     for one in e.falling:
-        rises += len(one.rises)
-        before, after = one.W[one.rises].T, one.W[one.rises + 1].T
-        ratios = logistic.largest_ratios(e.problem.X, before, after, one.eta)
+        places = one.rises
+        if len(places) > (most := e.problem.patience):
+            left_out += len(places) - most
+            places = places[audit.chosen(len(places), most)]
+        rises += len(places)
+        ratios = e.problem.largest_ratios(one.W[places].T, one.W[places + 1].T, one.eta)
         if len(ratios) and ratios.min() < smallest:
             smallest = float(ratios.min())
-            where = f"eta {one.eta:g}, iteration {one.rises[ratios.argmin()]}"
+            where = f"eta {one.eta:g}, iteration {places[ratios.argmin()]}"
     if not rises:
         return not_applicable("no rate ever rises")
     return check(
         smallest > 1.0,
         measured=smallest,
         expected="above 1",
-        note=f"the smallest ratio of eta to the limit over {rises} rises, at {where}",
+        note=f"the smallest ratio of eta to the limit over {rises} rises, at {where}"
+        + (f"; {left_out} more were not looked at" if left_out else ""),
     )
 
 
@@ -153,9 +168,9 @@ def largest_oscillates(e: Evidence) -> Claim:
     if not largest.oscillates:
         if _held_by_rounding(e, largest):
             return not_applicable(f"the updates at eta {largest.eta:g} are lost in rounding")
-        last = largest.W[-LAST_LIMITS:].T
+        last = largest.W[-min(LAST_LIMITS, e.problem.patience + 1) :].T
         # The update after the last row is not in the record.
-        limits = logistic.local_limits(e.problem.X, last[:, :-1])
+        limits = e.problem.local_limits(last[:, :-1])
         overshoot = logistic.overshoot(limits, largest.eta)
         if overshoot < MUST_SHOW:
             return not_applicable(
@@ -314,11 +329,15 @@ def smaller_is_higher(e: Evidence) -> Claim:
 
 @CLAIMS.claim("optimum-is-lowest", OPTIMUM_STATEMENT)
 def optimum_is_lowest(e: Evidence) -> Claim:
+    if isinstance(e.problem, ShardedProblem):
+        return sharded.judge_optimum(e.problem)
     return judge_optimum(e.problem)
 
 
 @CLAIMS.claim("separation-as-told", SEPARATION_STATEMENT, figure="separators")
 def separation_as_told(e: Evidence) -> Claim:
+    if isinstance(e.problem, ShardedProblem):
+        return sharded.judge_separation(e.problem)
     return judge_separation(e.problem)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlhw.experiments.sharded.problem import ShardedProblem
 from mlhw.experiments.sweeps.problem import TwoClassProblem
 from mlhw.text.values import numbers_text
 
@@ -83,7 +84,7 @@ class Evidence:
     ``log_axis`` is the axis that the figure of the NLL was asked to have logarithmic.
     """
 
-    problem: TwoClassProblem
+    problem: TwoClassProblem | ShardedProblem
     trajectories: list[Trajectory]
     limits: list[LocalLimits]
     log_axis: str

@@ -47,6 +47,12 @@ def _is_plane(e: Evidence) -> bool:
     return e.problem.d == 2
 
 
+def _some_points(e: Evidence) -> str:
+    """A sentence where a part of the points is shown, with a space before it, or nothing."""
+    shown = len(e.problem.shown[0])
+    return f" Shown are {shown:,} of {e.problem.n:,} points." if shown < e.problem.n else ""
+
+
 def _oscillating(e: Evidence) -> str:
     rising = [one.eta for one in e.trajectories if one.oscillates]
     return f"Rates that oscillate: {numbers_text(rising)}." if rising else "None oscillates."
@@ -372,8 +378,8 @@ def _path(e: Evidence) -> Figure:
 @FIGURES.figure(
     "separators",
     "Data and the last separator of each rate",
-    "On each line both classes have probability 1/2.",
-    alt=lambda e: f"{len(e.problem.X)} points of two classes and {len(e.trajectories)} lines.",
+    lambda e: "On each line both classes have probability 1/2." + _some_points(e),
+    alt=lambda e: f"{e.problem.n} points of two classes and {len(e.trajectories)} lines.",
     when=_is_plane,
 )
 def _separators(e: Evidence) -> Figure:

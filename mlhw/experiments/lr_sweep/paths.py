@@ -48,7 +48,7 @@ def line_of(W: np.ndarray) -> np.ndarray:
 
 def points_note(e: Evidence) -> str:
     """Words for the caption where contours are made from a part of the data."""
-    n = len(e.problem.X)
+    n = e.problem.n
     return f" ({MOST_POINTS} of {n} points)" if n > MOST_POINTS else ""
 
 
@@ -117,8 +117,9 @@ Ground = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _ground(e: Evidence, frame: Frame) -> Ground:
     """The lowest NLL that weights with each line of the frame have."""
-    step = -(-len(e.problem.X) // MOST_POINTS)
-    X, t = e.problem.X[::step], e.problem.t[::step]
+    X, t = e.problem.shown
+    step = -(-len(X) // MOST_POINTS)
+    X, t = X[::step], t[::step]
     side = int(np.clip(np.sqrt(PRODUCTS / len(X)), 16, 64))
     slopes, intercepts = np.linspace(frame.low, frame.high, side).T
     grid = np.meshgrid(slopes, intercepts)

@@ -91,6 +91,9 @@ def stopped_short(e: Evidence) -> list[str]:
     ]
 
 
+BETTER = {"lowest NLL": "min", "NLL at": "min", "rises at": "min"}
+
+
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:
     """The numbers by which runs are listed and compared."""
     runs = summary["runs"]

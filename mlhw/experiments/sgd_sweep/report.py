@@ -80,6 +80,9 @@ def _column(nll: float | None, digits: int) -> str:
     return NOTHING if nll is None else digits_text(nll, digits)
 
 
+BETTER = {"lowest NLL": "min", "NLL at": "min"}
+
+
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:
     """The numbers by which runs are listed and compared."""
     first = [run for run in summary["runs"] if run["repeat"] == 0]

@@ -25,7 +25,13 @@ from mlhw.experiments.softmax_regions.evidence import Evidence, floats
 from mlhw.experiments.softmax_regions.figures import FIGURES
 from mlhw.experiments.softmax_regions.fit import FitConfig, FittedPlanes, fit_planes
 from mlhw.experiments.softmax_regions.grid import grid_over
-from mlhw.experiments.softmax_regions.planes import Names, Numbers, Rows, check_range
+from mlhw.experiments.softmax_regions.planes import (
+    MAX_CLASSES,
+    Names,
+    Numbers,
+    Rows,
+    check_range,
+)
 from mlhw.experiments.softmax_regions.report import COLUMNS, FORMULAS, answers, summary
 from mlhw.experiments.softmax_regions.signs import class_signs
 from mlhw.experiments.softmax_regions.window import figure_window
@@ -36,6 +42,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 
 POSITION = 1
+DRAWS = False
 QUESTION = (
     "Where in the plane does a linear softmax choose which class, and how surely? The point where all "
     "classes meet, the boundaries between two of them, and the middle of each region, far out."
@@ -54,7 +61,7 @@ class Config(ExperimentConfig):
     weights: Annotated[
         Rows,
         Option(metavar="W11,W12;W21,W22;…"),
-        Field(min_length=2, description="a row w1, w2 for each class"),
+        Field(min_length=2, max_length=MAX_CLASSES, description="a row w1, w2 for each class"),
     ] = [[3.0, 1.0], [1.0, 3.0], [-3.0, 1.5]]
     biases: Annotated[
         Numbers,

@@ -11,15 +11,12 @@ from pydantic import Field, model_validator
 
 from mlhw.config.model import NoOption
 from mlhw.errors import DataError
-from mlhw.experiments.softmax_regions.planes import LIMIT
+from mlhw.experiments.softmax_regions.planes import LIMIT, MAX_CLASSES
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
 from mlhw.points.load import change_warning, load_points
 from mlhw.points.points import Label, Points
 from mlhw.result.recorder import Recorder
 from mlhw.text.words import listing
-
-# More labels than this are no classes but a column of numbers.
-MAX_CLASSES = 100
 
 
 class FitConfig(PointsConfig):

@@ -15,6 +15,8 @@ from mlhw.text.yaml12 import parse_value
 
 # Weights are 0 or between 1e-100 and this in size: squares and quotients of them then fit float64.
 LIMIT = 1e100
+# More labels than this are no classes but a column of numbers, and no figure tells their regions apart.
+MAX_CLASSES = 100
 
 
 def _items(value: Any) -> Any:

@@ -152,6 +152,9 @@ def answers(e: Evidence) -> list[str]:
     return lines
 
 
+BETTER = {"accuracy": "max", "empty regions": "min"}
+
+
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:
     """The numbers by which runs are listed and compared."""
     numbers: dict[str, Any] = {

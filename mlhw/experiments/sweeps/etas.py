@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from mlhw.config.model import Option, Synonyms, comma_list
+from mlhw.text.ranges import range_parts, spread
 from mlhw.text.yaml12 import parse_scalar
 
 MAX_ETAS = 1000
-_RANGE = re.compile(r"([^:]+):([^:]+):(log|lin)(\d+)")
 
 
 def parse_etas(value: Any) -> Any:
@@ -74,24 +73,13 @@ def _positive(value: Any) -> float:
 
 
 def _range(text: str) -> list[float]:
-    match = _RANGE.fullmatch(text)
-    if match is None:
+    parts = range_parts(text)
+    if parts is None:
         raise ValueError(f"must be START:STOP:logN or START:STOP:linN (got {text[:40]})")
-    start, stop = (_positive(parse_scalar(part.strip())) for part in match.group(1, 2))
-    count = int(match.group(4))
-    if not 2 <= count <= MAX_ETAS:
-        raise ValueError(f"must be a range of 2 to {MAX_ETAS} rates (got {count})")
-    etas = []
-    for i in range(count):
-        f = i / (count - 1)
-        if match.group(3) == "log":
-            eta = math.exp(math.log(start) * (1 - f) + math.log(stop) * f)
-        else:
-            eta = start * (1 - f) + stop * f
-        # 0.1 rather than 0.10000000000000002: twelve digits are what anybody means by a range.
-        etas.append(float(f"{eta:.12g}"))
-    etas[0], etas[-1] = start, stop
-    return etas
+    start, stop = (_positive(parse_scalar(part)) for part in parts[:2])
+    if not 2 <= parts[3] <= MAX_ETAS:
+        raise ValueError(f"must be a range of 2 to {MAX_ETAS} rates (got {parts[3]})")
+    return spread(start, stop, *parts[2:])
 
 
 Etas = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlhw.experiments.sweeps.problem import TwoClassProblem
+from mlhw.experiments.sweeps.two_classes import TwoClasses
 from mlhw.result import plots
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def left_out(etas: Sequence[float]) -> str:
     return f" {MOST_PANELS} of the {len(etas)} rates have a panel."
 
 
-def lowest_line(axes: Any, problem: TwoClassProblem, *, named: bool = True) -> None:
+def lowest_line(axes: Any, problem: TwoClasses, *, named: bool = True) -> None:
     """A dotted line at what no NLL lies below, where it is above 0 and known."""
     lowest = problem.infimum
     if lowest is not None and lowest > 0:
@@ -54,14 +54,13 @@ def lowest_line(axes: Any, problem: TwoClassProblem, *, named: bool = True) -> N
         axes.axhline(lowest, color=plots.ink(), linestyle=":", linewidth=1.2, label=label)
 
 
-def separators_figure(
-    problem: TwoClassProblem, weights: Sequence[tuple[float, np.ndarray]]
-) -> Figure:
+def separators_figure(problem: TwoClasses, weights: Sequence[tuple[float, np.ndarray]]) -> Figure:
     """The two-dimensional data with the line p = 1/2 of each rate's weights (d+1,), and the optimum's."""
     figure = plots.new_figure(7.2, 5.0)
     axes = figure.add_subplot()
+    X, t = problem.shown
     for value, label in enumerate(problem.classes):
-        part = problem.X[problem.t == value]
+        part = X[t == value]
         axes.scatter(
             part[:, 0],
             part[:, 1],
@@ -75,7 +74,7 @@ def separators_figure(
             label=plots.plain(f"class {label} ")
             + plots.beside(str(label), f"($t$ = {value})", f"(t = {value})"),
         )
-    low, high = problem.X[:, :2].min(axis=0), problem.X[:, :2].max(axis=0)
+    low, high = X[:, :2].min(axis=0), X[:, :2].max(axis=0)
     margin = np.maximum(0.06 * (high - low), 1e-6 * np.abs(high) + 1e-12)
     low, high = low - margin, high + margin
     for i, (eta, w) in enumerate(weights):

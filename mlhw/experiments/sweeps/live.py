@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlhw.experiments.sweeps.problem import TwoClassProblem
+from mlhw.experiments.sweeps.two_classes import TwoClasses
 from mlhw.result.live import LivePath, LivePlane
 
 
 def live_separators(
-    problem: TwoClassProblem, paths: Sequence[LivePath], step: str, first: int = 0
+    problem: TwoClasses, paths: Sequence[LivePath], step: str, first: int = 0
 ) -> LivePlane:
     """The two-dimensional data and the line p = 1/2 along each path."""
     best = problem.optimum
+    X, t = problem.shown
     return LivePlane(
         names=(problem.features[0], problem.features[1]),
         dots={
-            f"class {label} (t = {value})": problem.X[problem.t == value, :2]
+            f"class {label} (t = {value})": X[t == value, :2]
             for value, label in enumerate(problem.classes)
         },
         paths=paths,

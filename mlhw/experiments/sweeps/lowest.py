@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlhw.experiments.sweeps.problem import Minimum, TwoClassProblem
+from mlhw.experiments.sweeps.problem import TwoClassProblem
 from mlhw.experiments.sweeps.textbook import (
     EPS,
     gradient_at,
@@ -20,6 +20,7 @@ from mlhw.experiments.sweeps.textbook import (
     over,
     steepest_limit,
 )
+from mlhw.experiments.sweeps.two_classes import Minimum
 from mlhw.maths.separation import Separation
 from mlhw.result.claims import Claim, check, not_applicable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -12,14 +12,14 @@ from pydantic import BeforeValidator, Field
 from mlhw.config.model import ExperimentConfig, Option, comma_list
 from mlhw.errors import ConfigError, DataError
 from mlhw.experiments.sweeps.etas import Etas
-from mlhw.experiments.sweeps.separated import separation_answers, separation_summary
+from mlhw.experiments.sweeps.two_classes import Minimum, TwoClasses
 from mlhw.maths import logistic, optimum
 from mlhw.maths.centring import Centred
 from mlhw.maths.descent import start_weights
-from mlhw.maths.separation import Separation
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
 from mlhw.points.load import change_warning, load_points
 from mlhw.points.points import Label, Points, two_classes
+from mlhw.points.row_files import is_many
 from mlhw.points.spreads import spread_ratio, without_constants
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Formula
@@ -28,9 +28,6 @@ LARGEST = 1e100
 """Features and start weights have to be smaller, so that squares and products of them are finite."""
 SMALLEST = 1e-100
 """The largest value of a feature has to be larger, so that squares and products do not vanish."""
-
-CANCELLED = 1e-12
-"""Where the rounding of Xw moves the NLL by more, the optimum is also given without the offset."""
 
 
 class SweepConfig(ExperimentConfig):
@@ -59,25 +56,7 @@ class SweepConfig(ExperimentConfig):
 
 
 @dataclass(frozen=True)
-class Minimum:
-    """The smallest NLL and where it is.
-
-    The weights ``w`` (d+1,) are those of ``X``. Their bias is the activation with all features at 0,
-    rounded to float64; far from 0 that loses digits, so the activation is also given by its value
-    ``bias_at_centre`` where the features have the values ``centre`` (d,) of a point in the middle:
-    Σ w_j (x_j − centre_j) + bias_at_centre. ``gradient`` is the largest component that rounding left
-    of the gradient, on centred and scaled columns.
-    """
-
-    nll: float
-    w: np.ndarray
-    centre: np.ndarray
-    bias_at_centre: float
-    gradient: float
-
-
-@dataclass(frozen=True)
-class TwoClassProblem:
+class TwoClassProblem(TwoClasses):
     """Two classes of points, a start, and the answers that need no descent.
 
     ``X`` (n, d+1) has a last column of ones, ``t`` (n,) is 1 for the second class, ``w0`` (d+1,).
@@ -100,12 +79,10 @@ class TwoClassProblem:
 
     @cached_property
     def solution(self) -> optimum.Solution:
-        """The smallest NLL, of the centred columns: the same with and without ``standardize``."""
         return optimum.solve(self.centred, self.t)
 
     @cached_property
     def optimum(self) -> Minimum | None:
-        """The smallest NLL and its weights; None where the classes are separated, or none was found."""
         found = self.solution.optimum
         if found is None:
             return None
@@ -115,95 +92,42 @@ class TwoClassProblem:
         w = self.centred.weights(found.v)
         return Minimum(found.nll, w, self.centred.centre, float(found.v[-1]), found.gradient)
 
-    @property
-    def separation(self) -> Separation | None:
-        """How the classes are separated; None where they overlap, or where that was not found out."""
-        return self.solution.separation
-
-    @property
-    def infimum(self) -> float | None:
-        """What no NLL lies below: the optimum, or what separated classes approach; None if not found."""
-        return self.solution.infimum
-
-    @property
-    def no_optimum(self) -> str | None:
-        """Why there is no optimum, for a note; None where there is one."""
-        if self.solution.optimum is not None:
-            return None
-        if self.separation is None:
-            return (
-                f"the optimum was not found: the largest component of the gradient stays at "
-                f"{self.solution.steepest:.2g}, above {optimum.GRADIENT_TOLERANCE:g}"
-            )
-        if self.separation.kind == "complete":
-            return "the classes are separable: there is no optimum"
-        return "the classes are separable but for the points on the boundary: there is no optimum"
-
     @cached_property
     def monotone_eta(self) -> float:
-        """2/L: below it no step can raise the NLL."""
         return logistic.monotone_eta(self.X)
 
     @cached_property
     def critical_eta(self) -> float | None:
-        """2/λmax of the Hessian at the optimum: above it descent cannot settle there."""
         found = self.solution.optimum
         return None if found is None else logistic.limit_at_activations(self.X, found.activations)
 
     @cached_property
     def start_limit(self) -> float:
-        """2/λmax of the Hessian at the start."""
         return logistic.local_limit(self.X, self.w0)
 
     @property
+    def n(self) -> int:
+        return len(self.X)
+
+    @property
     def d(self) -> int:
-        """Number of features, the bias not counted."""
         return int(self.X.shape[1]) - 1
 
     @property
-    def columns(self) -> dict[str, str]:
-        """The weights' columns, ``w1 … wd, bias``, and what they are."""
-        weights = {f"w{i}": "weights of the features, in order" for i in range(1, self.d + 1)}
-        return weights | {"bias": "the constant of the activation"}
+    def shown(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.X, self.t
 
-    def summary(self) -> dict[str, Any]:
-        """The problem as both sweeps have it in their summaries."""
-        found = None if self.optimum is None else vars(self.optimum)
-        return {
-            "classes": self.classes,
-            "points": len(self.X),
-            "features": list(self.features),
-            "scaling": self.scaling,
-            "optimum": found,
-            "no_optimum": self.no_optimum,
-            "separation": separation_summary(self.separation, self.infimum, self.features),
-            "monotone_eta": self.monotone_eta,
-            "critical_eta": self.critical_eta,
-            "local_eta_at_start": self.start_limit,
-        }
+    def slopes(self, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return logistic.nll_and_gradient(self.X, self.t, W)
 
-    def answers(self) -> list[str]:
-        """The optimum and the limits of the rate, in sentences."""
-        if self.optimum is not None:
-            w = ", ".join(f"{value:.6g}" for value in self.optimum.w)
-            lines = [f"optimum: NLL {self.optimum.nll:.8g} at w = [{w}]"]
-            if logistic.rounding_of_nll(self.X, self.optimum.w[:, None])[0] > CANCELLED:
-                centre = ", ".join(f"{value:.17g}" for value in self.optimum.centre)
-                lines.append(
-                    f"its bias is rounded, as features are far from 0 beside their spread; at x = [{centre}] "
-                    f"the activation is {self.optimum.bias_at_centre:.6g}"
-                )
-        elif self.separation is not None:
-            lines = separation_answers(self.separation, self.infimum, self.features)
-        else:
-            lines = [str(self.no_optimum)]
-        lines.append(f"below eta = {self.monotone_eta:.4g} (2/L) no step can raise the NLL")
-        if self.critical_eta is not None:
-            lines.append(
-                f"above the critical rate, eta = {self.critical_eta:.4g} (2/lambda_max of the Hessian at the "
-                "optimum), gradient descent cannot settle there"
-            )
-        return lines
+    def local_limits(self, W: np.ndarray) -> np.ndarray:
+        return logistic.local_limits(self.X, W)
+
+    def largest_ratios(self, W0: np.ndarray, W1: np.ndarray, eta: float) -> np.ndarray:
+        return logistic.largest_ratios(self.X, W0, W1, eta)
+
+    def rounding_of_nll(self, W: np.ndarray) -> np.ndarray:
+        return logistic.rounding_of_nll(self.X, W)
 
 
 def load_problem(config: SweepConfig) -> TwoClassProblem:
@@ -211,6 +135,11 @@ def load_problem(config: SweepConfig) -> TwoClassProblem:
 
     Raises DataError or ConfigError for what cannot be used.
     """
+    if config.data.file is not None and is_many(config.data.file):
+        raise ConfigError(
+            f"data.file: {config.data.file} may name several files, which lr-sweep reads in shards: "
+            "--shards 16"
+        )
     points = load_points(config.data)
     if config.standardize:
         points = without_constants(points)

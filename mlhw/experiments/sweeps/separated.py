@@ -29,11 +29,12 @@ def separation_summary(
         return None
     sizes = np.abs(found.weights)
     order = [i for i in np.argsort(-sizes, kind="stable").tolist() if sizes[i] > 0]
-    boundary = np.flatnonzero(~found.strict)
+    complete = found.kind == "complete"
+    boundary = np.zeros(0, int) if complete else np.flatnonzero(~found.strict)
     return {
         "kind": found.kind,
         "infimum": infimum,
-        "separated_rows": int(found.strict.sum()),
+        "separated_rows": len(found.strict) - len(boundary),
         "boundary_rows": len(boundary),
         "boundary": boundary[:LISTED].tolist(),
         "features": [features[i] for i in order[:NAMED]],

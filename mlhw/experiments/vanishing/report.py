@@ -192,6 +192,10 @@ def _probability(log: float) -> str:
     return f"1 - {survival.share_zero(log):.2g}" if text == "1" and log < 0 else text
 
 
+# Decades are lost: the nearer to 0, the better the gradient survives.
+BETTER = {"decades a layer": "max", "zero at layer 1": "min"}
+
+
 def headlines(summary: dict[str, Any]) -> dict[str, Any]:
     """The numbers by which runs are listed and compared."""
     numbers: dict[str, Any] = {}

@@ -16,6 +16,10 @@ SHIFTED, COPIES = 25, 4
 CHECKED = 5
 # Shifts up and down may cancel in one copy, not in all of so many.
 TORCH_COPIES = 20
+# Weights of all the copies that go through torch at once: 128 MB.
+COPIED = 2**24
+# Numbers that are shifted in one call.
+AT_ONCE = 2**18
 # A gradient that an ulp moves by less (in log10) must agree with torch; e^±640 is well in float64.
 SURE, HELD = 1e-11, 640.0
 # Numbers of such a size are far from where float64 ends.
@@ -51,8 +55,8 @@ def rounding_of(
     n = min(SHIFTED, w[-1].shape[-1])
     copies = max(1, min(COPIES, block_size(network) // n))
     rng = np.random.default_rng([setting.seed, network.depth, network.width, 1])
-    shifted = tuple(_shift(rng, np.tile(part[..., :n], copies)) for part in w)
-    other = block_gradients(network, shifted, _shift(rng, np.full(n * copies, setting.x)), setting)
+    shifted = tuple(_shifted(rng, part[..., :n], copies) for part in w)
+    other = block_gradients(network, shifted, _shifted(rng, np.full(n, setting.x), copies), setting)
     sign, log = np.tile(g.sign[:, :n], copies), np.tile(g.log[:, :n], copies)
     with np.errstate(invalid="ignore"):
         moved = np.where((sign == 0) & (other.sign == 0), 0.0, np.abs(other.log - log))
@@ -63,8 +67,14 @@ def rounding_of(
     found = torch_gradients(network, tuple(part[..., :k] for part in w), setting)
     held = _held(g, k) & np.isfinite(found)
     # torch's own digits: a sum of its activations may cancel to the last bit.
-    copied = tuple(_shift(rng, np.tile(part[..., :k], TORCH_COPIES)) for part in w)
-    again = torch_gradients(network, copied, setting, rng).reshape(len(found), TORCH_COPIES, k)
+    again = np.empty((len(found), TORCH_COPIES, k))
+    # As many copies at once as memory allows.
+    at_once = max(1, min(TORCH_COPIES, COPIED // (k * sum(part[..., 0].size for part in w))))
+    for first in range(0, TORCH_COPIES, at_once):
+        some = min(at_once, TORCH_COPIES - first)
+        copied = tuple(_shifted(rng, part[..., :k], some) for part in w)
+        rows = torch_gradients(network, copied, setting, rng)
+        again[:, first : first + some] = rows.reshape(len(rows), some, k)
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.log10(np.abs(again / found[:, None]))
         steady = np.where(found == 0, again.any(axis=1) == 0, (np.abs(apart) < SURE).all(axis=1))
@@ -86,9 +96,17 @@ def rounding_of(
     )
 
 
-def _shift(rng: np.random.Generator, values: Array) -> Array:
-    ulps: Array = np.finfo(np.float64).eps * rng.choice([-1.0, 1.0], values.shape)
-    return values * (1.0 + ulps)
+def _shifted(rng: np.random.Generator, values: Array, copies: int) -> Array:
+    """So many copies of values (…, n), as (…, copies · n), each number moved by an ulp up or down.
+
+    In pieces: what is computed on the way takes no memory to speak of, and no call takes long.
+    """
+    found = np.ascontiguousarray(np.tile(values, copies))
+    flat = found.reshape(-1)
+    for first in range(0, flat.size, AT_ONCE):
+        part = flat[first : first + AT_ONCE]
+        part *= 1.0 + np.finfo(np.float64).eps * rng.choice([-1.0, 1.0], part.shape)
+    return found
 
 
 def _held(g: LogGradients, k: int) -> Array:
@@ -141,7 +159,7 @@ def torch_gradients(
         for row in range(first, min(first + PIECE, len(layers) - 1)):
             value = h(torch.einsum("ijn,jn->in", layers[row], z) + biases[row])
             if rng is not None:
-                value = value * torch.tensor(_shift(rng, np.ones(tuple(value.shape))))
+                value = value * torch.from_numpy(_shifted(rng, np.ones(tuple(value.shape)), 1))
             z = z + value if network.residual else value
         pieces.append((start, z))
     output = torch.einsum("ijn,jn->in", layers[-1], z) + last_bias

@@ -82,6 +82,19 @@ def set_learning(
             module.training = False
 
 
+def share_statistics(module: nn.Module) -> None:
+    """Let batch norm in ``module``, where it learns, take its statistics over all processes' images.
+
+    In place. timm's layers of batch norm hold their activation too, and it has a function of its own.
+    """
+    if any(type(layer).__module__.startswith("timm.") for layer in module.modules()):
+        import timm.layers
+
+        timm.layers.convert_sync_batchnorm(module)  # type: ignore[attr-defined, no-untyped-call]
+    else:
+        nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+
+
 def _stage(backbone: Backbone, module: str) -> int:
     """The stage that a module is in; 0, the first to be frozen, for one that holds several stages."""
     try:

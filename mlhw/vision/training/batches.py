@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 from mlhw.vision.training.device import memory_format
+from mlhw.vision.training.sharing import Share, share_of
 
 if TYPE_CHECKING:
+    from mlhw.system.ranks import ProcessGroup
     from mlhw.vision.config import Config
     from mlhw.vision.images.image_sets import ImageSet
     from mlhw.vision.images.transforms import Changes
@@ -42,13 +44,15 @@ class Loader:
     """The images of one split as the network takes them.
 
     ``workers`` threads make batches ahead of their use; 0 makes each when it is asked for. What is
-    in a batch does not depend on it.
+    in a batch does not depend on it. ``group`` are the processes that share the images; None where one has
+    them all.
     """
 
     images: ImageSet
     preprocessing: Preprocessing
     compute: Compute
     workers: int
+    group: ProcessGroup | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,10 +70,12 @@ class Loader:
         least: int = 1,
         changes: Changes | None = None,
         numbers: np.ndarray | None = None,
+        share: Share | None = None,
     ) -> Iterator[Batch]:
         """Normalised images (N, 3, S, S) and labels (N,) of the samples at ``indices``, in order.
 
-        Mixed images have shares of the classes (N, K) in place of labels.
+        Mixed images have shares of the classes (N, K) in place of labels. With a ``share`` only this part of
+        each batch comes, as it is in the whole one; it may be empty.
 
         Args:
             indices: the samples, (n,).
@@ -82,7 +88,15 @@ class Loader:
         numbers = indices if numbers is None else numbers
 
         def make(place: tuple[int, np.ndarray]) -> Batch:
-            number, positions = place
+            number, whole = place
+            positions = whole[share.of(len(whole))] if share is not None else whole
+            if not len(positions):
+                return self._nothing()
+            mixes = changes is not None and changes.mixes
+            if mixes and share is not None:
+                # Each image is mixed with the one before it in the batch, the first with the last.
+                before = positions[0] - 1 if positions[0] > whole[0] else whole[-1]
+                positions = np.concatenate([[before], positions])
             part = indices[positions]
             images = self.images.images(part)
             if changes is None:
@@ -95,17 +109,36 @@ class Loader:
                 labels = labels.pin_memory().to(self.compute.device, non_blocking=True)
             batch = self.preprocessing.normalize(pixels.to(self.compute.device))
             labels = labels.to(self.compute.device)
-            if changes is not None and changes.mixes:
+            if changes is not None and mixes:
                 batch, labels = changes.mixed(batch, labels, number)
+                if share is not None:
+                    batch, labels = batch[1:], labels[1:]
             layout = memory_format(self.compute.layout)
             return batch.contiguous(memory_format=layout), labels
 
         parts = pieces(np.arange(len(indices)), batch_size, start, least)
         return ahead(make, list(enumerate(parts, start)), self.workers)
 
+    def _nothing(self) -> Batch:
+        size, device = self.preprocessing.size, self.compute.device
+        return torch.empty(0, 3, size, size, device=device), torch.empty(0, device=device).long()
+
     def all(self) -> Iterator[Batch]:
-        """Every image once, in the split's order, in batches for evaluation."""
-        return self.batches(np.arange(len(self)), self.evaluation_batch)
+        """Every image once, in the split's order, in batches for evaluation; those of this process."""
+        return self.batches(np.arange(len(self))[self.own(self.group)], self.evaluation_batch)
+
+    def own(self, group: ProcessGroup | None, process: int | None = None) -> slice:
+        """The images that this process looks at, or ``process`` does, where each looks at some.
+
+        They are whole batches: what a network gives for an image may depend in its last bit on the batch.
+        """
+        share = share_of(group)
+        share = share if process is None else Share(process, share.world)
+        batches = share.of(-(-len(self) // self.evaluation_batch))
+        return slice(
+            batches.start * self.evaluation_batch,
+            min(batches.stop * self.evaluation_batch, len(self)),
+        )
 
 
 def feature_batches(

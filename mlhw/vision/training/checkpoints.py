@@ -21,7 +21,7 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,12 @@ from mlhw.system.digests import (
     COMING,
     MANIFEST,
     UNSEALED,
-    entries_sha256,
     file_sha256,
     manifest_entries,
     seal_holds,
     sealed,
     sha256,
+    write_manifest,
 )
 from mlhw.system.files import write_whole
 from mlhw.text.plain_files import open_plain, read_plain
@@ -94,14 +94,14 @@ class Checkpoints:
         kept = {name: entry for name, entry in entries.items() if (self.folder / name).exists()}
         written = {name: _entry(data, epoch) for name, data in new.items()}
         coming = {f"{name}{COMING}": entry for name, entry in written.items()}
-        _write_manifest(self.folder, kept | coming)
+        write_manifest(self.folder, kept | coming)
         if BEST in new:
             write_whole(self.folder / BEST, new[BEST])
         if LAST in kept:
             os.replace(self.folder / LAST, self.folder / PREVIOUS)
             kept[PREVIOUS] = kept[LAST]
         write_whole(self.folder / LAST, new[LAST])
-        _write_manifest(self.folder, kept | written)
+        write_manifest(self.folder, kept | written)
 
     def load_last(self, warn: Callable[[str], None]) -> dict[str, Any]:
         """The state to go on from: ``last.pt``, or ``prev.pt`` where that one is damaged.
@@ -129,15 +129,6 @@ class Checkpoints:
                 return found
         raise DataError(*problems, f"{self.folder}: holds no checkpoint to go on from")
 
-    def drop(self, names: Sequence[str]) -> None:
-        """Remove the files of these names, where there are such, from the folder and from the manifest."""
-        if self.folder is None:
-            return
-        for name in names:
-            (self.folder / name).unlink(missing_ok=True)
-        entries = manifest_entries(self.folder)
-        _write_manifest(self.folder, {n: entry for n, entry in entries.items() if n not in names})
-
     def load_best(self) -> Best:
         """The best model, as it is on disk. Raises DataError if it is missing or damaged."""
         if self.folder is None:
@@ -159,7 +150,7 @@ class Checkpoints:
                 if entry := known.get(file_sha256(path)):
                     entries[name] = entry
         if entries:
-            _write_manifest(self.folder, entries)
+            write_manifest(self.folder, entries)
 
     def _read(self, path: Path) -> bytes:
         """The bytes of a file. Raises DataError if the manifest does not have their checksum."""
@@ -172,6 +163,15 @@ def bytes_of(path: Path) -> bytes:
     """What a file holds. Raises DataError if it cannot be read."""
     try:
         return read_plain(path, MOST_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
+
+
+def beginning_of(path: Path) -> bytes:
+    """A file's first 9 bytes. Raises DataError if it cannot be read."""
+    try:
+        with open_plain(path) as file:
+            return file.read(9)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
 
@@ -211,12 +211,7 @@ def load_best(path: Path) -> Best:
 
     Raises DataError if it cannot be read, is damaged, or is not the one that the manifest beside it lists.
     """
-    try:
-        with open_plain(path) as file:
-            start = file.read(9)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
-    if start[8:] != b"{":  # before gigabytes of something else are read
+    if beginning_of(path)[8:] != b"{":  # before gigabytes of something else are read
         raise DataError(f"{path}: is no model that mlhw finetune saved, or incomplete")
     data = bytes_of(path)
     found = read_best(path, data)
@@ -287,10 +282,3 @@ def tensor_digests(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
 
 def _entry(data: bytes, epoch: int) -> dict[str, Any]:
     return {"sha256": sha256(data), "bytes": len(data), "epochs": epoch}
-
-
-def _write_manifest(folder: Path, entries: Mapping[str, Any]) -> None:
-    files = dict(sorted(entries.items()))
-    manifest = {"format": FORMAT, "files": files, "sha256": entries_sha256(files)}
-    text = json.dumps(manifest, indent=2)
-    write_whole(folder / MANIFEST, text + "\n")

@@ -20,6 +20,7 @@ from mlhw.errors import ConfigError, RunError
 from mlhw.vision.names import DEVICES, Layout, Precision
 
 if TYPE_CHECKING:
+    from mlhw.system.ranks import Ranks
     from mlhw.vision.networks.head import TunedNetwork
 
 DTYPES: dict[Precision, torch.dtype | None] = {
@@ -36,12 +37,20 @@ ROUNDS, SECONDS = 4, 1.5
 SMALL_STEP = 1 << 24
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str, ranks: Ranks | None = None) -> torch.device:
     """The device that ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` names.
+
+    Of several processes (``ranks``) each takes the GPU of its number on its machine.
 
     Raises ConfigError for a device that is not there: never a silent run on the CPU.
     """
     kind, colon, index = name.partition(":")
+    if ranks is not None and index:
+        raise ConfigError(
+            f"--device {name}: several processes take a GPU each, process k of a machine cuda:k; give cuda"
+        )
+    if ranks is not None:
+        return _device_of(name, ranks)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -61,6 +70,26 @@ def find_device(name: str) -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("--device mps: no Apple GPU here; --device cpu runs")
     return torch.device(name)
+
+
+def _device_of(name: str, ranks: Ranks) -> torch.device:
+    """The device of one of several processes on a machine."""
+    device = find_device("cpu" if name == "auto" and not torch.cuda.is_available() else name)
+    if device.type == "mps":
+        raise ConfigError(
+            f"--device {name}: an Apple GPU serves one process; call it without torchrun"
+        )
+    if device.type != "cuda":
+        return device
+    count = torch.cuda.device_count()
+    if ranks.local_rank >= count:
+        raise ConfigError(
+            f"--device {name}: {ranks.local_world} processes on a machine with {count} GPUs; start as many "
+            "as there are"
+        )
+    device = torch.device("cuda", ranks.local_rank)
+    torch.cuda.set_device(device)
+    return device
 
 
 def device_name(device: torch.device) -> str:

@@ -26,6 +26,7 @@ from mlhw.vision.images.transforms import Changes, changes_of
 from mlhw.vision.names import augmentations
 
 if TYPE_CHECKING:
+    from mlhw.system.ranks import ProcessGroup
     from mlhw.vision.networks.head import TunedNetwork
     from mlhw.vision.training.batches import Loader
 
@@ -45,6 +46,7 @@ class FeatureStore:
         folder: where files are kept; None keeps features in memory.
         threads: with which the network works; the last bit may depend on it.
         recorder: is told where features come from and how far the work is.
+        group: the processes, each of which computes a part, and has all of them in the end.
     """
 
     network: TunedNetwork
@@ -53,6 +55,7 @@ class FeatureStore:
     folder: Path | None
     threads: int = 1
     recorder: Recorder = field(default_factory=Recorder)
+    group: ProcessGroup | None = None
     _held: dict[str, np.ndarray] = field(default_factory=dict)
 
     def features(
@@ -67,7 +70,8 @@ class FeatureStore:
         key = self.key(loader, change, seed, view)
         if key not in self._held:
             found = self._load(key, len(loader)) if self.folder else None
-            if found is None:
+            everywhere = self._is_everywhere(found is not None)
+            if found is None or not everywhere:
                 changes = changes_of(change, seed, view, len(loader))
                 found = self._keep(key, self.compute(loader, changes))
             self._held[key] = found
@@ -89,7 +93,8 @@ class FeatureStore:
             "images": loader.images.digest,
             "change": None if change == "none" else [augmentations(change), seed, view],
             "precision": [loader.compute.precision, loader.compute.layout],
-            "device": str(loader.compute.device),
+            # Of several processes each has another GPU.
+            "device": loader.compute.device.type if self.group else str(loader.compute.device),
             "threads": self.threads,
             "torch": torch.__version__,
         }
@@ -98,14 +103,26 @@ class FeatureStore:
     def compute(self, loader: Loader, changes: Changes | None) -> np.ndarray:
         self.network.eval()
         features = np.empty((len(loader), self.width), np.float32)
-        done = 0
-        batches = loader.batches(np.arange(len(loader)), loader.evaluation_batch, changes=changes)
+        own = loader.own(self.group)
+        done = own.start
+        indices = np.arange(len(loader))[own]
+        batches = loader.batches(indices, loader.evaluation_batch, changes=changes)
         with torch.inference_mode():
             for images, _ in batches:
                 features[done : done + len(images)] = self.network.features(images).cpu().numpy()
                 done += len(images)
-                self.recorder.progress(done, len(loader), "features")
+                self.recorder.progress(done - own.start, len(indices), "features")
+        if self.group is not None:
+            for process in range(self.group.world):
+                part = features[loader.own(self.group, process)]
+                self.group.spread(torch.from_numpy(part), process)
         return features
+
+    def _is_everywhere(self, found: bool) -> bool:
+        """Whether every process has found the features; where one has not, all compute them."""
+        if self.group is None:
+            return found
+        return all(self.group.gather(b"found" if found else b""))
 
     def _load(self, key: str, count: int) -> np.ndarray | None:
         """The stored file, memory-mapped; None if there is none. One that is damaged is removed, and said."""
@@ -131,6 +148,17 @@ class FeatureStore:
         """Store the features if there is a folder, and give them as they are to be used."""
         if self.folder is None:
             return features
+        if self.group is not None and not self.group.leads:
+            self.group.barrier()  # until process 0 has written them
+            found = self._load(key, len(features))
+            return features if found is None else found
+        kept = self._written(key, features)
+        if self.group is not None:
+            self.group.barrier()
+        return kept
+
+    def _written(self, key: str, features: np.ndarray) -> np.ndarray:
+        assert self.folder is not None
         path = self.folder / f"{key}.npy"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 ``train`` reads from top to bottom. What differs between epochs (which layers learn, the rate, the
 order, the augmentation) is looked up by epoch and step; what has to be remembered is ``Progress``,
-the network, the optimizer and the state of torch's generators, which only dropout draws from.
+the network and the optimizer. Several processes take the same way through it, each with its share of a
+batch, and have the same network after each step.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -22,14 +25,16 @@ from mlhw.errors import Interrupted, RunError
 from mlhw.maths.calibration import fit_temperature
 from mlhw.result.recorder import Recorder, is_logged
 from mlhw.vision.networks.head import set_learning
-from mlhw.vision.training.batches import batch_sizes
+from mlhw.vision.training.batches import pieces, smallest_batch
 from mlhw.vision.training.checkpoints import Best, copied, tensor_digests
 from mlhw.vision.training.columns import RATE_COLUMNS
 from mlhw.vision.training.device import SMALL_STEP, one_thread
+from mlhw.vision.training.draws import keyed_draws
 from mlhw.vision.training.epoch_lines import HEADER, epoch_line
 from mlhw.vision.training.objective import divisor, minimised
 from mlhw.vision.training.probe import harm, probe
-from mlhw.vision.training.progress import Progress, state
+from mlhw.vision.training.progress import Progress, keep_alike, state
+from mlhw.vision.training.sharing import GradientSums, learning_statistics
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network, hits
 
 if TYPE_CHECKING:
@@ -58,7 +63,8 @@ def train(
     shows a table of the epochs.
 
     Raises:
-        Interrupted: a signal came; everything up to the last whole batch is saved.
+        Interrupted: a signal came; everything up to the last whole batch is saved, as it is where another
+            process has died.
         RunError: the loss is not finite; the save of the last epoch is kept as it was.
     """
     say = log or partial(recorder.log, screen=False)
@@ -72,6 +78,8 @@ def train(
             if is_to_be_probed(task, progress):
                 find_rate(task, progress, checkpoints, recorder)
             train_epoch(task, progress, recorder)
+            if task.group is not None:
+                keep_alike(task, progress, recorder)
             found = None
             planned = task.plan.stretch(progress.epoch)[1]
             if validates(progress.epoch, planned, task.config.val_every):
@@ -84,7 +92,9 @@ def train(
                 is_best = found is not None and progress.best_epoch == table.rows[-1][0]
                 best = new_best(task, progress, found) if found and is_best else None
                 checkpoints.save(lambda: state(task, progress), progress.epoch, best)
-    except Interrupted:
+    except (Interrupted, RunError) as error:
+        if isinstance(error, RunError) and task.group is None:
+            raise
         with recorder.holding_interrupts(PATIENT):
             if math.isfinite(task.sums[0].item()):
                 checkpoints.save(lambda: state(task, progress), progress.epoch, None)
@@ -145,36 +155,43 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
     """The batches of the epoch that are still to come."""
     config, plan, network, optimizer = task.config, task.plan, task.network, task.optimizer
     epoch, on_features = progress.epoch, task.uses_features(progress.epoch)
+    order, numbers, share = task.order(epoch), task.numbers(epoch), task.share(epoch)
     started = time.perf_counter() - progress.seconds
     batches = iter(task.training_batches(epoch, progress.batch))  # computes features, if need be
-    sizes = batch_sizes(config, len(task.train))
+    places = pieces(np.arange(len(order)), config.batch_size, least=smallest_batch(config))
     small = task.head_multiplications if on_features else SMALL_STEP
     set_learning(network, task.backbone, plan.first_open_stage(epoch), batch_norm=config.batch_norm)
     learning = [p for p in network.parameters() if p.requires_grad]
     clock = time.perf_counter() - progress.training_seconds
-    with one_thread(small):
+    with one_thread(small), summing(task, epoch, learning) as sums:
         for first in batches:
             # A signal waits until the step is done and counted.
             with recorder.holding_interrupts(PATIENT):
+                if sums:
+                    sums.begin()
                 rate = plan.factor(progress.step)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["full_rate"]
                 optimizer.zero_grad(set_to_none=True)
-                of_step = sizes[progress.batch : progress.batch + config.accumulate]
+                of_step = places[progress.batch : progress.batch + config.accumulate]
                 parts = [first, *islice(batches, len(of_step) - 1)]
-                whole = sum(divisor(labels, task.class_weights) for _, labels in parts)
-                for inputs, labels in parts:
-                    logits = network.head(inputs) if on_features else network(inputs)
-                    nll = functional.cross_entropy(logits, labels)
-                    smoothing = config.optim.label_smoothing
-                    loss = minimised(nll, logits, labels, smoothing, task.class_weights)
-                    task.sums[0] += nll.detach() * len(labels)
-                    task.sums[1] += hits(logits.detach(), labels).sum()
-                    if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
-                        require_finite(task, progress)
-                    # The mean over all images of the step is that of each batch by its share.
-                    share = divisor(labels, task.class_weights) / whole
-                    task.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
+                whole = task.weight(order[np.concatenate(of_step)])
+                own = [place[share.of(len(place))] for place in of_step]
+                last = max((k for k, place in enumerate(own) if len(place)), default=-1)
+                step_sums = torch.zeros_like(task.sums[:2])
+                for k, ((inputs, labels), place) in enumerate(zip(parts, own, strict=True)):
+                    if not (len(place) or config.sync_batch_norm):
+                        continue
+                    with keyed_draws(network, config.seed, epoch, numbers[place]):
+                        logits = network.head(inputs) if on_features else network(inputs)
+                    loss = part_loss(task, logits, labels, step_sums) / whole
+                    with sums.of_last() if sums and k == last else nullcontext():
+                        task.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                if sums:
+                    sums.finish(step_sums, sum(map(len, own)) / sum(map(len, of_step)))
+                task.sums[:2] += step_sums
+                if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
+                    require_finite(task, progress)
                 apply_gradients(task, learning)
                 if task.average is not None:
                     task.average.update(network, progress.step)
@@ -185,6 +202,40 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
             recorder.progress(progress.step, plan.epochs * plan.steps_per_epoch, "training")
     require_finite(task, progress)  # waits for a GPU to be done
     progress.training_seconds = time.perf_counter() - clock
+
+
+def part_loss(
+    task: Task, logits: torch.Tensor, labels: torch.Tensor, sums: torch.Tensor
+) -> torch.Tensor:
+    """What a part of a step adds to what is minimised, times the weight of all of the step's images.
+
+    The plain loss and the right answers are added to ``sums``. A part of no images adds nothing, and is
+    looked at only where batch norm waits for every process.
+    """
+    if not len(labels):
+        return logits.sum() * 0.0
+    nll = functional.cross_entropy(logits, labels)
+    sums[0] += nll.detach() * len(labels)
+    sums[1] += hits(logits.detach(), labels).sum()
+    smoothing = task.config.optim.label_smoothing
+    loss = minimised(nll, logits, labels, smoothing, task.class_weights)
+    # The mean over all images of the step is that of each part by its share.
+    return loss * divisor(labels, task.class_weights)
+
+
+@contextmanager
+def summing(
+    task: Task, epoch: int, learning: list[torch.nn.Parameter]
+) -> Iterator[GradientSums | None]:
+    """What adds up the gradients of the processes that share an epoch's batches; None where none do."""
+    if task.group is None or not task.shares(epoch):
+        yield None
+        return
+    sums = GradientSums(task.group, learning, learning_statistics(task.network))
+    try:
+        yield sums
+    finally:
+        sums.close()
 
 
 def apply_gradients(task: Task, learning: list[torch.nn.Parameter]) -> None:
@@ -317,7 +368,9 @@ def inspect_frozen(task: Task, progress: Progress) -> None:
     progress.changed_while_frozen = sum(now[name] != then[name] for name in then)
     if task.store is not None:
         progress.stored_loss = task.validate(progress.epoch - 1).loss
-        progress.recomputed_loss = evaluate_network(task.judged, task.val.all()).loss
+        progress.recomputed_loss = evaluate_network(
+            task.judged, task.val.all(), group=task.group
+        ).loss
 
 
 def new_best(task: Task, progress: Progress, found: Evaluation) -> Best:

@@ -16,15 +16,14 @@ from mlhw.result.recorder import Recorder
 from mlhw.system.files import cache_folder
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
-from mlhw.vision.images.inventory import tell_duplicates, tell_origins
+from mlhw.vision.images.inventory import tell_duplicates
 from mlhw.vision.images.own_files import Reading
 from mlhw.vision.images.scales import scale_pixels
-from mlhw.vision.images.shapes import cropped_warning
 from mlhw.vision.images.splits import Fold
 from mlhw.vision.names import augmentations
 from mlhw.vision.networks.backbones import Backbone, load_backbone
 from mlhw.vision.networks.feature_maps import feature_maps
-from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning
+from mlhw.vision.networks.head import TunedNetwork, new_head, set_learning, share_statistics
 from mlhw.vision.networks.weight_files import Tensors
 from mlhw.vision.schedules import Plan
 from mlhw.vision.training.batches import Loader, count_steps
@@ -85,10 +84,13 @@ class Prepared:
         """What is trained, with a new optimizer; ``on_disk=False`` keeps features in memory only."""
         config, backbone, plan = self.config, self.backbone, self.plan
         assert isinstance(config.workers, int)
-        loader = Loader(self.splits.train, backbone.preprocessing, self.compute, config.workers)
+        group = recorder.group
+        loader = Loader(
+            self.splits.train, backbone.preprocessing, self.compute, config.workers, group
+        )
         store = None
         if config.features != "off" and plan.frozen(0):
-            has_folder = config.features == "auto" and recorder.folder is not None
+            has_folder = config.features == "auto" and (recorder.folder is not None or group)
             kept = on_disk and (config.features == "disk" or has_folder)
             store = FeatureStore(
                 self.network,
@@ -97,6 +99,7 @@ class Prepared:
                 cache_folder("features") if kept else None,
                 self.threads,
                 recorder,
+                group,
             )
         metadata = {
             "model": config.model,
@@ -108,7 +111,16 @@ class Prepared:
         }
         validation = replace(loader, images=self.splits.val)
         return Task(
-            config, self.network, backbone, plan, loader, validation, store, metadata, self.head
+            config,
+            self.network,
+            backbone,
+            plan,
+            loader,
+            validation,
+            store,
+            metadata,
+            self.head,
+            group,
         )
 
     def with_random_weights(self) -> Prepared:
@@ -164,7 +176,7 @@ def prepare(
         require_compiling(compute)
         compile_backbone(network)
     prepared = Prepared(config, splits, backbone, network, compute, threads, saved, head)
-    prepared = replace(prepared, config=resolved(prepared))
+    prepared = replace(prepared, config=resolved(prepared, recorder))
     require_statistics(prepared)
     return prepared
 
@@ -233,6 +245,8 @@ def as_configured(backbone: Backbone, config: Config, splits: ImageSplits) -> Ba
 
 def with_new_head(config: Config, backbone: Backbone, splits: ImageSplits) -> TunedNetwork:
     """The network of the run: the backbone, and a head for the classes of the images."""
+    if config.sync_batch_norm:
+        share_statistics(backbone.module)
     head = new_head(
         backbone.features,
         len(splits.classes),
@@ -267,8 +281,11 @@ def measured_compute(
     )
 
 
-def resolved(prepared: Prepared) -> Config:
-    """The configuration with everything that was ``auto`` written out."""
+def resolved(prepared: Prepared, recorder: Recorder) -> Config:
+    """The configuration with everything that was ``auto`` written out.
+
+    Of several processes each has its own GPU, so that none is named.
+    """
     config, splits, compute = prepared.config, prepared.splits, prepared.compute
     # Where a GPU trains, the processor is free to change images one by one.
     one_by_one = set(augmentations(config.augment)) - {"flip", "crop"}
@@ -287,7 +304,7 @@ def resolved(prepared: Prepared) -> Config:
     return config.model_copy(
         update={
             "image_size": prepared.backbone.preprocessing.size,
-            "device": str(compute.device),
+            "device": compute.device.type if recorder.group else str(compute.device),
             "precision": compute.precision,
             "layout": compute.layout,
             "threads": prepared.threads,
@@ -327,64 +344,3 @@ def require_statistics(prepared: Prepared) -> None:
             f"batch_size: batch norm finds no variance in one image of {size} × {size} pixels, whose "
             f"feature maps shrink to one; give 2 or more, a larger image_size, or {other}"
         ) from None
-
-
-def describe(prepared: Prepared, task: Task, recorder: Recorder) -> None:
-    """What is going to happen, in the log."""
-    config, splits, backbone, plan = prepared.config, prepared.splits, prepared.backbone, task.plan
-    test = len(splits.test) if splits.test else "no"
-    recorder.log(
-        f"{config.model} ({backbone.weights}), {backbone.features} features, "
-        f"{config.image_size} × {config.image_size} pixels, on {prepared.compute.describe()}"
-    )
-    recorder.log(
-        f"{splits.name}: {len(splits.classes)} classes, {len(splits.train)} images to train, "
-        f"{len(splits.val)} to validate, {test} to test"
-    )
-    if config.deterministic:
-        recorder.log(
-            "deterministic: no TF32, and any operation whose bits may differ ends the run with an error"
-        )
-    tell_origins(splits, recorder)
-    if warning := cutting_warning(prepared):
-        recorder.warn(warning)
-    asked = config.unfreeze_stages
-    if asked is not None and asked > len(backbone.stages):
-        recorder.warn(
-            f"unfreeze_stages: {config.model} has {len(backbone.stages)} stages, so that all are unfrozen "
-            f"(got {asked})"
-        )
-    for name, reason in splits.skipped:
-        recorder.log(f"left out: {name}: {reason}", screen=False)
-    if splits.skipped:
-        recorder.warn(f"{len(splits.skipped)} unreadable images are left out (listed in log.txt)")
-    if not plan.ever_unfreezes:
-        recorder.log("the backbone stays frozen; the head alone is trained")
-    elif plan.frozen(0):
-        recorder.log(
-            f"the head alone is trained until epoch {plan.unfreeze_at}, then the backbone too"
-        )
-    if task.changes(0) is not None:
-        recorder.log(f"random changes of the images: {when_changed(task)}")
-
-
-def cutting_warning(prepared: Prepared) -> str | None:
-    """Words about what the centre crop leaves out; None where it is little, or nothing is cut."""
-    cuts = prepared.config.fit == "crop" and not prepared.backbone.preprocessing.squash
-    return cropped_warning(prepared.splits) if cuts else None
-
-
-def when_changed(task: Task) -> str:
-    """In which epochs images are changed at random, in words."""
-    first = task.plan.unfreeze_at
-    if task.store is None:
-        return "in every epoch"
-    if task.recomputes:
-        return "features are computed anew in every epoch; --views 4 stores those of four changes"
-    if task.config.views:
-        later = f"; from epoch {first} on new ones" if task.plan.ever_unfreezes else ""
-        return f"{task.config.views} stored views of each, in turn{later}"
-    return (
-        f"from epoch {first} on; the frozen epochs before train on stored features of the images as "
-        "they are (--views 4 stores those of four changes, --features off stores none)"
-    )

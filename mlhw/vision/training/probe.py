@@ -11,7 +11,7 @@ import copy
 import math
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,20 @@ from torch.nn import functional
 
 from mlhw.text.words import quantity
 from mlhw.vision.networks.head import set_full_rates, set_learning
-from mlhw.vision.training.batches import batch_sizes
+from mlhw.vision.training.batches import batch_sizes, pieces
 from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.columns import EPOCH_COLUMNS
+from mlhw.vision.training.draws import keyed_draws
+from mlhw.vision.training.sharing import (
+    GradientSums,
+    gathered,
+    learning_statistics,
+    share_of,
+)
 
 if TYPE_CHECKING:
     from mlhw.result.recorder import Recorder
+    from mlhw.system.ranks import ProcessGroup
     from mlhw.vision.networks.head import TunedNetwork
     from mlhw.vision.schedules import Plan
     from mlhw.vision.training.batches import Batch
@@ -98,15 +106,21 @@ def probe(task: Task, epoch: int, recorder: Recorder) -> Probe:
         return Probe(chosen, why, 0, math.nan, [], [], [], [], given)
     before = digests(task)
     with untouched_generators(task.device):
-        batches = list(task.train.batches(order[:used], config.batch_size))
-        judging = list(task.train.batches(judges, task.train.evaluation_batch))
-        unprobed = losses_of(task.network, judging)
+        numbers = pieces(task.numbers(epoch)[:used], config.batch_size)
+        share = share_of(task.group, task.least_share)
+        shared = share if task.group is not None else None
+        batches = list(task.train.batches(order[:used], config.batch_size, share=shared))
+        trials = list(zip(batches, pieces(order[:used], config.batch_size), numbers, strict=True))
+        own = judges[share_of(task.group).of(len(judges))]
+        judging = list(task.train.batches(own, task.train.evaluation_batch))
+        unprobed = losses_of(task.network, judging, task.group)
         after = []
         for done, rate in enumerate(rates):
             recorder.progress(done, len(rates), "rates of the backbone")
             with untouched_generators(task.device):  # dropout draws the same at every rate
                 trial = replace(plan, backbone_lr=rate)
-                after.append(losses_of(trained_copy(task, trial, epoch, batches), judging))
+                tried = trained_copy(task, trial, epoch, trials)
+                after.append(losses_of(tried, judging, task.group))
     excess, errors = paired(after, unprobed)
     chosen = choice(rates, excess, errors)
     return Probe(
@@ -140,8 +154,17 @@ def other_images(seed: int, others: np.ndarray) -> np.ndarray:
     return np.sort(draws.choice(others, min(MOST_IMAGES, len(others)), replace=False))
 
 
-def trained_copy(task: Task, plan: Plan, epoch: int, batches: Sequence[Batch]) -> TunedNetwork:
-    """A copy of the network after a step on each batch, at the full rates of ``plan``."""
+def trained_copy(
+    task: Task,
+    plan: Plan,
+    epoch: int,
+    trials: Sequence[tuple[Batch, np.ndarray, np.ndarray]],
+) -> TunedNetwork:
+    """A copy of the network after a step on each batch, at the full rates of ``plan``.
+
+    Of each batch in ``trials`` there are this process's images and labels, and of all its samples where they
+    stand and what their draws follow from.
+    """
     config = task.config
     network, optimizer, scaler = copy.deepcopy((task.network, task.optimizer, task.scaler))
     set_full_rates(optimizer, plan)
@@ -149,15 +172,29 @@ def trained_copy(task: Task, plan: Plan, epoch: int, batches: Sequence[Batch]) -
     learning = [p for p in network.parameters() if p.requires_grad]
     for group in optimizer.param_groups:
         group["lr"] = group["full_rate"]
-    for inputs, labels in batches:
-        loss = functional.cross_entropy(
-            network(inputs),
-            labels,
-            weight=task.class_weights,
-            label_smoothing=config.optim.label_smoothing,
-        )
+    share = share_of(task.group, task.least_share)
+    statistics = learning_statistics(network)
+    sums = GradientSums(task.group, learning, statistics) if task.group is not None else None
+    for (inputs, labels), samples, numbers in trials:
+        own = share.of(len(samples))
         optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if len(labels) or config.sync_batch_norm:
+            with keyed_draws(network, config.seed, epoch, numbers[own]):
+                logits = network(inputs)
+            loss = functional.cross_entropy(
+                logits,
+                labels,
+                weight=task.class_weights,
+                label_smoothing=config.optim.label_smoothing,
+            )
+            if sums is not None and len(labels):
+                loss = loss * (task.weight(samples[own]) / task.weight(samples))
+            elif sums is not None:
+                loss = logits.sum() * 0.0
+            with sums.of_last() if sums is not None else nullcontext():
+                scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if sums is not None:
+            sums.finish(torch.zeros(0), len(labels) / len(samples))
         if config.optim.clip is not None:
             scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(learning, config.optim.clip)
@@ -166,15 +203,17 @@ def trained_copy(task: Task, plan: Plan, epoch: int, batches: Sequence[Batch]) -
     return network
 
 
-def losses_of(network: TunedNetwork, batches: Sequence[Batch]) -> np.ndarray:
-    """The cross-entropy of each image in evaluation mode, float64 (n,)."""
+def losses_of(
+    network: TunedNetwork, batches: Sequence[Batch], group: ProcessGroup | None = None
+) -> np.ndarray:
+    """The cross-entropy of each image in evaluation mode, float64 (n,); with a ``group``, of those of all."""
     network.eval()
-    found = []
+    found = [np.empty(0)]
     with torch.inference_mode():
         for inputs, labels in batches:
             loss = functional.cross_entropy(network(inputs), labels, reduction="none")
             found.append(loss.cpu().double().numpy())
-    return np.concatenate(found)
+    return gathered(np.concatenate(found), group)
 
 
 def paired(after: Sequence[np.ndarray], before: np.ndarray) -> tuple[list[float], list[float]]:

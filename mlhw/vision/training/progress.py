@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mlhw.vision.training.checkpoints import FORMAT
+from mlhw.vision.training.checkpoints import FORMAT, tensor_digests
 from mlhw.vision.training.columns import EPOCH_COLUMNS
 from mlhw.vision.training.probe import Probe
+from mlhw.vision.training.sharing import learning_statistics
 
 if TYPE_CHECKING:
+    from mlhw.result.recorder import Recorder
     from mlhw.vision.training.task import Task
 
 
@@ -74,6 +77,16 @@ def state(task: Task, progress: Progress) -> dict[str, Any]:
 
 def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
     """Put ``task`` and torch's generators into a saved state, and give the progress made."""
+    put_into(task, saved)
+    progress = Progress(**saved["progress"])
+    progress.rows = [with_all_columns(row) for row in progress.rows]
+    if not progress.batch and task.plan.ends_stretch(progress.epoch - 1):
+        progress.waited, progress.stopped = 0, False
+    return progress
+
+
+def put_into(task: Task, saved: Mapping[str, Any]) -> None:
+    """Give network, average, optimizer, sums and torch's generators what was saved of them."""
     task.network.load_state_dict(saved["network"])
     if task.average is not None:
         task.average.network.load_state_dict(saved["average"])
@@ -83,11 +96,52 @@ def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
     torch.set_rng_state(saved["generators"]["cpu"])
     if task.device.type == "cuda":
         torch.cuda.set_rng_state(saved["generators"]["cuda"], task.device)
-    progress = Progress(**saved["progress"])
-    progress.rows = [with_all_columns(row) for row in progress.rows]
-    if not progress.batch and task.plan.ends_stretch(progress.epoch - 1):
-        progress.waited, progress.stopped = 0, False
-    return progress
+
+
+# ------------------------------------------------------------------------------------- several processes
+
+
+def shared_start(task: Task, progress: Progress) -> Progress:
+    """The progress of process 0, with whose state ``task`` goes on in every process."""
+    group = task.group
+    if group is None:
+        return progress
+    content = group.broadcast(_bytes(state(task, progress)) if group.leads else None)
+    return progress if group.leads else restore(task, _state_in(content))
+
+
+def keep_alike(task: Task, progress: Progress, recorder: Recorder) -> None:
+    """Give all processes the network of process 0, with a warning, should theirs be another.
+
+    The same sums of gradients make the same steps, but for the last bits of other kinds of processors.
+    """
+    group = task.group
+    assert group is not None
+    learning = [p for p in task.network.parameters() if p.requires_grad]
+    tensors = dict(enumerate([*learning, *learning_statistics(task.network)]))
+    own = tensor_digests({str(number): tensor for number, tensor in tensors.items()})
+    digests = group.gather("".join(own.values()).encode())
+    other = [str(rank) for rank, digest in enumerate(digests) if digest != digests[0]]
+    if not other:
+        return
+    content = group.broadcast(_bytes(state(task, progress)) if group.leads else None)
+    if not group.leads:
+        put_into(task, _state_in(content))
+    recorder.warn(
+        f"the weights of process {', '.join(other)} differed from those of process 0 after epoch "
+        f"{progress.epoch}, as on processors of another kind; they have been made the same"
+    )
+
+
+def _bytes(found: Mapping[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(dict(found), buffer)
+    return buffer.getvalue()
+
+
+def _state_in(content: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return found
 
 
 def with_all_columns(row: list[Any]) -> list[Any]:

@@ -16,6 +16,7 @@ from mlhw.result.recorder import Recorder
 from mlhw.system.provenance import usable_cpus
 from mlhw.vision.config import Config
 from mlhw.vision.networks.head import set_learning
+from mlhw.vision.training.announcement import cutting_warning
 from mlhw.vision.training.batches import Batch, batch_sizes
 from mlhw.vision.training.device import (
     deterministic_errors,
@@ -23,7 +24,7 @@ from mlhw.vision.training.device import (
     memory_errors,
     torch_settings,
 )
-from mlhw.vision.training.preparation import Prepared, cutting_warning, load_splits, prepare
+from mlhw.vision.training.preparation import Prepared, load_splits, prepare
 from mlhw.vision.training.probe import MOST_IMAGES, RATIOS, STEPS, is_long_enough
 from mlhw.vision.training.task import Task
 

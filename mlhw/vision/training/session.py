@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,11 +26,14 @@ from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits
 from mlhw.vision.images.image_sets import ImageSet
 from mlhw.vision.training.allocator import keep_freed_memory
+from mlhw.vision.training.announcement import describe
 from mlhw.vision.training.checkpoints import (
     LAST,
     PREVIOUS,
     Best,
     Checkpoints,
+    read_best,
+    safetensors_bytes,
     tensor_digests,
 )
 from mlhw.vision.training.columns import EPOCH_COLUMNS, prediction_columns
@@ -40,10 +44,14 @@ from mlhw.vision.training.device import (
     memory_errors,
     torch_settings,
 )
+from mlhw.vision.training.joint_preparation import prepare_jointly
 from mlhw.vision.training.loop import record_rate, train
-from mlhw.vision.training.preparation import Prepared, describe, prepare
-from mlhw.vision.training.progress import Progress, restore
+from mlhw.vision.training.preparation import Prepared
+from mlhw.vision.training.progress import Progress, restore, shared_start
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
+
+if TYPE_CHECKING:
+    from mlhw.system.ranks import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -126,15 +134,17 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         RunError: the loss is not finite, or memory is too small.
         Interrupted: a signal came; the state is saved.
     """
-    device = find_device(config.device)
-    threads = usable_cpus() if config.threads == "auto" else config.threads
+    group = recorder.group
+    device = find_device(config.device, group.ranks if group else None)
+    beside = group.ranks.local_world if group else 1
+    threads = max(1, usable_cpus() // beside) if config.threads == "auto" else config.threads
     keep_freed_memory()
     with (
         torch_settings(threads, device, config.deterministic),
         memory_errors(config.batch_size),
         deterministic_errors(),
     ):
-        prepared = prepare(config, recorder, device, threads, splits)
+        prepared = prepare_jointly(config, recorder, device, threads, splits)
         config, splits = prepared.config, prepared.splits
         recorder.begin(
             config, device=device_name(device), threads=threads, data_digest=splits.digest
@@ -144,12 +154,16 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         folder = recorder.folder
         checkpoints = Checkpoints(folder / "checkpoints" if folder else None)
         unneeded = (PREVIOUS, LAST) if config.keep == "best" else (PREVIOUS,)
-        recorder.at_end.append(lambda: checkpoints.drop(unneeded))
+        if checkpoints.folder is not None:
+            recorder.unneeded += [checkpoints.folder / name for name in unneeded]
         torch.manual_seed(config.seed % 2**63)
         progress = Progress()
         if prepared.saved:
             progress = restore(task, prepared.saved)
             recorder.log(f"going on at epoch {progress.epoch}, batch {progress.batch}")
+            record_rate(task, progress, recorder)
+        progress = shared_start(task, progress)
+        if progress.probe and group and not group.leads:
             record_rate(task, progress, recorder)
         table = recorder.table("metrics", EPOCH_COLUMNS, kept=progress.rows)
         train(task, progress, checkpoints, recorder, table)
@@ -185,17 +199,29 @@ def reload_best(
     """The best model, read back from where it was saved, in the network, and its validation."""
     if progress.best_epoch is None:
         raise RunError("no validation gave a finite loss, so no model is the best")
-    best = checkpoints.load_best()
+    best = best_of_the_first(task.group, checkpoints)
     task.network.load_state_dict(best.tensors)
     task.average = None  # it is what has been loaded
     return best, task.validate(progress.best_epoch)
+
+
+def best_of_the_first(group: ProcessGroup | None, checkpoints: Checkpoints) -> Best:
+    """The best model as it is on disk, which only the first of several processes can read."""
+    if group is None:
+        return checkpoints.load_best()
+    if group.leads:
+        best = checkpoints.load_best()
+        group.broadcast(safetensors_bytes(best))
+        return best
+    return read_best(Path("process 0"), group.broadcast(None))
 
 
 def test_best(task: Task, splits: ImageSplits) -> Evaluation | None:
     """The network on the test split: the first and only look at it."""
     if splits.test is None:
         return None
-    return evaluate_network(task.network, replace(task.val, images=splits.test).all())
+    loader = replace(task.val, images=splits.test)
+    return evaluate_network(task.network, loader.all(), group=task.group)
 
 
 def from_random_weights(prepared: Prepared, recorder: Recorder) -> RandomWeights:

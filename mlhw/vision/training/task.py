@@ -23,8 +23,10 @@ from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.compiling import compile_backbone
 from mlhw.vision.training.device import one_thread
 from mlhw.vision.training.objective import balanced_weights
+from mlhw.vision.training.sharing import Share, gathered, share_of
 
 if TYPE_CHECKING:
+    from mlhw.system.ranks import ProcessGroup
     from mlhw.vision.config import Config
     from mlhw.vision.networks.backbones import Backbone
     from mlhw.vision.networks.head import TunedNetwork
@@ -45,7 +47,8 @@ class Task:
     ``sums`` are the loss and the right answers summed over the samples of the epoch under way, and the
     steps that float16 made it skip, (3,), on the device, so that adding to them does not make a GPU wait.
     ``average`` is the moving average of the weights, None without one.
-    ``class_weights`` of the loss are (K,), None for 1 each.
+    ``class_weights`` of the loss are (K,), None for 1 each. ``group`` are the processes that share the work,
+    None where one does it.
     """
 
     config: Config
@@ -57,6 +60,7 @@ class Task:
     store: FeatureStore | None
     metadata: dict[str, Any]
     head_start: Tensors | None = None
+    group: ProcessGroup | None = None
     backbone_digests: dict[str, str] = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     scaler: torch.amp.GradScaler = field(init=False)
@@ -127,8 +131,42 @@ class Task:
         changes = self.config.augment != "none" or self.config.mixes
         return changes and self.config.views == 0 and not self.plan.ever_unfreezes
 
+    def shares(self, epoch: int) -> bool:
+        """Do the processes share the batches of this epoch? Stored features each of them takes whole.
+
+        A step on those takes less time than the sum of its gradients over the processes would.
+        """
+        return self.group is not None and not self.uses_features(epoch)
+
+    def share(self, epoch: int) -> Share:
+        """The part of each batch of an epoch that this process works on."""
+        return share_of(self.group if self.shares(epoch) else None, self.least_share)
+
+    @property
+    def least_share(self) -> int:
+        """Images in a part that is not empty; those that batch norm sees in all processes are enough."""
+        return 1 if self.config.sync_batch_norm else smallest_batch(self.config)
+
+    def numbers(self, epoch: int) -> np.ndarray:
+        """What the draws for each image of an epoch follow from, in its order: the image itself.
+
+        Where images are drawn several times it is their place, so that each time is another.
+        """
+        order = self.order(epoch)
+        return np.arange(len(order)) if self.config.sampler == "balanced" else order
+
+    def weight(self, indices: np.ndarray) -> float:
+        """What the samples at ``indices`` weigh together in the loss, as ``objective.divisor`` has it."""
+        if self.class_weights is None:
+            return float(len(indices))
+        weights = self.class_weights.double().cpu().numpy()
+        return float(weights[self.train.images.labels[indices]].sum())
+
     def training_batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """The batches of an epoch from batch ``start`` on: stored features, or images."""
+        """The batches of an epoch from batch ``start`` on: stored features, or images.
+
+        Where the processes share them, this one's part of each.
+        """
         config = self.config
         order = self.order(epoch)
         if self.uses_features(epoch):
@@ -147,8 +185,8 @@ class Task:
             start=start,
             least=smallest_batch(config),
             changes=self.changes(epoch),
-            # A sample that is drawn several times is changed in several ways.
-            numbers=np.arange(len(order)) if config.sampler == "balanced" else None,
+            numbers=self.numbers(epoch),
+            share=self.share(epoch) if self.shares(epoch) else None,
         )
 
     def order(self, epoch: int) -> np.ndarray:
@@ -180,7 +218,7 @@ class Task:
     def validate(self, epoch: int) -> Evaluation:
         """Loss and accuracy on the validation split, from stored features in a frozen epoch."""
         if self.store is None or not self.plan.frozen(epoch):
-            return evaluate_network(self.judged, self.val.all())
+            return evaluate_network(self.judged, self.val.all(), group=self.group)
         features = self.store.features(self.val)
         everything = feature_batches(
             features,
@@ -233,11 +271,21 @@ def hits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def evaluate_network(
-    network: TunedNetwork, batches: Iterator[Batch], *, of_features: bool = False
+    network: TunedNetwork,
+    batches: Iterator[Batch],
+    *,
+    of_features: bool = False,
+    group: ProcessGroup | None = None,
 ) -> Evaluation:
-    """The network in evaluation mode on images, or its head on features."""
+    """The network in evaluation mode on images, or its head on features.
+
+    With a ``group`` the batches are this process's, and the evaluation is of those of all.
+    """
     network.eval()
-    losses, right, found, seen = [], [], [], []
+    losses: list[torch.Tensor] = []
+    right: list[torch.Tensor] = []
+    found: list[torch.Tensor] = []
+    seen: list[torch.Tensor] = []
     with torch.inference_mode():
         for inputs, labels in batches:
             logits = network.head(inputs) if of_features else network(inputs)
@@ -245,9 +293,18 @@ def evaluate_network(
             right.append(hits(logits, labels).cpu())
             found.append(logits.float().cpu())
             seen.append(labels.cpu())
+    loss, hit, everything, targets = (
+        gathered(np.concatenate([part.numpy() for part in parts] or [np.empty(0, kind)]), group)
+        for parts, kind in (
+            (losses, np.float32),
+            (right, np.bool_),
+            (found, np.float32),
+            (seen, np.int64),
+        )
+    )
     return Evaluation(
-        torch.cat(losses).double().mean().item(),
-        torch.cat(right).double().mean().item(),
-        torch.cat(found).numpy(),
-        torch.cat(seen).numpy(),
+        float(loss.mean(dtype=np.float64)),
+        float(hit.mean(dtype=np.float64)),
+        everything.reshape(len(targets), -1),
+        targets,
     )

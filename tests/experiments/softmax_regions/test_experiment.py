@@ -213,6 +213,7 @@ def test_classes_that_meet_only_in_decimals_are_pointed_out() -> None:
     [
         (["--weights", "1,0;0,1"], "error: 3 biases for 2 rows of weights; one each is needed"),
         (["--weights", "1,0"], "error: --weights: must have at least 2 items"),
+        (["--weights", ";".join(["1,0"] * 101)], "error: --weights: must have at most 100 items"),
         (
             ["--weights", "1,0;0", "--biases", "0,0"],
             "error: --weights[1]: must have at least 2 items",

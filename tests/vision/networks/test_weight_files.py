@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import io
 import os
 import pickle
 import threading
+import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mlhw.errors import DataError
+from mlhw.system import download
 from mlhw.system.download import Checksum, fetch
 from mlhw.vision.networks import weight_files as weights
 
@@ -268,12 +271,23 @@ class Server(http.server.BaseHTTPRequestHandler):
         if self.path == "/gone":
             self.send_error(404)
             return
+        if self.path in ("/slow-head", "/slow-body"):
+            start = b"HTTP/1.0 200 OK\r\n" + b"\r\n" * (self.path == "/slow-body")
+            self.drip(start + b"X-Filler: 1\r\n" * 10_000)
+            return
         self.send_response(200)
         claimed = {"/cut": self.length + 50, "/vast": 10**15}.get(self.path, self.length)
         if self.path != "/unsaid":
             self.send_header("Content-Length", str(claimed))
         self.end_headers()
         self.wfile.write(self.content)
+
+    def drip(self, content: bytes) -> None:
+        """A byte now and then, as long as somebody listens."""
+        with contextlib.suppress(OSError):
+            for i in range(len(content)):
+                self.wfile.write(content[i : i + 1])
+                time.sleep(0.002)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -318,6 +332,25 @@ def test_a_server_that_sends_more_than_it_can_be_is_not_believed(
 ) -> None:
     with pytest.raises(DataError, match="the server sends more than 99 kB, which it cannot be"):
         fetch(url + path, tmp_path / "w.pth", None, most=99_000)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("/slow-head", "the server has not answered within 0 s"),
+        ("/slow-body", "too slow: [0-9]+ bytes in 0 s"),
+    ],
+)
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, path: str, word: str
+) -> None:
+    monkeypatch.setattr(download, "_ANSWER_S", 0.3)
+    monkeypatch.setattr(download, "_MINUTE_S", 0.3)
+    began = time.monotonic()
+    with pytest.raises(DataError, match=word):
+        fetch(url + path, tmp_path / "w.pth", None)
+    assert time.monotonic() - began < 10  # all of it would take minutes
     assert os.listdir(tmp_path) == []
 
 

@@ -1,0 +1,1 @@
+"""Logistic regression on rows that are held in parts: on disk, and by several processes."""
