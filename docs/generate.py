@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from mlhw.api import function_of, objects_of, run
-from mlhw.commands.all import AllConfig
-from mlhw.commands.configurable import ALL
+from mlhw.commands.configurable import ALL, GRADE, configuration_of
 from mlhw.commands.schema import schema_text
 from mlhw.config.model import InputFile, Leaf, draw_seed, leaves, section_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment, module_name
@@ -71,7 +70,7 @@ def page() -> str:
     """The whole page as Markdown."""
     parts = [HEAD]
     models = {name: experiment(name).Config for name in EXPERIMENTS}
-    models |= {"all": AllConfig, "grid": GridConfig}
+    models |= {name: configuration_of(name) for name in (ALL, GRADE)} | {"grid": GridConfig}
     for name, model in models.items():
         parts.append(f"\n## {name}\n\n| key | option | default | meaning |\n|---|---|---|---|\n")
         parts += [row(leaf) for leaf in leaves(model) if not leaf.is_section or leaf.has_option]
@@ -156,7 +155,7 @@ def _kinds(annotation: Any) -> Iterator[str]:
 
 def schemas() -> dict[Path, str]:
     """Each file of ``configs/schemas``, which the configurations name in their first lines, and its text."""
-    return {SCHEMAS / f"{name}.json": schema_text(name) for name in (*EXPERIMENTS, ALL)}
+    return {SCHEMAS / f"{name}.json": schema_text(name) for name in (*EXPERIMENTS, ALL, GRADE)}
 
 
 # ---------------------------------------------------------------------------- what was measured

@@ -1,4 +1,4 @@
-"""Commands that have a configuration: the experiments, and all of them as one."""
+"""Commands that have a configuration: the experiments, all of them as one, and grading a class."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from mlhw.errors import ConfigError
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.text.words import hint, nearest
 
-ALL = "all"
+ALL, GRADE = "all", "grade"
 
 
 def complete_command(incomplete: str) -> list[str]:
     """Names of these commands for the shell's completion."""
-    return [name for name in (*EXPERIMENTS, ALL) if name.startswith(incomplete)]
+    return [name for name in (*EXPERIMENTS, ALL, GRADE) if name.startswith(incomplete)]
 
 
 Configurable = Annotated[
     str,
     typer.Argument(
         metavar="COMMAND",
-        help="an experiment's name, or 'all'",
+        help="an experiment's name, 'all' or 'grade'",
         autocompletion=complete_command,
     ),
 ]
@@ -35,8 +35,12 @@ def configuration_of(name: str) -> type[ExperimentConfig]:
         from mlhw.commands.all import AllConfig
 
         return AllConfig
+    if name == GRADE:
+        from mlhw.commands.marking.config import GradeConfig
+
+        return GradeConfig
     if name in EXPERIMENTS:
         return experiment(name).Config
-    known = (*EXPERIMENTS, ALL)
+    known = (*EXPERIMENTS, ALL, GRADE)
     near = hint(nearest(name, known)) or f" (those with one: {', '.join(known)})"
     raise ConfigError(f"no command '{name}' with a configuration{near}")

@@ -50,6 +50,10 @@ TOOLS: dict[str, tuple[str, str]] = {
     ),
     "evaluate": ("mlhw.commands.evaluate", "How good a fine-tuned network is on labelled images."),
     "export": ("mlhw.commands.export", "A fine-tuned network as a file that other programs run."),
+    "grade": (
+        "mlhw.commands.grade",
+        "A class of back-propagations: verdicts, points and feedback for everybody.",
+    ),
     "grid": (
         "mlhw.commands.grid",
         "An experiment at every point of a grid, on several processes or machines.",
@@ -86,11 +90,12 @@ class _LazyGroup(Group):
             # Its options depend on the experiment that stands behind it.
             command = module.command(rest) if name == "grid" else module.command()
         if name is not None:
+            from mlhw.commands.configurable import GRADE, configuration_of
             from mlhw.commands.options import with_flags, with_values
 
             rest = with_values(rest, alone)
-            if name in EXPERIMENTS:
-                rest = with_flags(rest, experiment(name).Config)
+            if name in (*EXPERIMENTS, GRADE):
+                rest = with_flags(rest, configuration_of(name))
             _calm_matplotlib()
         return name, command, rest
 

@@ -162,6 +162,10 @@ def key_parameter(leaf: Leaf) -> Parameter:
         found = values(incomplete) if callable(values) else values
         return [value for value in found if value.startswith(incomplete)]
 
+    if mark is not None and mark.positional:
+        return Annotated[
+            list[str] | None, typer.Argument(metavar=f"{metavar}...", help=leaf.description)
+        ], None
     kind = list[str] | None if mark is not None and mark.repeatable else str | None
     completion = complete if values else None
     return Annotated[

@@ -18,7 +18,7 @@ from mlhw.grids.config import GridConfig
 from mlhw.grids.grid import GridRun
 from mlhw.runs.compare import differences
 from mlhw.runs.execute import Runnable, execute
-from mlhw.runs.history import GRID, Run, find
+from mlhw.runs.history import GRID, TOGETHER, Run, find
 from mlhw.runs.options import RunOptions
 from mlhw.runs.verification import require_own_config, warn_of_changes
 from mlhw.text.words import one_line
@@ -62,6 +62,11 @@ def _repeatable(before: Run) -> ExperimentConfig:
         raise ConfigError(f"{before.folder}: the run is not there to be repeated")
     if before.damage:
         raise ConfigError(f"{before.folder}: the run is damaged ({before.damage})")
+    if before.experiment in TOGETHER:
+        raise ConfigError(
+            f"{before.folder}: is no experiment; mlhw {before.experiment} -c {before.folder / 'config.yaml'} "
+            "is a run of its own, and mlhw runs compare says what differs"
+        )
     if before.experiment not in (GRID, *EXPERIMENTS):
         raise ConfigError(
             f"{before.folder}: '{before.experiment}' is no experiment of this version"

@@ -66,7 +66,9 @@ def resumed(
     if not is_as_signed(record):
         Screen().warn(f"{folder / RECORD}: has changed since the run wrote it")
     finished = record.get("status") == "finished"
-    if longer not in {*given.values(), *set_keys}:
+    if going_on and going_on.finished:
+        pass
+    elif longer not in {*given.values(), *set_keys}:
         option = next((x.option for x in leaves(experiment.Config) if x.key == longer), "")
         unfinished(folder, experiment.name, longer=option)
     require_own_config(folder, f"start anew: mlhw {experiment.name} -c {folder / CONFIG}")

@@ -87,7 +87,8 @@ class Option:
     gets an option only with this mark, and its validator has to take the text. A ``repeatable`` one may be
     given several times and gathers a list. ``values`` are what the shell's completion offers, or a function
     of what has been typed that gives them. ``flag`` are the words for false and true of a key that has other
-    values too: ``--bias`` alone is the second, ``--no-bias`` the first.
+    values too: ``--bias`` alone is the second, ``--no-bias`` the first. A ``positional`` one is typed without
+    an option, and goes by its ``metavar``.
     """
 
     name: str | None = None
@@ -96,6 +97,7 @@ class Option:
     values: tuple[str, ...] | Callable[[str], Sequence[str]] = ()
     aliases: tuple[str, ...] = ()
     flag: tuple[str, str] | None = None
+    positional: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ class Leaf:
     def option(self) -> str:
         """The named option of the key: ``--max-iterations``; ``optim.name`` is ``--optim``."""
         mark = self.marked(Option)
+        if mark is not None and mark.positional:
+            return str(mark.metavar)
         if mark is not None and mark.name:
             return str(mark.name)
         is_name = self.path[-1] == "name" and len(self.path) > 1

@@ -10,12 +10,14 @@ class GoingOn:
     """The keys that ``--resume`` takes beside the run; all others are those of the run.
 
     ``longer`` makes a run longer, and lets one that is finished go on; ``moved`` say where things lie now,
-    and what is found there has to be what it was.
+    and what is found there has to be what it was. ``finished``: one that is finished goes on in any case,
+    with what has changed since.
     """
 
     longer: str
     moved: tuple[str, ...]
+    finished: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return (self.longer, *self.moved)
+        return (*filter(None, [self.longer]), *self.moved)

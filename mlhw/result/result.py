@@ -75,7 +75,8 @@ class Result:
     ``summary`` is what scripts read (JSON values), ``answers`` are the same in sentences for people,
     ``claims`` the statements with their verdicts, ``observations`` what this run alone showed, ``tables``
     the rows by table name, ``plots`` the figures to be drawn, ``formulas`` what the report typesets.
-    ``parts`` are the runs that it is made of (``mlhw all``), None for a run by itself. ``gallery`` are
+    ``parts`` are the runs that it is made of (``mlhw all``), None for a run by itself; ``suites`` are what
+    JUnit has a suite of each of, where that is something else. ``gallery`` are
     the images that were judged, where there are some, for a page of their own. ``codes`` are exit codes of
     runs that it is made of, beside those of ``parts``. ``live`` makes, by the names
     of figures, what their readers can read values from and move.
@@ -93,6 +94,7 @@ class Result:
     gallery: Gallery | None = None
     live: dict[str, Callable[[], LiveFigure]] = field(default_factory=dict)
     codes: tuple[int, ...] = ()
+    suites: list[Part] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """What there is, in short: a summary and tables in full would fill screens."""

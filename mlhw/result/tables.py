@@ -18,7 +18,8 @@ class Table:
     """Rows under fixed columns, kept in memory and handed to ``sink`` as they come.
 
     ``columns`` are names, or a mapping of names to what they mean, for the report. Values are
-    numbers, texts or None (an empty cell). The report shows the first ``reported`` rows.
+    numbers, texts or None (an empty cell). The report shows the first ``reported`` rows, all columns but
+    those in ``unreported``.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Table:
         self.meanings = dict(columns) if isinstance(columns, Mapping) else {}
         self.rows: list[tuple[Any, ...]] = []
         self.reported = 10
+        self.unreported: frozenset[str] = frozenset()
         self.sink = sink
 
     def append(self, *row: Any) -> None:

@@ -17,6 +17,9 @@ from mlhw.text import yaml12
 from mlhw.text.values import flat, is_nothing, number_text, to_json
 from mlhw.text.words import printable, text_table
 
+GRADES = "grades"
+"""The table of a class, a row for each student."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -27,6 +30,7 @@ class Comparison:
     numbers: list[tuple[str, list[Any]]]
     claims: list[tuple[str, list[Any]]]
     observations: list[tuple[str, list[Any]]]
+    grades: list[tuple[str, list[Any]]]
 
     def sections(self) -> list[tuple[str, list[tuple[str, list[Any]]]]]:
         return [
@@ -34,11 +38,12 @@ class Comparison:
             ("numbers", self.numbers),
             ("claims", self.claims),
             ("observations", self.observations),
+            ("grades", self.grades),
         ]
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
-    """Compare runs: the keys, claims and observations in which they differ, and all headline numbers."""
+    """Compare runs: keys, claims, observations and grades in which they differ, and all headline numbers."""
     configurations = [_configuration(run) | _of_parts(run, _configuration) for run in runs]
     verdicts = [{claim.id: claim.verdict for claim in run.claims} for run in runs]
     sights = [{seen.id: seen.verdict for seen in run.observations} for run in runs]
@@ -55,6 +60,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         rows_of(numbers),
         [row for row in rows_of(verdicts) if _differs(row[1])],
         [row for row in rows_of(sights) if _differs(row[1])],
+        [row for row in rows_of([_grades(run) for run in runs]) if _differs(row[1])],
     )
 
 
@@ -74,6 +80,15 @@ def unique_names(runs: Sequence[Run]) -> list[str]:
 
 def _configuration(run: Run) -> dict[str, Any]:
     return dict(flat(run.config))
+
+
+def _grades(run: Run) -> dict[str, Any]:
+    """Of a class the score and verdict of everybody: ``7.5, wrong (sign)``."""
+    found = {}
+    for row in run.table(GRADES):
+        codes = f" ({row['codes']})" if row.get("codes") else ""
+        found[row.get("student", "")] = f"{row.get('score', '')}, {row.get('verdict', '')}{codes}"
+    return found
 
 
 def _of_parts(run: Run, read: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:

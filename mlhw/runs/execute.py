@@ -254,7 +254,7 @@ def write_result(result: Result, recorder: FolderRecorder, question: str) -> Non
     if options.junit is not None:
         from mlhw.runs.junit import junit_xml
 
-        write_to(options.junit, junit_xml(result.parts or ()))
+        write_to(options.junit, junit_xml(result.parts or result.suites))
 
 
 def check_headlines(result: Result, recorder: FolderRecorder) -> None:

@@ -28,6 +28,7 @@ from mlhw.text.values import is_number
 GRID = "grid"
 """The name of the command whose runs have points, in place of an experiment's."""
 
+TOGETHER = ("all", "grade")  # other commands that have runs and are no experiments
 _MOST_TABLE = 1 << 30  # bytes of a table that is read back
 
 
@@ -180,8 +181,7 @@ class Run:
         try:
             found = self.told_headlines(self.summary)
         except Exception:
-            # A folder may come from another version, or from somebody's hand. That the experiment
-            # itself is at fault was said when it ran.
+            # From another version, or somebody's hand. An experiment at fault was named when it ran.
             return {}
         shown = (str, int, float, NoneType)
         return {key: value for key, value in found.items() if isinstance(value, shown)}
@@ -198,7 +198,7 @@ class Run:
             return found
         if summary and self.experiment in EXPERIMENTS:
             return experiment(self.experiment).headlines(summary)
-        return {}
+        return dict(summary.get("headlines") or {})  # of a command that is no experiment
 
 
 def _number(path: Path) -> tuple[int, str]:
@@ -275,7 +275,7 @@ def _named(name: str, runs_dir: Path) -> Run:
     """The run of this name, ``latest`` and experiments' names included; raises ConfigError."""
     runs = all_runs(runs_dir)
     word, _, back = name.partition("~")
-    if word in ("latest", "all", GRID, *EXPERIMENTS) and (
+    if word in ("latest", *TOGETHER, GRID, *EXPERIMENTS) and (
         not back or (back.isdecimal() and len(back) < 10)
     ):
         # Of damaged ones nothing is known; who means one names it.
@@ -320,9 +320,8 @@ _NAME = re.compile(r"\d{8}-\d{6}-")
 def _experiment_in(name: str) -> str | None:
     """The experiment in a run folder's name."""
     rest = name[len(found[0]) :] if (found := _NAME.match(name)) else ""
-    return next(
-        (word for word in ("all", GRID, *EXPERIMENTS) if f"{rest}-".startswith(f"{word}-")), None
-    )
+    words = (*TOGETHER, GRID, *EXPERIMENTS)
+    return next((word for word in words if f"{rest}-".startswith(f"{word}-")), None)
 
 
 def _damage(record: Path) -> str:

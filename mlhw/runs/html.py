@@ -66,16 +66,7 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) ->
         if plot.name in pictures
     }
     groups, others = _groups(result.claims, figures)
-    tables = [
-        {
-            "name": table.name,
-            "columns": table.columns,
-            "meanings": _meanings(table),
-            "rows": [[_short(value) for value in row] for row in table.rows[: table.reported]],
-            "count": len(table),
-        }
-        for table in result.tables.values()
-    ]
+    tables = [_table(table) for table in result.tables.values()]
     text: str = template("report.html").render(
         title=result.experiment,
         result=result,
@@ -97,6 +88,18 @@ def _report(result: Result, facts: RunFacts, pictures: Mapping[str, Printed]) ->
         **inlined.scripted(any(figure["live"] for figure in figures.values())),
     )
     return text
+
+
+def _table(table: Table) -> dict[str, Any]:
+    """The columns and rows of a table that the page shows."""
+    shown = [i for i, name in enumerate(table.columns) if name not in table.unreported]
+    return {
+        "name": table.name,
+        "columns": [table.columns[i] for i in shown],
+        "meanings": _meanings(table),
+        "rows": [[_short(row[i]) for i in shown] for row in table.rows[: table.reported]],
+        "count": len(table),
+    }
 
 
 def _figure(plot: Plot, picture: Printed, live: Callable[[], LiveFigure] | None) -> dict[str, Any]:

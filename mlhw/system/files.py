@@ -20,15 +20,17 @@ from mlhw.text.values import bytes_text
 
 
 @contextmanager
-def whole(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
+def whole(path: Path, *, lasting: bool = True, alone: bool = True) -> Iterator[IO[bytes]]:
     """A new file in the same folder, which takes the place of ``path`` when the block ends.
 
     So ``path`` is the old file or the whole new one at any moment, also after a power failure unless
     ``lasting`` is False. An exception in the block, or a disk that is full, leaves ``path`` as it was
     and removes the new file; an OSError about the new file names ``path``. What a process that was killed
-    here has left is removed first.
+    here has left is removed first, unless it is one of thousands and not ``alone``: that looks through the
+    whole folder.
     """
-    temporaries.sweep_of(path)
+    if alone:
+        temporaries.sweep_of(path)
     temporary = temporaries.temporary_of(path)
     try:
         with temporaries.opened(temporary) as file:

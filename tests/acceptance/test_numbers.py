@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mlhw.commands.main import main
 from mlhw.config.model import leaves
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from tests.acceptance.sentences import DOCS, SENTENCES, lr_sweep_page
-from tests.acceptance.test_documentation import FENCE, FORGETFUL, blocks
+from tests.acceptance.test_documentation import FENCE
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,19 +128,6 @@ def test_a_number_that_changes_turns_the_test_red() -> None:
 
 
 # ------------------------------------------------------------------------------------- the paths
-
-
-def test_a_class_is_marked_as_the_page_for_teachers_says(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (block,) = blocks(DOCS / "teachers.md", "sh handed-in")
-    command, _, rest = block.partition(" || ")
-    assert rest.strip() == "test $? -eq 3"
-    (here / "handed-in").mkdir()
-    (here / "handed-in" / "ada.py").write_text(FORGETFUL)
-    assert main(shlex.split(command)[1:]) == 3
-    table = max(here.glob("runs/*/implementations.csv"))
-    assert "missing_sum" in table.read_text()
 
 
 def test_commands_of_exercises_are_all_run() -> None:

@@ -41,7 +41,7 @@ from mlhw.grading.isolation.rungs import chosen_rung, rung_in_words
 from mlhw.grading.isolation.runner import Runner
 from mlhw.grading.judgement import Grade
 from mlhw.grading.options import AskingConfig, asking_of
-from mlhw.grading.questions import plan
+from mlhw.grading.questions import Targets, plan
 from mlhw.maths.four_ways import MOST_CHECKED, FourWays, differentiate, drawn_entries
 from mlhw.maths.network import Network
 from mlhw.maths.random_networks import random_trial, trial_of
@@ -103,7 +103,7 @@ ACTIONS = [
 def run(config: Config, recorder: Recorder) -> Result:
     """Work out the configured network, then random ones, then grade the given implementations."""
     network = network_of(config)
-    check_targets(config)
+    check_targets(config, config.targets)
     asking = asking_of(config, config.bias)
     implementations = find_implementations(config.implementation, named=asking.adapter is None)
     rung = chosen_rung(config.isolation) if implementations else ""
@@ -125,16 +125,16 @@ def run(config: Config, recorder: Recorder) -> Result:
     )
 
 
-def check_targets(config: Config) -> None:
+def check_targets(config: NetworkConfig, targets: Targets) -> None:
     """Raise ConfigError where targets of this form do not exist."""
-    if config.targets == "auto":
+    if targets == "auto":
         return
     if config.loss == "half_squared_error":
         raise ConfigError(
-            f"targets: {config.targets} needs a cross-entropy, --loss binary_cross_entropy or "
+            f"targets: {targets} needs a cross-entropy, --loss binary_cross_entropy or "
             "cross_entropy (with half_squared_error targets are numbers)"
         )
-    if config.targets == "bits" and config.loss == "cross_entropy":
+    if targets == "bits" and config.loss == "cross_entropy":
         raise ConfigError(
             "targets: bits needs --loss binary_cross_entropy, where outputs are apart"
         )

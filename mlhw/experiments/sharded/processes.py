@@ -39,7 +39,7 @@ def check_processes(shards: int, processes: int) -> None:
 @contextmanager
 def one_thread_of_blas() -> Iterator[None]:
     """With two, sums have other bits, whatever the environment says."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
         yield

@@ -1,0 +1,1 @@
+"""What ``mlhw grade`` is made of: a class is graded, and everybody gets points and feedback."""
