@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlhw.errors import DataError, reason_of
-from mlhw.grading.adapters.sources import decoded
+from mlhw.grading.adapters.sources import decoded, notebook_source
 from mlhw.text.plain_files import read_plain
 from mlhw.text.words import hint, nearest
 
@@ -64,7 +64,15 @@ class Implementation:
             contents = self.contents()
         except OSError:
             return []
-        return [content for name, content in contents.items() if name.endswith((".py", ".ipynb"))]
+        found: list[bytes | str] = []
+        for name, content in contents.items():
+            if name.endswith(".py"):
+                found.append(content)
+            elif name.endswith(".ipynb"):
+                with contextlib.suppress(SyntaxError, RecursionError, MemoryError):
+                    parts = notebook_source(content, name).parts
+                    found.append("\n".join(ast.unparse(part.tree) for part in parts))
+        return found
 
 
 def _imported(program: bytes) -> set[str]:
