@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhw.commands.main import main
-from mlhw.commands.marking.cells import cell_text
+from mlhw.commands.marking.cells import plain_cell
 from tests.grading.handed_in import BATCHED, changed
 
 SIGN = changed(("a4 - t", "t - a4"))
@@ -37,7 +37,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def by_student(run: Path) -> dict[str, dict[str, str]]:
-    return {cell_text(row["student"]): row for row in rows(run / "grades.csv")}
+    return {plain_cell(row["student"]): row for row in rows(run / "grades.csv")}
 
 
 class Graded:

@@ -13,7 +13,7 @@ import pytest
 
 from mlhw.commands.main import main
 from mlhw.commands.marking import journal
-from mlhw.commands.marking.cells import cell_text
+from mlhw.commands.marking.cells import plain_cell
 from tests.commands.graded_class import (
     HANGS,
     NO_SLOPE,
@@ -131,13 +131,13 @@ def test_two_gradings_are_compared_student_by_student(
 
 def test_feedback_under_codes_names_nobody(again: Path) -> None:
     assert resume(again, "--anonymous") == 0
-    codes = {cell_text(row["student"]): row["code"] for row in rows(again / "names.csv")}
+    codes = {plain_cell(row["student"]): row["code"] for row in rows(again / "names.csv")}
     pages = {path.stem: path.read_text(encoding="utf-8") for path in again.glob("feedback/*")}
     assert set(codes.values()) == set(pages)
     assert not [name for name in ("anna", "ben", "dora") if any(name in p for p in pages.values())]
     (again.parent.parent / "handed-in" / "late.py").write_text(RIGHT)
     assert resume(again, "--anonymous") == 0
-    later = {cell_text(row["student"]): row["code"] for row in rows(again / "names.csv")}
+    later = {plain_cell(row["student"]): row["code"] for row in rows(again / "names.csv")}
     assert later.items() > codes.items(), "a code stays whose it is"
 
 
