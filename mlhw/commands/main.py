@@ -31,7 +31,7 @@ from mlhw.errors import (
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.system import early, streams
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.ranks import Ranks, call_off, of_environment
+from mlhw.system.torchrun import Ranks, of_environment
 
 _EPILOG = (
     "Exit codes: 0 finished and every claim holds; 1 the run failed; 2 usage, configuration or data "
@@ -193,6 +193,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _followed(arguments, name, ranks)
     code = _answered(arguments)
     if name and code:
+        from mlhw.system.ranks import call_off
+
         early.ended(code)
         call_off(ranks, code)
     return code

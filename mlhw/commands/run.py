@@ -23,8 +23,8 @@ from mlhw.runs.execute import Runnable, execute
 from mlhw.runs.options import RunOptions, command_line
 from mlhw.runs.verification import config_changed
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.ranks import of_environment
 from mlhw.system.screen import Screen, print_fitting
+from mlhw.system.torchrun import of_environment
 from mlhw.text.values import to_json
 
 PLAIN: dict[str, Any] = {

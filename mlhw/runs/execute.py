@@ -34,7 +34,7 @@ from mlhw.result.findings import finding_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs import html, trackers
-from mlhw.runs.folder import FolderRecorder
+from mlhw.runs.folder import FolderRecorder, cut_short_status
 from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import Run
 from mlhw.runs.new_folder import check_name
@@ -43,8 +43,8 @@ from mlhw.runs.together import led
 from mlhw.system import early
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
-from mlhw.system.ranks import of_environment
 from mlhw.system.screen import Screen, print_fitting, table_width
+from mlhw.system.torchrun import of_environment
 from mlhw.text.values import to_json
 from mlhw.text.words import TableLine, printable
 
@@ -176,17 +176,20 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
     return Ended(exit_code, recorder.folder)
 
 
-def _cut_short(error: Interrupted, recorder: FolderRecorder) -> None:
-    """Record and report a run that a signal did not stop, beside whatever it is doing."""
+def _cut_short(signalled: Interrupted, recorder: FolderRecorder) -> int:
+    """Record and report a run that a signal did not stop, beside whatever it is doing; its exit code."""
+    found = recorder.group.reason(signalled) if recorder.group else signalled
+    error = found if isinstance(found, (Interrupted, MlhwError)) else signalled
     recorder.cut_short(error)
     folder = recorder.folder
     kept = [] if folder is None else [f"finished rows are kept in {folder}"]
     early.say_errors([printable(line) for line in (*error.lines, *kept)])
     if recorder.options.json:
-        end = _End("interrupted", (error.exit_code,), error.lines)
+        end = _End(cut_short_status(error), (error.exit_code,), error.lines)
         early.say(
             1, object_on_stdout(recorder.experiment, None, folder, end, error.exit_code) + "\n"
         )
+    return error.exit_code
 
 
 def _trackers(recorder: FolderRecorder, experiment: Runnable) -> list[trackers.Careful]:

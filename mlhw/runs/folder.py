@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from mlhw.config.load import as_yaml
 from mlhw.config.model import ExperimentConfig
-from mlhw.errors import Interrupted, UsageError, reason_of
+from mlhw.errors import Interrupted, MlhwError, UsageError, reason_of
 from mlhw.result.recorder import Recorder, Sink
 from mlhw.result.tables import Table, cell, csv_text
 from mlhw.runs import leftovers
@@ -286,7 +286,7 @@ class FolderRecorder(Recorder):
         finally:
             self.close()
 
-    def cut_short(self, error: Interrupted) -> None:
+    def cut_short(self, error: Interrupted | MlhwError) -> None:
         """Record a run that does not end by itself; in another thread, just before the process ends."""
         if self._folder is None:
             return
@@ -297,7 +297,8 @@ class FolderRecorder(Recorder):
         self._record = dict(self._record)
         with contextlib.suppress(OSError):
             # There is no time to read what may be gigabytes.
-            self._record_end("interrupted", error.exit_code, str(error), digests=False)
+            said = "; ".join(error.lines)
+            self._record_end(cut_short_status(error), error.exit_code, said, digests=False)
         for left in temporaries.own_below(self._folder):
             temporaries.remove(left)
 
@@ -386,6 +387,11 @@ class FolderRecorder(Recorder):
 
     def _record_text(self) -> str:
         return json.dumps(with_own_digest(self._record), indent=2) + "\n"
+
+
+def cut_short_status(error: Interrupted | MlhwError) -> str:
+    """What becomes of a run that such an error ends."""
+    return "interrupted" if isinstance(error, Interrupted) else "failed"
 
 
 def _timestamp(seconds: float) -> str:

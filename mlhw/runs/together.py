@@ -20,10 +20,9 @@ from mlhw.system.ranks import (
     LEAVING,
     CalledOffError,
     ProcessGroup,
-    Ranks,
-    of_environment,
     together,
 )
+from mlhw.system.torchrun import Ranks, of_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +88,7 @@ def follow(experiment: Sharing, ranks: Ranks) -> int:
 
 def _followed(experiment: Sharing, ranks: Ranks) -> int:
     with Interrupts(repeats_end=False) as interrupts, together(ranks) as group:
-        interrupts.last_words = group.leave
+        interrupts.last_words = group.leave  # and process 0 says the rest
         try:
             experiment.run(
                 experiment.Config.model_validate(_given(group)),

@@ -64,13 +64,14 @@ def is_silent() -> bool:
     return known and 0 < int(rank) < int(world)
 
 
-def last_words(error: Interrupted) -> None:
+def last_words(error: Interrupted) -> int | None:
     """A line on stderr, and with ``--json`` one object on stdout, composed by hand."""
     if is_silent():
-        return
+        return None
     say_errors(error.lines)
     if "--json" in sys.argv:
         say(1, f'{{"error": ["{error.lines[0]}"]}}\n')
+    return None
 
 
 def say_errors(lines: Sequence[str]) -> None:

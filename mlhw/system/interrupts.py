@@ -45,13 +45,14 @@ class Interrupts:
 
     One within another takes the signals until it is left.
 
-    ``last_words`` is called in another thread before it ends the process for the main thread. Without
+    ``last_words`` is called in another thread before it ends the process for the main thread, and may know a
+    better exit code. Without
     ``repeats_end`` a second signal changes nothing: of several processes each gets those of all.
     """
 
     def __init__(self, *, repeats_end: bool = True) -> None:
         self.repeats_end = repeats_end
-        self.last_words: Callable[[Interrupted], None] = early.last_words
+        self.last_words: Callable[[Interrupted], int | None] = early.last_words
         self._signum: int | None = None  # as the main thread knows it
         self._seen = 0  # the same, as the watcher does
         self._raised: float | None = None
@@ -257,10 +258,11 @@ class Interrupts:
     def _end_process(self, signum: int) -> None:
         if self._state == "ended" and self._code is not None:
             os._exit(self._code)
+        code: int | None = None
         try:
-            self.last_words(Interrupted(signum))
+            code = self.last_words(Interrupted(signum))
         finally:
-            os._exit(128 + signum)
+            os._exit(128 + signum if code is None else code)
 
 
 _active: list[Interrupts] = []

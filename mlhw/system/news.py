@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import secrets
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable
@@ -94,7 +94,7 @@ class Centre(News):
         self._world = world
         self._others: dict[int, _Reader] = {}
         self._thread = threading.Thread(target=self._listen, name="mlhw news", daemon=True)
-        self._read, self._write = os.pipe()
+        self._read, self._write = socket.socketpair()
         self._thread.start()
 
     def tell(self, event: Event) -> None:
@@ -105,25 +105,32 @@ class Centre(News):
     def close(self, seconds: float = 5.0) -> None:
         """Wait until the others have gone, so long at most."""
         self._closed = True
-        os.close(self._write)
+        self._write.close()
         self._thread.join(seconds)
 
     def _listen(self) -> None:
-        readers: dict[int, _Reader] = {}
         closing = False
-        while not closing or readers:
-            sources = [*readers, *([] if closing else [self._read, self._server.fileno()])]
-            for source in select.select(sources, [], [])[0]:
-                if source == self._read:
-                    closing = True
-                    self._server.close()
-                elif not closing and source == self._server.fileno():
-                    with contextlib.suppress(OSError):
-                        connection, _ = self._server.accept()
-                        readers[connection.fileno()] = _Reader(_kept_alive(connection))
-                elif source in readers and not self._take(readers[source]):
-                    readers.pop(source).connection.close()
-        os.close(self._read)
+        with selectors.DefaultSelector() as selector, self._read:
+            selector.register(self._read, selectors.EVENT_READ)
+            selector.register(self._server, selectors.EVENT_READ)
+            while selector.get_map():
+                for key, _ in selector.select():
+                    reader: _Reader | None = key.data
+                    if reader is not None:
+                        if not self._take(reader):
+                            selector.unregister(reader.connection)
+                            reader.connection.close()
+                    elif closing:
+                        pass  # the other of the two has been taken out just now
+                    elif key.fileobj is self._read:
+                        closing = True
+                        selector.unregister(self._read)
+                        selector.unregister(self._server)
+                        self._server.close()
+                    else:
+                        with contextlib.suppress(OSError):
+                            reader = _Reader(_kept_alive(self._server.accept()[0]))
+                            selector.register(reader.connection, selectors.EVENT_READ, reader)
 
     def _take(self, reader: _Reader) -> bool:
         """What has come from one of the others; False where nothing will come any more."""

@@ -1,9 +1,5 @@
 """Several processes that work on one run, as ``torchrun`` starts them.
 
-torchrun, or whatever else starts them, tells each process in its environment which one it is: ``RANK`` of
-``WORLD_SIZE``, ``LOCAL_RANK`` on its machine, and where the first one is reached (``MASTER_ADDR``,
-``MASTER_PORT``). Process 0 leads: it alone makes files and speaks.
-
     found = of_environment()
     with together(found) as group:
         parts = group.gather(my_part)  # bytes of each process, in the order of their ranks
@@ -14,34 +10,33 @@ ends with ``Interrupted`` where a signal has stopped one of them, with RunError 
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import json
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlhw.errors import (
     FAILED,
     USAGE,
-    ConfigError,
     Interrupted,
     MlhwError,
     RunError,
     UsageError,
 )
 from mlhw.system.news import Centre, Event, News, Outpost
+from mlhw.system.torchrun import Ranks, of_environment
+
+__all__ = ["CalledOffError", "ProcessGroup", "Ranks", "call_off", "of_environment", "together"]
 
 if TYPE_CHECKING:
     import torch
     from torch.distributed import Work
-
-VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 JOINING = 300.0
 """Seconds within which all processes must have come together."""
@@ -50,65 +45,12 @@ LONGEST_WAIT = 3600.0
 """Seconds that a process waits for another that is there but does not come: to read its images, say."""
 
 _LOOK = 0.05  # seconds between two looks at the news
+_NOTICED = 1.0  # seconds within which whatever waits has looked
 _LATE = 2.0  # seconds that news may come after the end of a connection that they explain
 _PLACE, _GONE = "mlhw news", "mlhw gone"  # keys of the store in which the processes find each other
 _CALLING_OFF = 10.0  # seconds that process 0 takes to tell that it will not come
 LEAVING = 60.0
 """Seconds that a process which has to end waits for process 0 to record that."""
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """Which of several processes this one is.
-
-    Attributes:
-        rank: its number, from 0, of ``world``.
-        local_rank: its number on its machine, of ``local_world`` there.
-        address, port: where the processes find each other.
-    """
-
-    rank: int
-    world: int
-    local_rank: int
-    local_world: int
-    address: str
-    port: int
-
-    @property
-    def leads(self) -> bool:
-        """Whether it is the one that makes files and speaks."""
-        return self.rank == 0
-
-    @property
-    def speaks(self) -> bool:
-        """Whether it may say on stderr what is wrong before the processes have come together.
-
-        On process 0's machine that one does, on each other machine its first.
-        """
-        return self.local_rank == 0
-
-
-def of_environment(variables: Mapping[str, str] = os.environ) -> Ranks | None:
-    """Which process this one is by the variables that torchrun sets; None for one by itself.
-
-    Raises ConfigError for variables that make no sense.
-    """
-    found = {name: variables.get(name, "") for name in VARIABLES}
-    if not all(found.values()):
-        return None
-    try:
-        rank, world = int(found["RANK"]), int(found["WORLD_SIZE"])
-        port, local = int(found["MASTER_PORT"]), int(variables.get("LOCAL_RANK") or rank)
-        beside = int(variables.get("LOCAL_WORLD_SIZE") or world)
-        if not (0 <= rank < world and 0 <= local <= rank and local < beside and 0 < port < 1 << 16):
-            raise ValueError
-    except ValueError:
-        told = ", ".join(f"{name}={value}" for name, value in found.items())
-        raise ConfigError(
-            f"the environment names no process of several ({told}); torchrun sets these variables, "
-            "or unset RANK"
-        ) from None
-    return None if world == 1 else Ranks(rank, world, local, beside, found["MASTER_ADDR"], port)
 
 
 class ProcessGroup:
@@ -231,6 +173,7 @@ class ProcessGroup:
     def look(self) -> None:
         """Raise what another process has to tell, if there is anything."""
         if self.news.first is not None:
+            self._working.clear()
             raise _told(self.news.first, self.world)
 
     def reason(self, error: Exception | Interrupted) -> Exception | Interrupted:
@@ -312,7 +255,6 @@ def together(ranks: Ranks) -> Iterator[ProcessGroup]:
     """
     import torch
     from torch import distributed
-    from torch._C._distributed_c10d import PrefixStore
     from torch.distributed import destroy_process_group, init_process_group
     from torch.distributed.rendezvous import rendezvous
 
@@ -322,10 +264,17 @@ def together(ranks: Ranks) -> Iterator[ProcessGroup]:
     _joined.append(True)
 
     def heard(event: Event) -> None:
+        if event.kind == "stop":
+            interrupt(event.code)
+        else:
+            # Whatever waits for the others finds out by itself, and may take its time to save.
+            timer = threading.Timer(_NOTICED, interrupt, [signal.SIGTERM])
+            timer.daemon = True
+            timer.start()
+
+    def interrupt(signum: int) -> None:
         if working.is_set():
-            signum = event.code if event.kind == "stop" else signal.SIGTERM
-            with contextlib.suppress(OSError):
-                signal.pthread_kill(main, signum)
+            _signal_main(main, signum)
 
     # NCCL wants a GPU for each process.
     nccl = torch.cuda.device_count() >= ranks.local_world and distributed.is_nccl_available()
@@ -335,7 +284,7 @@ def together(ranks: Ranks) -> Iterator[ProcessGroup]:
         news = _connected(ranks, store, heard)
         init_process_group(
             "cpu:gloo,cuda:nccl" if nccl else "gloo",
-            store=PrefixStore("mlhw", store),
+            store=distributed.PrefixStore("mlhw", store),  # type: ignore[attr-defined]
             rank=ranks.rank,
             world_size=ranks.world,
             timeout=timedelta(seconds=LONGEST_WAIT),
@@ -351,6 +300,8 @@ def together(ranks: Ranks) -> Iterator[ProcessGroup]:
         yield group
     except BaseException as error:
         group.leave(error)
+        if group.leads:  # with nothing to record any more
+            group.end(getattr(error, "exit_code", FAILED))
         raise
     finally:
         working.clear()
@@ -382,6 +333,15 @@ def call_off(ranks: Ranks, code: int) -> None:
 
 
 _joined: list[bool] = []
+
+
+def _signal_main(main: int, signum: int) -> None:
+    """Send a signal to the main thread; where the system has none for threads, Python makes as if."""
+    if not hasattr(signal, "pthread_kill"):
+        _thread.interrupt_main(signal.Signals(signum))
+        return
+    with contextlib.suppress(OSError):
+        signal.pthread_kill(main, signum)
 
 
 def _connected(ranks: Ranks, store: Any, heard: Callable[[Event], None]) -> News:
