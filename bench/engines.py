@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from mlhw.grids.engines.local import LocalEngine
 from mlhw.grids.engines.ray import RayEngine
 from mlhw.grids.tasks import Engine, PointTask, Site
-from mlhw.grids.work import version
+from mlhw.grids.work import own_version
 from tests.grids.cluster import Cluster
 from tests.grids.killing import Driven, attempts, kill_one, wrong
 
@@ -49,7 +49,7 @@ def seconds_of(engine: Engine, folder: Path, points: int) -> float:
 
     def work_off(first: int, count: int) -> float:
         tasks = [
-            PointTask(i, 1, "lr-sweep", {}, str(folder / f"points/{i:04d}"), str(i), version())
+            PointTask(i, 1, "lr-sweep", {}, str(folder / f"points/{i:04d}"), str(i), own_version())
             for i in range(first, first + count)
         ]
         started = time.perf_counter()
@@ -87,7 +87,7 @@ def overhead(cluster: Cluster, points: int) -> dict[str, Any]:
 
 def ray_engine(cluster: Cluster, points: int) -> RayEngine:
     engine = RayEngine(cluster.address, 1.0, 0.0, points, SLEEPER)
-    engine.open(Site(threads=1, device="cpu", points=points, version=version()))
+    engine.open(Site(threads=1, device="cpu", points=points, version=own_version()))
     assert engine.slots == SLOTS, engine.slots
     return engine
 

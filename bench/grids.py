@@ -24,7 +24,7 @@ from mlhw.grids.engines.local import LocalEngine
 from mlhw.grids.plan import GridPlan, Point, plan_of
 from mlhw.grids.rows import Row, attempt_cells, attempts_table, finished_row, grid_table, write_csvs
 from mlhw.grids.tasks import PointTask
-from mlhw.grids.work import version
+from mlhw.grids.work import own_version
 
 POINTS, WORKERS, SECONDS = 200, 8, 1.0
 WORKER = (sys.executable, str(Path(__file__).with_name("sleeping_worker.py")))
@@ -38,7 +38,7 @@ def nap(seconds: float) -> float:
 def task_of(point: Point, folder: Path) -> PointTask:
     return PointTask(
         point.number, 1, "vanishing", point.config, str(folder / "points" / point.folder),
-        point.identity, version(), {"plots": False},
+        point.identity, own_version(), {"plots": False},
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from mlhw.grids.rows import Row, finished_row, point_folder
 from mlhw.grids.search import require_optuna, rounds_of
 from mlhw.grids.tasks import Engine, PointEnd, PointTask, Site
 from mlhw.grids.where import same_cell
-from mlhw.grids.work import remove_point, version
+from mlhw.grids.work import own_version, remove_point
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs.folder import FolderRecorder
@@ -94,7 +94,7 @@ class GridRun:
             plan.grid.threads,
             plan.device,
             plan.total,
-            version(),
+            own_version(),
             plan.grid.experiment,
             [point.config for point in plan.points],
         )
@@ -162,13 +162,13 @@ class _Drive:
             record = run_at(point_folder(self.folder, point)).record
             versions = record.get("versions")
             theirs = versions.get("mlhw") if isinstance(versions, dict) else None
-            if point.number in self.rows and theirs not in (None, version()):
+            if point.number in self.rows and theirs not in (None, own_version()):
                 other.setdefault(str(theirs), []).append(point.number)
             if record.get("status") == "finished" and point.number not in self.rows:
                 gone.append(point.number)
         for theirs, numbers in other.items():
             self.recorder.warn(
-                f"{_points(numbers)} run by mlhw {theirs}, and this is {version()}; they stay as they are"
+                f"{_points(numbers)} run by mlhw {theirs}, and this is {own_version()}; they stay as they are"
             )
         if gone:
             self.recorder.warn(
@@ -231,7 +231,7 @@ class _Drive:
             config=point.config,
             folder=str(point_folder(self.folder, point).absolute()),
             identity=point.identity,
-            version=version(),
+            version=own_version(),
             # The figures of a grid are its own; its points' are drawn by whoever runs one again.
             options={"plots": False, "check": self.recorder.options.check},
             keep=grid.keep,

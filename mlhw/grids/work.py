@@ -65,7 +65,7 @@ def worker_name() -> str:
 
 
 @cache
-def version() -> str:
+def own_version() -> str:
     """Of mlhw, as a worker has to have it."""
     return metadata.version("mlhw")
 
@@ -90,11 +90,11 @@ def remove_point(folder: Path) -> None:
 
 def _tried(task: PointTask, runnable: Runnable | None) -> tuple[Status, int | None, str | None]:
     """Status, exit code and reason."""
-    if task.version != version():
+    if task.version != own_version():
         return (
             "failed",
             USAGE,
-            f"this worker has mlhw {version()}, the grid {task.version}; install the same",
+            f"this worker has mlhw {own_version()}, the grid {task.version}; install the same",
         )
     folder = Path(task.folder)
     try:

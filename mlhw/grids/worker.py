@@ -23,7 +23,7 @@ BEGAN = "began"
 """The key of the line that says which point is begun, once everything that it needs is loaded."""
 
 
-def serve(do: Callable[[PointTask], PointEnd] = work) -> None:
+def serve_tasks(do: Callable[[PointTask], PointEnd] = work) -> None:
     """Work off the tasks of stdin by ``do``, until it ends."""
     tasks, ends = _own_streams()
     waiting: queue.SimpleQueue[PointTask | None] = queue.SimpleQueue()
@@ -72,4 +72,4 @@ def _read(
 
 
 if __name__ == "__main__":
-    serve()
+    serve_tasks()

@@ -13,7 +13,7 @@ import numpy as np
 from mlhw.experiments.registry import experiment
 from mlhw.grids.tasks import PointEnd, PointTask
 from mlhw.grids.work import work
-from mlhw.grids.worker import serve
+from mlhw.grids.worker import serve_tasks
 from mlhw.result.claims import Claim
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
@@ -92,4 +92,4 @@ def odd(task: PointTask) -> PointEnd:
 
 
 if __name__ == "__main__":
-    serve(odd)
+    serve_tasks(odd)

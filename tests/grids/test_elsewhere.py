@@ -15,7 +15,7 @@ from mlhw.grids.elsewhere import work_elsewhere
 from mlhw.grids.materials import Material, files_of, material, materials
 from mlhw.grids.parcels import pack, unpack
 from mlhw.grids.tasks import PointEnd, PointTask
-from mlhw.grids.work import version, work
+from mlhw.grids.work import own_version, work
 from mlhw.runs.history import run_at
 from mlhw.runs.verification import verified
 from mlhw.text import yaml12
@@ -32,7 +32,8 @@ def other_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def task(home: Path, data: Path, **more: object) -> PointTask:
     config = {"data": {"name": None, "file": str(data)}, "max_iterations": 3, "etas": [0.1]}
     return PointTask(
-        3, 1, "lr-sweep", config, str(home / "points/0003"), "identity", version(), {"plots": False}, **more
+        3, 1, "lr-sweep", config, str(home / "points/0003"), "identity", own_version(),
+        {"plots": False}, **more
     )  # type: ignore[arg-type]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytest
 from mlhw.commands.main import main
 from mlhw.grids.engines import local
 from mlhw.grids.tasks import PointTask
-from mlhw.grids.work import version, work
+from mlhw.grids.work import own_version, work
 from mlhw.runs.history import Run, all_runs
 from tests.grids import odd_worker
 from tests.grids.odd_worker import ENDS
@@ -144,7 +144,7 @@ def task(tmp_path: Path) -> Callable[..., PointTask]:
         plain = {
             "point": 1, "attempt": 1, "experiment": "lr-sweep", "identity": "a" * 64,
             "config": {"max_iterations": 3, "etas": [0.1]}, "folder": str(tmp_path / "points" / "0001"),
-            "version": version(), "options": {"plots": False},
+            "version": own_version(), "options": {"plots": False},
         }  # fmt: skip
         return PointTask(**{**plain, **changes})  # type: ignore[arg-type]
 
@@ -165,7 +165,7 @@ def test_a_finished_point_is_never_run_again(task: Callable[..., PointTask]) -> 
 def test_a_worker_with_another_version_refuses(task: Callable[..., PointTask]) -> None:
     end = work(task(version="0.0.1"))
     assert (end.status, end.exit_code) == ("failed", 2)
-    assert end.reason == f"this worker has mlhw {version()}, the grid 0.0.1; install the same"
+    assert end.reason == f"this worker has mlhw {own_version()}, the grid 0.0.1; install the same"
     assert not Path(task().folder).exists()
 
 

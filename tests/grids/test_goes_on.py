@@ -14,7 +14,7 @@ from mlhw.config.load import load_config
 from mlhw.errors import Interrupted
 from mlhw.experiments.registry import experiment
 from mlhw.grids.tasks import PointTask
-from mlhw.grids.work import version, work
+from mlhw.grids.work import own_version, work
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from tests.conftest import smoke
@@ -46,7 +46,7 @@ class Stopped:
 def test_a_stopped_point_goes_on_to_the_numbers_of_one_that_was_not(tmp_path: Path) -> None:
     config = load_config(experiment("finetune").Config, smoke("finetune"), ["compare=none"])
     task = PointTask(
-        1, 1, "finetune", config.model_dump(), str(tmp_path / "whole"), "a" * 64, version(),
+        1, 1, "finetune", config.model_dump(), str(tmp_path / "whole"), "a" * 64, own_version(),
         {"plots": False}, keep="best",
     )  # fmt: skip
     assert work(task).status == "finished"

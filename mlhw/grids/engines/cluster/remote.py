@@ -15,7 +15,7 @@ from mlhw.grids.elsewhere import scratch, work_elsewhere
 from mlhw.grids.engines.local import PROGRAM, LocalEngine
 from mlhw.grids.materials import Material, is_here
 from mlhw.grids.tasks import PointEnd, PointTask, from_json
-from mlhw.grids.work import version
+from mlhw.grids.work import own_version
 from mlhw.text.values import bytes_text
 
 # The process that works, for the tries that follow: its libraries are loaded.
@@ -87,7 +87,7 @@ def _work(program: Sequence[str] | None, task: PointTask) -> PointEnd:
 
 def probe(wanted: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
     """The version of mlhw here, and the digests of the materials that are not at their path."""
-    return version(), [one["sha256"] for one in wanted if not is_here(Material(**one))]
+    return own_version(), [one["sha256"] for one in wanted if not is_here(Material(**one))]
 
 
 def guarded_probe() -> Callable[[Sequence[Mapping[str, Any]]], tuple[str | None, list[str]]]:
