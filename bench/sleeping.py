@@ -11,7 +11,7 @@ from typing import Any
 
 from mlhw.config.model import ExperimentConfig
 from mlhw.grids.work import work
-from mlhw.grids.worker import serve
+from mlhw.grids.worker import serve_tasks
 from mlhw.result.result import Result
 
 SECONDS = 1.0
@@ -33,4 +33,4 @@ class Sleeping:
 
 
 if __name__ == "__main__":
-    serve(partial(work, runnable=Sleeping()))  # type: ignore[arg-type]
+    serve_tasks(partial(work, runnable=Sleeping()))  # type: ignore[arg-type]

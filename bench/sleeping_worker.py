@@ -8,7 +8,7 @@ from typing import Any
 from mlhw.experiments.registry import experiment
 from mlhw.grids.tasks import PointEnd, PointTask
 from mlhw.grids.work import work
-from mlhw.grids.worker import serve
+from mlhw.grids.worker import serve_tasks
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 
@@ -39,4 +39,4 @@ def sleep(task: PointTask) -> PointEnd:
 
 
 if __name__ == "__main__":
-    serve(sleep)
+    serve_tasks(sleep)

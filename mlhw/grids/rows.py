@@ -13,7 +13,7 @@ from mlhw.experiments.registry import experiment
 from mlhw.grids.config import GridConfig
 from mlhw.grids.plan import GridPlan, Point
 from mlhw.grids.tasks import PointEnd
-from mlhw.grids.values import cell_text
+from mlhw.grids.values import value_text
 from mlhw.result.tables import Table, csv_text
 from mlhw.runs.history import Run, run_at
 from mlhw.system.files import write_whole
@@ -119,7 +119,7 @@ def cells_of(plan: GridPlan) -> dict[int, list[Any]]:
             values = [os.path.relpath(v, common) if v in known else v for v in values]
         plain = (int, float, str)
         columns[key] = [
-            v if isinstance(v, plain) and not isinstance(v, bool) else cell_text(v) for v in values
+            v if isinstance(v, plain) and not isinstance(v, bool) else value_text(v) for v in values
         ]
     return {
         point.number: [columns[key][i] for key in columns] for i, point in enumerate(plan.points)

@@ -48,12 +48,12 @@ class Combination:
     def words(self) -> str:
         """``optim.lr 0.03, head.hidden [32]``"""
         return ", ".join(
-            f"{key} {number_text(v) if isinstance(v, float) else cell_text(v)}"
+            f"{key} {number_text(v) if isinstance(v, float) else value_text(v)}"
             for key, v in self.values.items()
         )
 
 
-def cell_text(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value in a table: a text as it is, everything else as YAML has it, ``1e-5`` without zeros."""
     if isinstance(value, str):
         return value
@@ -92,7 +92,7 @@ def _item(leaf: Leaf | None, value: Any) -> Any:
         return value  # that there is no such key is said where the points are validated
     if leaf.types == (list,) and not isinstance(value, list):
         raise ValueError(
-            f"must be a list, as the key is one: --over {leaf.key}=[…],[…] (got {cell_text(value)})"
+            f"must be a list, as the key is one: --over {leaf.key}=[…],[…] (got {value_text(value)})"
         )
     parts = range_parts(value) if isinstance(value, str) else None
     if parts is None or not {int, float} & set(leaf.types):
@@ -116,7 +116,7 @@ def expanded(items: Mapping[str, Sequence[Any]], errors: list[str]) -> dict[str,
         seen: set[str] = set()
         for value in values:
             if repr(value) in seen:
-                errors.append(f"--over {key}: {cell_text(value)} stands twice")
+                errors.append(f"--over {key}: {value_text(value)} stands twice")
             seen.add(repr(value))
         found[key] = values
     return found

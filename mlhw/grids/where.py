@@ -7,7 +7,7 @@ from typing import Any
 
 from mlhw.errors import ConfigError
 from mlhw.grids.config import GridConfig
-from mlhw.grids.values import cell_text
+from mlhw.grids.values import value_text
 from mlhw.text import yaml12
 from mlhw.text.words import hint, nearest
 
@@ -42,7 +42,7 @@ def where_of(texts: Sequence[str], grid: GridConfig) -> tuple[tuple[str, tuple[A
 def _cell(value: Any) -> Any:
     """A value as a cell of the table holds it."""
     plain = isinstance(value, int | float | str) and not isinstance(value, bool)
-    return value if plain or value is None else cell_text(value)
+    return value if plain or value is None else value_text(value)
 
 
 def same_cell(cell: Any, value: Any) -> bool:
