@@ -5,12 +5,13 @@ warm: seconds over the ideal. Then grids of eight short points, by whose workers
 one is killed at a random moment: every point has to have one row, equal to those of an undisturbed grid, and
 one finished folder. Ray has two nodes on this machine.
 
-    python bench/engines.py [--points 200] [--kills 50] [--only overhead|kills]
+    python bench/engines.py [--points 200] [--kills 50] [--only overhead|kills] [--kinds worker driver]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,14 +98,16 @@ def ray_engine(cluster: Cluster, points: int) -> RayEngine:
 # ------------------------------------------------------------------------------------- kills
 
 
-def kills(cluster: Cluster, count: int) -> dict[str, Any]:
-    """What came of ``count`` kills of each kind."""
-    found: dict[str, Any] = {}
+def kills(cluster: Cluster, count: int, kinds: Sequence[str]) -> dict[str, Any]:
+    """What came of ``count`` kills of each of these kinds, beside what is known of the others."""
+    path = RESULTS / "engines.json"
+    found: dict[str, Any] = json.loads(path.read_text()).get("kills", {}) if path.exists() else {}
     with tempfile.TemporaryDirectory(prefix="mlhw-") as place:
         reference = Driven(Path(place, "reference"), "local:2", {})
         assert reference.wait()[0] == 0
         assert reference.folder is not None
-        for kind, kill in KINDS.items():
+        for kind in kinds:
+            kill = KINDS[kind]
             row = found[kind] = {"kills": 0, "as_undisturbed": 0, "grids": 0, "wrong": []}
             row["attempts_lost"] = 0
             draw = random.Random(kind)
@@ -182,13 +185,14 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--only", choices=("overhead", "kills"))
+    parser.add_argument("--kinds", nargs="*", choices=tuple(KINDS), default=tuple(KINDS))
     asked = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     with two_nodes() as cluster:
         if asked.only != "kills":
             record("engines", {"overhead": overhead(cluster, asked.points)})
         if asked.only != "overhead":
-            record("engines", {"kills": kills(cluster, asked.kills)})
+            record("engines", {"kills": kills(cluster, asked.kills, asked.kinds)})
 
 
 if __name__ == "__main__":
