@@ -121,11 +121,11 @@ def _followed(arguments: Sequence[str], name: str, ranks: Ranks) -> int:
     """What a process does that is not the first of several: what that one is asked for, and in silence."""
     if not name:
         return FINISHED  # the first process answers
-    from mlhw.runs.together import follow
+    from mlhw.runs.together import take_part
 
     _calm_matplotlib()
     try:
-        return follow(experiment(name), ranks)
+        return take_part(experiment(name), ranks)
     except (MlhwError, Interrupted) as error:
         return _report(arguments, error.exit_code, error.lines)
 

@@ -39,7 +39,7 @@ from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import Run
 from mlhw.runs.new_folder import check_name
 from mlhw.runs.options import RunOptions
-from mlhw.runs.together import led
+from mlhw.runs.together import leading
 from mlhw.system import early
 from mlhw.system.files import check_writable, write_to, write_whole
 from mlhw.system.interrupts import Interrupts
@@ -115,7 +115,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
     with (
         Interrupts(repeats_end=of_environment() is None) as interrupts,
         interrupts.hold(),
-        led(config, interrupts) as group,
+        leading(config, interrupts) as group,
     ):
         recorder = FolderRecorder(
             experiment.name,

@@ -58,7 +58,7 @@ class FollowingRecorder(Recorder):
 
 
 @contextmanager
-def led(config: ExperimentConfig, interrupts: Interrupts) -> Iterator[ProcessGroup | None]:
+def leading(config: ExperimentConfig, interrupts: Interrupts) -> Iterator[ProcessGroup | None]:
     """The processes that work on the run of ``config``, from process 0's side; None where it is alone.
 
     Raises UsageError if they do not come.
@@ -69,12 +69,15 @@ def led(config: ExperimentConfig, interrupts: Interrupts) -> Iterator[ProcessGro
         return
     with together(ranks) as group:
         with interrupts.released():
-            given = {"version": provenance.version(), "config": config.model_dump(mode="python")}
+            given = {
+                "version": provenance.own_version(),
+                "config": config.model_dump(mode="python"),
+            }
             group.broadcast(json.dumps(given).encode())
         yield group
 
 
-def follow(experiment: Sharing, ranks: Ranks) -> int:
+def take_part(experiment: Sharing, ranks: Ranks) -> int:
     """Take part in a run as one of the other processes; the exit code of process 0.
 
     Raises UsageError where the processes do not come together.
@@ -107,7 +110,7 @@ def _followed(experiment: Sharing, ranks: Ranks) -> int:
 def _given(group: ProcessGroup) -> Any:
     """The configuration of the run. Raises UsageError where process 0 is another version of mlhw."""
     given = json.loads(group.broadcast(None))
-    own = provenance.version()
+    own = provenance.own_version()
     if given["version"] != own:
         raise UsageError(f"has mlhw {own}, and process 0 mlhw {given['version']}; install the same")
     return given["config"]

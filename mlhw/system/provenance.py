@@ -15,7 +15,7 @@ from typing import Any
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "torchvision", "matplotlib")
 
 
-def version() -> str | None:
+def own_version() -> str | None:
     """mlhw's; None where it is not installed."""
     return _installed("mlhw")
 
@@ -23,7 +23,7 @@ def version() -> str | None:
 def version_line() -> str:
     """What ``mlhw --version`` prints."""
     return (
-        f"mlhw {version()}, Python {platform.python_version()}, "
+        f"mlhw {own_version()}, Python {platform.python_version()}, "
         f"torch {_installed('torch') or 'not installed'}"
     )
 
