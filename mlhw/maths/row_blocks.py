@@ -116,7 +116,7 @@ def _residuals(a: Any, bias: Any, s: Any, losses: Any, residuals: Any) -> None:
                 p = p * f + 4.1666666666666669752e-2
                 p = p * f + 1.6666666666666670986e-1
                 p = p * f + 0.5
-                e = (p * f * f + f + 1.0) * power
+                e = (p * f * f + f + 1.0) * power if abs(margin) < 708.0 else 0.0
                 # One division for both 1/(1 + e) and u = e/(2 + e).
                 q = 1.0 / ((1.0 + e) * (2.0 + e))
                 u = e * (1.0 + e) * q
@@ -168,7 +168,7 @@ def _curvatures(a: Any, bias: Any) -> None:
             p = p * f + 4.1666666666666669752e-2
             p = p * f + 1.6666666666666670986e-1
             p = p * f + 0.5
-            e = (p * f * f + f + 1.0) * power
+            e = (p * f * f + f + 1.0) * power if x < 708.0 else 0.0
             here[i] = e / ((1.0 + e) * (1.0 + e))
 
 

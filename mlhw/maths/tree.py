@@ -39,18 +39,18 @@ WAYS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 "Communication-optimal parallel and sequential QR")."""
 
 
-def together(ways: Sequence[str], a: Parts | None, b: Parts | None) -> Parts | None:
+def joined(ways: Sequence[str], a: Parts | None, b: Parts | None) -> Parts | None:
     """Two neighbours in their order; None is nothing."""
     if a is None or b is None:
         return b if a is None else a
     return tuple(WAYS[way](x, y) for way, x, y in zip(ways, a, b, strict=True))
 
 
-def whole(ways: Sequence[str], parts: Sequence[Parts | None]) -> Parts | None:
+def up_the_tree(ways: Sequence[str], parts: Sequence[Parts | None]) -> Parts | None:
     """All parts up the tree. Their number is a power of two."""
     if len(parts) & (len(parts) - 1) or not parts:
         raise ValueError(f"a power of two is needed (got {len(parts)} parts)")
     level = list(parts)
     while len(level) > 1:
-        level = [together(ways, a, b) for a, b in zip(level[::2], level[1::2], strict=True)]
+        level = [joined(ways, a, b) for a, b in zip(level[::2], level[1::2], strict=True)]
     return level[0]

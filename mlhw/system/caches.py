@@ -50,6 +50,6 @@ def caches() -> list[Cache]:
         Cache("images", "what is known of own image files", cache_folder("images")),
         Cache("torch", "weights fetched for torchvision", torch_home / "hub" / "checkpoints"),
         Cache("hugging face", "networks and weights of the hub", hub),
-        Cache("compiled", "the compiled loop of sgd-sweep", machine_code.folder()),
+        Cache("compiled", "the compiled loops of the sweeps", machine_code.folder()),
         Cache("matplotlib", "the list of fonts", matplotlib),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlhw.maths.tree import Parts, together, whole
+from mlhw.maths.tree import Parts, joined, up_the_tree
 
 WAYS = ("sum", "min", "max", "join", "distinct", "triangle", "digest")
 
@@ -29,19 +29,19 @@ def bits(parts: Parts | None) -> list[bytes]:
 @pytest.mark.parametrize("holes", [[], [3], [0, 1, 2, 3, 9]])
 def test_branches_put_together_are_the_whole_tree_bit_for_bit(holes: list[int]) -> None:
     parts = [None if i in holes else part for i, part in enumerate(drawn())]
-    alone = bits(whole(WAYS, parts))
+    alone = bits(up_the_tree(WAYS, parts))
     for processes in (2, 4, 8, 16):
         each = len(parts) // processes
-        branches = [whole(WAYS, parts[i : i + each]) for i in range(0, len(parts), each)]
-        assert bits(whole(WAYS, branches)) == alone
+        branches = [up_the_tree(WAYS, parts[i : i + each]) for i in range(0, len(parts), each)]
+        assert bits(up_the_tree(WAYS, branches)) == alone
 
 
 def test_another_order_has_other_bits() -> None:
     parts = drawn()
     total: Parts | None = None
     for part in parts:
-        total = together(WAYS, total, part)
-    assert bits(total)[0] != bits(whole(WAYS, parts))[0]
+        total = joined(WAYS, total, part)
+    assert bits(total)[0] != bits(up_the_tree(WAYS, parts))[0]
 
 
 def test_triangular_factors_have_the_singular_values_of_all_rows() -> None:
@@ -49,7 +49,7 @@ def test_triangular_factors_have_the_singular_values_of_all_rows() -> None:
     parts: list[Parts | None] = [
         (np.linalg.qr(rows[i : i + 8], mode="r"),) for i in range(0, 64, 8)
     ]
-    found = whole(("triangle",), parts)
+    found = up_the_tree(("triangle",), parts)
     assert found is not None
     np.testing.assert_allclose(
         np.linalg.svd(found[0], compute_uv=False), np.linalg.svd(rows, compute_uv=False), rtol=1e-14
@@ -59,4 +59,4 @@ def test_triangular_factors_have_the_singular_values_of_all_rows() -> None:
 @pytest.mark.parametrize("count", [0, 3, 12])
 def test_only_a_power_of_two_has_a_whole_tree(count: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
-        whole(("sum",), [None] * count)
+        up_the_tree(("sum",), [None] * count)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlhw.experiments.lr_sweep.evidence import LocalLimits, Trajectory
-from mlhw.experiments.sharded.claims import apart
+from mlhw.experiments.sharded.claims import limits_apart_in_shards
 from mlhw.experiments.sharded.problem import ShardedProblem
 from mlhw.experiments.sweeps.problem import TwoClassProblem
 from mlhw.experiments.sweeps.textbook import (
@@ -79,7 +79,7 @@ LOOKED = 64
 """Weights of all rates together at which rows in shards are gone through once more."""
 
 
-def in_shards(
+def steps_in_shards(
     problem: ShardedProblem, all_of_them: Sequence[Trajectory]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """``nll_apart`` and ``steps_apart`` of each rate, at a few iterations, from one pass over the rows."""
@@ -115,7 +115,7 @@ def limits_in_shards(
         for k in {0, len(limits[i].iterations) - 1}:
             told.append(limits[i].eta[k])
             there.append(all_of_them[i].W[limits[i].iterations[k]])
-    return float(max(0.0, apart(problem, np.array(told), np.array(there).T).max()))
+    return float(max(0.0, limits_apart_in_shards(problem, np.array(told), np.array(there).T).max()))
 
 
 # ------------------------------------------------------------------------------------- where they are

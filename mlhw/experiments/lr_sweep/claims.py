@@ -44,7 +44,7 @@ CLAIMS = Claims[Evidence]()
 def steps_as_the_formula(e: Evidence) -> Claim:
     """Measured in what rounding may part the two by; the first weights are those asked for."""
     if isinstance(e.problem, ShardedProblem):
-        nlls, steps = audit.in_shards(e.problem, e.trajectories)
+        nlls, steps = audit.steps_in_shards(e.problem, e.trajectories)
     else:
         nlls = [audit.nll_apart(e.problem, one) for one in e.trajectories]
         steps = [audit.steps_apart(e.problem, one) for one in e.trajectories]
@@ -66,7 +66,7 @@ def steps_as_the_formula(e: Evidence) -> Claim:
 @CLAIMS.claim("columns-as-asked", COLUMNS_STATEMENT)
 def columns_for_gd(e: Evidence) -> Claim:
     if isinstance(e.problem, ShardedProblem):
-        return sharded.judge_columns(e.problem)
+        return sharded.judge_columns_in_shards(e.problem)
     return judge_columns(e.problem)
 
 
@@ -101,7 +101,7 @@ def iterations_end_as_asked(e: Evidence) -> Claim:
 @CLAIMS.claim("limits-are-curvatures", LIMITS_STATEMENT, figure="limit")
 def limits_are_curvatures(e: Evidence) -> Claim:
     if isinstance(e.problem, ShardedProblem):
-        off = sharded.limits_off(e.problem, e.asked.w0)
+        off = sharded.limits_off_in_shards(e.problem, e.asked.w0)
         off["along the paths"] = audit.limits_in_shards(e.problem, e.trajectories, e.limits)
     else:
         off = limits_off(e.problem, e.asked.w0)
@@ -330,14 +330,14 @@ def smaller_is_higher(e: Evidence) -> Claim:
 @CLAIMS.claim("optimum-is-lowest", OPTIMUM_STATEMENT)
 def optimum_is_lowest(e: Evidence) -> Claim:
     if isinstance(e.problem, ShardedProblem):
-        return sharded.judge_optimum(e.problem)
+        return sharded.judge_optimum_in_shards(e.problem)
     return judge_optimum(e.problem)
 
 
 @CLAIMS.claim("separation-as-told", SEPARATION_STATEMENT, figure="separators")
 def separation_as_told(e: Evidence) -> Claim:
     if isinstance(e.problem, ShardedProblem):
-        return sharded.judge_separation(e.problem)
+        return sharded.judge_separation_in_shards(e.problem)
     return judge_separation(e.problem)
 
 

@@ -121,7 +121,7 @@ def run(config: Config, recorder: Recorder) -> Result:
         begin_sweep(config, problem, recorder)
         return _sweep(config, problem, recorder)
     if recorder.group is not None and not recorder.group.leads:
-        processes.follow(_muster(config), recorder.group)
+        processes.follow_crew(_muster(config), recorder.group)
         return Result("lr-sweep", {})
     with in_shards(config, recorder) as sharded:
         return _sweep(config, sharded, recorder)
@@ -140,7 +140,7 @@ def _muster(config: Config) -> processes.Muster:
 def in_shards(config: Config, recorder: Recorder) -> Iterator[ShardedProblem]:
     """The problem of rows in shards, and the run begun."""
     muster = _muster(config)
-    with processes.led(muster, recorder.group) as (crew, notes, names):
+    with processes.crew_led(muster, recorder.group) as (crew, notes, names):
         problem = begin.problem_of(config, crew, names, config.max_iterations)
         begin.begin(config.model_copy(update={"shards": muster.count}), problem, notes, recorder)
         yield problem

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlhw.experiments.sharded.columns import Read, check_start, read_columns, without_constants
+from mlhw.experiments.sharded.columns import Read, check_start, keep_varying, read_columns
 from mlhw.experiments.sharded.problem import ShardedProblem
 from mlhw.experiments.sharded.team import Crew
 from mlhw.experiments.sweeps.problem import SweepConfig
@@ -23,7 +23,7 @@ def problem_of(
     read = read_columns(crew, files, name, names, tuple(crew.shards.columns))
     scaling = None
     if config.standardize:
-        read = without_constants(crew, read)
+        read = keep_varying(crew, read)
         scaling = {"mean": read.mean.tolist(), "standard_deviation": read.deviation.tolist()}
     d = len(read.names)
     check_start(config.w0, d)

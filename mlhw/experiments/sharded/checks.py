@@ -85,7 +85,7 @@ def standardized(block: Block, numbers: Numbers) -> Parts:
 
 
 @over_rows("min", "min")
-def beside(block: Block, numbers: Numbers) -> Parts:
+def gap_between(block: Block, numbers: Numbers) -> Parts:
     """The least height of the second class along ``v`` (d,) of Z, and minus the most of the first."""
     height = block.Z @ numbers["v"]
     ones, zeros = height[block.s > 0], height[block.s < 0]

@@ -14,7 +14,7 @@ NEIGHBOURS = 16
 """Along so many weights, evenly spread, neighbours of the optimum are looked at: each costs like a rate."""
 
 
-def judge_columns(problem: ShardedProblem) -> Claim:
+def judge_columns_in_shards(problem: ShardedProblem) -> Claim:
     """Standardized columns are looked at; others are not made at all."""
     if problem.scaling is None:
         return not_applicable(
@@ -34,7 +34,7 @@ def judge_columns(problem: ShardedProblem) -> Claim:
     )
 
 
-def judge_optimum(problem: ShardedProblem) -> Claim:
+def judge_optimum_in_shards(problem: ShardedProblem) -> Claim:
     """No slope, no lower neighbour, and nothing that Newton's method would still move."""
     if problem.optimum is None:
         return not_applicable(str(problem.no_optimum))
@@ -92,14 +92,14 @@ def _weights_off(problem: ShardedProblem) -> dict[str, float]:
     }
 
 
-def judge_separation(problem: ShardedProblem) -> Claim:
+def judge_separation_in_shards(problem: ShardedProblem) -> Claim:
     """In the direction told every point of one class lies beyond every point of the other."""
     found = problem.separation
     if found is None:
         if problem.optimum is not None:
             return not_applicable("the classes overlap")
         return not_applicable(str(problem.no_optimum))
-    ones, zeros = problem.team.over(checks.beside, v=found.weights)
+    ones, zeros = problem.team.over(checks.gap_between, v=found.weights)
     gap = float(ones[0] + zeros[0])
     return check(
         gap > 0 and problem.infimum == 0.0,
@@ -109,7 +109,7 @@ def judge_separation(problem: ShardedProblem) -> Claim:
     )
 
 
-def limits_off(problem: ShardedProblem, w0: np.ndarray) -> dict[str, float]:
+def limits_off_in_shards(problem: ShardedProblem, w0: np.ndarray) -> dict[str, float]:
     """2/L, the limit at the start and ``critical_eta`` off those by singular values, relative.
 
     At weights 0 every σ(1 − σ) is 1/4, and the limit is 2/L.
@@ -121,11 +121,11 @@ def limits_off(problem: ShardedProblem, w0: np.ndarray) -> dict[str, float]:
         if 4 * len(w) * EPS * float(problem.largest @ np.abs(w)) <= SAME_LIMIT:
             told["at the optimum"] = problem.critical_eta
             there.append(w)
-    off = apart(problem, np.array(list(told.values())), np.array(there).T)
+    off = limits_apart_in_shards(problem, np.array(list(told.values())), np.array(there).T)
     return {name: value for name, value in zip(told, off.tolist(), strict=True) if value >= 0}
 
 
-def apart(problem: ShardedProblem, told: np.ndarray, W: np.ndarray) -> np.ndarray:
+def limits_apart_in_shards(problem: ShardedProblem, told: np.ndarray, W: np.ndarray) -> np.ndarray:
     """Limits told (r,) off 2 over the square of a singular value at W (d+1, r), relative.
 
     −1 where curvatures have lost digits.

@@ -78,7 +78,7 @@ def read_columns(
     """
     if len(names) > WIDEST:
         raise DataError(f"{name}: {len(names):,} features; in shards at most {WIDEST:,}")
-    low, high, sums, cell, labels, sample, digest = crew.over(passes.survey)
+    low, high, sums, cell, labels, sample, digest = crew.over(passes.survey_rows)
     _check_cells(files, names, float(cell[0]))
     _check_classes(name, labels)
     ones = (low == 1.0) & (high == 1.0)
@@ -111,7 +111,7 @@ def read_columns(
     return _with_moments(crew, found)
 
 
-def without_constants(crew: Crew, read: Read) -> Read:
+def keep_varying(crew: Crew, read: Read) -> Read:
     """The same without features that have one value throughout, which no scaling can spread."""
     constant = read.low == read.high
     if constant.all():

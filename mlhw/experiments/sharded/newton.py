@@ -61,7 +61,7 @@ def state_at(team: Crew, v: np.ndarray, step: np.ndarray) -> State:
     )
 
 
-def solve(team: Crew, columns: int) -> Solution:
+def minimum_of_rows(team: Crew, columns: int) -> Solution:
     """The minimum, or the separation, where sums over rows tell; neither where they do not.
 
     ``columns`` is d+1. Of the minimum the activations are left out.
@@ -96,7 +96,7 @@ def _next(team: Crew, now: State, step: np.ndarray) -> State | None:
     if now.slope @ step > _EPS * now.loss:
         parts = 0.5 ** np.arange(1, _HALVINGS)
         trials = now.v[:, None] - step[:, None] * parts
-        losses = team.over(passes.losses_of, V=trials)[0] / team.rows
+        losses = team.over(passes.losses_at_trials, V=trials)[0] / team.rows
         lower = np.flatnonzero(losses < now.loss)
         if len(lower):
             part = parts[lower[0]]

@@ -72,21 +72,21 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Pass:
+class RowPass:
     """``work`` on each block, put together by ``ways``."""
 
     ways: tuple[str, ...]
     work: Callable[[Block, Numbers], Parts]
 
 
-PASSES: dict[str, Pass] = {}
+PASSES: dict[str, RowPass] = {}
 
 
-def over_rows(*ways: str) -> Callable[[Callable[[Block, Numbers], Parts]], Pass]:
+def over_rows(*ways: str) -> Callable[[Callable[[Block, Numbers], Parts]], RowPass]:
     """Make a pass of a function, known by the function's name."""
 
-    def made(work: Callable[[Block, Numbers], Parts]) -> Pass:
-        PASSES[work.__name__] = found = Pass(ways, work)
+    def made(work: Callable[[Block, Numbers], Parts]) -> RowPass:
+        PASSES[work.__name__] = found = RowPass(ways, work)
         return found
 
     return made
@@ -102,7 +102,7 @@ def in_sample(block: Block) -> np.ndarray:
 
 
 @over_rows("min", "max", "sum", "min", "distinct", "join", "digest")
-def survey(block: Block, numbers: Numbers) -> Parts:
+def survey_rows(block: Block, numbers: Numbers) -> Parts:
     """Least and largest of each column, sums, the first cell that is no number, classes, a sample, a digest.
 
     The cell is row times columns plus column, infinite where all are numbers, the class the last column.
@@ -209,7 +209,7 @@ def newton(block: Block, numbers: Numbers) -> Parts:
 
 
 @over_rows("sum")
-def losses_of(block: Block, numbers: Numbers) -> Parts:
+def losses_at_trials(block: Block, numbers: Numbers) -> Parts:
     """Losses (r,) at weights ``V`` (d+1, r) of Z."""
     return (row_blocks.losses_and_slopes(block.Z, block.s, numbers["V"], block.compiled)[0],)
 

@@ -73,7 +73,7 @@ class ShardedProblem(TwoClasses):
 
     @cached_property
     def solution(self) -> optimum.Solution:
-        return newton.solve(self.team, self.d + 1)
+        return newton.minimum_of_rows(self.team, self.d + 1)
 
     @cached_property
     def optimum(self) -> Minimum | None:

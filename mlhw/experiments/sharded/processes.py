@@ -10,13 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlhw.errors import ConfigError, DataError
-from mlhw.experiments.sharded.passes import PASSES, Pass
-from mlhw.experiments.sharded.rows import rows_of
+from mlhw.experiments.sharded.passes import PASSES, RowPass
+from mlhw.experiments.sharded.rows import rows_named
 from mlhw.experiments.sharded.team import Crew, Shards
 from mlhw.experiments.sharded.wire import packed, unpacked
 from mlhw.experiments.sweeps.problem import SweepConfig
 from mlhw.maths import row_blocks
-from mlhw.maths.tree import Parts, whole
+from mlhw.maths.tree import Parts, up_the_tree
 from mlhw.system.machine_code import keep
 from mlhw.system.provenance import usable_cpus
 
@@ -53,7 +53,7 @@ class Muster:
 
     def shards(self, rank: int, processes: int) -> tuple[Shards, Sequence[str], tuple[str, ...]]:
         """Those of process ``rank``, with notes and the names of the features."""
-        files, names, places, notes = rows_of(self.config.data)
+        files, names, places, notes = rows_named(self.config.data)
         each = self.count // processes
         compiled = files.rows * self.work >= row_blocks.WORTH_COMPILING
         if compiled:
@@ -115,12 +115,12 @@ def _asked(group: ProcessGroup, data: bytes) -> None:
     group.broadcast(data)
 
 
-def climb(group: ProcessGroup, one: Pass, part: Parts | None) -> Parts | None:
+def climb(group: ProcessGroup, one: RowPass, part: Parts | None) -> Parts | None:
     """Send one's branch of the tree to process 0, which puts all of them together; there, the whole."""
     arrays = {} if part is None else {str(i): array for i, array in enumerate(part)}
     branches = _gathered(group, packed("", arrays))
     found = [tuple(unpacked(branch)[1].values()) or None for branch in branches]
-    return whole(one.ways, found) if found else None
+    return up_the_tree(one.ways, found) if found else None
 
 
 def _gathered(group: ProcessGroup, data: bytes) -> list[bytes]:
@@ -144,7 +144,7 @@ def _gathered(group: ProcessGroup, data: bytes) -> list[bytes]:
 
 
 @contextmanager
-def led(
+def crew_led(
     muster: Muster, group: ProcessGroup | None
 ) -> Iterator[tuple[Crew, Sequence[str], tuple[str, ...]]]:
     """``lead``, and at the end the others are let go."""
@@ -157,7 +157,7 @@ def led(
             crew.shards.close()
 
 
-def follow(muster: Muster, group: ProcessGroup) -> None:
+def follow_crew(muster: Muster, group: ProcessGroup) -> None:
     """Do what process 0 asks for, until it says that all is done. Nothing is written or said."""
     check_processes(muster.count, group.world)
     shards, _, names = muster.shards(group.rank, group.world)

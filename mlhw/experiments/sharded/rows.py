@@ -14,7 +14,9 @@ from mlhw.points.load import load_points
 from mlhw.points.row_files import NpyRows, RowFile, RowFiles, RowsInMemory, open_rows, paths_of
 
 
-def rows_of(data: PointsConfig) -> tuple[RowFiles, tuple[str, ...], tuple[int, ...], Sequence[str]]:
+def rows_named(
+    data: PointsConfig,
+) -> tuple[RowFiles, tuple[str, ...], tuple[int, ...], Sequence[str]]:
     """The rows that a configuration names: files, names of features, places of these and of the class,
     and notes. DataError or ConfigError for what cannot be read in parts.
     """

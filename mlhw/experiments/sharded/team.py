@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mlhw.experiments.sharded import checks  # noqa: F401 - its passes are known then
-from mlhw.experiments.sharded.passes import PASSES, Block, Numbers, Pass, bounds
+from mlhw.experiments.sharded.passes import PASSES, Block, Numbers, RowPass, bounds
 from mlhw.experiments.sharded.wire import packed
-from mlhw.maths.tree import Parts, together, whole
+from mlhw.maths.tree import Parts, joined, up_the_tree
 from mlhw.points.row_files import RowFiles
 from mlhw.system.provenance import usable_cpus
 
@@ -71,15 +71,15 @@ class Shards:
         """What a pass finds in the shards of this process."""
         one = PASSES[name]
         found = self._pool.map(lambda number: self._shard(one, number, numbers), self.own)
-        return whole(one.ways, list(found))
+        return up_the_tree(one.ways, list(found))
 
-    def _shard(self, one: Pass, number: int, numbers: Numbers) -> Parts | None:
+    def _shard(self, one: RowPass, number: int, numbers: Numbers) -> Parts | None:
         total: Parts | None = None
         for block in self._blocks(number):
             if self.ended:
                 break
             with np.errstate(over="ignore", invalid="ignore"):
-                total = together(one.ways, total, one.work(block, numbers))
+                total = joined(one.ways, total, one.work(block, numbers))
         return total
 
     def _blocks(self, number: int) -> Iterator[Block]:
@@ -122,7 +122,7 @@ class Crew:
 
     shards: Shards
     ask: Callable[[bytes], None] | None = None
-    climb: Callable[[Pass, Parts | None], Parts | None] | None = None
+    climb: Callable[[RowPass, Parts | None], Parts | None] | None = None
 
     @property
     def rows(self) -> int:
@@ -136,7 +136,7 @@ class Crew:
         self._tell("keep", {"columns": np.array(columns)})
         self.shards.keep(columns)
 
-    def over(self, one: Pass, **numbers: np.ndarray) -> Parts:
+    def over(self, one: RowPass, **numbers: np.ndarray) -> Parts:
         name = one.work.__name__
         self._tell(name, numbers)
         found = self.shards.part(name, numbers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated
 
 import numpy as np
@@ -13,7 +13,7 @@ from mlhw.config.model import ExperimentConfig, Option, comma_list
 from mlhw.errors import ConfigError, DataError
 from mlhw.experiments.sweeps.etas import Etas
 from mlhw.experiments.sweeps.two_classes import Minimum, TwoClasses
-from mlhw.maths import logistic, optimum
+from mlhw.maths import in_blocks, logistic, optimum, row_blocks
 from mlhw.maths.centring import Centred
 from mlhw.maths.descent import start_weights
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
@@ -23,6 +23,7 @@ from mlhw.points.row_files import is_many
 from mlhw.points.spreads import spread_ratio, without_constants
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Formula
+from mlhw.system.machine_code import keep
 
 LARGEST = 1e100
 """Features and start weights have to be smaller, so that squares and products of them are finite."""
@@ -117,10 +118,21 @@ class TwoClassProblem(TwoClasses):
     def shown(self) -> tuple[np.ndarray, np.ndarray]:
         return self.X, self.t
 
+    def _is_large(self, W: np.ndarray) -> bool:
+        """Whether so much is worked out at once that compiled loops pay."""
+        if self.n * W.shape[1] < in_blocks.WORTH:
+            return False
+        _keep_code()
+        return True
+
     def slopes(self, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self._is_large(W):
+            return in_blocks.slopes_in_blocks(self.X, self.t, W)
         return logistic.nll_and_gradient(self.X, self.t, W)
 
     def local_limits(self, W: np.ndarray) -> np.ndarray:
+        if self._is_large(W) and self.n > self.d:
+            return in_blocks.limits_in_blocks(self.X, W)
         return logistic.local_limits(self.X, W)
 
     def largest_ratios(self, W0: np.ndarray, W1: np.ndarray, eta: float) -> np.ndarray:
@@ -128,6 +140,12 @@ class TwoClassProblem(TwoClasses):
 
     def rounding_of_nll(self, W: np.ndarray) -> np.ndarray:
         return logistic.rounding_of_nll(self.X, W)
+
+
+@cache
+def _keep_code() -> None:
+    for loop in row_blocks.loops():
+        keep(loop)
 
 
 def load_problem(config: SweepConfig) -> TwoClassProblem:

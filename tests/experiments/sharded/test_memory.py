@@ -26,7 +26,7 @@ import numpy as np
 from mlhw.experiments.lr_sweep.experiment import Config
 from mlhw.experiments.sharded import begin, processes
 config = Config(data={"name": None, "file": file}, etas=[0.5, 0.1])
-with processes.led(processes.Muster(config, 16, 60_000_000, 2), None) as (crew, _, names):
+with processes.crew_led(processes.Muster(config, 16, 60_000_000, 2), None) as (crew, _, names):
     problem = begin.problem_of(config, crew, names, 2)
     nll = [problem.slopes(np.array([problem.w0]).T)[0][0] for _ in range(2)]
 print(json.dumps({"nll": nll, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))

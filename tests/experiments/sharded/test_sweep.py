@@ -237,7 +237,7 @@ def test_several_files_without_shards_are_refused_with_the_remedy(folder: Path) 
 # ------------------------------------------------------------------------------------- claims
 
 
-def broken(monkeypatch: pytest.MonkeyPatch, one: passes.Pass, place: int, factor: float) -> None:
+def broken(monkeypatch: pytest.MonkeyPatch, one: passes.RowPass, place: int, factor: float) -> None:
     """Let a pass find something else in one of its places."""
 
     def work(block: passes.Block, numbers: passes.Numbers) -> Any:
@@ -245,7 +245,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, one: passes.Pass, place: int, factor
         found[place] = found[place] * factor
         return tuple(found)
 
-    monkeypatch.setitem(passes.PASSES, one.work.__name__, passes.Pass(one.ways, work))
+    monkeypatch.setitem(passes.PASSES, one.work.__name__, passes.RowPass(one.ways, work))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, one: passes.Pass, place: int, factor
 def test_a_claim_fails_where_a_pass_is_wrong(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    one: passes.Pass,
+    one: passes.RowPass,
     place: int,
     factor: float,
     claim: str,
