@@ -56,7 +56,7 @@ def scores_figure(e: ClassGrades) -> Figure:
     )
     axes.yaxis.set_major_locator(_whole())
     axes.grid(axis="x", visible=False)
-    axes.legend(loc="upper left")
+    plots.legend(axes)
     return figure
 
 
