@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "bench" / "results"
@@ -174,23 +175,58 @@ def finetuning(_: Found) -> str:
 # ------------------------------------------------------------------------------------- others
 
 
-def plain(found: Found) -> str:
-    """Every number of a results file by its key."""
-    rows = []
-    for key, value in found.items():
-        if isinstance(value, dict):
-            rows += [[f"{key}, {inner}", shown(one)] for inner, one in value.items()]
-        else:
-            rows.append([key, shown(value)])
-    return table(["measured", "value"], rows)
+def ranks(found: Found) -> str:
+    """Fine-tuning with one process and with two."""
+    rows = [
+        [f"images a second, {count} process{'es' * (count != '1')}", f"{median(values):.0f}"]
+        for count, values in found["images_per_s"].items()
+    ]
+    rows += [
+        ["times those of one", f"{found['ratio']:.2f}"],
+        ["sent in a step by each", f"{found['bytes_a_step'] / 1e6:.2f} MB"],
+        ["relative difference of the training losses", f"{found['relative_difference']:.0e}"],
+    ]
+    return table(["two processes of one thread, gloo", "measured"], rows)
 
 
-def shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    if isinstance(value, dict):
-        return "; ".join(f"{key} {shown(one)}" for key, one in value.items())
-    return str(value).replace("|", "\\|")
+def grids(found: Found) -> str:
+    """Points that sleep, on this machine's own engines."""
+    rows = [
+        ["`--engine local`, a run folder a point", f"{100 * found['ours_over_ideal']:.1f} %"],
+        ["joblib, which keeps nothing", f"{100 * found['joblib_over_ideal']:.1f} %"],
+        ["ProcessPoolExecutor, the same", f"{100 * found['pool_over_ideal']:.1f} %"],
+    ]
+    head = f"{found['points']} points of one second, {found['workers']} workers"
+    return table([head, "over the ideal"], rows)
+
+
+KILLED = {
+    "worker": "a worker",
+    "machine": "a node",
+    "driver": "the driver, which comes back",
+    "results": "the process that keeps results",
+}
+
+
+def engines(found: Found) -> str:
+    """A Ray cluster of two nodes on this machine: what it costs, and what SIGKILL does to it."""
+    parts = []
+    if "overhead" in found:
+        rows = [
+            [f"`--engine {name}`", f"{one['seconds']:.1f}", f"{100 * one['over_ideal']:.1f} %"]
+            for name, one in found["overhead"].items()
+            if isinstance(one, dict)
+        ]
+        head = [f"{found['overhead']['points']} points of one second", "s", "over the ideal"]
+        parts.append(table(head, rows))
+    rows = [
+        [KILLED[kind], f"{one['kills']}", f"{one['as_undisturbed']} of {one['grids']}"]
+        for kind, one in found.get("kills", {}).items()
+    ]
+    if rows:
+        head = ["SIGKILL of", "kills", "grids that end as undisturbed, byte for byte"]
+        parts.append(table(head, rows))
+    return "\n\n".join(parts)
 
 
 TABLES: dict[str, tuple[str, Callable[[Found], str]]] = {
@@ -199,9 +235,9 @@ TABLES: dict[str, tuple[str, Callable[[Found], str]]] = {
     "out_of_core": ("shards", out_of_core),
     "prediction": ("shards", prediction),
     "finetuning": ("", finetuning),
-    "ranks": ("ranks", plain),
-    "grids": ("grids", plain),
-    "engines": ("engines", plain),
+    "ranks": ("ranks", ranks),
+    "grids": ("grids", grids),
+    "engines": ("engines", engines),
 }
 
 MARK = re.compile(r"(?P<mark><!-- scaling (?P<name>\w+) -->\n)(?P<text>.*?)(?=<!-- / -->)", re.S)
