@@ -7,7 +7,8 @@ grading that goes on, or one with later submissions, grades nothing twice.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,14 @@ from mlhw.result.result import Part, Result
 from mlhw.system.files import write_new, write_whole
 from mlhw.text.words import one_line, quantity
 
-MAKE_GRADER: Callable[[GradeConfig, QuestionPlan], Grader] = ConfinedGrader
+
+def make_grader(config: GradeConfig, questions: QuestionPlan) -> Grader:
+    """What grades: this process, or the workers of an engine. Raises UsageError."""
+    if config.engine is None:
+        return ConfinedGrader(config, questions)
+    from mlhw.commands.marking.engine_grader import EngineGrader  # grids are not always needed
+
+    return EngineGrader(config, questions)
 
 
 def write_rubric(value: str, config: GradeConfig, recorder: Recorder) -> Done:
@@ -90,7 +98,7 @@ class ClassGrading:
         "",
         (
             *("submissions", "rubric", "overrides", "worksheet", "reference", "anonymous"),
-            *("jobs", "isolation", "time_limit", "import_limit"),
+            *("jobs", "engine", "isolation", "time_limit", "import_limit"),
         ),
         finished=True,
     )
@@ -121,7 +129,7 @@ class _Grading:
         check_targets(config, config.targets)
         self.rubric = read_rubric(config.rubric)
         self.plan: QuestionPlan = plan(self.network, config.batch, config.seed, config.targets)
-        self.grader = MAKE_GRADER(config, self.plan)
+        self.grader = make_grader(config, self.plan)
         self.handed: HandedIn = find_submissions(
             config.submissions,
             function=self._function,
@@ -141,43 +149,47 @@ class _Grading:
         found, recorder = self.handed.submissions, self.recorder
         known = journal.kept_grades(recorder.resumes) if recorder.resumes else {}
         digest = hashlib.sha256("".join(one.digest for one in found).encode()).hexdigest()
-        recorder.so_far = self._result
-        recorder.begin(self.config, data_digest=digest)
-        self.names = feedback_names(found, recorder.folder, anonymous=self.config.anonymous)
-        for note in self.handed.notes:
-            recorder.log(one_line(note), screen=False)
         keys = {one.student: journal.key_of(one.digest, self.grader.settings) for one in found}
         for one in found:
             graded = known.get(keys[one.student])
             if graded is not None and not self._may_do_better(graded):
                 self.grades[one.student] = graded
                 self.kept.add(one.student)
+        with self.grader.opened(len(found) - len(self.kept)):
+            recorder.so_far = self._result
+            recorder.begin(self.config, data_digest=digest)
+            self._grade(keys)
+        return self._result()
+
+    def _grade(self, keys: Mapping[str, str]) -> None:
+        found, recorder = self.handed.submissions, self.recorder
+        self.names = feedback_names(found, recorder.folder, anonymous=self.config.anonymous)
+        for note in self.handed.notes:
+            recorder.log(one_line(note), screen=False)
         if self.kept:
             recorder.log(f"{quantity(len(self.kept), 'submission')} not changed, not graded again")
         recorder.log(f"{quantity(len(found) - len(self.kept), 'submission')} to be graded")
-        self._grade(known, keys)
-        return self._result()
+        self._grade_left(keys)
 
     def _may_do_better(self, graded: Graded) -> bool:
         """Whether a submission that timed out has more time now."""
         limits = zip(self.grader.limits(), graded.limits, strict=False)
         return graded.verdict == "timeout" and any(now > before for now, before in limits)
 
-    def _grade(self, known: Mapping[str, Graded], keys: Mapping[str, str]) -> None:
+    def _grade_left(self, keys: Mapping[str, str]) -> None:
         found, recorder = self.handed.submissions, self.recorder
         left = [one for one in found if one.student not in self.kept]
         kept = {keys[student]: self.grades[student] for student in self.kept}
         lines = None if recorder.folder is None else journal.Journal(recorder.folder, kept)
         try:
-            for one, graded in self.grader.grade_all(left):
-                with recorder.holding_interrupts():
-                    if lines is not None:
-                        lines.add(keys[one.student], graded)
-                    self.grades[one.student] = graded
-                codes = f" [{', '.join(graded.codes)}]" if graded.codes else ""
-                line = f"{one.student}: {graded.verdict}{codes} in {graded.seconds:.2f} s: {graded.message}"
-                recorder.log(one_line(line), screen=False)
-                recorder.progress(len(self.grades), len(found), "submissions")
+            with closing(self.grader.grade_all(left, recorder)) as grades:
+                for one, graded in grades:
+                    with recorder.holding_interrupts():
+                        if lines is not None:
+                            lines.add(keys[one.student], graded)
+                        self.grades[one.student] = graded
+                    recorder.log(one_line(_log_line(one, graded)), screen=False)
+                    recorder.progress(len(self.grades), len(found), "submissions")
         finally:
             if lines is not None:
                 lines.close()
@@ -251,8 +263,7 @@ class _Grading:
             return None
         path = self.config.reference
         (one,) = find_submissions([path], function=self._function).submissions
-        ((_, graded),) = self.grader.grade_all([one])
-        score = scored(graded, self.rubric, self.network)
+        score = scored(self.grader.grade_here(one), self.rubric, self.network)
         if score.points < score.of:
             lost = "; ".join(
                 f"{p.name} {p.points:g} of {p.of:g}: {p.reason}" for p in score.parts if not p.full
@@ -274,6 +285,11 @@ def read_rubric(path: str | None) -> Rubric:
     if unknown := rubric.unknown():
         raise ConfigError(one_line(f"{path}: deduct: there is no code {', '.join(unknown)}"))
     return rubric
+
+
+def _log_line(one: Submission, graded: Graded) -> str:
+    codes = f" [{', '.join(graded.codes)}]" if graded.codes else ""
+    return f"{one.student}: {graded.verdict}{codes} in {graded.seconds:.2f} s: {graded.message}"
 
 
 def suite_of(one: Marked) -> Part:

@@ -43,6 +43,15 @@ def engine_parts(text: str) -> tuple[str, str | None]:
     return name, argument if colon else None
 
 
+def known_engine(text: str) -> str:
+    """The text itself; raises ValueError where no engine has this name."""
+    name, _ = engine_parts(text)
+    if name not in ENGINES:
+        near = hint(nearest(name, ENGINES)) or f" (known: {', '.join(ENGINES)})"
+        raise ValueError(f"no engine '{name}'{near}")
+    return text
+
+
 class GridConfig(ExperimentConfig):
     """Which points, and how they are worked on."""
 
@@ -138,11 +147,7 @@ class GridConfig(ExperimentConfig):
     @field_validator("engine")
     @classmethod
     def _known_engine(cls, text: str) -> str:
-        name, _ = engine_parts(text)
-        if name not in ENGINES:
-            near = hint(nearest(name, ENGINES)) or f" (known: {', '.join(ENGINES)})"
-            raise ValueError(f"no engine '{name}'{near}")
-        return text
+        return known_engine(text)
 
     @field_validator("optuna")
     @classmethod

@@ -23,7 +23,7 @@ from mlhw.grids.plan import GridPlan, Point, plan_of
 from mlhw.grids.report import grid_result, ranked_by
 from mlhw.grids.rows import Row, finished_row, point_folder
 from mlhw.grids.search import require_optuna, rounds_of
-from mlhw.grids.tasks import Engine, PointEnd, PointTask, Site
+from mlhw.grids.tasks import Engine, PointEnd, PointTask, Site, to_be_tried_again
 from mlhw.grids.where import same_cell
 from mlhw.grids.work import installed_version, remove_point
 from mlhw.result.recorder import Recorder
@@ -272,11 +272,10 @@ class _Drive:
         self._attempts.append(tables.attempt_cells(end))
         row = finished_row(point_folder(self.folder, point), point.identity)
         tries = self._tries[end.point] = self._tries.get(end.point, 0) + 1
-        most = 1 + self.plan.grid.retries
-        # A signal that did not come from here has ended its worker, in good order.
-        if row is None and end.status in ("died", "interrupted") and tries < most:
+        retries = self.plan.grid.retries
+        if row is None and to_be_tried_again(end, tries, retries):
             self.recorder.log(
-                f"point {end.point}: {end.reason}; tried again, {tries + 1} of {most}"
+                f"point {end.point}: {end.reason}; tried again, {tries + 1} of {1 + retries}"
             )
             return point
         self._open.discard(end.point)

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+from pydantic import BaseModel
+
 Status = Literal["finished", "failed", "interrupted", "timeout", "died"]
 """How a try ended. ``died``: the worker did, and the run with it; whoever started it may try again."""
 
@@ -115,6 +117,14 @@ def without_word(
     )
 
 
+def to_be_tried_again(end: PointEnd, tries: int, retries: int) -> bool:
+    """Whether, after so many tries, there is another: the worker is gone, and not by what it worked on.
+
+    A signal that did not come from who drives has ended its worker, in good order.
+    """
+    return end.status in ("died", "interrupted") and tries <= retries
+
+
 def time_over(task: PointTask) -> str:
     """The reason of a try that took too long."""
     return f"not finished within {task.timeout:g} s (--timeout)"
@@ -131,6 +141,9 @@ class Site:
         version: of mlhw; an engine whose workers have another refuses.
         experiment, configs: of the points that are known, so that an engine whose workers have not got the
             data of one refuses.
+        worker: the module that is a worker, each of whose processes serves tasks (``worker.serve_tasks``).
+        model: of the tasks' configurations, where their experiment is none of the registry.
+        command: what goes on with its ``--resume`` where the engine had to give up.
     """
 
     threads: int
@@ -139,6 +152,9 @@ class Site:
     version: str
     experiment: str = ""
     configs: Sequence[dict[str, Any]] = ()
+    worker: str = "mlhw.grids.worker"
+    model: type[BaseModel] | None = None
+    command: str = "grid"
 
 
 class Engine(Protocol):

@@ -21,6 +21,7 @@ import pytest
 
 from mlhw.grids.elsewhere import scratch_root
 from tests.acceptance.test_documentation import blocks
+from tests.commands.graded_class import CLASS, hand_in, rows
 from tests.conftest import ROOT, mlhw_in
 from tests.grids.cluster import Cluster, processes
 from tests.grids.killing import GRID, POINTS, Driven, attempts, kill_one, wrong
@@ -251,3 +252,27 @@ def test_a_cluster_of_a_block_that_is_killed_is_gone(tmp_path: Path) -> None:
     cluster.__exit__()
     assert os.waitpid(sleeper, 0)[1] == signal.SIGKILL
     assert sleeper not in processes()
+
+
+def test_a_class_is_graded_by_machines_that_see_none_of_its_files(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    place = cluster.hidden or tmp_path
+    adapter = "def adapt(module, weights, x, t):\n    return module.backprop(weights, x, t)\n"
+    hand_in(place / "class", CLASS)
+    (place / "adapter.py").write_text(adapter)
+    # Each part takes all processors of a node.
+    engine = f"ray://{cluster.address},num_cpus={cluster.cpus}"
+    words = ("grade", "class", "--adapter", "adapter.py", "--no-plots", "-q")
+    mlhw, tables = mlhw_in(place), []
+    for more in (("--engine", engine), ("--jobs", "2")):
+        done = mlhw(*words, *more, env=cluster.environment, fresh=True)
+        assert done.returncode == 0, done.stderr
+        run = (place / "runs/latest").resolve()
+        assert not [path for path in run.iterdir() if path.name.startswith(".")]
+        tables.append([row | {"seconds": ""} for row in rows(run / "grades.csv")])
+        log = (run / "log.txt").read_text()
+        assert ("2 parts, 2 at once by ray" in log) == ("--engine" in more)
+        assert "tried again" not in log
+    assert tables[0] == tables[1]
+    assert [row["verdict"] for row in tables[0]].count("wrong") == 3

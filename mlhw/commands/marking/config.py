@@ -6,12 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from mlhw.config.model import InputFile, Option, comma_list
 from mlhw.experiments.backprop_check.network_config import NetworkConfig
 from mlhw.grading.implementations import DEFAULT_FUNCTION
 from mlhw.grading.options import AskingConfig
+from mlhw.grids.config import known_engine
+from mlhw.grids.engines import ENGINES
 from mlhw.system.provenance import usable_cpus
 
 MOST_JOBS = 256
@@ -92,7 +94,20 @@ class GradeConfig(NetworkConfig, AskingConfig):
     ] = False
     jobs: Annotated[
         int | None,
-        Field(ge=1, le=MOST_JOBS, description="submissions at once; null: one for each processor"),
+        Field(
+            ge=1,
+            le=MOST_JOBS,
+            description="submissions at once; null: one for each processor, in an engine's worker one",
+        ),
+    ] = None
+    engine: Annotated[
+        str | None,
+        AfterValidator(lambda value: None if value is None else known_engine(value)),
+        Option(metavar="NAME[:WHERE]", values=ENGINES),
+        Field(
+            description="what grades parts of the class: local:N for N processes, "
+            f"{', '.join(ENGINES[1:])}; null: this process"
+        ),
     ] = None
 
 

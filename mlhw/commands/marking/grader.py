@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -24,12 +25,16 @@ from mlhw.grading.options import asking_of
 from mlhw.grading.questions import QuestionPlan
 from mlhw.grading.submissions.submission import Submission
 from mlhw.maths.network import Network
+from mlhw.result.recorder import Recorder
 
 _SETTINGS = (
     *("layers", "hidden", "output", "loss", "bias", "batch", "seed"),
     *("targets", "function", "orientation", "samples", "reduction", "returns"),
     "loading",
 )
+
+
+Grades = Generator[tuple[Submission, Graded], None, None]
 
 
 class Grader(Protocol):
@@ -44,20 +49,32 @@ class Grader(Protocol):
         """Seconds for answers and for loading: what timed out is graded again when there is more."""
         ...
 
-    def grade_all(self, found: Sequence[Submission]) -> Iterator[tuple[Submission, Graded]]:
+    def opened(self, count: int) -> AbstractContextManager[None]:
+        """Ready for so many submissions within the block. Raises UsageError where that cannot be."""
+        ...
+
+    def grade_all(self, found: Sequence[Submission], recorder: Recorder) -> Grades:
         """Each submission and its grade, as they come. Never raises for what a submission does."""
+        ...
+
+    def grade_here(self, submission: Submission) -> Graded:
+        """The grade of one, by this process; also outside of ``opened``."""
         ...
 
 
 class ConfinedGrader:
     """A confined process for each submission, in a folder that holds its files alone.
 
-    Raises UsageError where the isolation that was asked for is not to be had, or an adapter is none.
+    ``hidden``: what no submission may see beside the folders of all. Raises UsageError where the isolation
+    that was asked for is not to be had, or an adapter is none.
     """
 
-    def __init__(self, config: GradeConfig, plan: QuestionPlan) -> None:
+    def __init__(
+        self, config: GradeConfig, plan: QuestionPlan, hidden: Sequence[Path] = ()
+    ) -> None:
         self._config = config
         self._plan = plan
+        self._hidden = [*hidden, *folders_of(config)]
         self._asking = asking_of(config, config.bias)
         self._rung = "" if config.isolation == "auto" else chosen_rung(config.isolation)
 
@@ -70,19 +87,25 @@ class ConfinedGrader:
         found = {key: getattr(self._config, key) for key in _SETTINGS}
         return found | {"adapter": adapter.text if adapter else None, "mlhw": version("mlhw")}
 
-    def grade_all(self, found: Sequence[Submission]) -> Iterator[tuple[Submission, Graded]]:
+    def opened(self, count: int) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def grade_here(self, submission: Submission) -> Graded:
+        ((_, graded),) = self.grade_all([submission], Recorder())
+        return graded
+
+    def grade_all(self, found: Sequence[Submission], recorder: Recorder) -> Grades:
         if not found:
             return
         # A trial takes seconds, and whoever goes on may have nothing to grade.
         self._rung = self._rung or chosen_rung("auto")
-        hidden = [Path(item) for item in self._config.submissions]
-        folders = [path if path.is_dir() else path.parent for path in hidden]
+        jobs = jobs_of(self._config)
         # A second BLAS thread spends more time waiting for such small products than it saves.
         with (
             threadpool_limits(1),
-            Runner(self._rung, jobs_of(self._config), program=source(), hidden=folders) as runner,
+            Runner(self._rung, jobs, program=source(), hidden=self._hidden) as runner,
         ):
-            yield from at_once(partial(self._grade, runner), found, jobs_of(self._config))
+            yield from at_once(partial(self._grade, runner), found, jobs)
 
     def _grade(self, runner: Runner, submission: Submission) -> Graded:
         network = self._plan.asked.network
@@ -96,6 +119,12 @@ class ConfinedGrader:
         graded = graded_of(found, network, self._config.batch)
         graded.limits = self.limits()
         return graded
+
+
+def folders_of(config: GradeConfig) -> list[Path]:
+    """The folders in which the class lies."""
+    paths = [Path(item) for item in config.submissions]
+    return [path if path.is_dir() else path.parent for path in paths]
 
 
 def not_run(submission: Submission, network: Network) -> Graded:

@@ -9,7 +9,7 @@ from functools import cached_property
 from mlhw.commands.marking.overrides import Override
 from mlhw.grading.alike import Alike, alike
 from mlhw.grading.graded import Graded
-from mlhw.grading.isolation.rungs import rung_in_words
+from mlhw.grading.isolation.rungs import RUNGS, rung_in_words
 from mlhw.grading.questions import QuestionPlan
 from mlhw.grading.rubric import Rubric, Score, scored
 from mlhw.grading.submissions.submission import Submission
@@ -58,9 +58,12 @@ class ClassGrades:
 
     @property
     def rung(self) -> str:
-        """What kept submissions apart, in words; more than one where a grading went on elsewhere."""
-        rungs = dict.fromkeys(one.graded.rung for one in self.marked if one.graded.rung)
-        return listing([rung_in_words(rung) for rung in rungs]) if rungs else "nothing was run"
+        """What kept submissions apart, in words: the weakest, and what else did elsewhere."""
+        used = {one.graded.rung for one in self.marked}
+        weakest, *others = [rung_in_words(rung) for rung in reversed(RUNGS) if rung in used] or [
+            "nothing was run"
+        ]
+        return f"{weakest}; for some {listing(others)}" if others else weakest
 
     @property
     def out_of(self) -> float:

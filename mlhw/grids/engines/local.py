@@ -50,7 +50,12 @@ def open_engine(argument: str | None, site: Site) -> LocalEngine:
             raise ConfigError(
                 f"--engine local:{argument}: must be local, or local:N with 1 to {MOST:,} workers"
             )
-    return LocalEngine(max(1, min(slots, site.points)), site.threads, PROGRAM)
+    return LocalEngine(max(1, min(slots, site.points)), site.threads, program_of(site))
+
+
+def program_of(site: Site, python: str = sys.executable) -> tuple[str, ...]:
+    """What a worker of this site is."""
+    return PROGRAM if site.worker == Site.worker else (python, *PROGRAM[1:-1], site.worker)
 
 
 @dataclass(eq=False)

@@ -24,6 +24,7 @@ from mlhw.errors import ConfigError, RunError
 from mlhw.experiments.registry import experiment
 from mlhw.grids.addresses import Settings, amount, split
 from mlhw.grids.engines.cluster.connection import CONNECT_S, Connection, Gone
+from mlhw.grids.engines.local import PROGRAM, program_of
 from mlhw.grids.materials import Material, materials
 from mlhw.grids.tasks import PointEnd, PointTask, Site, from_json, without_word
 from mlhw.system.files import discard, write_whole
@@ -54,7 +55,9 @@ def open_engine(argument: str | None, site: Site) -> RayEngine:
         raise ConfigError(
             f"--engine ray: a worker sees only the GPUs that it is lent; not {site.device}, but cuda"
         )
-    engine = RayEngine(address, cpus, gpus, site.points)
+    program = program_of(site, python="")
+    own = None if program == PROGRAM else program
+    engine = RayEngine(address, cpus, gpus, site.points, own)
     try:
         engine.open(site)
     except BaseException:
@@ -98,6 +101,7 @@ class RayEngine:
         self._needs = {"cpus": cpus, "gpus": gpus}
         self._points = points
         self._program = program
+        self._site: Site | None = None
         self._slots = 1
         self._name: str | None = None
         self._folder: Path | None = None
@@ -124,6 +128,7 @@ class RayEngine:
 
     def open(self, site: Site) -> None:
         """Connect, and look for mlhw and the points' data on every node. Raises ConfigError."""
+        self._site = site
         try:
             self._connect()
             nodes = self._ask("probed", _PROBE_S, do="probe", materials=[])
@@ -195,7 +200,7 @@ class RayEngine:
 
     def _find_missing(self, name: str, configs: Sequence[Mapping[str, Any]]) -> None:
         """Find out which materials some node has not got, to be sent; raises ConfigError if one cannot be."""
-        found = {one.path: one for config in configs for one in _materials(name, config)}
+        found = {one.path: one for config in configs for one in self._materials(name, config)}
         new = {path: one for path, one in found.items() if path not in self._seen}
         if not new:
             return
@@ -213,6 +218,15 @@ class RayEngine:
         if lines:
             raise ConfigError(*lines)
         self._send |= {path: one for path, one in new.items() if one.sha256 in missing}
+
+    def _materials(self, name: str, config: Mapping[str, Any]) -> list[Material]:
+        model = None if self._site is None else self._site.model
+        if model is None and not name:
+            return []
+        try:
+            return materials(model or experiment(name).Config, config)
+        except OSError as error:
+            raise RunError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
     # ------------------------------------------------------------------ the desk
 
@@ -246,7 +260,8 @@ class RayEngine:
         for start in range(0, len(tasks), 100):
             some = tasks[start : start + 100]
             wanted = [
-                [asdict(one) for one in _materials(task.experiment, task.config)] for task in some
+                [asdict(one) for one in self._materials(task.experiment, task.config)]
+                for task in some
             ]
             pairs = [(task.as_json(), has) for task, has in zip(some, wanted, strict=True)]
             self._say(do="submit", tasks=pairs, send=[asdict(one) for one in self._send.values()])
@@ -278,7 +293,8 @@ class RayEngine:
 
     @property
     def _later(self) -> str:
-        return f"when it is back: mlhw grid --resume {self._folder}"
+        command = "grid" if self._site is None else self._site.command
+        return f"when it is back: mlhw {command} --resume {self._folder}"
 
     def _connect(self) -> None:
         """Start a liaison and connect it. Raises Gone with the reason, ConfigError where no point fits."""
@@ -366,10 +382,3 @@ class RayEngine:
                     f"there: pip install mlhw=={version}"
                 )
         return list(dict.fromkeys(lines))
-
-
-def _materials(name: str, config: Mapping[str, Any]) -> list[Material]:
-    try:
-        return materials(experiment(name).Config, config) if name else []
-    except OSError as error:
-        raise RunError(f"{error.filename}: cannot be read: {error.strerror}") from None

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from mlhw.errors import ConfigError, RunError
 from mlhw.grids.addresses import amount, count, split, word
 from mlhw.grids.engines.cluster.spool import Spool, name_of, work_off
-from mlhw.grids.engines.local import PROGRAM
+from mlhw.grids.engines.local import PROGRAM, program_of
 from mlhw.grids.tasks import PointEnd, PointTask, Site, without_word
 from mlhw.system.files import write_whole
 from mlhw.system.provenance import usable_cpus
@@ -61,7 +61,8 @@ def open_engine(argument: str | None, site: Site) -> SlurmEngine:
     values = settings.values
     if settings.place == "local":
         at_once = values.get("at_once", max(1, usable_cpus() // site.threads))
-        return SlurmEngine(_Local(values), min(at_once, site.points), at_once)
+        slots = min(at_once, site.points)
+        return SlurmEngine(_Local(values), slots, at_once, program_of(site))
     missing = [name for name in ("sbatch", "squeue", "srun") if shutil.which(name) is None]
     if missing:
         raise ConfigError(
@@ -75,7 +76,8 @@ def open_engine(argument: str | None, site: Site) -> SlurmEngine:
         backend.alive([])
     except RunError as error:
         raise ConfigError(*error.lines) from None
-    return SlurmEngine(backend, min(values.get("at_once", _AT_ONCE), site.points), None)
+    slots = min(values.get("at_once", _AT_ONCE), site.points)
+    return SlurmEngine(backend, slots, None, program_of(site))
 
 
 class _Backend(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,7 +20,7 @@ from mlhw.grids.work import installed_version
 from mlhw.text.values import bytes_text
 
 # The process that works, for the tries that follow: its libraries are loaded.
-_kept: dict[tuple[int, str], LocalEngine] = {}
+_kept: dict[tuple[int, str, tuple[str, ...]], LocalEngine] = {}
 
 
 def attempt(
@@ -33,7 +34,7 @@ def attempt(
 
     ``stock`` has references to materials, by digest; they are fetched only where they are not at their
     path. ``desk`` is told that the try has begun. ``program`` is the process that works, if it is not the
-    usual one. Cancelled, it stops the run in good order.
+    usual one; an empty word in it is this machine's Python. Cancelled, it stops the run in good order.
     """
     import numpy as np
     import ray
@@ -62,12 +63,13 @@ def attempt(
 
 
 def _work(program: Sequence[str] | None, task: PointTask) -> PointEnd:
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    engine = _kept.pop((task.threads, devices), None)
+    command = tuple(word or sys.executable for word in program or PROGRAM)
+    kind = (task.threads, os.environ.get("CUDA_VISIBLE_DEVICES", ""), command)
+    engine = _kept.pop(kind, None)
     for other in _kept.values():
         other.close()
     _kept.clear()
-    engine = engine or LocalEngine(1, task.threads, program or PROGRAM)
+    engine = engine or LocalEngine(1, task.threads, command)
     try:
         engine.submit([task])
         while not (found := engine.ended(0.5)):
@@ -81,7 +83,7 @@ def _work(program: Sequence[str] | None, task: PointTask) -> PointEnd:
             task.point, task.attempt, "interrupted", None, "stopped", time.time(), 0.0,
             socket.gethostname(), f"process {os.getpid()}",
         )  # fmt: skip
-    _kept[task.threads, devices] = engine
+    _kept[kind] = engine
     return found[0]
 
 
