@@ -128,7 +128,7 @@ class Experiment:
 
         The first that a run has ranks the points of a grid.
         """
-        found: Mapping[str, str] = self.part("report").BETTER
+        found: Mapping[str, str] = getattr(self.part("report"), "BETTER", {})
         return found
 
     @property
