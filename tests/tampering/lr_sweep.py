@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mlhw.experiments.lr_sweep import experiment
+from mlhw.experiments.sweeps.problem import TwoClassProblem
 from mlhw.maths import descent, logistic, optimum
 
 COMMAND: list[str] = []
@@ -35,22 +37,22 @@ def curvature_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gradient_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = descent.nll_and_gradient
+    true = TwoClassProblem.slopes
 
-    def tenth(*arguments: Any) -> Any:
-        loss, slope = true(*arguments)
+    def tenth(problem: TwoClassProblem, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        loss, slope = true(problem, W)
         return loss, 0.1 * slope
 
-    monkeypatch.setattr(descent, "nll_and_gradient", tenth)
+    monkeypatch.setattr(TwoClassProblem, "slopes", tenth)
 
 
 def rates_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = descent.gradient_descent
+    true = descent.descend
 
-    def last_two_swapped(X: Any, t: Any, w0: Any, etas: Any, *rest: Any) -> Any:
-        return true(X, t, w0, [*etas[:-2], etas[-1], etas[-2]], *rest)
+    def last_two_swapped(slopes: Any, w0: Any, etas: Any, *rest: Any) -> Any:
+        return true(slopes, w0, [*etas[:-2], etas[-1], etas[-2]], *rest)
 
-    monkeypatch.setattr(descent, "gradient_descent", last_two_swapped)
+    monkeypatch.setattr(descent, "descend", last_two_swapped)
 
 
 def newton_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,12 +100,12 @@ def doubled_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def another_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = descent.gradient_descent
+    true = descent.descend
 
-    def coarse(X: Any, t: Any, w0: Any, etas: Any, most: int, tolerance: float) -> Any:
-        return true(X, t, w0, etas, most, 100 * tolerance)
+    def coarse(slopes: Any, w0: Any, etas: Any, most: int, tolerance: float) -> Any:
+        return true(slopes, w0, etas, most, 100 * tolerance)
 
-    monkeypatch.setattr(descent, "gradient_descent", coarse)
+    monkeypatch.setattr(descent, "descend", coarse)
 
 
 TAMPERINGS = {
