@@ -54,8 +54,12 @@ def scripts(language: str) -> list[object]:
 
 
 def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script as a reader would, who has our configurations, points and photographs."""
+    """Run a script as a reader would, who has our configurations, points, rows and photographs."""
     (folder / "points.csv").write_text(POINTS)
+    rows = np.random.default_rng(0).normal(size=(200, 4))
+    rows[:, -1] = rows[:, :-1].sum(axis=1) + rows[:, -1] > 0
+    for name, some in (("rows", rows), ("part1", rows[:120]), ("part2", rows[120:])):
+        np.save(folder / f"{name}.npy", some)
     (folder / "configs").symlink_to(ROOT / "configs")
     rng = np.random.default_rng(0)
     pictures = [f"photos/train/{kind}/{i}.jpg" for kind in ("cat", "dog") for i in range(10)]
