@@ -30,7 +30,12 @@ KNOWN = [
     ("mlhw/maths/descent.py", "W = W - rate * slope", "ReplaceBinaryOperator_Sub_Add", "caught"),
     ("mlhw/maths/descent.py", "W = W - rate * slope", "ReplaceBinaryOperator_Mul_Div", "caught"),
     ("mlhw/maths/logistic.py", "return loss, X.T @ residual / len(X)", "Div_Mul", "caught"),
-    ("mlhw/maths/descent.py", "nll_and_gradient(X, t, W)", "SwapArguments", "crashed"),
+    (
+        "mlhw/experiments/sweeps/problem.py",
+        "logistic.nll_and_gradient(",
+        "SwapArguments",
+        "crashed",
+    ),
     ("mlhw/maths/logistic.py", "_BLOCK = 1 << 20", "NumberReplacer", "equivalent"),
     ("mlhw/maths/softmax.py", "return np.asarray(shifted -", "Sub_Add", "unreached"),
 ]
