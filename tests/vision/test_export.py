@@ -220,7 +220,7 @@ def test_a_missing_package_is_one_line_that_names_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     arguments = ["export", run, "--out", tmp_path / "m.onnx"]
     if package == "onnxruntime":
-        (tmp_path / "n.onnx").write_bytes(b"x")
+        (tmp_path / "n.onnx").write_bytes(b"\x08x")  # begins like a model
         arguments = ["predict", tmp_path / "n.onnx", tmp_path]
         Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     code, out, err = command(capsys, *arguments)

@@ -20,6 +20,7 @@ from safetensors.torch import save
 
 from mlhw.errors import DataError
 from mlhw.runs import folder as runs
+from mlhw.system import digests
 from mlhw.vision.training import checkpoints as module
 from mlhw.vision.training.checkpoints import Best, Checkpoints, safetensors_bytes, tensor_digests
 
@@ -147,6 +148,7 @@ def test_after_a_failure_at_any_write_of_a_save_a_state_and_a_best_model_can_be_
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_whole", failing(runs.write_whole))
+        patch.setattr(digests, "write_whole", failing(runs.write_whole))
         patch.setattr(os, "replace", failing(os.replace))
         if fails_at < 9:
             with pytest.raises(OSError, match="No space left"):
