@@ -1,7 +1,7 @@
 """Runs of the program by the hundreds: each in a process forked from one that has everything imported.
 
 The processes are watched: what they cost, how they end, and which files they make, change or remove
-outside their own folder.
+outside their own folder; a temporary folder that is gone when they end is their own too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
-from tests.faults.outside import touched
+from tests.faults.outside import lasting, touched
 
 SECONDS, MEGABYTES = 2.0, 500
 """What an input that is refused may take of the processor and of memory."""
@@ -158,7 +158,7 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
         "err": texts[1],
         "cpu": usage.ru_utime + usage.ru_stime,
         "megabytes": usage.ru_maxrss / 1024,
-        "outside": outside,
+        "outside": lasting(outside),
     }
 
 
