@@ -129,8 +129,13 @@ class _Drive:
     # ------------------------------------------------------------------ what is there
 
     def _to_do(self, points: Sequence[Point], where: Where) -> list[Point]:
-        """Those of some points that have to be run: the chosen ones, or all that are not finished."""
+        """Those of some points that have to be run: the chosen ones, or all that are not finished.
+
+        A point that the engine has at work is one of them, also where its run has just come home: its end
+        is still to be heard, and its folder stays as it is.
+        """
         self.points |= {point.number: point for point in points}
+        working = self.engine.working
         for point in points:
             row = finished_row(point_folder(self.folder, point), point.identity)
             if row is not None:
@@ -142,9 +147,11 @@ class _Drive:
             self.rows = before | self.rows
             to_do = self._chosen(points, where)
         else:
-            to_do = [point for point in points if point.number not in self.rows]
+            to_do = [p for p in points if p.number not in self.rows or p.number in working]
         for point in to_do:
             self.rows.pop(point.number, None)
+            if point.number in working:
+                continue
             folder = point_folder(self.folder, point)
             # A finished run that is to be run again would count as finished where that is done.
             if run_at(folder).record.get("status") == "finished":
@@ -164,7 +171,8 @@ class _Drive:
             theirs = versions.get("mlhw") if isinstance(versions, dict) else None
             if point.number in self.rows and theirs not in (None, installed_version()):
                 other.setdefault(str(theirs), []).append(point.number)
-            if record.get("status") == "finished" and point.number not in self.rows:
+            left = point.number not in self.rows and point.number not in self.engine.working
+            if record.get("status") == "finished" and left:
                 gone.append(point.number)
         for theirs, numbers in other.items():
             self.recorder.warn(
@@ -211,9 +219,13 @@ class _Drive:
                 raise
 
     def _recover(self) -> None:
-        """Note what came of tries of a driver that is gone, unless it has noted that itself."""
+        """Note what came of tries of a driver that is gone."""
+        self._note(self.engine.recovered(self.folder))
+
+    def _note(self, ends: Sequence[PointEnd]) -> None:
+        """Note tries that nothing else depends on, unless that is done."""
         noted = {(row[0], row[1]) for row in self._attempts}
-        for end in self.engine.recovered(self.folder):
+        for end in ends:
             if (end.point, end.attempt) not in noted:
                 self._attempts.append(tables.attempt_cells(end))
 
@@ -267,6 +279,7 @@ class _Drive:
     def _take(self, end: PointEnd) -> Point | None:
         """Take in the end of a try; the point where it has to be tried again."""
         if end.point not in self._open:
+            self._note([end])
             return None
         point = self.points[end.point]
         self._attempts.append(tables.attempt_cells(end))

@@ -87,18 +87,6 @@ def test_workers_that_are_killed_cost_an_attempt_each(
     assert f"{point.name}/config.yaml" in json.loads((point / "run.json").read_text())["command"]
 
 
-def test_a_machine_that_is_killed_costs_its_attempts(
-    cluster: Cluster, reference: Path, tmp_path: Path
-) -> None:
-    one, draw = driven(cluster, tmp_path), random.Random(2)
-    for _ in range(KILLS):
-        if one.until(lambda: bool(at_work(cluster))):
-            time.sleep(draw.uniform(0, 1.5))
-            cluster.kill("b")
-            cluster.start("b")
-    ended(one, reference)
-
-
 def test_a_driver_that_is_killed_goes_on_where_it_was(
     cluster: Cluster, reference: Path, tmp_path: Path
 ) -> None:
@@ -132,13 +120,29 @@ def test_ctrl_c_stops_the_cluster_and_a_log_out_does_not(
     code, _ = one.signal(signal.SIGINT)
     assert code == 130
     assert at_work(cluster) == []
-    assert cluster.pids("ray::Desk") == []
+    until = time.monotonic() + 60
+    while cluster.pids("ray::Desk"):  # the desk has been told to end; nothing else ends it
+        assert time.monotonic() < until
+        time.sleep(0.1)
     one.resume()
     assert one.until(lambda: bool(at_work(cluster)))
     code, _ = one.signal(signal.SIGHUP)
     assert code == 129
     assert len(cluster.pids("ray::Desk")) == 1
     one.resume()
+    ended(one, reference)
+
+
+def test_a_machine_that_is_killed_costs_its_attempts(
+    cluster: Cluster, reference: Path, tmp_path: Path
+) -> None:
+    # Behind those that count tries: the cluster lists a dead node a while, and may send it one.
+    one, draw = driven(cluster, tmp_path), random.Random(2)
+    for _ in range(KILLS):
+        if one.until(lambda: bool(at_work(cluster))):
+            time.sleep(draw.uniform(0, 1.5))
+            cluster.kill("b")
+            cluster.start("b")
     ended(one, reference)
 
 

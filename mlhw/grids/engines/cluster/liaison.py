@@ -20,7 +20,7 @@ from typing import Any
 
 from mlhw.errors import FAILED, RunError, reason_of
 from mlhw.grids import parcels
-from mlhw.grids.engines.cluster import desk, remote
+from mlhw.grids.engines.cluster import desk, probing
 from mlhw.grids.materials import Material, files_of
 from mlhw.grids.work import remove_point
 from mlhw.runs.history import run_at
@@ -28,7 +28,6 @@ from mlhw.runs.verification import verified
 from mlhw.system import temporaries
 
 NAMESPACE = "mlhw"
-_PROBE_S = 120.0
 _POLL_S = 2.0
 _ASK_S = 60.0
 
@@ -66,29 +65,7 @@ class Liaison:
 
     def probe(self, request: Mapping[str, Any]) -> None:
         """Ask every node for its version of mlhw, and for the materials that it has not got."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        asked = {}
-        for node in ray.nodes():
-            if node["Alive"]:
-                place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                function = ray.remote(remote.guarded_look()).options(
-                    num_cpus=0, max_retries=1, scheduling_strategy=place
-                )
-                name = node.get("NodeManagerHostname") or node["NodeManagerAddress"]
-                asked[function.remote(request["materials"])] = name
-        found: list[dict[str, Any]] = []
-        ready, waiting = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_S)
-        for ref in ready:
-            try:
-                version, missing = ray.get(ref)
-                found.append({"host": asked[ref], "version": version, "missing": missing})
-            except Exception as error:
-                found.append({"host": asked[ref], "error": desk.first_line(error)})
-        wait = f"no answer in {_PROBE_S:.0f} s"
-        found += [{"host": asked[ref], "error": wait} for ref in waiting]
-        self.say(probed=found)
+        self.say(probed=probing.answers(request["materials"]))
 
     def desk(self, request: Mapping[str, Any]) -> None:
         """Find the desk of this name, or set one up on this machine, which is as safe as the driver's is.
