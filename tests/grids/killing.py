@@ -108,7 +108,8 @@ def wrong(folder: Path, reference: Path) -> list[str]:
         run = run_at(folder / "points" / point)
         if run.status != "finished" or not verified(run).sound:
             found.append(f"{point}: {run.status}, {verified(run).files}")
-    ended = [row["point"] for row in attempts(folder) if row["status"] == "finished"]
-    if sorted(set(ended)) != sorted(str(int(point)) for point in points):
-        found.append(f"finished attempts of {ended}")
+    tries = [(row["point"], row["attempt"], row["status"]) for row in attempts(folder)]
+    ended = {point for point, _, status in tries if status == "finished"}
+    if ended != {str(int(point)) for point in points}:
+        found.append(f"attempts {tries}")
     return found + [f"left: {path.name}" for path in folder.iterdir() if path.name[0] == "."]

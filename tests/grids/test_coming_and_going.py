@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlhw.commands.main import main
 from mlhw.grids import grid
+from mlhw.grids.engines import ray
 from mlhw.grids.engines.cluster.probing import Answer, answers_of
 from mlhw.grids.tasks import PointEnd, PointTask
 from mlhw.grids.work import work
@@ -69,6 +72,34 @@ def test_a_point_that_comes_home_before_its_end_is_heard_of_keeps_its_try(
     ]
     assert again[0]["host"] == "there"
     assert (found.folder / "grid.csv").read_bytes() == table
+
+
+class Saying:
+    """A connection that has one thing to say at a time."""
+
+    ended = False
+
+    def __init__(self, *said: dict[str, Any]) -> None:
+        self.said = list(said)
+
+    def say(self, **_request: Any) -> None:
+        pass
+
+    def hear(self, _until: float) -> dict[str, Any] | None:
+        return self.said.pop(0) if self.said else None
+
+
+def test_what_is_stopped_is_heard_to_its_end() -> None:
+    """Also what worked, whose end comes behind those of points that only waited."""
+    engine = ray.RayEngine("auto", 1, 0, 2)
+    ends = [PointEnd(n, 1, "interrupted", None, "stopped", 0.0, 0.0, "", "") for n in (2, 1)]
+    said = [{"begun": [], "ended": [end.as_json()]} for end in ends]
+    engine._name, engine._connection = "grid-0", Saying(*said)  # type: ignore[assignment]
+    engine._tasks = {n: PointTask(n, 1, "vanishing", {}, "", "", "") for n in (1, 2)}
+    begun = time.monotonic()
+    engine.drop()
+    assert time.monotonic() - begun < ray._STOPPING
+    assert list(engine.ended(0)) == ends
 
 
 class Lost(Exception):

@@ -172,8 +172,12 @@ class RayEngine:
             return
         until = time.monotonic() + _STOPPING
         self._say(do="drop")
+        heard: list[PointEnd] = []
         while self._tasks and time.monotonic() < until:
             self._hear(until=min(until, time.monotonic() + 0.5))
+            heard += self._ended
+            self._ended.clear()  # with an end in it nothing more is heard
+        self._ended.extend(heard)
         self._tasks.clear()
 
     def close(self) -> None:
