@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlhw.runs.history import run_at
 from mlhw.runs.verification import verified
-from tests.conftest import PROGRAM
+from tests.warm import PROGRAM
 
 GRID = (
     *("lr-sweep", "--set", "tolerance=0", "--set", "max_iterations=3000", "--no-plots"),

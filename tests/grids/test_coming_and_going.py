@@ -14,7 +14,7 @@ from mlhw.commands.main import main
 from mlhw.grids import grid
 from mlhw.grids.engines import ray
 from mlhw.grids.engines.cluster.probing import Answer, answers_of
-from mlhw.grids.tasks import PointEnd, PointTask
+from mlhw.grids.tasks import PointEnd, PointTask, Site
 from mlhw.grids.work import work
 from mlhw.runs.history import all_runs
 
@@ -85,20 +85,24 @@ class Saying:
     def say(self, **_request: Any) -> None:
         pass
 
+    def ask(self, answer: str, *_: Any, **_request: Any) -> Any:
+        return {"slots": 2, "probed": [], "tasks": []}[answer]
+
     def hear(self, _until: float) -> dict[str, Any] | None:
         return self.said.pop(0) if self.said else None
 
 
-def test_what_is_stopped_is_heard_to_its_end() -> None:
+def test_what_is_stopped_is_heard_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what worked, whose end comes behind those of points that only waited."""
-    engine = ray.RayEngine("auto", 1, 0, 2)
     ends = [PointEnd(n, 1, "interrupted", None, "stopped", 0.0, 0.0, "", "") for n in (2, 1)]
     said = [{"begun": [], "ended": [end.as_json()]} for end in ends]
-    engine._name, engine._connection = "grid-0", Saying(*said)  # type: ignore[assignment]
-    engine._tasks = {n: PointTask(n, 1, "vanishing", {}, "", "", "") for n in (1, 2)}
+    monkeypatch.setattr(ray, "Connection", lambda: Saying(*said))
+    engine = ray.RayEngine("auto", 1, 0, 2)
+    engine.open(Site(threads=1, device="cpu", points=2, version="1"))
+    engine.submit([PointTask(n, 1, "vanishing", {}, "", "", "") for n in (1, 2)])
     begun = time.monotonic()
     engine.drop()
-    assert time.monotonic() - begun < ray._STOPPING
+    assert time.monotonic() - begun < 5
     assert list(engine.ended(0)) == ends
 
 
