@@ -22,10 +22,11 @@ from mlhw.commands.marking.marked import ClassGrades, Marked, marked_of
 from mlhw.commands.marking.moodle import Worksheet, read_worksheet
 from mlhw.commands.marking.overrides import EMPTY, NAME, Override, read_overrides
 from mlhw.commands.marking.tables import answers, fill_tables, summary
+from mlhw.commands.new_file import write_asked
 from mlhw.commands.run import command_of
 from mlhw.config.commented import commented
 from mlhw.config.load import load_config
-from mlhw.errors import ConfigError, DataError, reason_of
+from mlhw.errors import ConfigError, DataError
 from mlhw.experiments.actions import Action, Done
 from mlhw.experiments.backprop_check.experiment import check_targets
 from mlhw.experiments.backprop_check.network_config import network_of
@@ -38,7 +39,7 @@ from mlhw.grading.submissions.submission import Submission
 from mlhw.result.claims import Claim
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Part, Result
-from mlhw.system.files import write_new, write_whole
+from mlhw.system.files import write_whole
 from mlhw.text.words import one_line, quantity
 
 
@@ -56,15 +57,7 @@ def write_rubric(value: str, config: GradeConfig, recorder: Recorder) -> Done:
     if not value.strip():
         raise ConfigError("--write-rubric: is empty; give the name of a new file")
     text = commented(Rubric, f"Points of a class: mlhw grade SUBMISSIONS --rubric {value}")
-    try:
-        write_new(Path(value), text.encode())
-    except FileExistsError:
-        raise ConfigError(
-            f"{value}: is there already and stays as it is; give another name"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = reason_of(error) if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"{value}: cannot be written: {reason}") from None
+    write_asked(value, text)
     return Done(
         f"wrote {value}; grade by it with: mlhw grade SUBMISSIONS --rubric {value}",
         {"wrote": value},

@@ -11,11 +11,11 @@ import typer
 
 from mlhw.commands.configurable import Configurable, configuration_of
 from mlhw.commands.help import Command, examples
+from mlhw.commands.new_file import write_asked
 from mlhw.commands.run import PLAIN
 from mlhw.config.commented import commented
 from mlhw.config.files import shipped_schema
-from mlhw.errors import FINISHED, ConfigError, reason_of
-from mlhw.system.files import write_new
+from mlhw.errors import FINISHED, ConfigError
 from mlhw.text.words import printable
 
 app = typer.Typer(**PLAIN)
@@ -59,15 +59,7 @@ def init_command(
         return FINISHED
     if not path:
         raise ConfigError("FILE: is empty; give the name of a new file")
-    try:
-        write_new(Path(path), text.encode())
-    except FileExistsError:
-        raise ConfigError(
-            f"{path}: is there already and stays as it is; give another name"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = reason_of(error) if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"{path}: cannot be written: {reason}") from None
+    write_asked(path, text)
     words = f"wrote {Path(path)}; run it with: mlhw {name} -c {shlex.quote(path)}"
     print(printable(words), file=sys.stderr)
     return FINISHED

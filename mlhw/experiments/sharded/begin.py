@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlhw.experiments.sharded.columns import Read, check_start, keep_varying, read_columns
+from mlhw.experiments.sharded.columns import Read, keep_varying, read_columns
 from mlhw.experiments.sharded.problem import ShardedProblem
 from mlhw.experiments.sharded.team import Crew
-from mlhw.experiments.sweeps.problem import SweepConfig
+from mlhw.experiments.sweeps.problem import SweepConfig, check_start
 from mlhw.maths.descent import start_weights
 from mlhw.result.recorder import Recorder
 

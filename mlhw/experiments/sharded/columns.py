@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mlhw.errors import ConfigError, DataError
+from mlhw.errors import DataError
 from mlhw.experiments.sharded import passes
 from mlhw.experiments.sharded.team import Crew
-from mlhw.experiments.sweeps.problem import LARGEST, SMALLEST
+from mlhw.experiments.sweeps.problem import check_sizes
 from mlhw.maths.centring import exponents
 from mlhw.points.cells import tidy
 from mlhw.points.points import Label
@@ -107,7 +107,8 @@ def read_columns(
         notes,
     )
     found = _keep(crew, found, ~ones, places[-1])
-    check_sizes(found)
+    sizes = np.maximum(np.abs(found.low), np.abs(found.high))
+    check_sizes(found.name, found.names, sizes, "take another unit for it")
     return _with_moments(crew, found)
 
 
@@ -150,27 +151,6 @@ def _with_moments(crew: Crew, read: Read) -> Read:
     root = np.where(deviation > 0, np.sqrt(squares / n), 1.0)
     unit = np.ldexp(1.0, exponents(root))
     return replace(read, mean=mean, deviation=deviation, centre=centre, unit=unit, counts=counts)
-
-
-def check_sizes(read: Read) -> None:
-    """Raise DataError for features too large or too small to work with."""
-    sizes = np.maximum(np.abs(read.low), np.abs(read.high))
-    for name, size in zip(read.names, sizes, strict=True):
-        what = "large" if not size < LARGEST else "small" if 0 < size < SMALLEST else None
-        if what is not None:
-            limit = f"at most {LARGEST:g}" if what == "large" else f"at least {SMALLEST:g}"
-            raise DataError(
-                f"{read.name}: the feature '{name}' is too {what} to work with ({limit} in size); "
-                "take another unit for it"
-            )
-
-
-def check_start(w0: list[float] | None, d: int) -> None:
-    """Raise ConfigError for a start of another number of weights, or too large."""
-    if w0 is not None and len(w0) != d + 1:
-        raise ConfigError(f"w0: {d + 1} weights needed ({d} features and the bias), got {len(w0)}")
-    if w0 is not None and max(map(abs, w0)) >= LARGEST:
-        raise ConfigError(f"w0: must be below {LARGEST:g} in size")
 
 
 def _check_cells(files: RowFiles, names: tuple[str, ...], cell: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Annotated
@@ -163,29 +164,33 @@ def load_problem(config: SweepConfig) -> TwoClassProblem:
         points = without_constants(points)
     X, t, classes = two_classes(points)
     d = X.shape[1] - 1
-    if config.w0 is not None and len(config.w0) != d + 1:
-        raise ConfigError(
-            f"w0: {d + 1} weights needed ({d} features and the bias), got {len(config.w0)}"
-        )
-    if config.w0 is not None and max(map(abs, config.w0)) >= LARGEST:
-        raise ConfigError(f"w0: must be below {LARGEST:g} in size")
+    check_start(config.w0, d)
     centred = Centred.of(X[:, :-1].copy())
     scaling = None
     if config.standardize:
         X[:, :-1], scaling = _standardized(points, centred)
     else:
-        _check_sizes(points)
+        sizes = np.max(np.abs(points.X), axis=0)
+        check_sizes(points.name, points.features, sizes, "--standardize scales it")
     return TwoClassProblem(points, classes, X, t, start_weights(config.w0, d), scaling, centred)
 
 
-def _check_sizes(points: Points) -> None:
-    for name, size in zip(points.features, np.max(np.abs(points.X), axis=0), strict=True):
+def check_start(w0: list[float] | None, d: int) -> None:
+    """Raise ConfigError for a start of another number of weights than d and the bias, or too large."""
+    if w0 is not None and len(w0) != d + 1:
+        raise ConfigError(f"w0: {d + 1} weights needed ({d} features and the bias), got {len(w0)}")
+    if w0 is not None and max(map(abs, w0)) >= LARGEST:
+        raise ConfigError(f"w0: must be below {LARGEST:g} in size")
+
+
+def check_sizes(name: str, features: Sequence[str], sizes: np.ndarray, remedy: str) -> None:
+    """Raise DataError for features too large or too small to work with, by their largest values (d,)."""
+    for feature, size in zip(features, sizes, strict=True):
         what = "large" if not size < LARGEST else "small" if 0 < size < SMALLEST else None
         if what is not None:
             limit = f"at most {LARGEST:g}" if what == "large" else f"at least {SMALLEST:g}"
             raise DataError(
-                f"{points.name}: the feature '{name}' is too {what} to work with ({limit} in size); "
-                "--standardize scales it"
+                f"{name}: the feature '{feature}' is too {what} to work with ({limit} in size); {remedy}"
             )
 
 
