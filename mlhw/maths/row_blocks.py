@@ -146,7 +146,11 @@ def _residuals(a: Any, bias: Any, s: Any, losses: Any, residuals: Any) -> None:
 
 
 def _curvatures(a: Any, bias: Any) -> None:
-    """Activations without bias (r, m) become σ(1 − σ); e⁻ˣ as in ``_residuals``."""
+    """Activations without bias (r, m) become σ(1 − σ); e⁻ˣ as in ``_residuals``.
+
+    It is written out here again: a function whose machine code is kept may call no other compiled one
+    (``machine_code.keep``).
+    """
     r, m = a.shape
     for lane in range(r):
         b, here = bias[lane], a[lane]
