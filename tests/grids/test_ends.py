@@ -130,12 +130,13 @@ def test_fail_fast_stops_at_the_first_failure(tmp_path: Path, capsys) -> None:
     (grid,) = all_runs(tmp_path / "runs")
     statuses = [row["status"] for row in grid.table("grid")]
     assert statuses[:3] == ["finished", "finished", "failed"]
-    assert set(statuses[3:]) <= {"interrupted"}  # what was begun when that was heard
+    # The next was begun when that was heard, and may have come to its own end.
+    assert statuses[3:] in ([], ["interrupted"], ["failed"])
     assert grid.status == "failed"
     said = capsys.readouterr()
     assert "point 3 is failed and --fail-fast stops there" in said.err
     assert f"mlhw grid --resume {grid.folder}" in said.err
-    assert "2 of 9 points finished; 1 failed" in said.out
+    assert f"2 of 9 points finished; {statuses.count('failed')} failed" in said.out
 
 
 @pytest.fixture
