@@ -136,7 +136,7 @@ SERIES: dict[str, tuple[int, Callable[[int], Run]]] = {
     "vanishing, depth": (50, lambda k: vanishing(depth=k)),
     "vanishing, width": (2, lambda k: vanishing(depth=20, width=k)),
     "backprop-check, networks": (50, lambda k: backprop_check(trials=k)),
-    "backprop-check, depth": (8, lambda k: backprop_check(trials=2, depth=k)),
+    "backprop-check, depth": (4, lambda k: backprop_check(trials=2, depth=k)),
     "backprop-check, width": (8, lambda k: backprop_check(trials=2, width=k)),
     "softmax-regions, classes": (8, softmax_regions),
     "finetune, images": (400, finetune),

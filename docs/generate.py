@@ -180,11 +180,15 @@ def with_results(text: str) -> str:
 
 
 def number(file: str, key: str, form: str = "") -> str:
-    """A number of a results file, ``scores.3.caught``, in a format of Python's; texts need none."""
+    """A number of a results file, ``scores.3.caught``, in a format of Python's; texts need none.
+
+    ``1000*.1f`` multiplies it first: seconds as milliseconds.
+    """
     value = json.loads((RESULTS / f"{file}.json").read_text(encoding="utf-8"))
     for word in key.split("."):
         value = value[int(word)] if isinstance(value, list) else value[word]
-    return format(value, form)
+    factor, star, form = form.rpartition("*")
+    return format(float(factor) * value if star else value, form)
 
 
 if __name__ == "__main__":
