@@ -48,7 +48,7 @@ def rates(count: int) -> list[float]:
     return np.geomspace(0.01, 0.3, count).tolist()
 
 
-def lr_sweep(n: int = 50_000, d: int = 8, r: int = 4) -> Run:
+def lr_sweep(n: int = 25_000, d: int = 8, r: int = 4) -> Run:
     def run(folder: Path) -> object:
         import mlhw
 
@@ -125,9 +125,9 @@ def finetune(images: int) -> Run:
 
 # What grows, from which size each of three doublings starts, and the run of a size.
 SERIES: dict[str, tuple[int, Callable[[int], Run]]] = {
-    "lr-sweep, points": (50_000, lambda k: lr_sweep(n=k)),
+    "lr-sweep, points": (25_000, lambda k: lr_sweep(n=k)),
     "lr-sweep, features": (8, lambda k: lr_sweep(d=k)),
-    "lr-sweep, rates": (8, lambda k: lr_sweep(n=100_000, r=k)),
+    "lr-sweep, rates": (4, lambda k: lr_sweep(n=50_000, r=k)),
     "sgd-sweep, points": (10_000, lambda k: sgd_sweep(n=k)),
     "sgd-sweep, features": (8, lambda k: sgd_sweep(d=k)),
     "sgd-sweep, rates": (4, lambda k: sgd_sweep(r=k)),
