@@ -50,10 +50,12 @@ class RowFailed(Exception):
 class Side:
     """A process that works through a row with the code of one checkout."""
 
-    def __init__(self, row: Path, checkout: Path, caches: Path) -> None:
+    def __init__(self, row: Path, checkout: Path, caches: Path | None) -> None:
+        """``caches``: a folder for what it keeps; None: where it keeps such things anyway."""
         said = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONSAFEPATH"}
         environment = {key: value for key, value in os.environ.items() if key not in said}
-        environment |= {"PYTHONPATH": str(checkout), "XDG_CACHE_HOME": str(caches)}
+        environment |= {"PYTHONPATH": str(checkout)}
+        environment |= {"XDG_CACHE_HOME": str(caches)} if caches else {}
         script = str(Path(__file__).with_name("side.py"))
         self.process = subprocess.Popen(
             [sys.executable, "-P", script, str(row.resolve()), str(checkout)],
