@@ -146,8 +146,12 @@ def _minimum_of_many(Z: np.ndarray, t: np.ndarray, overlap: bool) -> Optimum | N
     values = np.linalg.eigvalsh(gram)
     if not values[0] > REGULAR * values[-1]:
         return None
-    v, _ = _newton(np.ascontiguousarray(Z[::EVERY]), t[::EVERY], np.zeros(columns), ARRIVED)
-    now = _state_at(Z, t, v, np.zeros(columns))
+    nothing = np.zeros(columns)
+    v, _ = _newton(np.ascontiguousarray(Z[::EVERY]), t[::EVERY], nothing, np.inf)
+    # Shortened, so that the last digits of this do not depend on the number of threads.
+    now = _state_at(Z, t, v.astype(np.float32).astype(float), nothing)
+    if not now.loss < np.log(2.0):  # the few may be separated where all are not
+        now = _state_at(Z, t, nothing, nothing)
     change = np.inf
     for _ in range(STEPS):
         if now.steepest < GRADIENT_TOLERANCE and change <= ARRIVED:
