@@ -1,10 +1,10 @@
-"""Fine-tuning on a GPU: what it waits for, that it goes on bit for bit, and that its files work without one."""
+"""Fine-tuning on a GPU: what it waits for, that it goes on bit for bit, what its files are without one."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 import warnings
@@ -18,9 +18,12 @@ import torch
 from mlhw.commands.main import main
 from mlhw.config.load import from_keywords
 from mlhw.result.recorder import Recorder
+from mlhw.system.ranks import together
+from mlhw.system.torchrun import Ranks
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
 from mlhw.vision.training import loop as training
+from mlhw.vision.training import session
 from mlhw.vision.training.device import find_device, torch_settings
 from mlhw.vision.training.loop import STEPS_BETWEEN_CHECKS, train_epoch
 from mlhw.vision.training.preparation import prepare
@@ -201,23 +204,39 @@ BRIEF = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [(), ("--sync-batch-norm",)], ids=["plain", "sync"])
-def test_torchrun_with_one_process_gives_what_a_single_process_does(
-    tmp_path: Path, mlhw: Mlhw, options: tuple[str, ...]
+@pytest.mark.parametrize("shared_norm", [False, True])
+def test_a_process_that_sums_over_nccl_gives_what_one_without_it_does(
+    splits: ImageSplits, monkeypatch: pytest.MonkeyPatch, shared_norm: bool
 ) -> None:
-    ended = torchrun(tmp_path, 1, *BRIEF, *options)
+    keys: dict[str, Any] = {
+        **(SMALL | {"device": "cuda", "unfreeze_at": 1, "epochs": 3, "batch_norm": "train"}),
+        "augment": "flip-crop",
+        "optim": {"lr": 0.01},
+    }
+    alone = session.finetune(from_keywords(Config, keys), Recorder(), splits)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for name, value in (("RANK", 0), ("WORLD_SIZE", 1), ("MASTER_PORT", port)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with together(Ranks(0, 1, 0, 1, "127.0.0.1", port)) as group:
+        assert group.nccl
+        recorder = Recorder()
+        recorder.group = group
+        config = from_keywords(Config, keys | {"sync_batch_norm": shared_norm})
+        found = session.finetune(config, recorder, splits)
+    for column in ("train_loss", "val_loss"):
+        assert found.table.column(column) == pytest.approx(alone.table.column(column), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_torchrun_with_one_process_is_a_single_process(tmp_path: Path) -> None:
+    ended = torchrun(tmp_path, 1, *BRIEF)
     assert ended.returncode == 0, ended.stderr
-    run = (tmp_path / "runs" / "latest").resolve()
-    record = json.loads((run / "run.json").read_text())
+    record = json.loads((tmp_path / "runs" / "latest" / "run.json").read_text())
     assert (record["status"], record["exit_code"]) == ("finished", 0)
-    alone = mlhw(*BRIEF, env={"MLHW_RUNS_DIR": str(tmp_path / "alone")})
-    assert alone.returncode == 0, alone.stderr
-    losses = [
-        [float(row["train_loss"]) for row in csv.DictReader(open(each / "metrics.csv"))]
-        for each in (run, tmp_path / "alone" / "latest")
-    ]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    ended = torchrun(tmp_path, 1, *BRIEF, "--sync-batch-norm")
+    assert "sync_batch_norm: one process sees the whole batch" in ended.stderr
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -33,13 +32,12 @@ def splits() -> ImageSplits:
 
 
 @pytest.fixture
-def holding(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def holding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images are held wherever they would be, and few batches are made in one go."""
     monkeypatch.setattr("mlhw.vision.training.held.fits", lambda device, size: True)
     monkeypatch.setattr("mlhw.vision.training.batches.fits", lambda device, size: True)
     monkeypatch.setattr(held, "_AT_ONCE", 3 * 16**2 * 4 * 50)
     monkeypatch.setattr(held, "_FITTED", 32)
-    yield
 
 
 @given(sizes=st.lists(st.integers(1, 200), max_size=30))
