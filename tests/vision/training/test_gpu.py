@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import distributed
 
 from mlhw.commands.main import main
 from mlhw.config.load import from_keywords
 from mlhw.result.recorder import Recorder
-from mlhw.system.ranks import together
+from mlhw.system.news import Centre
+from mlhw.system.ranks import ProcessGroup
 from mlhw.system.torchrun import Ranks
 from mlhw.vision.config import Config
 from mlhw.vision.images.datasets import ImageSplits, load_images
@@ -206,7 +208,7 @@ BRIEF = [
 
 @pytest.mark.parametrize("shared_norm", [False, True])
 def test_a_process_that_sums_over_nccl_gives_what_one_without_it_does(
-    splits: ImageSplits, monkeypatch: pytest.MonkeyPatch, shared_norm: bool
+    splits: ImageSplits, shared_norm: bool
 ) -> None:
     keys: dict[str, Any] = {
         **(SMALL | {"device": "cuda", "unfreeze_at": 1, "epochs": 3, "batch_norm": "train"}),
@@ -214,17 +216,19 @@ def test_a_process_that_sums_over_nccl_gives_what_one_without_it_does(
         "optim": {"lr": 0.01},
     }
     alone = session.finetune(from_keywords(Config, keys), Recorder(), splits)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    for name, value in (("RANK", 0), ("WORLD_SIZE", 1), ("MASTER_PORT", port)):
-        monkeypatch.setenv(name, str(value))
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    with together(Ranks(0, 1, 0, 1, "127.0.0.1", port)) as group:
-        assert group.nccl
+    # torchrun's own single process needs no group; one of a GPU each takes as many GPUs as processes.
+    store = distributed.HashStore()
+    distributed.init_process_group("cpu:gloo,cuda:nccl", store=store, rank=0, world_size=1)
+    news = Centre(1, lambda event: None)
+    try:
         recorder = Recorder()
-        recorder.group = group
+        alone_in_it = Ranks(0, 1, 0, 1, "127.0.0.1", 0)
+        recorder.group = ProcessGroup(alone_in_it, news, threading.Event(), nccl=True)
         config = from_keywords(Config, keys | {"sync_batch_norm": shared_norm})
         found = session.finetune(config, recorder, splits)
+    finally:
+        news.close()
+        distributed.destroy_process_group()
     for column in ("train_loss", "val_loss"):
         assert found.table.column(column) == pytest.approx(alone.table.column(column), rel=1e-3)
 
