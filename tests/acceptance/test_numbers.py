@@ -112,7 +112,7 @@ def test_what_was_measured_stands_on_the_pages_as_it_was_recorded() -> None:
     marks = 0
     for path in generate.MEASURED:
         text = path.read_text(encoding="utf-8")
-        assert generate.measured(text) == text, f"{path.name}: run python docs/generate.py"
+        assert generate.with_results(text) == text, f"{path.name}: run python docs/generate.py"
         marks += len(generate.MARK.findall(text))
     assert marks > 10
 
