@@ -15,7 +15,7 @@ import torch
 
 from mlhw.vision.networks.transfers import sent
 from mlhw.vision.training.device import memory_format
-from mlhw.vision.training.held import at_once, fits, held_images, rows_of
+from mlhw.vision.training.held import fits, held_images, held_rows, in_groups
 from mlhw.vision.training.sharing import Share, share_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Loader:
             lengths = [len(each) for each in own]
             found = []
             for (number, _), images, labels in zip(
-                places, *(each.split(lengths) for each in made), strict=True
+                places, *(torch.split(each, lengths) for each in made), strict=True
             ):
                 if not len(images):
                     found.append(self._nothing())
@@ -122,7 +122,7 @@ class Loader:
             return chain.from_iterable(ahead(make, [[part] for part in parts], self.workers))
         # Nothing is left to do ahead: the device is behind anyway.
         bytes_each = 3 * self.preprocessing.size**2 * torch.float32.itemsize
-        groups = at_once(parts, [len(whole) * bytes_each for _, whole in parts])
+        groups = in_groups(parts, [len(whole) * bytes_each for _, whole in parts])
         return chain.from_iterable(map(make, groups))
 
     def _made(
@@ -196,8 +196,10 @@ def feature_batches(
     """Batches of stored features in place of images: rows (N, d) of ``features``, and labels (N,)."""
     parts = pieces(indices, batch_size, start, least)
     if fits(device, features.nbytes):
-        whole = (sent(torch.from_numpy(np.array(each)), device) for each in (features, labels))
-        yield from rows_of(*whole, parts)
+        rows, targets = (
+            sent(torch.from_numpy(np.array(each)), device) for each in (features, labels)
+        )
+        yield from held_rows(rows, targets, parts)
         return
     for part in parts:
         rows, targets = torch.from_numpy(features[part]), torch.from_numpy(labels[part])

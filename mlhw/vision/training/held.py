@@ -26,7 +26,7 @@ _AT_ONCE = 128 << 20  # bytes of batches, as floats, that are made in one go
 _FITTED = 1024  # images that are resized in one go
 
 
-def at_once(parts: Sequence[Part], sizes: Sequence[int]) -> list[list[Part]]:
+def in_groups(parts: Sequence[Part], sizes: Sequence[int]) -> list[list[Part]]:
     """``parts`` in groups that are made in one go: of 128 MiB together, or a single larger one.
 
     Args:
@@ -70,14 +70,16 @@ def held_images(
     return pixels, sent(torch.tensor(images.labels), device)
 
 
-def rows_of(
+def held_rows(
     features: torch.Tensor, labels: torch.Tensor, parts: Sequence[np.ndarray]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The rows of ``features`` (n, d) and the ``labels`` (n,) of each part, which lie on one device."""
     bytes_each = features.element_size() * features.shape[1]
-    for group in at_once(parts, [len(part) * bytes_each for part in parts]):
+    for group in in_groups(parts, [len(part) * bytes_each for part in parts]):
         indices = sent(torch.from_numpy(np.concatenate(group)), features.device)
         lengths = [len(part) for part in group]
         yield from zip(
-            features[indices].split(lengths), labels[indices].split(lengths), strict=True
+            torch.split(features[indices], lengths),
+            torch.split(labels[indices], lengths),
+            strict=True,
         )

@@ -45,7 +45,7 @@ def test_groups_hold_every_part_in_order_and_more_than_one_only_within_the_limit
     sizes: list[int],
 ) -> None:
     unit = held._AT_ONCE // 100
-    groups = held.at_once(range(len(sizes)), [size * unit for size in sizes])
+    groups = held.in_groups(range(len(sizes)), [size * unit for size in sizes])
     assert [part for group in groups for part in group] == list(range(len(sizes)))
     totals = [sum(sizes[part] for part in group) for group in groups]
     assert all(len(group) == 1 or total <= 100 for group, total in zip(groups, totals, strict=True))
