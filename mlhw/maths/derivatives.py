@@ -163,7 +163,7 @@ def of_units(
         factor = share(with_bias(network, activity.z[k]))[:, i]
         # Where z_i is 0 the derivative is exactly 0, whatever that by the activation.
         each = np.where(factor != 0, by_unit[j].T * factor, 0.0)
-        found.weights[k][j, i] = each.mean(axis=0)
+        found.weights[k][j, i] = each.sum(axis=0) / len(each)
     return found
 
 

@@ -69,9 +69,14 @@ def finite_differences(
     line = Slopes(*(np.concatenate(parts) for parts in zip(*map(astuple, lines), strict=True)))
     found = of_units(network, activity, entries, line.derivative)
     error = of_units(network, activity, entries, line.error, np.abs)
-    at_kink = of_units(network, activity, entries, line.at_kink.astype(float), _touched)
-    for gradient in at_kink:
-        gradient[:] = np.sign(gradient)
+    if line.at_kink.any():
+        at_kink = of_units(network, activity, entries, line.at_kink.astype(float), _touched)
+        for gradient in at_kink:
+            gradient[:] = np.sign(gradient)
+    else:
+        at_kink = Gradients(
+            *([np.zeros_like(a) for a in part] for part in (found.weights, found.deltas))
+        )
     return Differences(found, error, at_kink, _kinks(network, activity, entries, line))
 
 

@@ -114,6 +114,7 @@ def differentiate(trial: Trial, rng: np.random.Generator) -> FourWays:
     differences = finite_differences(network, weights, X, T, entries)
     found["finite_difference"] = differences.found
     c = FourWays(trial, entries, analytic, found, kinks=differences.kinks)
+    loss, estimates = loss_of(trial), list(differences.error)
     for way, gradients in found.items():
         due = _due(c, way, differences)
         c.errors[way] = Gradients([], [])
@@ -123,14 +124,12 @@ def differentiate(trial: Trial, rng: np.random.Generator) -> FourWays:
             error = np.where(due[k], np.where(np.isnan(error), np.inf, error), np.nan)
             if way == "finite_difference":
                 # Where both are exactly 0 they agree, whatever the estimate.
-                coarse = (error > 0) & _hidden(
-                    error, list(differences.error)[k], scale, loss_of(trial)
-                )
+                coarse = (error > 0) & _hidden(error, estimates[k], scale, loss)
                 c.unresolved += int(coarse.sum())
                 error = np.where(coarse, np.nan, error)
             part = c.errors[way].weights if k < network.depth - 1 else c.errors[way].deltas
             part.append(error)
-            if np.nanmax(error, initial=0.0) > c.worst[way].error:
+            if _largest_known(error) > c.worst[way].error:
                 at = np.unravel_index(np.nanargmax(error), error.shape)
                 name = c.name_of(k, [int(i) for i in at])
                 values = (float(error[at]), trial.name, name, float(a[at]), float(b[at]))
@@ -184,9 +183,14 @@ def entries_to_check(network: Network, rng: np.random.Generator) -> list[Array]:
 
 def relative_errors(analytic: Array, reference: Array) -> tuple[Array, float]:
     """|difference| over the largest entry of both, and that entry; 0 where both are 0 all over."""
-    scale = max(np.abs(analytic).max(), np.nanmax(np.abs(reference), initial=0.0))
+    scale = max(np.abs(analytic).max(), _largest_known(np.abs(reference)))
     difference: Array = np.abs(analytic - reference)
     return (difference / scale if scale > 0 else difference), float(scale)
+
+
+def _largest_known(values: Array) -> float:
+    """The largest of values from 0 up that are no NaN; 0 where none is."""
+    return float(np.fmax.reduce(values, axis=None, initial=0.0))
 
 
 def _along_directions(c: FourWays, rng: np.random.Generator) -> None:
@@ -216,7 +220,7 @@ def _along_directions(c: FourWays, rng: np.random.Generator) -> None:
             coarse = _hidden(error, estimates, scale, loss_of(p))
             c.unresolved += int(coarse.sum())
             error = np.where(coarse, np.nan, error)
-        if np.nanmax(error, initial=0.0) > c.worst[way].error:
+        if _largest_known(error) > c.worst[way].error:
             k = int(np.nanargmax(error))
             name = f"random direction {k + 1}"
             c.worst[way] = Worst(
