@@ -124,20 +124,22 @@ def losses_after(
     inputs = len(T)
     crossed = np.zeros((len(steps), len(units), inputs), bool) if network.kinked else None
     first = 0
-    a = np.zeros((len(steps), 0, inputs, network.layers[0]), steps.dtype)
+    a = np.zeros((len(steps), 0, inputs, 1), steps.dtype)
     for layer, here in enumerate(activity.a, start=2):
+        width = here.shape[-1]
+        moved = np.arange(max(units.start, first), min(units.stop, first + width)) - first
+        first += width
+        if first <= units.start:
+            continue
+        fresh = np.empty((len(steps), len(moved), inputs, width), steps.dtype)
+        fresh[:] = here
+        fresh[:, np.arange(len(moved)), :, moved] += steps[:, None]
         if a.shape[1]:
             z = with_bias(network, value(network, layer - 1, a))
             # One product of two matrices: NumPy multiplies stacks of small ones one by one.
             a = (z.reshape(-1, z.shape[-1]) @ weights[layer - 2].T).reshape(*z.shape[:-1], -1)
-        width = here.shape[-1]
-        moved = np.arange(max(units.start, first), min(units.stop, first + width)) - first
-        first += width
-        if len(moved):
-            fresh = np.empty((len(steps), len(moved), inputs, width), steps.dtype)
-            fresh[:] = here
-            fresh[:, np.arange(len(moved)), :, moved] += steps[:, None]
-            a = np.concatenate([a, fresh], axis=1) if a.shape[1] else fresh
+            fresh = np.concatenate([a, fresh], axis=1) if len(moved) else a
+        a = fresh
         if crossed is not None and network.kinked_at(layer):
             crossed[:, : a.shape[1]] |= ((a > 0) != (here > 0)).any(axis=-1)
     return losses(network, a, T), crossed
