@@ -56,11 +56,13 @@ def train(
     recorder: Recorder,
     table: Table,
     log: Callable[[str], None] | None = None,
+    until: int | None = None,
 ) -> None:
     """Train from where ``progress`` stands to the end; a row in ``table`` and a save each epoch.
 
     ``log`` takes the lines of the epochs, in the course's form. None is the recorder's log, and the screen
-    shows a table of the epochs.
+    shows a table of the epochs. ``until`` is the epoch to stop before, on the way through the plan; None goes
+    to its end.
 
     Raises:
         Interrupted: a signal came; everything up to the last whole batch is saved, as it is where another
@@ -70,8 +72,9 @@ def train(
     say = log or partial(recorder.log, screen=False)
     if log is None and progress.epoch < task.plan.epochs:
         recorder.show(HEADER)
+    last = task.plan.epochs if until is None else until
     try:
-        while progress.epoch < task.plan.epochs and not progress.stopped:
+        while progress.epoch < last and not progress.stopped:
             started = time.perf_counter() - progress.seconds
             if is_logged(progress.epoch):
                 say(f"INFO:root:Epoch No: {progress.epoch}")
