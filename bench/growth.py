@@ -2,8 +2,9 @@
 
     python bench/growth.py [--only lr-sweep,vanishing] [--draw]
 
-Each size is measured in a process of its own, which makes a small run first: the median of three runs, and
-how far the most memory is above what the process held before them. The exponent is the slope of a straight
+Each size is measured in a process of its own, which makes a small run first: the median processor time of
+three runs, which other work on the machine moves less than the clock, and how far the most memory is above
+what the process held before them. The exponent is the slope of a straight
 line through the logarithms, with its standard error; 1 is proportional, 0 does not depend on it. Results go
 to ``results/growth.json``, the figure to ``docs/images/growth.png``; ``--draw`` only draws it again.
 """
@@ -159,9 +160,9 @@ def child(series: str, size: int, folder: Path) -> None:
     run = run_of(size)
     seconds = []
     for _ in range(RUNS):
-        started = time.perf_counter()
+        used = time.process_time()
         run(folder)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - used)
     print(json.dumps({"seconds": seconds, "bytes": max(0, held("VmHWM") - before)}))
 
 
