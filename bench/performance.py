@@ -33,6 +33,8 @@ ROWS = ROOT / "bench" / "rows"
 BEFORE = "7588a1b34cc1b15354ac5b8b1e540734b6e29e3e"
 """The last commit before speed and memory were worked on."""
 TURNS = 7
+GOING = 30.0
+"""Seconds in which a side has to end when there is no more to do."""
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "pyarrow", "pillow", "matplotlib")
 MINE, OLD = "mlhw", "before"
 
@@ -90,8 +92,12 @@ class Side:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.process.kill()
-        self.process.communicate()
+        # At the end of its input it goes by itself, and with it the files and processes of the row.
+        try:
+            self.process.communicate(timeout=GOING)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
 
 
 # -------------------------------------------------------------------------------------- a row

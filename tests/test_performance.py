@@ -92,6 +92,26 @@ def test_a_row_is_measured_with_the_code_of_both_checkouts(
     assert any("faster than the peer" in line for line in performance.lines("sleeping", found))
 
 
+def test_a_row_may_take_its_files_away_when_it_is_done(
+    performance: ModuleType, tmp_path: Path
+) -> None:
+    now, left = checkout(tmp_path, "now", 0.0), tmp_path / "left"
+    text = SLEEPING.replace('times["before"] / 3', "1").replace(
+        "import time\n",
+        f"import time, atexit, pathlib\n    left = pathlib.Path({str(left)!r})\n",
+        1,
+    )
+    text = text.replace(
+        "import mlhw\n", "import mlhw; left.touch(); atexit.register(left.unlink)\n"
+    )
+    performance.measure(row_file(tmp_path, text), now, None, tmp_path / "caches", 1)
+    assert not left.exists()
+    broken = text.replace("return {", "return 1 / 0, {")
+    with pytest.raises(performance.RowFailed, match="ZeroDivisionError"):
+        performance.measure(row_file(tmp_path, broken), now, None, tmp_path / "caches", 1)
+    assert not left.exists()
+
+
 def test_older_code_that_cannot_do_a_row_is_left_out_with_its_reason(
     performance: ModuleType, tmp_path: Path
 ) -> None:
