@@ -87,8 +87,14 @@ def checks(found: Found) -> str:
     return table(["what is done", "looked at", "value"], rows) if rows else "Nothing."
 
 
+GROWTH = (
+    "For each command and each size in it two points beside the lines at 0 and 1: the exponents of time and "
+    "of memory, which the table below has as numbers"
+)
+
+
 def growth(found: Found) -> str:
-    """The exponents of the figure as numbers."""
+    """The figure, and its exponents as numbers."""
     rows = []
     for series, one in found["series"].items():
         sizes = f"{one['sizes'][0]:,} to {one['sizes'][-1]:,}"
