@@ -80,7 +80,7 @@ def decode_plain(content: bytes, most_pixels: int) -> np.ndarray | None:
     size = plain_size(content)
     if size is None or size[0] * size[1] > most_pixels:
         return None
-    simplejpeg = _equal_decoder()
+    simplejpeg = equal_decoder()
     return None if simplejpeg is None else _decoded(simplejpeg, content)
 
 
@@ -93,16 +93,16 @@ def _decoded(simplejpeg: Any, content: bytes) -> np.ndarray | None:
 
 
 @functools.cache
-def _equal_decoder() -> Any:
+def equal_decoder() -> Any:
     """The module simplejpeg; None where it is missing or gives other pixels than Pillow."""
     try:
         import simplejpeg
     except (ImportError, ValueError):  # the latter where it was built for another NumPy
         return None
-    return simplejpeg if all(_agrees(simplejpeg, sample) for sample in _samples()) else None
+    return simplejpeg if all(agrees(simplejpeg, sample) for sample in samples()) else None
 
 
-def _agrees(simplejpeg: Any, content: bytes) -> bool:
+def agrees(simplejpeg: Any, content: bytes) -> bool:
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as image:
@@ -111,7 +111,7 @@ def _agrees(simplejpeg: Any, content: bytes) -> bool:
     return found is not None and np.array_equal(found, expected)
 
 
-def _samples() -> list[bytes]:
+def samples() -> list[bytes]:
     """Small files of every kind that is given to simplejpeg.
 
     Their sides are no multiples of a block, and their edges and noise ask something of the inverse

@@ -134,17 +134,17 @@ def test_another_library_that_gives_other_pixels_is_not_used(
             image[-1, -1, -1] ^= 1
             return image
 
-    assert not any(plain_jpeg._agrees(OneOff, sample) for sample in plain_jpeg._samples())
+    assert not any(plain_jpeg.agrees(OneOff, sample) for sample in plain_jpeg.samples())
     monkeypatch.setitem(__import__("sys").modules, "simplejpeg", OneOff)
-    plain_jpeg._equal_decoder.cache_clear()
+    plain_jpeg.equal_decoder.cache_clear()
     try:
         assert decode_plain(jpeg(8, 8), LARGEST_PIXELS) is None
     finally:
-        plain_jpeg._equal_decoder.cache_clear()
+        plain_jpeg.equal_decoder.cache_clear()
 
 
-def test_the_samples_are_plain() -> None:
-    assert all(plain_size(sample) == (27, 45) for sample in plain_jpeg._samples())
+def test_thesamples_are_plain() -> None:
+    assert all(plain_size(sample) == (27, 45) for sample in plain_jpeg.samples())
 
 
 def test_other_threads_go_on_while_one_decodes() -> None:
