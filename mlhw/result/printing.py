@@ -31,7 +31,7 @@ def printed_png(figure: Figure) -> bytes:
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba())
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     if (pixels[..., 3] == 255).all():
         pixels = np.ascontiguousarray(pixels[..., :3])
     content = _unfiltered(pixels, figure.dpi)
@@ -78,7 +78,8 @@ def printed_svg(figure: Figure) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     file = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+    canvas = FigureCanvasSVG(figure)
+    canvas.print_svg(file, metadata={"Date": None})  # type: ignore[no-untyped-call]
     return _DRAWN.sub(_shorter, _USE_INDENT.sub(b"", _grouped(file.getvalue())))
 
 
