@@ -20,8 +20,10 @@ _folder = tempfile.TemporaryDirectory()
 def _sweep(*more: str) -> Callable[[], None]:
     def run() -> None:
         subprocess.run(
-            [sys.executable, "-P", "-m", "mlhw", "lr-sweep", "--etas", "0.5,0.3,0.1", "-q"]
-            + ["--runs-dir", _folder.name, *more],
+            [
+                *(sys.executable, "-P", "-m", "mlhw", "lr-sweep", "--etas", "0.5,0.3,0.1", "-q"),
+                *("--runs-dir", _folder.name, *more),
+            ],
             check=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,
