@@ -38,6 +38,8 @@ from tests.grids.killing import Driven, attempts, kill_one, wrong
 SLEEPER = (sys.executable, "-P", str(ROOT / "bench" / "sleeping.py"))
 NODE_CPUS = 2
 SLOTS = 2 * NODE_CPUS
+KILLS_OF_A_GRID = 5
+"""At most; a point may be tried eleven times."""
 
 
 # ------------------------------------------------------------------------------------- overhead
@@ -130,23 +132,26 @@ def kills(cluster: Cluster, count: int, kinds: Sequence[str]) -> dict[str, Any]:
 
 
 def of_a_worker(cluster: Cluster, one: Driven, draw: random.Random) -> int:
-    return sum(kill_one(lambda: cluster.pids("ray::attempt"), one, draw) for _ in range(2))
+    return several(lambda: kill_one(lambda: cluster.pids("ray::attempt"), one, draw))
 
 
 def of_a_machine(cluster: Cluster, one: Driven, draw: random.Random) -> int:
-    if not one.until(lambda: bool(cluster.pids("ray::attempt"))):
-        return 0
-    time.sleep(draw.uniform(0, 2))
-    if one.process.poll() is not None:
-        return 0
-    cluster.kill("b")
-    cluster.start("b")
-    return 1
+    def kill() -> bool:
+        if not one.until(lambda: bool(cluster.pids("ray::attempt"))):
+            return False
+        time.sleep(draw.uniform(0, 2))
+        if one.process.poll() is not None:
+            return False
+        cluster.kill("b")
+        cluster.start("b")
+        return True
+
+    return several(kill)
 
 
 def of_the_driver(cluster: Cluster, one: Driven, draw: random.Random) -> int:
     count = 0
-    for _ in range(2):
+    for _ in range(KILLS_OF_A_GRID):
         if one.until(lambda: one.folder is not None and bool(cluster.pids("ray::attempt"))):
             time.sleep(draw.uniform(0, 2))
             count += one.process.poll() is None
@@ -156,9 +161,17 @@ def of_the_driver(cluster: Cluster, one: Driven, draw: random.Random) -> int:
 
 
 def of_the_desk(cluster: Cluster, one: Driven, draw: random.Random) -> int:
-    if not one.until(lambda: bool(cluster.pids("ray::attempt"))):
-        return 0
-    return kill_one(lambda: cluster.pids("ray::Desk"), one, draw)
+    def kill() -> bool:
+        if not one.until(lambda: bool(cluster.pids("ray::attempt"))):
+            return False
+        return kill_one(lambda: cluster.pids("ray::Desk"), one, draw)
+
+    return several(kill)
+
+
+def several(kill: Callable[[], bool]) -> int:
+    """How often something was killed before the grid was over."""
+    return sum(kill() for _ in range(KILLS_OF_A_GRID))
 
 
 KINDS: dict[str, Callable[[Cluster, Driven, random.Random], int]] = {

@@ -143,7 +143,7 @@ def test_another_library_that_gives_other_pixels_is_not_used(
         plain_jpeg.equal_decoder.cache_clear()
 
 
-def test_thesamples_are_plain() -> None:
+def test_the_samples_are_plain() -> None:
     assert all(plain_size(sample) == (27, 45) for sample in plain_jpeg.samples())
 
 
