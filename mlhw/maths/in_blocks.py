@@ -34,7 +34,7 @@ def slopes_in_blocks(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.nd
         s = 2.0 * t[rows] - 1.0
         return row_blocks.losses_and_slopes(X[rows, :-1], s, W, compiled=True)
 
-    losses, slopes = over_blocks(len(X), X.shape[1], ("sum", "sum"), work)
+    losses, slopes = summed_over_rows(len(X), X.shape[1], ("sum", "sum"), work)
     return losses / len(X), slopes / len(X)
 
 
@@ -45,7 +45,7 @@ def hessians_in_blocks(X: np.ndarray, W: np.ndarray) -> np.ndarray:
         bends = row_blocks.curvatures(X[rows, :-1], W, compiled=True)
         return (row_blocks.hessians(X[rows], bends),)
 
-    (found,) = over_blocks(len(X), X.shape[1], ("sum",), work)
+    (found,) = summed_over_rows(len(X), X.shape[1], ("sum",), work)
     return found / len(X)
 
 
@@ -65,11 +65,13 @@ def limits_in_blocks(X: np.ndarray, W: np.ndarray) -> np.ndarray:
 
 def gram_in_blocks(X: np.ndarray) -> np.ndarray:
     """XᵀX / n, (d, d)."""
-    (found,) = over_blocks(len(X), X.shape[1], ("sum",), lambda rows: (X[rows].T @ X[rows],))
+    (found,) = summed_over_rows(len(X), X.shape[1], ("sum",), lambda rows: (X[rows].T @ X[rows],))
     return found / len(X)
 
 
-def over_blocks(n: int, columns: int, ways: Sequence[str], work: Callable[[slice], Parts]) -> Parts:
+def summed_over_rows(
+    n: int, columns: int, ways: Sequence[str], work: Callable[[slice], Parts]
+) -> Parts:
     """What ``work`` gives for blocks of n rows with so many columns, put together by ``ways`` (``tree``)."""
     size = max(512, 1 << (_BLOCK // columns).bit_length() - 1)
 

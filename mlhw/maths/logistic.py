@@ -88,7 +88,9 @@ def _hessians(X: np.ndarray, W: np.ndarray) -> np.ndarray:
     n, d = X.shape
     if W.shape[1] < FEW and n * d * d > _BLOCK:
         # Products of all columns are worth their while for more vectors only.
-        return n * np.array([hessian(X, w) for w in W.T]).reshape(-1, d, d)
+        found: np.ndarray = np.array([hessian(X, w) for w in W.T]).reshape(-1, d, d)
+        scaled: np.ndarray = n * found
+        return scaled
     hessians = np.zeros((W.shape[1], d * d))
     rows = max(1, _BLOCK // max(d * d, W.shape[1]))
     for start in range(0, n, rows):

@@ -180,7 +180,7 @@ def _state_at(Z: np.ndarray, t: np.ndarray, v: np.ndarray, step: np.ndarray) -> 
         return newton_sums(Z[rows], 2.0 * t[rows] - 1.0, v, step)
 
     ways = ("sum", "sum", "sum", "max", "min")
-    loss, slope, hessian, moved, multiplier = in_blocks.over_blocks(n, columns, ways, work)
+    loss, slope, hessian, moved, multiplier = in_blocks.summed_over_rows(n, columns, ways, work)
     return _State(
         v, float(loss[0]) / n, slope / n, hessian / n, float(moved[0]), float(multiplier[0])
     )
