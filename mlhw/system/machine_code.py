@@ -36,6 +36,7 @@ def keep(dispatcher: Any) -> None:
     try:
         from numba.core.caching import NullCache
         from numba.core.compiler import CompileResult
+        from numba.core.runtime import rtsys
         from numba.core.serialize import dumps
     except ImportError:
         return
@@ -49,7 +50,9 @@ def keep(dispatcher: Any) -> None:
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             """The code for this signature; None for numba to make it."""
             try:
-                target_context.refresh()
+                # What code needs to run. All that numba can compile from, which it would load by itself,
+                # takes most of a second.
+                rtsys.initialize(target_context)
                 content = checked.recall(_path(dispatcher.py_func, sig, target_context.codegen()))
                 if content is None:
                     return None
