@@ -73,7 +73,7 @@ def _sums(n: int, columns: int, work: Callable[[slice], Parts], count: int) -> P
         return total
 
     # Threads are made anew: those of a process that is forked are not in its child.
-    threads = ThreadPoolExecutor(_cpus())
+    threads = ThreadPoolExecutor(cpus())
     try:
         with _blas().limit(limits=1, user_api="blas"):
             found = up_the_tree(ways, list(threads.map(part, range(PARTS))))
@@ -83,7 +83,8 @@ def _sums(n: int, columns: int, work: Callable[[slice], Parts], count: int) -> P
     return found
 
 
-def _cpus() -> int:
+def cpus() -> int:
+    """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
