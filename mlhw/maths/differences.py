@@ -78,7 +78,8 @@ def finite_differences(
 
 def _touched(z: Array) -> Array:
     """1 where a weight moves an activation at all, 0 where its input is 0."""
-    return (z != 0).astype(float)
+    touched: Array = (z != 0).astype(float)
+    return touched
 
 
 def difference_along(
