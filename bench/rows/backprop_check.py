@@ -51,7 +51,7 @@ def _gradcheck() -> Callable[[], object]:
     import torch
     from torch.nn import functional
 
-    activations = {
+    activations: dict[str, Any] = {
         "logistic": torch.sigmoid,
         "tanh": torch.tanh,
         "relu": torch.relu,

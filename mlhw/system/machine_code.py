@@ -37,7 +37,7 @@ def keep(dispatcher: Any) -> None:
     try:
         from numba.core.caching import NullCache
         from numba.core.compiler import CompileResult
-        from numba.core.runtime import rtsys
+        from numba.core.runtime.nrt import rtsys
         from numba.core.serialize import dumps
     except ImportError:
         return
