@@ -133,7 +133,7 @@ SERIES: dict[str, tuple[int, Callable[[int], Run]]] = {
     "sgd-sweep, features": (4, lambda k: sgd_sweep(d=k)),
     "sgd-sweep, rates": (4, lambda k: sgd_sweep(r=k)),
     "sgd-sweep, repeats": (4, lambda k: sgd_sweep(repeats=k)),
-    "vanishing, draws": (4_000, lambda k: vanishing(draws=k)),
+    "vanishing, draws": (16_000, lambda k: vanishing(draws=k)),
     "vanishing, depth": (50, lambda k: vanishing(depth=k)),
     "vanishing, width": (2, lambda k: vanishing(depth=20, width=k)),
     "backprop-check, networks": (50, lambda k: backprop_check(trials=k)),

@@ -22,7 +22,7 @@ from typing import Any
 from performance import OLD, ROWS, RowFailed, RowSkipped, Side, compared_with, own
 from timing import RESULTS, ROOT
 
-GUARDED = ("startup", "sgd_kernel", "descent_small", "vanishing", "regions", "backprop_check")
+GUARDED = ("startup", "sgd_kernel", "descent_small", "vanishing", "regions", "jpeg")
 TURNS = 3
 HALF = 0.5
 LIMIT = 20.0

@@ -35,7 +35,7 @@ def seconds(value: list[float]) -> str:
 def closing(found: Found) -> str:
     """Every row: now, as a ratio to the older commit and to the peers, and its goals."""
     rows = []
-    for one in found["rows"].values():
+    for row, one in found["rows"].items():
         now, before, peers = [], [], []
         for name, value in one["times"].items():
             whose, _, what = name.partition(", ")
@@ -50,7 +50,9 @@ def closing(found: Found) -> str:
         before += [one["before_missing"]] if "before_missing" in one else []
         goals = [f"{'met' if met else '**not met**'}: {text}" for text, met in one["goals"].items()]
         lists = (now, before or ["–"], peers or ["–"], goals)
-        rows.append([cell(text) for text in (one["title"], *map("<br>".join, lists))])
+        rows.append(
+            [cell(text) for text in (f"{one['title']} (`{row}`)", *map("<br>".join, lists))]
+        )
     head = ["what is done", "now", "before, times as long", "others, times as long", "goals"]
     return table(head, rows) + f"\n\n{conditions(list(found['rows'].values()))}"
 

@@ -264,7 +264,7 @@ def test_the_table_has_the_numbers_and_goals_of_a_row(tables: ModuleType) -> Non
     text = tables.closing({"rows": {"sleeping": row}})
     cells = [cell.strip() for cell in text.splitlines()[2].strip("|").split("|")]
     assert cells == [
-        "Sleeping",
+        "Sleeping (`sleeping`)",
         "7.40 ± 0.40 ms<br>deep: 3.00 ± 1.00 s",
         "203 ± 3 (1.50 ± 0.50 s)",
         "peer 1,620 ± 30 (12.0 ± 1.0 s)",
@@ -292,6 +292,6 @@ def test_the_page_says_of_every_goal_that_is_not_reached_what_stops_it() -> None
     silent = [
         name
         for name, row in rows.items()
-        if not all(row["goals"].values()) and f"**{row['title']}.**" not in told
+        if not all(row["goals"].values()) and f"**`{name}`.**" not in told
     ]
     assert not silent
