@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup develop run test fuzz faults audit lint site bench clean
+.PHONY: help setup develop run test fuzz faults audit lint site bench guard clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -22,7 +22,7 @@ run: $(VENV)/.installed  ## the main job on built-in data; prints the answers an
 
 # Each worker may start torch's threads, and more threads than cores wait for each other by spinning
 # unless told not to. The tests of a file stay with one worker, which makes what they share once.
-test: lint  ## lint, types and tests
+test: lint guard  ## lint, types and tests
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # SEED and TESTS repeat what was red: `make fuzz SEED=7 TESTS=tests/test_etas.py`.
@@ -52,10 +52,23 @@ lint: $(VENV)/.developing  ## ruff check, ruff format --check, lint-imports, myp
 site: $(VENV)/.developing  ## the documentation as pages, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: $(VENV)/.developing  ## speed and memory beside what one would use instead, as ratios
-	$(BIN)/python bench/startup.py
-	$(BIN)/python bench/sweeps.py
+# Some minutes; figures into bench/results and, by docs/generate.py, into README and docs. ROWS=csv,optimum
+# measures some rows of docs/performance.md, the others stay.
+bench: $(VENV)/.developing  ## speed and memory beside an older commit and what one would use instead
+	$(BIN)/python bench/performance.py $(if $(ROWS),--rows $(ROWS))
+ifndef ROWS
+	$(BIN)/python bench/growth.py
+	$(BIN)/python bench/first_run.py
 	$(BIN)/python bench/vanishing.py
+	$(BIN)/python bench/finetune.py
+	-$(BIN)/python bench/memory.py
+	-$(BIN)/python bench/memory.py --unfreeze
+endif
+	$(BIN)/python docs/generate.py
+
+# A shared machine is slow for many reasons, so what it says is no failure.
+guard: $(VENV)/.developing  ## a warning for what has become half as fast as bench/results has it
+	-@$(BIN)/python bench/guard.py
 
 clean:  ## take away the environment and all caches; runs/ and data/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 import torch
-from timing import machine
+from timing import machine, record
 
 from mlhw.config.load import from_keywords
 from mlhw.result.recorder import Recorder
@@ -70,6 +70,10 @@ def main() -> None:
     print(machine())
     print(f"{given.images} images: {pixels / 1e6:.0f} MB, features {features / 1e6:.0f} MB")
     print(f"peak {peak / 1e6:.0f} MB, so {rest / 1e6:.0f} MB besides (at most {ALLOWED / 1e6:.0f})")
+    unfrozen = "all_layers" if given.unfreeze else "head"
+    record(
+        "memory", {unfrozen: {"images": given.images, "peak_bytes": peak, "besides_bytes": rest}}
+    )
     sys.exit(rest > ALLOWED)
 
 

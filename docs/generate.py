@@ -4,9 +4,9 @@
 
 docs/configuration.md, the types of mlhw's functions and the JSON schemas in configs/schemas come from the
 configuration models, measured times and errors in README and docs from ``bench/results/``: in
-``<!-- bench sweeps.ours_ms .1f -->11.6<!-- / -->`` what stands between is the number ``ours_ms`` of
-``bench/results/sweeps.json`` in Python's format ``.1f``. ``fault_tables.py`` and ``scaling_tables.py`` make
-whole tables.
+``<!-- bench finetune.stored_s .1f -->15.6<!-- / -->`` what stands between is the number ``stored_s`` of
+``bench/results/finetune.json`` in Python's format ``.1f``. ``fault_tables.py``, ``scaling_tables.py`` and
+``performance_tables.py`` make whole tables.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from mlhw.text import yaml12
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fault_tables import with_tables
+from performance_tables import with_performance
 from scaling_tables import with_scaling
 
 ROOT = Path(__file__).parents[1]
@@ -173,12 +174,21 @@ def measured(text: str) -> str:
     )
 
 
+def with_results(text: str) -> str:
+    """A page with every marked number and table as ``bench/results`` has them."""
+    return with_performance(with_scaling(with_tables(measured(text))))
+
+
 def number(file: str, key: str, form: str = "") -> str:
-    """A number of a results file, ``scores.3.caught``, in a format of Python's; texts need none."""
+    """A number of a results file, ``scores.3.caught``, in a format of Python's; texts need none.
+
+    ``1000*.1f`` multiplies it first: seconds as milliseconds.
+    """
     value = json.loads((RESULTS / f"{file}.json").read_text(encoding="utf-8"))
     for word in key.split("."):
         value = value[int(word)] if isinstance(value, list) else value[word]
-    return format(value, form)
+    factor, star, form = form.rpartition("*")
+    return format(float(factor) * value if star else value, form)
 
 
 if __name__ == "__main__":
@@ -188,5 +198,5 @@ if __name__ == "__main__":
     for path, text in schemas().items():
         path.write_text(text, encoding="utf-8")
     for path in MEASURED:
-        filled = with_scaling(with_tables(measured(path.read_text(encoding="utf-8"))))
+        filled = with_results(path.read_text(encoding="utf-8"))
         path.write_text(filled, encoding="utf-8")

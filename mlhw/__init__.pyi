@@ -370,7 +370,7 @@ def finetune(
     class_weights: Literal["none", "balanced"] = ...,
     features: Literal["auto", "memory", "disk", "off"] = ...,
     views: int = ...,
-    compare: Literal["auto", "random", "none"] = ...,
+    compare: Literal["auto", "first-open", "random", "none"] = ...,
     explain: int = ...,
     device: str = ...,
     precision: Literal["auto", "fp32", "bf16", "fp16"] = ...,
@@ -471,7 +471,7 @@ def finetune(
     views : default 0
         stored changes of an image for frozen epochs
     compare : default 'auto'
-        train from random weights too; auto does on the built-in digits
+        train from random weights too: random for all epochs, first-open until all layers have learnt for one; auto is first-open on the built-in digits
     explain : default 0
         worst images, and as many others, that show where the network looked
     device : default 'auto'

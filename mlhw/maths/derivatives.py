@@ -1,15 +1,16 @@
 """Two more ways to the derivatives of a network's loss, to hold back-propagation against.
 
 ``autograd`` is torch's reverse mode; ``complex_step`` knows only the forward pass and the loss, and so
-do the finite differences of ``differences.py``. These two perturb the activations of a layer and
-recompute the layers behind it, all perturbations of a layer as one batch: changing w_ji^(l) by ε
-changes a_j^(l+1) by ε z_i^(l) and nothing else in that layer. Values not worked out are NaN.
+do the finite differences of ``differences.py``. These two move one activation at a time and recompute the
+layers behind it, all units of a network as one batch. Changing w_ji^(l) by ε changes a_j^(l+1) of input n by
+ε z_i^(l) and nothing else in that layer, so that E_n goes the same way whichever weight into a unit is moved:
+with the step h/z_i of the weight through the very places of the step h of the activation. They are visited
+once. Values not worked out are NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,6 @@ COMPLEX_STEP = 1e-20
 
 CHUNK = 1 << 18
 """At most about so many numbers in one array: bounds memory, and the time between two signals."""
-
-EVALUATIONS = 18
-"""So many steps are worked out at once for each perturbation (``differences.py``)."""
 
 
 # ------------------------------------------------------------------------------------- autograd
@@ -100,67 +98,101 @@ def _torch_tanh(a: Any) -> Any:
     return torch.where(a.abs() < 2.0, torch.tanh(a), far)
 
 
-# ------------------------------------------------------------------------------------- directions
+# ------------------------------------------------------------------------------------- one activation
 
 
-@dataclass(frozen=True)
-class Perturbations:
-    """Ways to move a^(l): ``change`` (P, N, n_l) for a step of 1, at most 1 in size.
+def unit_pieces(network: Network, inputs: int, steps: int) -> list[range]:
+    """All units of layers 2 … L, numbered through, in pieces that times all steps stay below a chunk."""
+    units = sum(network.layers[1:])
+    at_once = max(1, CHUNK // (steps * inputs * max(network.layers[1:])))
+    return [range(start, min(start + at_once, units)) for start in range(0, units, at_once)]
 
-    The derivative by what is perturbed is ``scale`` (P,) times that by the step. ``index`` says where
-    the results belong: rows of (j, i) for a weight matrix, of (j,) for δ.
+
+def losses_after(
+    network: Network,
+    weights: Sequence[Array],
+    activity: Activity,
+    T: Array,
+    units: range,
+    steps: Array,
+) -> tuple[Array, Array | None]:
+    """E_n after ``steps`` (S,), real or complex, of the activation of each of some units, for each input.
+
+    Returns E (S, len(units), N), and of the same shape whether a layer with a kink has an activation on
+    the other side of it then; None where no layer has one.
+    """
+    inputs = len(T)
+    crossed = np.zeros((len(steps), len(units), inputs), bool) if network.kinked else None
+    first = 0
+    a = np.zeros((len(steps), 0, inputs, 1), steps.dtype)
+    for layer, here in enumerate(activity.a, start=2):
+        width = here.shape[-1]
+        moved = np.arange(max(units.start, first), min(units.stop, first + width)) - first
+        first += width
+        if first <= units.start:
+            continue
+        fresh = np.empty((len(steps), len(moved), inputs, width), steps.dtype)
+        fresh[:] = here
+        fresh[:, np.arange(len(moved)), :, moved] += steps[:, None]
+        if a.shape[1]:
+            z = with_bias(network, value(network, layer - 1, a))
+            # One product of two matrices: NumPy multiplies stacks of small ones one by one.
+            a = (z.reshape(-1, z.shape[-1]) @ weights[layer - 2].T).reshape(*z.shape[:-1], -1)
+            fresh = np.concatenate([a, fresh], axis=1) if len(moved) else a
+        a = fresh
+        if crossed is not None and network.kinked_at(layer):
+            crossed[:, : a.shape[1]] |= ((a > 0) != (here > 0)).any(axis=-1)
+    return losses(network, a, T), crossed
+
+
+class Movers:
+    """The weights that are due, the activation that each moves, and how fast.
+
+    ``entries[l-1]`` holds the (j, i) of W^(l); w_ji moves a_j of input n z_i times as fast as itself. Units
+    are numbered through from layer 2 on.
     """
 
-    layer: int
-    index: tuple[Array, ...]
-    change: Array
-    scale: Array
+    def __init__(self, network: Network, activity: Activity, entries: Sequence[Array]) -> None:
+        self.network = network
+        self._units = np.cumsum([0, *network.layers[1:]])
+        self._sizes = np.cumsum([0, *(rows * columns for rows, columns in network.shapes)])
+        moved, factors, places = [], [], []
+        for k, part in enumerate(entries):
+            j, i = part[:, 0], part[:, 1]
+            moved.append(self._units[k] + j)
+            factors.append(with_bias(network, activity.z[k])[:, i])
+            places.append(self._sizes[k] + j * network.shapes[k][1] + i)
+        self._moved, self._places = np.concatenate(moved), np.concatenate(places)
+        self._factors = np.concatenate(factors, axis=1)
 
+    def gradients(self, slopes: Array, share: Callable[[Array], Array] = lambda z: z) -> Gradients:
+        """From what each E_n has by each activation, (units, N), what E has by weights and E_n by δ.
 
-def delta_perturbations(activity: Activity, layer: int) -> Iterator[Perturbations]:
-    """a_j^(l) + ε for every unit j; the inputs of a batch do not touch each other."""
-    inputs, units = activity.a[layer - 2].shape
-    for j in _parts(np.arange(units), inputs * units):
-        change = np.zeros((len(j), inputs, units))
-        change[np.arange(len(j)), :, j] = 1.0
-        yield Perturbations(layer, (j,), change, np.ones(len(j)))
-
-
-def weight_perturbations(
-    network: Network, activity: Activity, layer: int, entries: Array
-) -> Iterator[Perturbations]:
-    """w_ji^(l) + ε for the ``entries`` of W^(l), rows (j, i) of an (P, 2) array of indices."""
-    z = with_bias(network, activity.z[layer - 1])
-    inputs, units = activity.a[layer - 1].shape
-    largest = np.abs(z).max(axis=0)
-    for part in _parts(entries, inputs * units):
-        j, i = part[:, 0], part[:, 1]
-        change = np.zeros((len(part), inputs, units))
-        # Where z_i is 0 for every input the derivative is exactly 0, whatever the step.
-        change[np.arange(len(part)), :, j] = (z / np.where(largest > 0, largest, 1.0))[:, i].T
-        yield Perturbations(layer + 1, (j, i), change, largest[i])
-
-
-def _parts(rows: Array, size: int) -> list[Array]:
-    """``rows`` in pieces that times ``size`` numbers and all steps stay below a chunk."""
-    at_once = max(1, CHUNK // (EVALUATIONS * size))
-    return [rows[start : start + at_once] for start in range(0, len(rows), at_once)]
+        E is the mean of the E_n, and a weight has ``share`` of z_i times what its activation has. Weights
+        that are not due stay NaN.
+        """
+        factors = share(self._factors)
+        # Where z_i is 0 the derivative is exactly 0, whatever that by the activation.
+        each = np.where(factors != 0, slopes[self._moved].T * factors, 0.0)
+        found = np.full(self.network.size, np.nan)
+        found[self._places] = each.sum(axis=0) / len(each)
+        weights = [
+            found[start:stop].reshape(shape)
+            for start, stop, shape in zip(
+                self._sizes, self._sizes[1:], self.network.shapes, strict=False
+            )
+        ]
+        units = zip(self._units, self._units[1:], strict=False)
+        return Gradients(weights, [slopes[start:stop].T.copy() for start, stop in units])
 
 
 def losses_behind(
     network: Network, weights: Sequence[Array], layer: int, a: Array, T: Array
-) -> tuple[Array, list[Array]]:
-    """E_n (…, N) from a^(l) (…, N, n_l) on, and the activations of the layers with a kink."""
-    kinked = []
+) -> Array:
+    """E_n (…, N) from a^(l) (…, N, n_l) on, real or complex."""
     for m in range(layer, network.depth):
-        if network.kinked_at(m):
-            kinked.append(a)
-        z = with_bias(network, value(network, m, a))
-        # One product of two matrices: NumPy multiplies stacks of small ones one by one.
-        a = (z.reshape(-1, z.shape[-1]) @ weights[m - 1].T).reshape(*z.shape[:-1], -1)
-    if network.kinked_at(network.depth):
-        kinked.append(a)
-    return losses(network, a, T), kinked
+        a = with_bias(network, value(network, m, a)) @ weights[m - 1].T
+    return losses(network, a, T)
 
 
 # ------------------------------------------------------------------------------------- complex step
@@ -183,41 +215,11 @@ def complex_step(
     if network.kinked:
         raise ValueError(f"{', '.join(network.kinked)}: not analytic, so there is no complex step")
     activity = forward(network, weights, X)
-
-    def derivative(p: Perturbations) -> Array:
-        a = activity.a[p.layer - 2] + 1j * step * p.change
-        E, _ = losses_behind(network, weights, p.layer, a, T)
-        return np.asarray(E.imag / step * p.scale[:, None])
-
-    found = empty_gradients(network, len(X))
-    for p in all_perturbations(network, activity, entries):
-        store(found, p, derivative(p))
-    return found
-
-
-def all_perturbations(
-    network: Network, activity: Activity, entries: Sequence[Array]
-) -> Iterator[Perturbations]:
-    """Of the weights ``entries[l-1]``, rows (j, i), of every W^(l), and of every δ."""
-    for layer in range(1, network.depth):
-        yield from weight_perturbations(network, activity, layer, entries[layer - 1])
-        yield from delta_perturbations(activity, layer + 1)
-
-
-def store(into: Gradients, p: Perturbations, derivative: Array) -> None:
-    """Put derivatives (P, N) of each E_n where they belong: δ a column, a weight its mean."""
-    if len(p.index) == 1:
-        into.deltas[p.layer - 2][:, p.index[0]] = derivative.T
-    else:
-        into.weights[p.layer - 2][p.index] = derivative.mean(axis=1)
-
-
-def empty_gradients(network: Network, inputs: int) -> Gradients:
-    """Gradients of the right shapes, full of NaN."""
-    return Gradients(
-        [np.full(shape, np.nan) for shape in network.shapes],
-        [np.full((inputs, n), np.nan) for n in network.layers[1:]],
-    )
+    slopes = [
+        losses_after(network, weights, activity, T, units, np.array([1j * step]))[0].imag[0] / step
+        for units in unit_pieces(network, len(X), 1)
+    ]
+    return Movers(network, activity, entries).gradients(np.concatenate(slopes))
 
 
 def complex_step_along(

@@ -8,29 +8,26 @@ instead of a derivative.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 
 import numpy as np
 
 from mlhw.maths.arrays import Array
-from mlhw.maths.derivatives import (
-    EVALUATIONS,
-    Perturbations,
-    all_perturbations,
-    empty_gradients,
-    losses_behind,
-    store,
-)
-from mlhw.maths.network import Gradients, Network, forward, losses
+from mlhw.maths.derivatives import Movers, losses_after, unit_pieces
+from mlhw.maths.network import Activity, Gradients, Network, forward, losses, with_bias
 
-WIDE_STEPS = 0.25 * 2.0 ** -np.arange(EVALUATIONS // 2)
+WIDE_STEPS = 0.25 * 2.0 ** -np.arange(9)
 """An activation is moved by ±0.25, ±0.125, … ±9.8e-4."""
 
 SMALL_STEPS = WIDE_STEPS * 2.0**-10
 """The second attempt, where a kink lies within the first steps: 2.4e-4 … 9.5e-7."""
 
-Along = Callable[[Array], tuple[Array, list[Array]]]
-"""Losses (S, …) at S steps along some lines, and the activations (S, …, n) of layers with a kink."""
+Along = Callable[[Array], tuple[Array, Array | None]]
+"""Losses (S, …) at S steps along some lines, and whether a kink lies between there and step 0.
+
+The latter, (S, …) too, is None where nothing has a kink.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,56 +62,65 @@ def finite_differences(
 ) -> Differences:
     """∂E/∂w by central differences for the ``entries`` of each W^(l), rows (j, i), and every δ."""
     activity = forward(network, weights, X)
-    found, error, at_kink = (empty_gradients(network, len(X)) for _ in range(3))
-    kinks: list[Kink] = []
-    for p in all_perturbations(network, activity, entries):
-        start = activity.a[p.layer - 2]
-
-        def along(
-            steps: Array, p: Perturbations = p, start: Array = start
-        ) -> tuple[Array, list[Array]]:
-            a = start + steps[:, None, None, None] * p.change
-            return losses_behind(network, weights, p.layer, a, T)
-
-        line = slopes_along(along)
-        scale = p.scale[:, None]
-        store(found, p, line.derivative * scale)
-        store(error, p, line.error * scale)
-        store(at_kink, p, line.at_kink.astype(float))
-        kinks += _kinks(p, line)
+    lines = [
+        slopes_along(partial(losses_after, network, weights, activity, T, units))
+        for units in unit_pieces(network, len(X), 2 * len(WIDE_STEPS))
+    ]
+    line = Slopes(*(np.concatenate(parts) for parts in zip(*map(astuple, lines), strict=True)))
+    movers = Movers(network, activity, entries)
+    found = movers.gradients(line.derivative)
+    error = movers.gradients(line.error, np.abs)
+    at_kink = movers.gradients(line.at_kink.astype(float), _touched)
     for gradient in at_kink:
-        gradient[:] = np.sign(gradient)
-    return Differences(found, error, at_kink, kinks)
+        np.sign(gradient, out=gradient)
+    return Differences(found, error, at_kink, _kinks(network, activity, entries, line))
+
+
+def _touched(z: Array) -> Array:
+    """1 where a weight moves an activation at all, 0 where its input is 0."""
+    touched: Array = (z != 0).astype(float)
+    return touched
 
 
 def difference_along(
     network: Network, weights: Sequence[Array], X: Array, T: Array, direction: Sequence[Array]
 ) -> tuple[float, float]:
     """dE/ds of the weights W + s·direction at s = 0, NaN at a kink, and its estimated error."""
-    layers = [layer for layer in range(2, network.depth + 1) if network.kinked_at(layer)]
+    layers = [layer - 2 for layer in range(2, network.depth + 1) if network.kinked_at(layer)]
+    here = forward(network, weights, X).a
 
-    def along(steps: Array) -> tuple[Array, list[Array]]:
-        E, kinked = [], []
+    def along(steps: Array) -> tuple[Array, Array | None]:
+        E, crossed = [], []
         for s in steps:
             moved = [W + s * D for W, D in zip(weights, direction, strict=True)]
             a = forward(network, moved, X).a
             E.append(losses(network, a[-1], T).mean())
-            kinked.append([a[layer - 2].ravel() for layer in layers])
-        return np.array(E), [np.array(part) for part in zip(*kinked, strict=True)]
+            crossed.append(any(((a[k] > 0) != (here[k] > 0)).any() for k in layers))
+        return np.array(E), np.array(crossed) if layers else None
 
     line = slopes_along(along)
     return float(line.derivative), float(line.error)
 
 
-def _kinks(p: Perturbations, line: Slopes) -> list[Kink]:
-    kinks = []
-    for row, n in np.argwhere(line.at_kink):
-        index = tuple(int(axis[row]) for axis in p.index)
-        left, right = (float(side[row, n] * p.scale[row]) for side in (line.left, line.right))
-        if len(index) == 1:
-            kinks.append(Kink(p.layer, (int(n), *index), False, left, right))
-        else:
-            kinks.append(Kink(p.layer - 1, index, True, left, right))
+def _kinks(
+    network: Network, activity: Activity, entries: Sequence[Array], line: Slopes
+) -> list[Kink]:
+    """Layer by layer those of the weights into it, by weight and input, then of its units."""
+    kinks: list[Kink] = []
+    if not line.at_kink.any():
+        return kinks
+    first = np.cumsum([0, *network.layers[1:]])
+    for layer, part in enumerate(entries, start=1):
+        z = with_bias(network, activity.z[layer - 1])
+        here = slice(first[layer - 1], first[layer])
+        at_kink, left, right = line.at_kink[here], line.left[here], line.right[here]
+        for j, i in part[at_kink[part[:, 0]].any(axis=1)].tolist():
+            for n in np.flatnonzero(at_kink[j] & (z[:, i] != 0)).tolist():
+                # Where the input is below 0 the unit goes the other way.
+                sides = [float(side[j, n] * z[n, i]) for side in (left, right)]
+                kinks.append(Kink(layer, (j, i), True, *sides[:: 1 if z[n, i] > 0 else -1]))
+        for j, n in np.argwhere(at_kink).tolist():
+            kinks.append(Kink(layer + 1, (n, j), False, float(left[j, n]), float(right[j, n])))
     return kinks
 
 
@@ -167,14 +173,10 @@ def _central(along: Along, steps: Array, across: bool = False) -> tuple[Array, A
 
     ``across`` uses steps over a kink too.
     """
-    E, kinked = along(np.concatenate([steps, -steps]))
+    E, crossed = along(np.concatenate([steps, -steps]))
     valid, count = None, np.full(E.shape[1:], len(steps))
-    if kinked and not across:
-        _, centre = along(np.zeros(1))
-        same = np.ones(E.shape, bool)
-        for a, a0 in zip(kinked, centre, strict=True):
-            same &= ((a > 0) == (a0 > 0)).all(axis=-1)
-        valid = same[: len(steps)] & same[len(steps) :]
+    if crossed is not None and not across:
+        valid = ~(crossed[: len(steps)] | crossed[len(steps) :])
         # A step counts only if all smaller ones do.
         valid = np.logical_and.accumulate(valid[::-1])[::-1]
         count = valid.sum(axis=0)

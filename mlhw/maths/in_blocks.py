@@ -7,18 +7,21 @@ environment moves: sixteen parts of the rows go up a fixed tree, each with one t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mlhw.maths import row_blocks
 from mlhw.maths.tree import Parts, joined, up_the_tree
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
 WORTH = 4_000_000
-"""Points times weight vectors from which blocks, threads and compiled loops pay."""
+"""Points times weight vectors, or numbers, from which blocks, threads and compiled loops pay."""
 PARTS = 16
 _BLOCK = 1 << 17  # numbers, 1 MB
 _HELD = 1 << 22  # numbers of Hessians at once
@@ -31,7 +34,7 @@ def slopes_in_blocks(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.nd
         s = 2.0 * t[rows] - 1.0
         return row_blocks.losses_and_slopes(X[rows, :-1], s, W, compiled=True)
 
-    losses, slopes = _sums(len(X), X.shape[1], work, 2)
+    losses, slopes = summed_over_rows(len(X), X.shape[1], ("sum", "sum"), work)
     return losses / len(X), slopes / len(X)
 
 
@@ -42,7 +45,7 @@ def hessians_in_blocks(X: np.ndarray, W: np.ndarray) -> np.ndarray:
         bends = row_blocks.curvatures(X[rows, :-1], W, compiled=True)
         return (row_blocks.hessians(X[rows], bends),)
 
-    (found,) = _sums(len(X), X.shape[1], work, 1)
+    (found,) = summed_over_rows(len(X), X.shape[1], ("sum",), work)
     return found / len(X)
 
 
@@ -60,8 +63,16 @@ def limits_in_blocks(X: np.ndarray, W: np.ndarray) -> np.ndarray:
     return limits
 
 
-def _sums(n: int, columns: int, work: Callable[[slice], Parts], count: int) -> Parts:
-    ways = ("sum",) * count
+def gram_in_blocks(X: np.ndarray) -> np.ndarray:
+    """XᵀX / n, (d, d)."""
+    (found,) = summed_over_rows(len(X), X.shape[1], ("sum",), lambda rows: (X[rows].T @ X[rows],))
+    return found / len(X)
+
+
+def summed_over_rows(
+    n: int, columns: int, ways: Sequence[str], work: Callable[[slice], Parts]
+) -> Parts:
+    """What ``work`` gives for blocks of n rows with so many columns, put together by ``ways`` (``tree``)."""
     size = max(512, 1 << (_BLOCK // columns).bit_length() - 1)
 
     def part(number: int) -> Parts | None:
@@ -72,15 +83,23 @@ def _sums(n: int, columns: int, work: Callable[[slice], Parts], count: int) -> P
                 total = joined(ways, total, work(slice(first, min(stop, first + size))))
         return total
 
+    found = up_the_tree(ways, in_threads(part, range(PARTS)))
+    assert found is not None
+    return found
+
+
+def in_threads(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
+    """``work`` of each item, in their order, by as many threads as there are processors.
+
+    BLAS has one thread in each of them meanwhile.
+    """
     # Threads are made anew: those of a process that is forked are not in its child.
     threads = ThreadPoolExecutor(cpus())
     try:
         with _blas().limit(limits=1, user_api="blas"):
-            found = up_the_tree(ways, list(threads.map(part, range(PARTS))))
+            return list(threads.map(work, items))
     finally:
         threads.shutdown(cancel_futures=True)
-    assert found is not None
-    return found
 
 
 def cpus() -> int:

@@ -10,6 +10,8 @@ residual −σ(−m) up to sign. So nothing overflows, and nothing is lost where
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mlhw.maths.activations import logistic, softplus
@@ -51,6 +53,8 @@ def hessian(X: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 _BLOCK = 1 << 20  # numbers held at once by local_limits
+FEW = 4
+"""Of fewer weight vectors each has its Hessian by a product of its own, where there are many points."""
 
 
 def local_limits(X: np.ndarray, W: np.ndarray) -> np.ndarray:
@@ -82,6 +86,11 @@ def local_limits(X: np.ndarray, W: np.ndarray) -> np.ndarray:
 def _hessians(X: np.ndarray, W: np.ndarray) -> np.ndarray:
     """n H(w) for each of the r columns of W: (r, d+1, d+1)."""
     n, d = X.shape
+    if W.shape[1] < FEW and n * d * d > _BLOCK:
+        # Products of all columns are worth their while for more vectors only.
+        found: np.ndarray = np.array([hessian(X, w) for w in W.T]).reshape(-1, d, d)
+        scaled: np.ndarray = n * found
+        return scaled
     hessians = np.zeros((W.shape[1], d * d))
     rows = max(1, _BLOCK // max(d * d, W.shape[1]))
     for start in range(0, n, rows):
@@ -156,17 +165,28 @@ def largest_mean_curvature(
     return bound
 
 
-def largest_ratios(X: np.ndarray, W0: np.ndarray, W1: np.ndarray, eta: float) -> np.ndarray:
+def largest_ratios(
+    X: np.ndarray,
+    W0: np.ndarray,
+    W1: np.ndarray,
+    eta: float,
+    limits: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
     """The largest η/limit found on each segment from a column of W0 (d+1, r) to one of W1.
 
-    A lower bound; the search ends once it exceeds 1. Returns (r,).
+    A lower bound; the search ends once it exceeds 1. ``limits`` gives the local limits at many columns at
+    once; without it a few at a time are worked out here. Returns (r,).
     """
     ratios = np.zeros(W0.shape[1])
+    if limits is not None and len(ratios):
+        places = [W0 + place * (W1 - W0) for place in (0.0, 0.5, 1.0)]
+        found = limits(np.concatenate(places, axis=1)).reshape(3, -1)
+        ratios = np.asarray(np.max(eta / found, axis=0))
     block = max(1, 200_000 // len(X))
     for first in range(0, len(ratios), block):
         before, after = W0[:, first : first + block], W1[:, first : first + block]
         part = ratios[first : first + block]
-        for place in (0.0, 0.5, 1.0):
+        for place in () if limits else (0.0, 0.5, 1.0):
             np.maximum(part, eta / local_limits(X, before + place * (after - before)), out=part)
         # A long step can jump over narrow peaks of the curvature.
         hidden = np.flatnonzero(part <= 1.0)
@@ -186,8 +206,16 @@ def monotone_eta(X: np.ndarray) -> float:
     return float(2.0 / (np.linalg.eigvalsh(gram)[-1] / (4 * len(X))))
 
 
-def rounding_of_nll(X: np.ndarray, W: np.ndarray) -> np.ndarray:
+def root_mean_squares(X: np.ndarray) -> np.ndarray:
+    """The size of each column, (d+1,)."""
+    sizes: np.ndarray = np.sqrt(np.mean(X**2, axis=0))
+    return sizes
+
+
+def rounding_of_nll(sizes: np.ndarray, W: np.ndarray) -> np.ndarray:
     """By how much rounding can move the NLL at the columns of W (d+1, r); (r,).
+
+    ``sizes`` (d+1,) are the ``root_mean_squares`` of X.
 
     A sum of k products is right to γ_k Σ|x_j w_j|, γ_k = k u / (1 − k u), u = 2⁻⁵³, in any order
     (Higham, *Accuracy and Stability of Numerical Algorithms*, section 3.1), and the loss of a sample
@@ -195,8 +223,7 @@ def rounding_of_nll(X: np.ndarray, W: np.ndarray) -> np.ndarray:
     root mean square of column j. Where a feature is far from 0 beside its spread this is much, as
     large terms of xᵀw cancel.
     """
-    terms = X.shape[1] * 0.5 * np.finfo(float).eps
-    size = np.sqrt(np.mean(X**2, axis=0))
+    terms = len(sizes) * 0.5 * np.finfo(float).eps
     with np.errstate(over="ignore"):
-        result: np.ndarray = terms / (1.0 - terms) * (size @ np.abs(W))
+        result: np.ndarray = terms / (1.0 - terms) * (sizes @ np.abs(W))
     return result

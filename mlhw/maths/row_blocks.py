@@ -50,6 +50,28 @@ def curvatures(X: np.ndarray, W: np.ndarray, compiled: bool) -> np.ndarray:
     return bent
 
 
+def newton_sums(
+    Z: np.ndarray, s: np.ndarray, v: np.ndarray, step: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What a step of Newton's method takes, with one exponential: Z (m, d+1) has its column of ones.
+
+    At v (d+1,): the loss (1,), gradient (d+1,) and Hessian (d+1, d+1), summed; the largest |Z ``step``| (1,)
+    and the smallest σ(−m) (1,).
+    """
+    m = s * (Z @ v)
+    e = np.exp(-np.abs(m))
+    q = 1.0 / (1.0 + e)
+    multipliers = np.where(m >= 0, e, 1.0) * q
+    rooted = Z * (np.sqrt(e) * q)[:, None]
+    return (
+        np.sum(np.maximum(-m, 0.0) + np.log1p(e))[None],
+        (-s * multipliers) @ Z,
+        rooted.T @ rooted,  # of which BLAS works out one half
+        np.max(np.abs(Z @ step))[None],
+        np.min(multipliers)[None],
+    )
+
+
 def with_ones(X: np.ndarray) -> np.ndarray:
     """(m, d+1), the last column ones."""
     return np.column_stack([X, np.ones(len(X))])

@@ -97,10 +97,23 @@ def overlap_is_certain(points: Centred, t: np.ndarray, v: np.ndarray) -> bool:
     residual = float(np.linalg.norm(Z.T @ (s * multipliers)))
     values = np.linalg.svd(Z, compute_uv=False)
     smallest = float(values[_rank(values, Z.shape) - 1])
+    certain = multipliers_are_certain(
+        float(multipliers.min()), residual, len(Z), float(np.linalg.norm(Z)), smallest
+    )
+    return certain and _rank_is_right(points.X, values, Z.shape)
+
+
+def multipliers_are_certain(
+    least: float, residual: float, n: int, size: float, smallest: float
+) -> bool:
+    """Whether multipliers λ > 0 of exactly Σ λᵢ sᵢ zᵢ = 0 are near, see ``overlap_is_certain``.
+
+    ``least`` is the smallest λ known, ``residual`` the norm of its sum over n rows, ``size`` the norm of Z
+    and ``smallest`` its smallest singular value other than 0.
+    """
     # The residual's own rounding error, with a margin.
-    rounding = 8 * len(Z) * _EPS * float(np.linalg.norm(Z))
-    certain = multipliers.min() > 2 * (residual + rounding) / smallest
-    return bool(certain and _rank_is_right(points.X, values, Z.shape))
+    rounding = 8 * n * _EPS * size
+    return least > 2 * (residual + rounding) / smallest
 
 
 def proven_separation(points: Centred, t: np.ndarray, v: np.ndarray) -> Separation | None:

@@ -25,7 +25,7 @@ class StepErrors:
 
         def along(steps: Array) -> Array:
             a = activity.a[0] + steps[:, None, None] * change
-            return np.asarray(losses_behind(p.network, p.weights, 2, a, p.T)[0].mean(axis=-1))
+            return np.asarray(losses_behind(p.network, p.weights, 2, a, p.T).mean(axis=-1))
 
         plus, minus, here = along(self.steps), along(-self.steps), along(np.zeros(1))
         self.found = {

@@ -8,6 +8,8 @@ import os
 import stat
 from pathlib import Path
 
+_READ_NOT_WAITING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
 
 def open_plain(path: str | Path) -> io.BufferedReader:
     """A plain file, opened for reading in binary.
@@ -15,17 +17,26 @@ def open_plain(path: str | Path) -> io.BufferedReader:
     Raises OSError for anything else: a device has no end, and a pipe that nobody writes into is waited
     for without end.
     """
+    return os.fdopen(open_descriptor(path)[0], "rb")
+
+
+def open_descriptor(path: str | Path) -> tuple[int, int]:
+    """A plain file's descriptor, opened for reading and to be closed by whoever asked; and its size.
+
+    Raises OSError as ``open_plain``.
+    """
     mode = os.stat(path).st_mode  # before it is opened, which to some devices is a command
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     _require_plain(mode, path)
-    file = open(path, "rb", opener=_not_waiting)  # noqa: SIM115 - closed by whoever asked
+    descriptor = os.open(path, _READ_NOT_WAITING)
     try:
-        _require_plain(os.fstat(file.fileno()).st_mode, path)  # another may have its place by now
+        status = os.fstat(descriptor)
+        _require_plain(status.st_mode, path)  # another may have its place by now
     except OSError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return descriptor, status.st_size
 
 
 def read_plain(path: str | Path, most: int) -> bytes:
@@ -50,7 +61,3 @@ def read_plain(path: str | Path, most: int) -> bytes:
 def _require_plain(mode: int, path: str | Path) -> None:
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "it is no plain file", str(path))
-
-
-def _not_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -285,8 +285,11 @@ class Config(ExperimentConfig):
         int, Field(ge=0, description="stored changes of an image for frozen epochs")
     ] = 0
     compare: Annotated[
-        Literal["auto", "random", "none"],
-        Field(description="train from random weights too; auto does on the built-in digits"),
+        Literal["auto", "first-open", "random", "none"],
+        Field(
+            description="train from random weights too: random for all epochs, first-open until all layers "
+            "have learnt for one; auto is first-open on the built-in digits"
+        ),
     ] = "auto"
     explain: Annotated[
         int,

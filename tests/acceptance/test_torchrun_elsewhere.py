@@ -83,8 +83,10 @@ def test_slurm_starts_the_processes_without_torchrun(tmp_path: Path) -> None:
             env={
                 **os.environ,
                 **job,
-                **{"SLURM_PROCID": str(number), "SLURM_LOCALID": str(number)},
-                **{"OMP_NUM_THREADS": "1", "MLHW_RUNS_DIR": str(tmp_path / "runs")},
+                "SLURM_PROCID": str(number),
+                "SLURM_LOCALID": str(number),
+                "OMP_NUM_THREADS": "1",
+                "MLHW_RUNS_DIR": str(tmp_path / "runs"),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

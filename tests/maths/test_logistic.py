@@ -98,6 +98,20 @@ def test_local_limits_do_not_depend_on_how_the_work_is_cut(
     whole = logistic.local_limits(X, W)
     monkeypatch.setattr(logistic, "_BLOCK", 50)
     np.testing.assert_allclose(logistic.local_limits(X, W), whole, rtol=1e-13)
+    np.testing.assert_allclose(logistic.local_limits(X, W[:, :2]), whole[:2], rtol=1e-13)
+
+
+def test_ratios_along_steps_are_the_same_from_limits_of_all_at_once() -> None:
+    X, _ = overlapping(1)
+    W = np.random.default_rng(1).normal(size=(4, 9))
+    for eta in (1.0, 5.0, 40.0):
+        known = logistic.largest_ratios(X, W, -3 * W, eta)
+        at_once = logistic.largest_ratios(X, W, -3 * W, eta, lambda V: logistic.local_limits(X, V))
+        np.testing.assert_allclose(at_once, known, rtol=1e-12)
+    none = np.zeros((4, 0))
+    assert (
+        logistic.largest_ratios(X, none, none, 1.0, lambda V: logistic.local_limits(X, V)).size == 0
+    )
 
 
 def test_more_features_than_points_have_the_limits_of_the_whole_hessian() -> None:
@@ -163,4 +177,6 @@ def test_rounding_moves_the_nll_by_no_more_than_its_bound(seed: int, power: int)
             for x, label in zip(X.tolist(), t, strict=True)
         ) / len(X)
         error = abs(exact - mpmath.mpf(float(logistic.nll(X, t, w))))
-    assert error <= logistic.rounding_of_nll(X, w[:, None])[0] + 1e-15 * max(1, exact)
+    assert error <= logistic.rounding_of_nll(logistic.root_mean_squares(X), w[:, None])[
+        0
+    ] + 1e-15 * max(1, exact)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, log_expit
 
-from mlhw.maths import logistic, optimum
+from mlhw.maths import in_blocks, logistic, optimum
 from mlhw.maths.centring import Centred
 from mlhw.points.config import PointsConfig
 from mlhw.points.load import load_points
@@ -107,6 +107,60 @@ def test_times_in_seconds_have_the_optimum_of_the_seconds_alone() -> None:
     assert minimum.nll == pytest.approx(0.335649207165945, rel=1e-8)
     assert Centred.of(X).slopes(minimum.v)[0] == pytest.approx(1.00566397205, rel=1e-8)
     assert minimum.gradient < 1e-12
+
+
+def test_blocks_of_many_points_have_the_same_minimum_with_any_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, t = overlapping(2, n=9001)
+    points = Centred.of(X)
+    known = found(X, t)
+    monkeypatch.setattr(in_blocks, "WORTH", 1)
+    monkeypatch.setattr(in_blocks, "_BLOCK", 4 * 512)
+    monkeypatch.setattr(optimum, "_minimise", None)  # the way of any points is not gone
+    bits = []
+    for cpus in (1, 3):
+        monkeypatch.setattr(in_blocks, "_cpus", lambda n=cpus: n)
+        np.testing.assert_array_equal(Centred.of(X).Z, points.Z)
+        minimum = found(X, t)
+        bits.append((minimum.v.tobytes(), minimum.nll))
+        np.testing.assert_allclose(minimum.v, known.v, rtol=1e-12)
+        np.testing.assert_allclose(minimum.activations, known.activations, rtol=0, atol=1e-11)
+        assert minimum.nll == pytest.approx(known.nll, rel=1e-14)
+        residual = expit(points.Z @ minimum.v) - t
+        assert np.abs(residual @ points.Z / len(t)).max() < optimum.GRADIENT_TOLERANCE
+    assert bits[0] == bits[1]
+
+
+@pytest.mark.parametrize("kind", ["dependent", "constant", "complete", "quasi-complete", "rare"])
+def test_many_points_out_of_the_ordinary_go_the_way_of_any(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, t = overlapping(3, n=4000)
+    if kind == "dependent":
+        X[:, 2] = X[:, 0]
+    elif kind == "constant":
+        X[:, 2] = 7.0
+    elif kind == "complete":
+        t = (X[:, 0] > 0).astype(float)
+    elif kind == "quasi-complete":
+        X[:, 2] = 0.0
+        X[t == 1, 2] = np.arange(np.sum(t == 1)) % 2
+    else:  # of every sixteenth point alone the classes are separated
+        t = (X[:, 0] > 0).astype(float)
+        t[1::40] = 1 - t[1::40]
+        t[::16] = X[::16, 0] > 0
+    known = optimum.solve(Centred.of(X), t)
+    monkeypatch.setattr(in_blocks, "WORTH", 1)
+    again = optimum.solve(Centred.of(X), t)
+    assert (again.optimum is None) == (known.optimum is None) == ("complete" in kind)
+    assert again.infimum == pytest.approx(known.infimum, rel=1e-12)
+    if known.separation is not None and again.separation is not None:
+        assert again.separation.kind == known.separation.kind == kind
+        np.testing.assert_array_equal(again.separation.strict, known.separation.strict)
+    if known.optimum is not None and again.optimum is not None:
+        np.testing.assert_allclose(again.optimum.v, known.optimum.v, rtol=0, atol=1e-9)
+        assert again.optimum.gradient < optimum.GRADIENT_TOLERANCE
 
 
 @settings(max_examples=60, deadline=None)

@@ -24,8 +24,8 @@ COMMANDS = {
     "classes-alike": [*COMMAND, "--sampler", "balanced"],
     "beats-random": [
         *SMALL,
-        *("--image-size", "32", "--epochs", "3", "--unfreeze-at", "null"),
-        *("--lr", "0.01", "--compare", "random"),
+        *("--image-size", "32", "--epochs", "3", "--unfreeze-at", "1"),
+        *("--lr", "0.01", "--compare", "first-open"),
     ],
 }
 

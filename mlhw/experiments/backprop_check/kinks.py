@@ -32,8 +32,8 @@ def _positive(c: FourWays, kink: Kink, step: float) -> Array:
         a = before @ W.T
         if kink.of_weight and layer == kink.layer + 1:
             j, i = kink.index
-            size = np.abs(before[:, i]).max()
-            a[:, j] += step * before[:, i] / (size or 1.0)
+            # Of every input by as much: the weight's own step is chosen for each.
+            a[:, j] += step * np.sign(before[:, i])
         elif not kink.of_weight and layer == kink.layer:
             a[kink.index] += step
         if p.network.activation(layer) in ("relu", "leaky_relu"):

@@ -330,8 +330,10 @@ def beats_random(o: Finetuned) -> Check:
     if o.random is None:
         return not_applicable("no comparison with random weights was asked for")
     return check(
-        o.evaluated.accuracy > o.random.accuracy,
-        measured=o.evaluated.accuracy,
+        o.rivalling > o.random.accuracy,
+        measured=o.rivalling,
         expected=f"above {o.random.accuracy:.6g}",
-        note=f"{o.split} accuracy after {o.progress.epoch} epochs each",
+        note=f"{o.random.split} accuracy after {o.random.epochs} epochs each"
+        if o.random.is_early
+        else f"{o.split} accuracy after {o.progress.epoch} epochs each",
     )

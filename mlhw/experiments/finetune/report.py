@@ -15,7 +15,7 @@ from mlhw.vision.training import columns
 if TYPE_CHECKING:
     from mlhw.vision.config import Config
     from mlhw.vision.names import BestBy
-    from mlhw.vision.training.session import Finetuned
+    from mlhw.vision.training.session import Finetuned, RandomWeights
 
 FORMULAS = [
     Formula(
@@ -141,12 +141,17 @@ def summary(o: Finetuned) -> dict[str, Any]:
         "predictions": "test" if o.test else "val",
         "backbone_lr": o.task.plan.backbone_lr if o.config.trains_backbone else None,
         "probe": o.progress.probe and tried_rates(o.progress.probe),
-        "random_weights": o.random and {"val_acc": o.random.val_acc, "test_acc": o.random.test_acc},
+        "random_weights": o.random and against_random(o.random),
         "calibration": o.assessed.calibration(),
         "metrics": o.assessed.metrics(),
         "per_class": o.assessed.per_class(),
         "confusion": o.assessed.confusion_list(),
     }
+
+
+def against_random(random: RandomWeights) -> dict[str, Any]:
+    """The accuracies from random weights, and after how many epochs."""
+    return {"val_acc": random.val_acc, "test_acc": random.test_acc, "epochs": random.epochs}
 
 
 def tried_rates(probe: dict[str, Any]) -> dict[str, Any]:
@@ -182,9 +187,15 @@ def answers(o: Finetuned) -> list[str]:
         calibrated(o),
     ]
     if o.random:
+        images = len(o.splits.val) if o.random.is_early else len(o.labels)
         lines.append(
             f"the same network from random weights: {o.random.split} accuracy "
-            f"{accuracy_in_words(o.random.accuracy, len(o.labels))}"
+            + accuracy_in_words(o.random.accuracy, images)
+            + (
+                f" after {o.random.epochs} epochs, the pre-trained one then {o.rivalling:.4f}"
+                if o.random.is_early
+                else ""
+            )
         )
     if o.progress.probed:
         why, tried, _ = o.progress.probed.why.partition(" (")  # the numbers of each are in the log

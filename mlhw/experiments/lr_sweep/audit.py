@@ -24,7 +24,9 @@ from mlhw.experiments.sweeps.textbook import (
 
 STEPS = 400  # of one rate, evenly spread: more would take as long as the run itself
 NUMBERS = 4_000_000  # in the matrices of one rate
+ALL_NUMBERS = 16_000_000  # in those of all rates
 LIMITS = 20  # of one rate: a singular value takes the cube of the smaller dimension
+ALL_LIMITS = 64_000_000  # numbers in the matrices whose singular values are found, of all rates
 
 
 def chosen(count: int, most: int) -> np.ndarray:
@@ -32,9 +34,14 @@ def chosen(count: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
-def nll_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
-    """Recorded NLLs off those at the recorded weights, over what rounding allows."""
-    k = chosen(len(one.nll), max(2, min(STEPS, NUMBERS // len(problem.X))))
+def steps_looked_at(n: int, rates: int) -> int:
+    """At so many weights of each of the rates are NLL and update of n points worked out again."""
+    return max(2, min(STEPS, NUMBERS // n, ALL_NUMBERS // (n * rates)))
+
+
+def nll_apart(problem: TwoClassProblem, one: Trajectory, most: int) -> np.ndarray:
+    """Recorded NLLs off those at up to so many of the recorded weights, over what rounding allows."""
+    k = chosen(len(one.nll), most)
     nll, off = nll_at(problem.X, problem.t, one.W[k].T)
     with np.errstate(invalid="ignore"):
         apart = np.abs(one.nll[k] - nll) / off
@@ -42,11 +49,11 @@ def nll_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
     return kept
 
 
-def steps_apart(problem: TwoClassProblem, one: Trajectory) -> np.ndarray:
-    """Recorded updates off −η∇E at the recorded weights, over what rounding allows."""
+def steps_apart(problem: TwoClassProblem, one: Trajectory, most: int) -> np.ndarray:
+    """Recorded updates off −η∇E at up to so many recorded weights, over what rounding allows."""
     if len(one.nll) < 2:
         return np.zeros(0)
-    k = chosen(len(one.nll) - 1, max(2, min(STEPS, NUMBERS // len(problem.X))))
+    k = chosen(len(one.nll) - 1, most)
     before, after = one.W[k].T, one.W[k + 1].T
     slope, off = gradient_at(problem.X, problem.t, before)
     allowed = one.eta * off + 4 * EPS * (np.abs(before) + np.abs(after) + one.eta * np.abs(slope))
@@ -61,8 +68,7 @@ def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits)
 
     A limit so high that curvatures have lost digits is not looked at.
     """
-    count = max(2, min(LIMITS, NUMBERS // problem.X.size))
-    part = chosen(len(limits.iterations), count)
+    part = chosen(len(limits.iterations), _limits_looked_at(problem.X.size))
     found = limits_at(problem.X, one.W[limits.iterations[part]].T)
     known = limits.eta[part]
     with np.errstate(invalid="ignore", over="ignore"):
@@ -71,6 +77,16 @@ def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits)
         held &= has_all_digits(problem.X, np.minimum(known, found))
     kept: np.ndarray = apart[held]
     return kept
+
+
+def _limits_looked_at(size: int) -> int:
+    return max(2, min(LIMITS, NUMBERS // size))
+
+
+def with_limits_apart(problem: TwoClassProblem, rates: int) -> np.ndarray:
+    """Which of the rates have their limits looked at: all, or of large data some, evenly spread."""
+    size = problem.X.size
+    return chosen(rates, max(4, ALL_LIMITS // (size * _limits_looked_at(size))))
 
 
 # ------------------------------------------------------------------------------------- in shards

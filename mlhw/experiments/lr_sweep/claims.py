@@ -46,8 +46,9 @@ def steps_as_the_formula(e: Evidence) -> Claim:
     if isinstance(e.problem, ShardedProblem):
         nlls, steps = audit.steps_in_shards(e.problem, e.trajectories)
     else:
-        nlls = [audit.nll_apart(e.problem, one) for one in e.trajectories]
-        steps = [audit.steps_apart(e.problem, one) for one in e.trajectories]
+        most = audit.steps_looked_at(e.problem.n, len(e.trajectories))
+        nlls = [audit.nll_apart(e.problem, one, most) for one in e.trajectories]
+        steps = [audit.steps_apart(e.problem, one, most) for one in e.trajectories]
     starts = [np.abs(one.W[0] - e.asked.w0).max() for one in e.trajectories]
     worst = {
         "NLL": max(float(np.max(apart, initial=0.0)) for apart in nlls),
@@ -106,8 +107,10 @@ def limits_are_curvatures(e: Evidence) -> Claim:
     else:
         off = limits_off(e.problem, e.asked.w0)
         off["along the paths"] = max(
-            float(np.max(audit.limits_apart(e.problem, one, limits), initial=0.0))
-            for one, limits in zip(e.trajectories, e.limits, strict=True)
+            float(
+                np.max(audit.limits_apart(e.problem, e.trajectories[i], e.limits[i]), initial=0.0)
+            )
+            for i in audit.with_limits_apart(e.problem, len(e.trajectories))
         )
     if not all(map(audit.evenly_spread, e.trajectories, e.limits)):
         off["where along the paths"] = np.inf

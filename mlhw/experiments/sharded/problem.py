@@ -12,7 +12,7 @@ from mlhw.experiments.sharded.columns import Read
 from mlhw.experiments.sharded.team import Crew
 from mlhw.experiments.sweeps.textbook import EPS
 from mlhw.experiments.sweeps.two_classes import Minimum, TwoClasses
-from mlhw.maths import optimum
+from mlhw.maths import logistic, optimum
 from mlhw.points.points import Label
 
 NUMBERS = 1 << 24
@@ -188,11 +188,7 @@ class ShardedProblem(TwoClasses):
         return best
 
     def rounding_of_nll(self, W: np.ndarray) -> np.ndarray:
-        terms = (self.d + 1) * 0.5 * EPS
-        size = np.sqrt(np.diag(self.gram))
-        with np.errstate(over="ignore"):
-            result: np.ndarray = terms / (1.0 - terms) * (size @ np.abs(W))
-        return result
+        return logistic.rounding_of_nll(np.sqrt(np.diag(self.gram)), W)
 
     def again(self, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """As the textbook has them: NLL (r,), gradient (d+1, r), after each how far rounding may move it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlhw.experiments.sweeps.problem import TwoClassProblem
-from mlhw.experiments.sweeps.textbook import standardized_off
+from mlhw.experiments.sweeps.textbook import by_rows, standardized_off
 from mlhw.result.claims import Claim, check
 
 COLUMNS_STATEMENT = (
@@ -19,7 +19,14 @@ def judge_columns(problem: TwoClassProblem) -> Claim:
     if not shape or not np.all(problem.X[:, -1] == 1.0):
         return check(False, measured=list(problem.X.shape), expected="features and ones")
     if problem.scaling is None:
-        off = float(np.max(np.abs(problem.X[:, :-1] - problem.points.X), initial=0.0))
+        made, read = problem.X[:, :-1], problem.points.X
+        off = max(
+            by_rows(
+                made,
+                made.shape[1],
+                lambda rows: float(np.max(np.abs(made[rows] - read[rows]), initial=0.0)),
+            )
+        )
     else:
         off = standardized_off(problem.X, problem.points.X, problem.scaling)
     return check(

@@ -11,6 +11,7 @@ import numpy as np
 from mlhw.experiments.sweeps.problem import TwoClassProblem
 from mlhw.experiments.sweeps.textbook import (
     EPS,
+    by_rows,
     gradient_at,
     has_all_digits,
     limits_at,
@@ -98,22 +99,28 @@ def _weights_off(problem: TwoClassProblem, optimum: Minimum) -> dict[str, float]
     """Newton's next step on the centred columns, and activations by w and by the centre, over rounding."""
     found = problem.solution.optimum
     assert found is not None
-    Z, X, w = problem.centred.Z, problem.X, optimum.w
-    a = Z @ found.v
-    step, rounding = newton_step(Z, problem.t, found.v)
+    v, w = found.v, optimum.w
+    step, rounding = newton_step(problem.centred.Z, problem.t, v)
     terms = 4 * len(w) * EPS
-    by_weights = np.abs(X @ w - a) / (terms * (1.0 + np.abs(X) @ np.abs(w) + np.abs(Z @ found.v)))
-    inner = X[:, :-1] - optimum.centre
-    by_centre = inner @ w[:-1] + optimum.bias_at_centre - a
-    # The columns themselves are differences of values as large as the centre, where they are scaled.
-    reach = np.abs(inner) @ np.abs(w[:-1]) + np.abs(Z) @ np.abs(found.v)
-    if problem.scaling is not None:
-        reach = reach + 64 * len(X)  # the means and deviations taken out, each a sum over n
-        by_weights = np.abs(X @ w - a) / (terms * (reach + np.abs(X) @ np.abs(w)))
+
+    def work(rows: slice) -> tuple[float, float]:
+        Z, X = problem.centred.Z[rows], problem.X[rows]
+        a = Z @ v
+        by_weights = np.abs(X @ w - a) / (terms * (1.0 + np.abs(X) @ np.abs(w) + np.abs(a)))
+        inner = X[:, :-1] - optimum.centre
+        by_centre = inner @ w[:-1] + optimum.bias_at_centre - a
+        # The columns themselves are differences of values as large as the centre, where they are scaled.
+        reach = np.abs(inner) @ np.abs(w[:-1]) + np.abs(Z) @ np.abs(v)
+        if problem.scaling is not None:
+            reach = reach + 64 * problem.n  # the means and deviations taken out, each a sum over n
+            by_weights = np.abs(X @ w - a) / (terms * (reach + np.abs(X) @ np.abs(w)))
+        return float(by_weights.max()), float(np.max(np.abs(by_centre) / (terms * (1.0 + reach))))
+
+    by_weights, by_centre = zip(*by_rows(problem.X, 3 * len(w), work), strict=True)
     return {
         "next step": step / (ARRIVED + rounding),
-        "activations": float(by_weights.max()),
-        "from the centre": float(np.max(np.abs(by_centre) / (terms * (1.0 + reach)))),
+        "activations": max(by_weights),
+        "from the centre": max(by_centre),
     }
 
 

@@ -137,10 +137,15 @@ class TwoClassProblem(TwoClasses):
         return logistic.local_limits(self.X, W)
 
     def largest_ratios(self, W0: np.ndarray, W1: np.ndarray, eta: float) -> np.ndarray:
-        return logistic.largest_ratios(self.X, W0, W1, eta)
+        limits = self.local_limits if self._is_large(W0) else None
+        return logistic.largest_ratios(self.X, W0, W1, eta, limits)
 
     def rounding_of_nll(self, W: np.ndarray) -> np.ndarray:
-        return logistic.rounding_of_nll(self.X, W)
+        return logistic.rounding_of_nll(self._sizes, W)
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        return logistic.root_mean_squares(self.X)
 
 
 @cache

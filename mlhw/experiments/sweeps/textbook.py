@@ -9,9 +9,14 @@ X is (n, d+1) with a last column of ones, t (n,) is 0 or 1, W is (d+1, r): r wei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
+
+from mlhw.maths import in_blocks
+
+Found = TypeVar("Found")
 
 EPS = float(np.finfo(float).eps)
 # float64 has all its digits down to 2e-308; a σ(1 − σ) below this may have lost some.
@@ -45,38 +50,93 @@ def losses_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> np.ndarray:
     return values
 
 
+def by_rows(X: np.ndarray, r: int, work: Callable[[slice], Found]) -> list[Found]:
+    """What ``work`` finds in all rows, or where they are many in one block of them after the other.
+
+    ``r`` numbers of each row are held at once beside its own.
+    """
+    n, width = len(X), X.shape[1] + r
+    if n * width < in_blocks.WORTH:
+        return [work(slice(0, n))]
+    size = max(512, _HELD // width)
+    return in_blocks.in_threads(work, [slice(first, first + size) for first in range(0, n, size)])
+
+
+_HELD = 1 << 18  # numbers of a block
+
+
+def _added(blocks: Sequence[tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+    return [np.asarray(sum(parts[1:], parts[0])) for parts in zip(*blocks, strict=True)]
+
+
 def nll_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean NLL (r,), and how far rounding may move it.
 
     A sum of n losses one after the other may be off by n/2 ulps of the sum, and where many points are
     the same every one of them errs the same way.
     """
-    value = losses_at(X, t, W).mean(axis=0)
+
+    def work(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        return losses_at(X[rows], t[rows], W).sum(axis=0), np.abs(X[rows]).sum(axis=0)
+
+    losses, sizes = _added(by_rows(X, W.shape[1], work))
+    value = losses / len(X)
     with np.errstate(over="ignore", invalid="ignore"):
-        reach = np.mean(np.abs(X), axis=0) @ np.abs(W)  # of a, in the mean
+        reach = sizes / len(X) @ np.abs(W)  # of a, in the mean
     return value, EPS * (16 + (4 + len(X) / 2) * value + 2 * len(W) * reach)
 
 
 def gradient_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Xᵀ(σ(XW) − t)/n (d+1, r), PRML eq. 4.91 over n, and how far rounding may move each entry."""
+
+    def work(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            a, size = X[rows] @ W, np.abs(X[rows])
+            y = logistic_of(a)
+            bend = 2 * len(W) * y * logistic_of(-a) * (size @ np.abs(W)) + 16
+            return X[rows].T @ (y - t[rows, None]), size.T @ bend
+
+    slope, bend = _added(by_rows(X, W.shape[1], work))
     with np.errstate(over="ignore", invalid="ignore"):
-        a, size = X @ W, np.abs(X)
-        y = logistic_of(a)
-        bend = 2 * len(W) * y * logistic_of(-a) * (size @ np.abs(W)) + 16
-        moved = EPS * (size.T @ bend) / len(X) * np.sqrt(len(X))
-    return X.T @ (y - t[:, None]) / len(X), moved
+        moved = EPS * bend / len(X) * np.sqrt(len(X))
+    return slope / len(X), moved
 
 
 def limits_at(X: np.ndarray, W: np.ndarray) -> np.ndarray:
     """2/λmax of the Hessian Xᵀ diag(σ(1 − σ)) X/n at each column of W, (r,), from singular values."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        a = X @ W
-    # The root of each before their product: e^−|a| itself may be below what float64 holds.
-    roots = np.sqrt(logistic_of(a)) * np.sqrt(logistic_of(-a)) / np.sqrt(len(X))
-    sizes = np.array([np.linalg.norm(root[:, None] * X, 2) for root in roots.T])
+
+    def work(rows: slice) -> list[np.ndarray]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            a = X[rows] @ W
+        # The root of each before their product: e^−|a| itself may be below what float64 holds.
+        roots = np.sqrt(logistic_of(a)) * np.sqrt(logistic_of(-a)) / np.sqrt(len(X))
+        return [root[:, None] * X[rows] for root in roots.T]
+
+    sizes = _largest_singular(X, W.shape[1], work)
     with np.errstate(divide="ignore", over="ignore"):
         limits: np.ndarray = 2.0 / sizes**2
     return limits
+
+
+def _largest_singular(
+    X: np.ndarray, r: int, work: Callable[[slice], list[np.ndarray]]
+) -> np.ndarray:
+    """The largest singular value of each of r matrices of which ``work`` gives blocks of rows, (r,).
+
+    The triangular factor of all rows has their singular values, and of many rows it is that of the
+    factors of their blocks.
+    """
+
+    def factors(rows: slice) -> list[np.ndarray]:
+        return [_triangle(part) if len(part) < len(X) else part for part in work(rows)]
+
+    blocks = zip(*by_rows(X, r, factors), strict=True)
+    return np.array([np.linalg.norm(np.concatenate(parts), 2) for parts in blocks])
+
+
+def _triangle(rows: np.ndarray) -> np.ndarray:
+    """R of QR: its Gram matrix, singular values and least squares are those of the rows."""
+    return np.asarray(np.linalg.qr(rows, mode="r"))
 
 
 def has_all_digits(X: np.ndarray, limits: np.ndarray) -> np.ndarray:
@@ -88,7 +148,8 @@ def has_all_digits(X: np.ndarray, limits: np.ndarray) -> np.ndarray:
 
 def steepest_limit(X: np.ndarray) -> float:
     """2/L, L = |X|²/(4n) in the spectral norm, since σ(1 − σ) is 1/4 at most."""
-    return float(8.0 * len(X) / np.linalg.norm(X, 2) ** 2)
+    (size,) = _largest_singular(X, 1, lambda rows: [X[rows]])
+    return float(8.0 * len(X) / size**2)
 
 
 def newton_step(X: np.ndarray, t: np.ndarray, w: np.ndarray) -> tuple[float, float]:
@@ -98,15 +159,26 @@ def newton_step(X: np.ndarray, t: np.ndarray, w: np.ndarray) -> tuple[float, flo
     |R^½ X δ + R^-½ (y − t)|, R = diag(y(1 − y)). An error ε of the residuals moves no activation by
     more than √n ε over the smallest y(1 − y).
     """
-    a = X @ w
-    y = logistic_of(a)
-    root = np.sqrt(y) * np.sqrt(logistic_of(-a))
-    if not root.min() > 0:
+
+    def work(rows: slice) -> tuple[np.ndarray, float, float]:
+        a = X[rows] @ w
+        y = logistic_of(a)
+        root = np.sqrt(y) * np.sqrt(logistic_of(-a))
+        target = (t[rows] - y) / np.where(root > 0, root, 1.0)
+        reach = root**2 * (np.abs(X[rows]) @ np.abs(w))
+        system = np.column_stack([root[:, None] * X[rows], target])
+        if len(a) < len(X):
+            system = _triangle(system)
+        return system, float(root.min()), float(reach.max())
+
+    systems, roots, reaches = zip(*by_rows(X, len(w), work), strict=True)
+    if not min(roots) > 0:
         return 0.0, np.inf
-    step = np.linalg.lstsq(root[:, None] * X, (t - y) / root, rcond=None)[0]
-    error = 16 * EPS * len(w) * (1.0 + float(np.max(root**2 * (np.abs(X) @ np.abs(w)))))
-    moved = float(np.max(np.abs(X @ step)))
-    return moved, float(error * np.sqrt(len(X)) / root.min() ** 2)
+    system = np.concatenate(systems)
+    step = np.linalg.lstsq(system[:, :-1], system[:, -1], rcond=None)[0]
+    error = 16 * EPS * len(w) * (1.0 + max(reaches))
+    moved = max(by_rows(X, 1, lambda rows: float(np.max(np.abs(X[rows] @ step)))))
+    return moved, float(error * np.sqrt(len(X)) / min(roots) ** 2)
 
 
 def lowest_nll(X: np.ndarray, t: np.ndarray, steps: int = 100) -> tuple[float, float]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mlhw.vision.networks.transfers import sent
+
 if TYPE_CHECKING:
     import torch
 
@@ -67,22 +69,22 @@ def change(pixels: torch.Tensor, uniform: np.ndarray, augment: Simple) -> torch.
         return pixels
     import torch
 
-    size = pixels.shape[-1]
-    line = torch.arange(size)
+    size, device = pixels.shape[-1], pixels.device
+    line = torch.arange(size, device=device)
     rows, columns = line.expand(len(pixels), size), line.expand(len(pixels), size)
     if augment in ("crop", "flip-crop"):
         reach = int(size * SHIFT)
         offsets = torch.from_numpy(np.floor(uniform[:, 1:] * (2 * reach + 1)).astype(np.int64))
-        offsets -= reach
+        offsets = sent(offsets - reach, device)
         rows = _reflect(rows + offsets[:, :1], size)
         columns = _reflect(columns + offsets[:, 1:], size)
     if augment in ("flip", "flip-crop"):
-        flipped = torch.from_numpy(uniform[:, :1] < 0.5)
+        flipped = sent(torch.from_numpy(uniform[:, :1] < 0.5), device)
         columns = torch.where(flipped, columns.flip(1), columns)
     # One gather on (N, S, S, 3) does both; a pixel's three values lie side by side there.
-    images = torch.arange(len(pixels))[:, None, None]
-    index = [i.to(pixels.device) for i in (images, rows[:, :, None], columns[:, None, :])]
-    return pixels.permute(0, 2, 3, 1)[index[0], index[1], index[2]].permute(0, 3, 1, 2)
+    images = torch.arange(len(pixels), device=device)[:, None, None]
+    chosen = pixels.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]]
+    return chosen.permute(0, 3, 1, 2)
 
 
 def _reflect(positions: torch.Tensor, size: int) -> torch.Tensor:

@@ -18,8 +18,9 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from mlhw.text.plain_files import open_plain
+from mlhw.text.plain_files import open_descriptor
 from mlhw.vision.images.depth import DeepImage, deep_image, is_deep
+from mlhw.vision.images.plain_jpeg import decode_plain
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,13 +76,19 @@ def quiet_pillow() -> Iterator[None]:
 def read(path: Path) -> bytes:
     """The bytes of an image file. Raises UnreadableImageError."""
     try:
-        with open_plain(path) as file:
-            size = os.fstat(file.fileno()).st_size
+        descriptor, size = open_descriptor(path)
+        try:
             if size > LARGEST_FILE:
                 raise UnreadableImageError("is larger than 1 GiB")
             if size > _LOOKED_AT_FIRST:
-                _refuse_other(file)
-            content = file.read(size + 1)
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    _refuse_other(file)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+            content = os.read(descriptor, size + 1)
+            while len(content) < size and (more := os.read(descriptor, size - len(content))):
+                content += more
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise UnreadableImageError(f"{UNREAD}: {error.strerror}") from error
     if not content:
@@ -102,7 +109,6 @@ def _refuse_other(file: IO[bytes]) -> None:
         raise
     except Exception:  # damaged: said by whoever decodes it
         pass
-    file.seek(0)
 
 
 def _require_size(image: Image.Image) -> None:
@@ -140,6 +146,9 @@ def decode_whole(content: bytes) -> np.ndarray | DeepImage:
 
     Raises UnreadableImageError.
     """
+    plain = decode_plain(content, LARGEST_PIXELS)
+    if plain is not None:
+        return plain
     from PIL import Image, UnidentifiedImageError
 
     try:

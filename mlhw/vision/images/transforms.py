@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mlhw.vision.images.image_sets import Decoded
     from mlhw.vision.networks.preprocessing import Preprocessing
 
+# What ``augment.change`` does.
+_AT_ONCE = ("flip", "crop")
+
 # Beside augment's streams of draws.
 _IMAGE, _BATCH = 2, 3
 
@@ -102,6 +105,11 @@ class Changes:
     def mixes(self) -> bool:
         return self.mixup > 0 or self.cutmix > 0
 
+    @property
+    def at_once(self) -> bool:
+        """Whether ``changed`` does all of it, to whole batches; v2 takes one image after the other."""
+        return all(name in _AT_ONCE for name in self.names)
+
     def fitted(
         self, images: Decoded, numbers: np.ndarray, preprocessing: Preprocessing
     ) -> torch.Tensor:
@@ -113,6 +121,8 @@ class Changes:
             preprocessing: its size, interpolation, fit and mean colour, which is what is put where
                 there is no image any more.
         """
+        if self.at_once:
+            return self.changed(preprocessing.fitted(images), numbers)
         generators = [generator_of(self.seed, _IMAGE, self.epoch, int(n)) for n in numbers]
         first, then = self._transforms(preprocessing)
         if first is None:
@@ -124,9 +134,7 @@ class Changes:
             for row, (image, generator) in enumerate(zip(images, generators, strict=True)):
                 with drawing_from(generator):
                     pixels[row] = first(torch.from_numpy(image).permute(2, 0, 1))
-        simple = "-".join(name for name in ("flip", "crop") if name in self.names)
-        if simple:
-            pixels = augment.change(pixels, self._uniform[numbers], simple)  # type: ignore[arg-type]
+        pixels = self.changed(pixels, numbers)
         if then:
             for row, generator in enumerate(generators):
                 with drawing_from(generator):
@@ -135,6 +143,13 @@ class Changes:
                         image = transform(image)
                     pixels[row] = image
         return pixels
+
+    def changed(self, pixels: torch.Tensor, numbers: np.ndarray) -> torch.Tensor:
+        """Images (N, 3, S, S), 8-bit and wherever they are, flipped and shifted, where that is asked for."""
+        simple = "-".join(name for name in _AT_ONCE if name in self.names)
+        if not simple:
+            return pixels
+        return augment.change(pixels, self._uniform[numbers], simple)  # type: ignore[arg-type]
 
     def mixed(
         self, batch: torch.Tensor, labels: torch.Tensor, number: int

@@ -19,6 +19,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from mlhw.vision.networks.depthwise import DepthwiseConv2d
+
 LITE0_FEATURES = 1280
 
 # (blocks, kernel, stride of the first, expansion, channels out)
@@ -38,22 +40,55 @@ class _SamePadConv2d(nn.Conv2d):
     """A strided convolution padded as TensorFlow's "same": ceil(size / stride) pixels come out."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(self.padded(x))
+
+    def padded(self, x: torch.Tensor) -> torch.Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
         rows, columns = (
             max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[2:]
         )
-        x = functional.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
-        return super().forward(x)
+        return functional.pad(
+            x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+        )
 
 
-def _conv(channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+class _SamePadDepthwiseConv2d(_SamePadConv2d, DepthwiseConv2d):
+    """The same, each channel with its own kernel."""
+
+
+def _conv(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     if stride > 1:
-        return _SamePadConv2d(channels, out, kernel, stride, groups=groups, bias=False)
-    return nn.Conv2d(channels, out, kernel, padding=kernel // 2, groups=groups, bias=False)
+        return _SamePadConv2d(channels, out, kernel, stride, bias=False)
+    return nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=False)
+
+
+def _depthwise(channels: int, kernel: int, stride: int) -> nn.Conv2d:
+    if stride > 1:
+        return _SamePadDepthwiseConv2d(channels, kernel, stride)
+    return DepthwiseConv2d(channels, kernel, padding=kernel // 2)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+def _normed(norm: nn.BatchNorm2d, conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """``norm(conv(x))``; on a processor, where nothing learns, one convolution with the norm's scale in it.
+
+    Batch norm with kept statistics is y ↦ (y − μ) γ/√(σ² + ε) + β, which is linear: the same but for
+    rounding, without a walk of its own through the maps. With gradients nothing is gained by it.
+    """
+    learns = torch.is_grad_enabled() or norm.training
+    lower = x.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
+    if learns or lower or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return cast(torch.Tensor, norm(conv(x)))
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    scale = norm.weight / torch.sqrt(variance + norm.eps)
+    x = conv.padded(x) if isinstance(conv, _SamePadConv2d) else x
+    weight, shift = conv.weight * scale[:, None, None, None], norm.bias - mean * scale
+    return functional.conv2d(x, weight, shift, conv.stride, conv.padding, 1, conv.groups)
 
 
 class _SeparableBlock(nn.Module):
@@ -61,14 +96,14 @@ class _SeparableBlock(nn.Module):
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.conv_dw = _conv(channels, channels, kernel, stride, groups=channels)
+        self.conv_dw = _depthwise(channels, kernel, stride)
         self.bn1 = _norm(channels)
         self.conv_pw = _conv(channels, out, 1)
         self.bn2 = _norm(out)
         self.act = nn.ReLU6(inplace=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return cast(torch.Tensor, self.bn2(self.conv_pw(self.act(self.bn1(self.conv_dw(x))))))
+        return _normed(self.bn2, self.conv_pw, self.act(_normed(self.bn1, self.conv_dw, x)))
 
 
 class _InvertedResidual(nn.Module):
@@ -79,7 +114,7 @@ class _InvertedResidual(nn.Module):
         wide = channels * expansion
         self.conv_pw = _conv(channels, wide, 1)
         self.bn1 = _norm(wide)
-        self.conv_dw = _conv(wide, wide, kernel, stride, groups=wide)
+        self.conv_dw = _depthwise(wide, kernel, stride)
         self.bn2 = _norm(wide)
         self.conv_pwl = _conv(wide, out, 1)
         self.bn3 = _norm(out)
@@ -87,10 +122,10 @@ class _InvertedResidual(nn.Module):
         self.has_shortcut = stride == 1 and channels == out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.act(self.bn1(self.conv_pw(x)))
-        y = self.act(self.bn2(self.conv_dw(y)))
-        y = self.bn3(self.conv_pwl(y))
-        return cast(torch.Tensor, y + x if self.has_shortcut else y)
+        y = self.act(_normed(self.bn1, self.conv_pw, x))
+        y = self.act(_normed(self.bn2, self.conv_dw, y))
+        y = _normed(self.bn3, self.conv_pwl, y)
+        return y + x if self.has_shortcut else y
 
 
 class EfficientNetLite0(nn.Module):
@@ -124,8 +159,8 @@ class EfficientNetLite0(nn.Module):
                 nn.init.normal_(module.weight, 0.0, (2.0 / fan_out) ** 0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.act(self.bn1(self.conv_stem(x)))
-        x = self.act_head(self.bn2(self.conv_head(self.blocks(x))))
+        x = self.act(_normed(self.bn1, self.conv_stem, x))
+        x = self.act_head(_normed(self.bn2, self.conv_head, self.blocks(x)))
         return cast(torch.Tensor, self.classifier(x.mean(dim=(2, 3))))
 
 

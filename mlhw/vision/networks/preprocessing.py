@@ -16,6 +16,7 @@ import numpy as np
 
 from mlhw.errors import ConfigError
 from mlhw.vision.names import Fit
+from mlhw.vision.networks.transfers import sent
 
 if TYPE_CHECKING:
     import torch
@@ -141,7 +142,7 @@ class Preprocessing:
         """The second half of ``to_batch``: 8-bit (N, 3, S, S) to float32, normalised."""
         import torch
 
-        scale, shift = (each.to(batch.device) for each in self.scale_and_shift())
+        scale, shift = (sent(each, batch.device) for each in self.scale_and_shift())
         values = batch.to(torch.float32, memory_format=torch.channels_last)
         return values.mul_(scale[:, None, None]).add_(shift[:, None, None])
 

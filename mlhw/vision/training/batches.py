@@ -6,12 +6,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
+from mlhw.vision.networks.transfers import sent
 from mlhw.vision.training.device import memory_format
+from mlhw.vision.training.held import fits, held_images, held_rows, in_groups
 from mlhw.vision.training.sharing import Share, share_of
 
 if TYPE_CHECKING:
@@ -44,8 +48,9 @@ class Loader:
     """The images of one split as the network takes them.
 
     ``workers`` threads make batches ahead of their use; 0 makes each when it is asked for. What is
-    in a batch does not depend on it. ``group`` are the processes that share the images; None where one has
-    them all.
+    in a batch does not depend on it. A GPU holds images that are in memory anyway, if they are not too
+    many for it, and makes the batches of an epoch itself. ``group`` are the processes that share the
+    images; None where one has them all.
     """
 
     images: ImageSet
@@ -86,38 +91,76 @@ class Loader:
             numbers: of each image in ``indices``, for its draws; None is the sample's own.
         """
         numbers = indices if numbers is None else numbers
+        mixes = changes is not None and changes.mixes
 
-        def make(place: tuple[int, np.ndarray]) -> Batch:
-            number, whole = place
-            positions = whole[share.of(len(whole))] if share is not None else whole
+        def make(places: list[tuple[int, np.ndarray]]) -> list[Batch]:
+            """The batches of these numbers and positions, made in one go."""
+            own = [_positions(whole, share, mixes) for _, whole in places]
+            positions = np.concatenate(own)
             if not len(positions):
-                return self._nothing()
-            mixes = changes is not None and changes.mixes
-            if mixes and share is not None:
-                # Each image is mixed with the one before it in the batch, the first with the last.
-                before = positions[0] - 1 if positions[0] > whole[0] else whole[-1]
-                positions = np.concatenate([[before], positions])
-            part = indices[positions]
-            images = self.images.images(part)
+                return [self._nothing()] * len(places)
+            made = self._made(indices[positions], numbers[positions], changes, held)
+            lengths = [len(each) for each in own]
+            found = []
+            for (number, _), images, labels in zip(
+                places, *(torch.split(each, lengths) for each in made), strict=True
+            ):
+                if not len(images):
+                    found.append(self._nothing())
+                    continue
+                if changes is not None and mixes:
+                    images, labels = changes.mixed(images, labels, number)
+                    if share is not None:
+                        images, labels = images[1:], labels[1:]
+                layout = memory_format(self.compute.layout)
+                found.append((images.contiguous(memory_format=layout), labels))
+            return found
+
+        parts = list(enumerate(pieces(np.arange(len(indices)), batch_size, start, least), start))
+        held = self._held(len(indices), changes)
+        if held is None:
+            return chain.from_iterable(ahead(make, [[part] for part in parts], self.workers))
+        # Nothing is left to do ahead: the device is behind anyway.
+        bytes_each = 3 * self.preprocessing.size**2 * torch.float32.itemsize
+        groups = in_groups(parts, [len(whole) * bytes_each for _, whole in parts])
+        return chain.from_iterable(map(make, groups))
+
+    def _made(
+        self,
+        indices: np.ndarray,
+        numbers: np.ndarray,
+        changes: Changes | None,
+        held: Batch | None,
+    ) -> Batch:
+        """The images at ``indices``, changed and normalised, and their labels, on the device."""
+        device = self.compute.device
+        if held is not None:
+            chosen = sent(torch.from_numpy(indices), device)
+            pixels, labels = (each[chosen] for each in held)
+            if changes is not None:
+                pixels = changes.changed(pixels, numbers)
+        else:
+            images = self.images.images(indices)
             if changes is None:
                 pixels = self.preprocessing.fitted(images)
             else:
-                pixels = changes.fitted(images, numbers[positions], self.preprocessing)
-            labels = torch.from_numpy(self.images.labels[part])
-            if self.compute.device.type == "cuda":  # bytes travel, floats are made there
-                pixels = pixels.pin_memory().to(self.compute.device, non_blocking=True)
-                labels = labels.pin_memory().to(self.compute.device, non_blocking=True)
-            batch = self.preprocessing.normalize(pixels.to(self.compute.device))
-            labels = labels.to(self.compute.device)
-            if changes is not None and mixes:
-                batch, labels = changes.mixed(batch, labels, number)
-                if share is not None:
-                    batch, labels = batch[1:], labels[1:]
-            layout = memory_format(self.compute.layout)
-            return batch.contiguous(memory_format=layout), labels
+                pixels = changes.fitted(images, numbers, self.preprocessing)
+            # Bytes travel, floats are made there.
+            pixels, labels = (
+                sent(each, device)
+                for each in (pixels, torch.from_numpy(self.images.labels[indices]))
+            )
+        return self.preprocessing.normalize(pixels), labels
 
-        parts = pieces(np.arange(len(indices)), batch_size, start, least)
-        return ahead(make, list(enumerate(parts, start)), self.workers)
+    def _held(self, count: int, changes: Changes | None) -> Batch | None:
+        """All images on the device, where they are to be: for an epoch, and if changed, then there."""
+        if changes is not None and not changes.at_once:
+            return None
+        return self._all_held if 2 * count >= len(self) else None
+
+    @cached_property
+    def _all_held(self) -> Batch | None:
+        return held_images(self.images, self.preprocessing, self.compute.device)
 
     def _nothing(self) -> Batch:
         size, device = self.preprocessing.size, self.compute.device
@@ -151,9 +194,30 @@ def feature_batches(
     least: int = 1,
 ) -> Iterator[Batch]:
     """Batches of stored features in place of images: rows (N, d) of ``features``, and labels (N,)."""
-    for part in pieces(indices, batch_size, start, least):
+    parts = pieces(indices, batch_size, start, least)
+    if fits(device, features.nbytes):
+        rows, targets = (
+            sent(torch.from_numpy(np.array(each)), device) for each in (features, labels)
+        )
+        yield from held_rows(rows, targets, parts)
+        return
+    for part in parts:
         rows, targets = torch.from_numpy(features[part]), torch.from_numpy(labels[part])
-        yield rows.to(device), targets.to(device)
+        yield sent(rows, device), sent(targets, device)
+
+
+def _positions(whole: np.ndarray, share: Share | None, mixes: bool) -> np.ndarray:
+    """Those of ``share`` among the positions of a batch; where images are mixed, one more before them.
+
+    Each image is mixed with the one before it in the batch, the first with the last.
+    """
+    if share is None:
+        return whole
+    own = whole[share.of(len(whole))]
+    if not (mixes and len(own)):
+        return own
+    before = own[0] - 1 if own[0] > whole[0] else whole[-1]
+    return np.concatenate([[before], own])
 
 
 def pieces(indices: np.ndarray, size: int, start: int = 0, least: int = 1) -> list[np.ndarray]:

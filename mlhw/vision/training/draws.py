@@ -19,6 +19,8 @@ from torch.nn import functional
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
+from mlhw.vision.networks.transfers import sent
+
 _DROPOUT = 5  # beside the streams of draws of ``transforms`` and ``augment``
 
 # SplitMix64's increment and finalizer (Steele, Lea and Flood 2014; Stafford's variant 13).
@@ -101,16 +103,21 @@ class Draws(TorchFunctionMode):
         keys = _mixed_numbers(base + self.numbers * np.uint64(_GOLDEN))
         each = math.prod(shape) // len(self.numbers)
         places = torch.arange(1, each + 1, device=device) * _signed(_GOLDEN)
-        found = _mixed(torch.from_numpy(keys.view(np.int64)).to(device)[:, None] + places)
+        found = _mixed(sent(torch.from_numpy(keys.view(np.int64)), device)[:, None] + places)
         drawn = _shifted(found, 64 - _BITS).float() * 2.0**-_BITS
         return drawn.reshape(shape)
 
 
 def keyed_draws(
-    network: nn.Module, seed: int, epoch: int, numbers: np.ndarray
+    draws: bool, seed: int, epoch: int, numbers: np.ndarray
 ) -> AbstractContextManager[Any]:
-    """A block in which ``network`` draws as a function of (seed, epoch, image), if it draws at all."""
-    return Draws(seed, epoch, numbers) if any(map(_draws, network.modules())) else nullcontext()
+    """A block in which a network draws as a function of (seed, epoch, image), if it ``draws`` at all."""
+    return Draws(seed, epoch, numbers) if draws else nullcontext()
+
+
+def draws_in_training(network: nn.Module) -> bool:
+    """Whether anything in ``network`` that learns draws."""
+    return any(map(_draws, network.modules()))
 
 
 def _draws(module: nn.Module) -> bool:

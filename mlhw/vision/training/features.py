@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 # Files beyond this are removed, the longest unused first.
 KEEP_BYTES = 4 << 30
-_FORMAT = 2  # an NPY file with its sha256 behind; raised when that changes
+# An NPY file with its sha256 behind, of networks that work as they do now; raised when either changes.
+_FORMAT = 3
 
 
 @dataclass

@@ -29,7 +29,7 @@ from mlhw.vision.training.batches import pieces, smallest_batch
 from mlhw.vision.training.checkpoints import Best, copied, tensor_digests
 from mlhw.vision.training.columns import RATE_COLUMNS
 from mlhw.vision.training.device import SMALL_STEP, one_thread
-from mlhw.vision.training.draws import keyed_draws
+from mlhw.vision.training.draws import draws_in_training, keyed_draws
 from mlhw.vision.training.epoch_lines import HEADER, epoch_line
 from mlhw.vision.training.objective import divisor, minimised
 from mlhw.vision.training.probe import harm, probe
@@ -56,11 +56,13 @@ def train(
     recorder: Recorder,
     table: Table,
     log: Callable[[str], None] | None = None,
+    until: int | None = None,
 ) -> None:
     """Train from where ``progress`` stands to the end; a row in ``table`` and a save each epoch.
 
     ``log`` takes the lines of the epochs, in the course's form. None is the recorder's log, and the screen
-    shows a table of the epochs.
+    shows a table of the epochs. ``until`` is the epoch to stop before, on the way through the plan; None goes
+    to its end.
 
     Raises:
         Interrupted: a signal came; everything up to the last whole batch is saved, as it is where another
@@ -70,8 +72,9 @@ def train(
     say = log or partial(recorder.log, screen=False)
     if log is None and progress.epoch < task.plan.epochs:
         recorder.show(HEADER)
+    last = task.plan.epochs if until is None else until
     try:
-        while progress.epoch < task.plan.epochs and not progress.stopped:
+        while progress.epoch < last and not progress.stopped:
             started = time.perf_counter() - progress.seconds
             if is_logged(progress.epoch):
                 say(f"INFO:root:Epoch No: {progress.epoch}")
@@ -162,6 +165,7 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
     small = task.head_multiplications if on_features else SMALL_STEP
     set_learning(network, task.backbone, plan.first_open_stage(epoch), batch_norm=config.batch_norm)
     learning = [p for p in network.parameters() if p.requires_grad]
+    draws = draws_in_training(network)
     clock = time.perf_counter() - progress.training_seconds
     with one_thread(small), summing(task, epoch, learning) as sums:
         for first in batches:
@@ -182,7 +186,7 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
                 for k, ((inputs, labels), place) in enumerate(zip(parts, own, strict=True)):
                     if not (len(place) or config.sync_batch_norm):
                         continue
-                    with keyed_draws(network, config.seed, epoch, numbers[place]):
+                    with keyed_draws(draws, config.seed, epoch, numbers[place]):
                         logits = network.head(inputs) if on_features else network(inputs)
                     loss = part_loss(task, logits, labels, step_sums) / whole
                     with sums.of_last() if sums and k == last else nullcontext():

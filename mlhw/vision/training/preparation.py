@@ -292,7 +292,7 @@ def resolved(prepared: Prepared, recorder: Recorder) -> Config:
     changing = compute.device.type != "cpu" and bool(one_by_one)
     at_once = splits.train.resident and not changing
     digits = splits.name == "digits" and config.weights != "none"
-    compare = "random" if digits else "none"
+    compare = "first-open" if digits else "none"
     optim = config.optim
     if digits and optim.backbone_lr == "auto":
         # Enlarged digits are nothing like photographs. A backbone that is to read them has to be changed
@@ -326,7 +326,7 @@ def require_statistics(prepared: Prepared) -> None:
     all training.
     """
     config, plan = prepared.config, prepared.plan
-    trains = config.batch_norm == "train" or config.compare == "random"
+    trains = config.batch_norm == "train" or config.compare != "none"
     if config.batch_size > 1 or not trains or not plan.ever_unfreezes:
         return
     trial = copy.deepcopy(prepared.network)

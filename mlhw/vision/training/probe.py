@@ -24,7 +24,7 @@ from mlhw.vision.networks.head import set_full_rates, set_learning
 from mlhw.vision.training.batches import batch_sizes, pieces
 from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.columns import EPOCH_COLUMNS
-from mlhw.vision.training.draws import keyed_draws
+from mlhw.vision.training.draws import draws_in_training, keyed_draws
 from mlhw.vision.training.sharing import (
     GradientSums,
     gathered,
@@ -172,6 +172,7 @@ def trained_copy(
     learning = [p for p in network.parameters() if p.requires_grad]
     for group in optimizer.param_groups:
         group["lr"] = group["full_rate"]
+    draws = draws_in_training(network)
     share = share_of(task.group, task.least_share)
     statistics = learning_statistics(network)
     sums = GradientSums(task.group, learning, statistics) if task.group is not None else None
@@ -179,7 +180,7 @@ def trained_copy(
         own = share.of(len(samples))
         optimizer.zero_grad(set_to_none=True)
         if len(labels) or config.sync_batch_norm:
-            with keyed_draws(network, config.seed, epoch, numbers[own]):
+            with keyed_draws(draws, config.seed, epoch, numbers[own]):
                 logits = network(inputs)
             loss = functional.cross_entropy(
                 logits,

@@ -77,7 +77,8 @@ class Rehearsal:
     def seconds(self) -> dict[str, float]:
         """Estimated: of storing features, the frozen epochs, trying rates, the open epochs, the test, all.
 
-        The comparison with random weights takes as long again as the training; ``total`` is of all repeats.
+        The comparison with random weights takes as long again as the training that it goes through; ``total``
+        is of all repeats.
         """
         config, task, splits = self.prepared.config, self.task, self.prepared.splits
         train, val = len(splits.train), len(splits.val)
@@ -100,7 +101,11 @@ class Rehearsal:
         test = len(splits.test) * self.work.image if splits.test else 0.0
         found = {"features": stored, "frozen": first, "probe": self._probe(), "open": later}
         found["test"] = test
-        found["comparison"] = sum(found.values()) if config.compare == "random" else 0.0
+        compared = sum(found.values()) if config.compare != "none" else 0.0
+        if config.compare == "first-open" and opened:
+            # One of the epochs with all layers, and no test.
+            compared = stored + first + later / opened
+        found["comparison"] = compared
         return {**found, "total": config.repeats * sum(found.values())}
 
     def _probe(self) -> float:

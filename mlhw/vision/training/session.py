@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from mlhw.maths.calibration import FEWEST_IMAGES
 from mlhw.result.recorder import Recorder
 from mlhw.result.tables import Table
 from mlhw.system.provenance import usable_cpus
+from mlhw.text.words import quantity
 from mlhw.vision.assessment import (
     CLASS_COLUMNS,
     COVERAGE_COLUMNS,
@@ -45,22 +47,32 @@ from mlhw.vision.training.device import (
     torch_settings,
 )
 from mlhw.vision.training.joint_preparation import prepare_jointly
-from mlhw.vision.training.loop import record_rate, train
+from mlhw.vision.training.loop import record_rate, train, validates
 from mlhw.vision.training.preparation import Prepared
 from mlhw.vision.training.progress import Progress, restore, shared_start
 from mlhw.vision.training.task import Evaluation, Task, evaluate_network
 
 if TYPE_CHECKING:
     from mlhw.system.ranks import ProcessGroup
+    from mlhw.vision.schedules import Plan
 
 
 @dataclass(frozen=True)
 class RandomWeights:
-    """How the same network does from random weights; ``rows`` as in ``metrics.csv``."""
+    """How the same network does from random weights; ``rows`` as in ``metrics.csv``.
+
+    ``test_acc`` is that of the model with the best validation. It is None without test images, and where the
+    training was stopped on its way (``is_early``): then ``val_acc`` is the best of its validations.
+    """
 
     val_acc: float
     test_acc: float | None
     rows: list[list[Any]]
+    is_early: bool = False
+
+    @property
+    def epochs(self) -> int:
+        return len(self.rows)
 
     @property
     def split(self) -> str:
@@ -105,6 +117,13 @@ class Finetuned:
     def evaluated(self) -> Evaluation:
         """The best model on the test images, or on the validation images where there are none."""
         return self.reloaded if self.test is None else self.test
+
+    @property
+    def rivalling(self) -> float:
+        """The accuracy that is held against that from random weights: after as many epochs."""
+        if self.random is None or not self.random.is_early:
+            return self.evaluated.accuracy
+        return best_accuracy(self.table.rows[: self.random.epochs])
 
     @property
     def images(self) -> ImageSet:
@@ -175,7 +194,7 @@ def finetune(config: Config, recorder: Recorder, splits: ImageSplits | None = No
         )
         recorder.log(tempered(best, len(splits.val)))
         test = test_best(task, splits)
-        random = from_random_weights(prepared, recorder) if config.compare == "random" else None
+        random = from_random_weights(prepared, recorder) if config.compare != "none" else None
         found = Finetuned(
             task.config, splits, task, progress, table, best, reloaded, test, changed, random
         )
@@ -225,15 +244,43 @@ def test_best(task: Task, splits: ImageSplits) -> Evaluation | None:
 
 
 def from_random_weights(prepared: Prepared, recorder: Recorder) -> RandomWeights:
-    """Train the same from random weights, without records, and measure it."""
-    recorder.log("for comparison, the same from random weights")
+    """Train the same from random weights, without records, and measure it.
+
+    Under ``compare: first-open`` not to the end: what all layers have learnt in an epoch is enough to tell
+    the two apart, and the epochs with all layers are nearly all of the work.
+    """
     task = prepared.with_random_weights().task(recorder, on_disk=False)
+    until = task.plan.epochs
+    if task.config.compare == "first-open":
+        until = epochs_to_compare(task.plan, task.config.val_every)
+    is_early = until < task.plan.epochs
+    recorder.log(
+        "for comparison, the same from random weights"
+        + (f", as far as {quantity(until, 'epoch')}" if is_early else "")
+    )
     progress, checkpoints = Progress(), Checkpoints(None)
     table = Table("random", EPOCH_COLUMNS)
-    train(task, progress, checkpoints, recorder, table, log=lambda line: None)
+    train(task, progress, checkpoints, recorder, table, log=lambda line: None, until=until)
+    if is_early:
+        return RandomWeights(best_accuracy(progress.rows), None, progress.rows, is_early)
     _, reloaded = reload_best(task, progress, checkpoints)
     test = test_best(task, prepared.splits)
     return RandomWeights(reloaded.accuracy, test.accuracy if test else None, progress.rows)
+
+
+def epochs_to_compare(plan: Plan, val_every: int) -> int:
+    """Epochs up to the first validation of all layers; all where only the head learns."""
+    opened = range(plan.unfreeze_at, plan.epochs) if plan.unfreeze_at is not None else ()
+    return next(
+        (epoch + 1 for epoch in opened if validates(epoch, plan.stretch(epoch)[1], val_every)),
+        plan.epochs,
+    )
+
+
+def best_accuracy(rows: Sequence[Sequence[Any]]) -> float:
+    """The highest validation accuracy in rows of ``metrics.csv``."""
+    place = list(EPOCH_COLUMNS).index("val_acc")
+    return max(float(row[place]) for row in rows if row[place] is not None)
 
 
 def tempered(best: Best, images: int) -> str:

@@ -159,8 +159,14 @@ class Task:
         """What the samples at ``indices`` weigh together in the loss, as ``objective.divisor`` has it."""
         if self.class_weights is None:
             return float(len(indices))
-        weights = self.class_weights.double().cpu().numpy()
-        return float(weights[self.train.images.labels[indices]].sum())
+        return float(self._image_weights[indices].sum())
+
+    @cached_property
+    def _image_weights(self) -> np.ndarray:
+        """What each training image weighs in the loss, (n,); asking the device in every step would wait."""
+        assert self.class_weights is not None
+        weights: np.ndarray = self.class_weights.double().cpu().numpy()
+        return weights[self.train.images.labels]
 
     def training_batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """The batches of an epoch from batch ``start`` on: stored features, or images.
@@ -289,12 +295,13 @@ def evaluate_network(
     with torch.inference_mode():
         for inputs, labels in batches:
             logits = network.head(inputs) if of_features else network(inputs)
-            losses.append(functional.cross_entropy(logits, labels, reduction="none").cpu())
-            right.append(hits(logits, labels).cpu())
-            found.append(logits.float().cpu())
-            seen.append(labels.cpu())
+            losses.append(functional.cross_entropy(logits, labels, reduction="none"))
+            right.append(hits(logits, labels))
+            found.append(logits.float())
+            seen.append(labels)
+    # A GPU is asked at the end: each time it makes this process wait until it has done all before.
     loss, hit, everything, targets = (
-        gathered(np.concatenate([part.numpy() for part in parts] or [np.empty(0, kind)]), group)
+        gathered(torch.cat(parts).cpu().numpy() if parts else np.empty(0, kind), group)
         for parts, kind in (
             (losses, np.float32),
             (right, np.bool_),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,20 @@ def test_a_torchvision_that_does_not_fit_for_another_reason_is_one_line(
     monkeypatch.setattr(builtins, "__import__", failing)
     with pytest.raises(MlhwError, match="cannot be imported beside this torch"):
         torchvision()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [33, 64])
+def test_batch_norm_within_the_convolutions_changes_rounding_alone(
+    lite0: Backbone, size: int, layout: torch.memory_format
+) -> None:
+    batch = images(3, 3, size, size).contiguous(memory_format=layout)
+    network = copy.deepcopy(lite0.module).eval().to(memory_format=layout)  # type: ignore[call-overload]
+    apart = network(batch).detach()  # with gradients each batch norm is a step of its own
+    with torch.inference_mode():
+        together = network(batch)
+    exact = network.double()(batch.double()).detach()
+    largest = float(exact.abs().max())
+    assert not torch.equal(apart, together)
+    assert float((together - exact).abs().max()) <= 2e-5 * largest
+    assert float((apart - exact).abs().max()) <= 2e-5 * largest

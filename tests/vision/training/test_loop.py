@@ -16,6 +16,7 @@ import mlhw
 from mlhw.config.load import from_keywords
 from mlhw.errors import ConfigError, RunError
 from mlhw.experiments.finetune import experiment
+from mlhw.result.live import LiveCurves
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.vision import schedules
@@ -289,6 +290,32 @@ def test_a_last_batch_of_one_joins_the_one_before_where_batch_norm_is_trained(
         )
     result, _ = run(splits, **keys, compare="random")
     assert 0 <= result.summary["random_weights"]["val_acc"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("unfreeze_at", "val_every", "epochs"), [(0, 1, 1), (1, 1, 2), (2, 2, 4), (None, 1, 4)]
+)
+def test_the_comparison_may_end_with_the_first_validated_epoch_of_all_layers(
+    splits: ImageSplits, unfreeze_at: int | None, val_every: int, epochs: int
+) -> None:
+    """Its epochs are those of the whole comparison, on the way."""
+    keys = {"epochs": 4, "unfreeze_at": unfreeze_at, "val_every": val_every}
+    early, _ = run(splits, **keys, compare="first-open")
+    whole, _ = run(splits, **keys, compare="random")
+    assert early.summary["random_weights"]["epochs"] == epochs
+    assert whole.summary["random_weights"]["epochs"] == 4
+    curves = [result.live["accuracy"]() for result in (early, whole)]
+    assert all(isinstance(drawn, LiveCurves) for drawn in curves)
+    short, full = (list(drawn.curves[-1].y) for drawn in curves)  # type: ignore[attr-defined]
+    assert short == full[: len(short)]
+    if epochs < 4:
+        assert early.summary["random_weights"]["test_acc"] is None
+        assert early.summary["random_weights"]["val_acc"] == max(short)
+        assert any(f"after {epochs} epoch" in line for line in early.answers)
+        (claim,) = (claim for claim in early.claims if claim.id == "beats-random")
+        own = early.tables["metrics"].column("val_acc").astype(float)[:epochs]
+        assert claim.measured == np.nanmax(own)
+        assert (claim.verdict == "holds") == (np.nanmax(own) > max(short))
 
 
 @pytest.mark.parametrize(

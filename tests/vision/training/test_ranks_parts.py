@@ -19,7 +19,7 @@ from mlhw.vision.images.transforms import Changes
 from mlhw.vision.networks.backbones import load_backbone
 from mlhw.vision.training.batches import Loader
 from mlhw.vision.training.device import Compute, find_device
-from mlhw.vision.training.draws import Draws, keyed_draws
+from mlhw.vision.training.draws import Draws, draws_in_training, keyed_draws
 from mlhw.vision.training.joint_preparation import require_possible
 from mlhw.vision.training.sharing import Share
 from tests.several import several
@@ -77,16 +77,16 @@ class Drawing(torch.nn.Module):
 def test_what_is_drawn_for_an_image_does_not_depend_on_its_batch() -> None:
     network, x = Drawing(), torch.ones(12, 4, 5, 5)
     numbers = np.arange(100, 112)
-    with keyed_draws(network, 1, 2, numbers):
+    with keyed_draws(True, 1, 2, numbers):
         whole = network(x)
     parts = []
     for own in (slice(0, 5), slice(5, 12)):
-        with keyed_draws(network, 1, 2, numbers[own]):
+        with keyed_draws(True, 1, 2, numbers[own]):
             parts.append(network(x[own]))
     assert torch.equal(torch.cat(parts), whole)
-    with keyed_draws(network, 1, 3, numbers):
+    with keyed_draws(True, 1, 3, numbers):
         assert not torch.equal(network(x), whole)
-    with keyed_draws(network, 2, 2, numbers):
+    with keyed_draws(True, 2, 2, numbers):
         assert not torch.equal(network(x), whole)
     assert len({tuple(row.flatten().tolist()) for row in whole}) == 12
 
@@ -121,8 +121,10 @@ def test_numbers_drawn_are_uniform_and_differ_by_seed_epoch_and_image() -> None:
 
 def test_a_network_that_draws_nothing_is_left_alone() -> None:
     quiet = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.0))
-    assert not isinstance(keyed_draws(quiet, 0, 0, np.arange(2)), Draws)
-    assert not isinstance(keyed_draws(Drawing().eval(), 0, 0, np.arange(2)), Draws)
+    assert not draws_in_training(quiet)
+    assert not draws_in_training(Drawing().eval())
+    assert draws_in_training(Drawing())
+    assert not isinstance(keyed_draws(False, 0, 0, np.arange(2)), Draws)
 
 
 # ------------------------------------------------------------------------------------- processes

@@ -118,6 +118,13 @@ def test_the_comparison_takes_as_long_again(small: Rehearsal) -> None:
     assert found["total"] == pytest.approx(2 * replace(small, work=WORK).seconds()["total"])
 
 
+def test_a_comparison_as_far_as_the_first_open_epoch_takes_that_long() -> None:
+    found = replace(rehearsal(compare="first-open", unfreeze_at=1), work=WORK).seconds()
+    assert found["comparison"] == pytest.approx(
+        found["features"] + found["frozen"] + found["open"] / 3
+    )
+
+
 def test_memory_is_counted_in_bytes(small: Rehearsal) -> None:
     network = small.task.network
     weights = sum(p.numel() for p in network.parameters())
