@@ -6,7 +6,7 @@ import io
 import re
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +29,8 @@ def printed_png(figure: Figure) -> bytes:
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib leaves its methods untyped
+    canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())
     if (pixels[..., 3] == 255).all():
         pixels = np.ascontiguousarray(pixels[..., :3])
@@ -78,7 +78,8 @@ def printed_svg(figure: Figure) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     file = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(file, metadata={"Date": None})
     return _DRAWN.sub(_shorter, _USE_INDENT.sub(b"", _grouped(file.getvalue())))
 
 
