@@ -1,4 +1,4 @@
-"""A drawn figure as the bytes of a PNG or an SVG file, smaller and sooner than matplotlib's own."""
+"""A drawn figure as the bytes of a PNG or an SVG file, smaller than matplotlib's own."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _unfiltered(pixels: np.ndarray, dpi: float) -> bytes:
     """A PNG of pixels (H, W, 3 or 4) as they are.
 
     Lines, letters and dots come again byte by byte, which differences between neighbours, PNG's
-    filters, would hide from the compressor: a tenth to a fifth is saved, in bytes and in time.
+    filters, would hide from the compressor.
     """
     import numpy as np
 
