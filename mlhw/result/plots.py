@@ -39,7 +39,7 @@ _STYLE: Any = {
     "figure.dpi": 110,
     "savefig.dpi": 110,
     "font.size": 10,
-    # matplotlib asks for each family at each text, and its own list has ten, most of them never there.
+    # matplotlib's own list has ten, which an SVG repeats with each text; most are never there.
     "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "axes.titlesize": 11,
     "axes.labelsize": 10,
