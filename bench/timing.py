@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,15 +29,6 @@ def in_turn(functions: dict[str, Callable[[], object]], runs: int) -> dict[str, 
             if turn:
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def command(*words: str) -> Callable[[], None]:
-    """A whole process, its output thrown away."""
-
-    def run() -> None:
-        subprocess.run(words, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-
-    return run
 
 
 def machine() -> str:
