@@ -191,8 +191,8 @@ def bare_epochs(case: Case, task: Any) -> Epoch:
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
-                total[0] += loss.detach() * len(truth)
-                total[1] += (logits.detach().argmax(1) == truth).sum()
+                total[0].add_(loss.detach() * len(truth))
+                total[1].add_((logits.detach().argmax(1) == truth).sum())
         found = float(total[0])
         total.zero_()
         return found

@@ -139,7 +139,7 @@ def gpu(found: Found) -> str:
                     seconds(times[who]),
                     f"{one['images_per_s'][who]:,.0f}",
                     seconds(bare),
-                    spread(one["rates"][who]),
+                    "{1:.2f} [{0:.2f}, {2:.2f}]".format(*one["rates"][who]),
                     waits,
                 ]
             )
