@@ -56,8 +56,14 @@ site: $(VENV)/.developing  ## the documentation as pages, in build/site
 # measures some rows of docs/performance.md, the others stay.
 bench: $(VENV)/.developing  ## speed and memory beside an older commit and what one would use instead
 	$(BIN)/python bench/performance.py $(if $(ROWS),--rows $(ROWS))
-	$(if $(ROWS),,$(BIN)/python bench/growth.py)
-	$(if $(ROWS),,$(BIN)/python bench/first_run.py)
+ifndef ROWS
+	$(BIN)/python bench/growth.py
+	$(BIN)/python bench/first_run.py
+	$(BIN)/python bench/vanishing.py
+	$(BIN)/python bench/finetune.py
+	-$(BIN)/python bench/memory.py
+	-$(BIN)/python bench/memory.py --unfreeze
+endif
 	$(BIN)/python docs/generate.py
 
 # A shared machine is slow for many reasons, so what it says is no failure.

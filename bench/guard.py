@@ -19,10 +19,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from performance import MINE, OLD, ROWS, RowFailed, RowSkipped, Side
+from performance import OLD, ROWS, RowFailed, RowSkipped, Side, compared_with, own
 from timing import RESULTS, ROOT
 
-GUARDED = ("startup", "sgd_kernel", "descent_small", "vanishing", "regions", "backprop_check")
+GUARDED = ("startup", "sgd_kernel", "descent_small", "vanishing", "regions", "jpeg")
 TURNS = 3
 HALF = 0.5
 LIMIT = 20.0
@@ -30,7 +30,11 @@ LIMIT = 20.0
 
 def peer_of(saved: Mapping[str, Any]) -> str | None:
     """The quickest of the peers that a row was measured with; None where there was none."""
-    peers = {name: value[1] for name, value in saved["times"].items() if name not in (MINE, OLD)}
+    peers = {
+        name: value[1]
+        for name, value in saved["times"].items()
+        if not own(name) and name.partition(",")[0] != OLD
+    }
     return min(peers, key=lambda name: peers[name], default=None)
 
 
@@ -47,8 +51,8 @@ def ratio_now(row: Path, checkout: Path, peer: str, turns: int, until: float) ->
         timer = threading.Timer(max(0.0, until - time.monotonic()), side.process.kill)
         timer.start()
         try:
-            side.ask("works")
-            pairs = [[side.ask("call", name)[0] for name in (MINE, peer)] for _ in range(turns + 1)]
+            pair = (compared_with(peer, side.ask("works")), peer)
+            pairs = [[side.ask("call", name)[0] for name in pair] for _ in range(turns + 1)]
         except RowFailed:
             if time.monotonic() >= until:
                 raise TooLate from None

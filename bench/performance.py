@@ -33,6 +33,8 @@ ROWS = ROOT / "bench" / "rows"
 BEFORE = "7588a1b34cc1b15354ac5b8b1e540734b6e29e3e"
 """The last commit before speed and memory were worked on."""
 TURNS = 7
+GOING = 30.0
+"""Seconds in which a side has to end when there is no more to do."""
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "pyarrow", "pillow", "matplotlib")
 MINE, OLD = "mlhw", "before"
 
@@ -90,8 +92,12 @@ class Side:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.process.kill()
-        self.process.communicate()
+        # At the end of its input it goes by itself, and with it the files and processes of the row.
+        try:
+            self.process.communicate(timeout=GOING)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
 
 
 # -------------------------------------------------------------------------------------- a row
@@ -115,35 +121,49 @@ def quartiles(values: Sequence[float]) -> list[float]:
     return [float(value) for value in np.quantile(values, [0.25, 0.5, 0.75])]
 
 
+def own(name: str) -> bool:
+    """Whether a work is mlhw's, such as "mlhw, 50 classes"; it is then the older code's as well."""
+    return name.partition(",")[0] == MINE
+
+
+def compared_with(name: str, names: Sequence[str]) -> str:
+    """The work of mlhw that another's is measured by: of the same words behind the comma, else the first."""
+    same = MINE + "".join(name.partition(",")[1:])
+    return same if same in names else MINE
+
+
 def measure(
     row: Path, now: Path, before: Path | None, caches: Path, turns: int | None = None
 ) -> Found:
     """All of one row: ``times``, ``cpu`` and ``ratios`` as quartiles by name, ``goals``, ``checks``.
 
-    A ratio is the other's seconds over those of mlhw in the same turn, so above 1 mlhw is faster. An older
-    side that cannot do the row is left out, and ``before_missing`` says why.
+    A ratio is the other's seconds over those of mlhw in the same turn, so above 1 mlhw is faster. What older
+    code cannot do is left out, and ``before_missing`` says why.
     """
     said = said_by(row)
     turns = turns or said.get("turns", TURNS)
     load = os.getloadavg()[0]
-    old_missing = None
     with contextlib.ExitStack() as stack:
         mine = stack.enter_context(Side(row, now, caches / "now"))
         names = mine.ask("works")
         if not names or names[0] != MINE:
             raise RowFailed(f"the first of its works is not {MINE!r}")
-        old = None
+        old, older, old_missing = None, [], None
         if before is not None:
             old = stack.enter_context(Side(row, before, caches / "before"))
             try:
                 old.ask("works")
-                old.ask("call", MINE)
+                for name in filter(own, names):
+                    old.ask("call", name)
+                    older.append(name)
             except (RowFailed, RowSkipped) as error:
-                old, old_missing = None, str(error)
+                old_missing = str(error)
+        order = []
         for name in names:
             mine.ask("call", name)
-        order = [(mine, MINE, MINE), *([(old, MINE, OLD)] if old else [])]
-        order += [(mine, name, name) for name in names[1:]]
+            order.append((mine, name, name))
+            if name in older:
+                order.append((old, name, name.replace(MINE, OLD, 1)))
         spent: dict[str, list[list[float]]] = {name: [] for _, _, name in order}
         for turn in range(turns):
             # Who comes first goes round, so that nobody always runs behind the same other.
@@ -164,9 +184,9 @@ def measure(
                 name: quartiles(np.array(pairs)[:, 1].tolist()) for name, pairs in spent.items()
             },
             "ratios": {
-                name: quartiles((values / clock[MINE]).tolist())
+                name: quartiles((values / clock[compared_with(name, names)]).tolist())
                 for name, values in clock.items()
-                if name != MINE
+                if not own(name)
             },
             "goals": mine.ask("goals", medians),
             "checks": mine.ask("checks"),

@@ -1,66 +1,22 @@
-"""10,000 chains of 152 weights beside torch autograd draw by draw, and how many digits are right.
+"""How many digits of gradients through 153 layers are right: each log10 against mpmath with 60 digits.
 
     python bench/vanishing.py
 
-The chains: normal weights drawn, forward and backward, the sign and logarithm of every gradient.
-torch: the same chain in float64, one draw after another, as one would write it first; its time is
-that of 100 draws, times 100. The digits: log10 of every gradient against mpmath with 60 digits.
+How long they take is a row of ``performance.py``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import mpmath
 import numpy as np
-import torch
-from timing import in_turn, machine, record, show
+from timing import machine, record
 
 from mlhw.experiments.vanishing.kinds import NetworkKind, Setting, block_gradients, blocks
 
-DRAWS, WEIGHTS, TIMED = 10_000, 152, 100
 WORST = 20
-
-
-def ours(activation: str) -> int:
-    """All draws in the blocks of the experiment; the number of gradients."""
-    network = NetworkKind(activation, 1, WEIGHTS + 1)
-    setting = Setting("normal", 1.0, DRAWS, 1.0, 0.0, 0)
-    return sum(block_gradients(network, w, 1.0, setting).log.size for w in blocks(network, setting))
-
-
-def draw_by_draw(activation: Callable[[torch.Tensor], torch.Tensor]) -> list[torch.Tensor | None]:
-    """``TIMED`` draws in torch's usual way: a graph for each, ``backward``, the gradients."""
-    w = torch.randn(WEIGHTS, TIMED, dtype=torch.float64)
-    found = []
-    for draw in range(TIMED):
-        weights = w[:, draw].clone().requires_grad_()
-        z = torch.ones((), dtype=torch.float64)
-        for weight in weights[:-1]:
-            z = activation(weight * z)
-        (0.5 * (weights[-1] * z) ** 2).backward()
-        found.append(weights.grad)
-    return found
-
-
-def speed() -> None:
-    for name, activation in (("sigmoid", torch.sigmoid), ("relu", torch.relu)):
-        mlhw, theirs = f"mlhw, {DRAWS} draws", f"torch autograd, {TIMED} draws"
-        times = in_turn(
-            {mlhw: lambda: ours(name), theirs: lambda: draw_by_draw(activation)},  # noqa: B023
-            runs=5,
-        )
-        ratio = times[theirs] * DRAWS / TIMED / times[mlhw]
-        show(
-            f"{name} chain of {WEIGHTS} weights",
-            times,
-            [
-                f"{times[mlhw]:.3f} s for {DRAWS} draws (at most 0.3)",
-                f"{ratio:.0f} times faster than torch draw by draw (at least 100)",
-            ],
-        )
 
 
 def reference(w: tuple[np.ndarray, ...], h: Any, dh: Any) -> list[Any]:
@@ -129,7 +85,6 @@ def digits() -> None:
 
 def main() -> None:
     print(machine())
-    speed()
     digits()
 
 

@@ -4,8 +4,8 @@
 
 docs/configuration.md, the types of mlhw's functions and the JSON schemas in configs/schemas come from the
 configuration models, measured times and errors in README and docs from ``bench/results/``: in
-``<!-- bench sweeps.ours_ms .1f -->11.6<!-- / -->`` what stands between is the number ``ours_ms`` of
-``bench/results/sweeps.json`` in Python's format ``.1f``. ``fault_tables.py``, ``scaling_tables.py`` and
+``<!-- bench finetune.stored_s .1f -->15.6<!-- / -->`` what stands between is the number ``stored_s`` of
+``bench/results/finetune.json`` in Python's format ``.1f``. ``fault_tables.py``, ``scaling_tables.py`` and
 ``performance_tables.py`` make whole tables.
 """
 

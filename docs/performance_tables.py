@@ -35,19 +35,24 @@ def seconds(value: list[float]) -> str:
 def closing(found: Found) -> str:
     """Every row: now, as a ratio to the older commit and to the peers, and its goals."""
     rows = []
-    for one in found["rows"].values():
-        ratios, times = one["ratios"], one["times"]
-        before = one.get("before_missing", "not measured")
-        if "before" in ratios:
-            before = f"{spread(ratios['before'])} ({seconds(times['before'])})"
-        peers = [
-            f"{name} {spread(ratio)} ({seconds(times[name])})"
-            for name, ratio in ratios.items()
-            if name != "before"
-        ]
+    for row, one in found["rows"].items():
+        now, before, peers = [], [], []
+        for name, value in one["times"].items():
+            whose, _, what = name.partition(", ")
+            ratio = one["ratios"].get(name)
+            if whose == "mlhw":
+                now.append(f"{what}: {seconds(value)}" if what else seconds(value))
+            elif whose == "before":
+                compared = f"{spread(ratio)} ({seconds(value)})"
+                before.append(f"{what}: {compared}" if what else compared)
+            else:
+                peers.append(f"{name} {spread(ratio)} ({seconds(value)})")
+        before += [one["before_missing"]] if "before_missing" in one else []
         goals = [f"{'met' if met else '**not met**'}: {text}" for text, met in one["goals"].items()]
-        cells = [one["title"], seconds(times["mlhw"]), before, "<br>".join(peers) or "–"]
-        rows.append([cell(text) for text in (*cells, "<br>".join(goals))])
+        lists = (now, before or ["–"], peers or ["–"], goals)
+        rows.append(
+            [cell(text) for text in (f"{one['title']} (`{row}`)", *map("<br>".join, lists))]
+        )
     head = ["what is done", "now", "before, times as long", "others, times as long", "goals"]
     return table(head, rows) + f"\n\n{conditions(list(found['rows'].values()))}"
 
@@ -84,8 +89,14 @@ def checks(found: Found) -> str:
     return table(["what is done", "looked at", "value"], rows) if rows else "Nothing."
 
 
+GROWTH = (
+    "For each command and each size in it two points beside the lines at 0 and 1: the exponents of time and "
+    "of memory, which the table below has as numbers"
+)
+
+
 def growth(found: Found) -> str:
-    """The exponents of the figure as numbers."""
+    """The figure, and its exponents as numbers."""
     rows = []
     for series, one in found["series"].items():
         sizes = f"{one['sizes'][0]:,} to {one['sizes'][-1]:,}"

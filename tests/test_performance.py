@@ -92,6 +92,39 @@ def test_a_row_is_measured_with_the_code_of_both_checkouts(
     assert any("faster than the peer" in line for line in performance.lines("sleeping", found))
 
 
+def test_works_of_mlhw_are_measured_with_both_codes_and_peers_beside_the_one_of_the_same_words(
+    performance: ModuleType, tmp_path: Path
+) -> None:
+    now, before = checkout(tmp_path, "now", 0.02), checkout(tmp_path, "older", 0.06)
+    text = SLEEPING.replace(
+        '"peer":', '"mlhw, twice": lambda: [mlhw.work() for _ in "12"], "peer, twice":'
+    ).replace('times["peer"]', "1")
+    found = performance.measure(row_file(tmp_path, text), now, before, tmp_path / "caches", 2)
+    assert list(found["times"]) == ["mlhw", "before", "mlhw, twice", "before, twice", "peer, twice"]
+    assert found["ratios"]["before, twice"][1] == pytest.approx(3, rel=0.5)
+    assert 0.4 < found["ratios"]["peer, twice"][1] < 1  # 30 ms beside 40 ms, not beside 20 ms
+
+
+def test_a_row_may_take_its_files_away_when_it_is_done(
+    performance: ModuleType, tmp_path: Path
+) -> None:
+    now, left = checkout(tmp_path, "now", 0.0), tmp_path / "left"
+    text = SLEEPING.replace('times["before"] / 3', "1").replace(
+        "import time\n",
+        f"import time, atexit, pathlib\n    left = pathlib.Path({str(left)!r})\n",
+        1,
+    )
+    text = text.replace(
+        "import mlhw\n", "import mlhw; left.touch(); atexit.register(left.unlink)\n"
+    )
+    performance.measure(row_file(tmp_path, text), now, None, tmp_path / "caches", 1)
+    assert not left.exists()
+    broken = text.replace("return {", "return 1 / 0, {")
+    with pytest.raises(performance.RowFailed, match="ZeroDivisionError"):
+        performance.measure(row_file(tmp_path, broken), now, None, tmp_path / "caches", 1)
+    assert not left.exists()
+
+
 def test_older_code_that_cannot_do_a_row_is_left_out_with_its_reason(
     performance: ModuleType, tmp_path: Path
 ) -> None:
@@ -219,15 +252,20 @@ def test_the_table_has_the_numbers_and_goals_of_a_row(tables: ModuleType) -> Non
         "date": "2026-11-27",
         "turns": 7,
         "checks": {"apart": 1.25e-13},
-        "times": {"mlhw": [0.0071, 0.0074, 0.0079], "before": [1, 1.5, 2], "peer": [11, 12, 13]},
+        "times": {
+            "mlhw": [0.0071, 0.0074, 0.0079],
+            "mlhw, deep": [2, 3, 4],
+            "before": [1, 1.5, 2],
+            "peer": [11, 12, 13],
+        },
         "ratios": {"before": [200, 203, 206], "peer": [1600, 1620, 1660]},
         "goals": {"at most 8 ms": True, "half of the peer": False},
     }
     text = tables.closing({"rows": {"sleeping": row}})
     cells = [cell.strip() for cell in text.splitlines()[2].strip("|").split("|")]
     assert cells == [
-        "Sleeping",
-        "7.40 ± 0.40 ms",
+        "Sleeping (`sleeping`)",
+        "7.40 ± 0.40 ms<br>deep: 3.00 ± 1.00 s",
         "203 ± 3 (1.50 ± 0.50 s)",
         "peer 1,620 ± 30 (12.0 ± 1.0 s)",
         "met: at most 8 ms<br>**not met**: half of the peer",
@@ -254,6 +292,6 @@ def test_the_page_says_of_every_goal_that_is_not_reached_what_stops_it() -> None
     silent = [
         name
         for name, row in rows.items()
-        if not all(row["goals"].values()) and f"**{row['title']}.**" not in told
+        if not all(row["goals"].values()) and f"**`{name}`.**" not in told
     ]
     assert not silent

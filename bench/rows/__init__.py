@@ -1,10 +1,12 @@
 """One file for each row of ``bench/performance.py``: what is measured, beside whom, and what is aimed at.
 
 A row names ``ROW`` (its place in the table), ``TITLE``, ``GOAL``, and has ``works()``: functions without
-arguments by name, the code of the checkout first as ``"mlhw"``, others are peers. ``goals(times)`` says of
-each goal whether median seconds by name meet it (``"before"`` is there where an older commit was
-measured), ``checks()``, which may be missing, how far results are apart. ``TURNS`` may say how often.
-The file also runs with the older code on its path.
+arguments by name, the code of the checkout first as ``"mlhw"``. ``"mlhw, 50 classes"`` is the code of the
+checkout too, and ``"JAX, 50 classes"`` a peer that is compared with it; a peer of other words, or without a
+comma, is compared with the first. ``goals(times)`` says of each goal whether median seconds by name meet it
+(``"before"`` is there where an older commit was measured, and ``"before, 50 classes"``), ``checks()``, which
+may be missing, how far results are apart. ``TURNS`` may say how often. The file also runs with the older code
+on its path.
 """
 
 

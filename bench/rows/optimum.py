@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def works() -> dict[str, Callable[[], object]]:
     except ImportError:
         return found
     for solver in ("lbfgs", "newton-cholesky"):
-        found[f"scikit-learn {solver}"] = lambda solver=solver: fitted(solver)
+        found[f"scikit-learn {solver}"] = partial(fitted, solver)
     return found
 
 

@@ -16,15 +16,13 @@ TURNS = 5
 def works() -> dict[str, Callable[[], object]]:
     from shared_machine import WAYS, Trainer, beside_busy
 
-    ours, usual = (Trainer(WAYS[name]) for name in ("as mlhw sets it", "as GNU's OpenMP has it"))
-    for trainer in (ours, usual):
+    trainers = {name: Trainer(way) for name, way in WAYS.items()}
+    for trainer in trainers.values():
         atexit.register(trainer.end)
+    alone = {f"{name}, alone": trainer for name, trainer in trainers.items()}
     return {
-        "mlhw": lambda: beside_busy(ours),
-        "OpenMP's own way": lambda: beside_busy(usual),
-        "mlhw, alone": ours,
-        "OpenMP's own way, alone": usual,
-    }
+        name: lambda trainer=trainer: beside_busy(trainer) for name, trainer in trainers.items()
+    } | alone
 
 
 def goals(times: Mapping[str, float]) -> dict[str, bool]:

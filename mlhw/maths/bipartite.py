@@ -25,7 +25,7 @@ import math
 import numpy as np
 
 from mlhw.maths.arrays import Array
-from mlhw.maths.chain import LogGradients, Signed, add, keep_range, output_error, signed
+from mlhw.maths.chain import FIRST, LogGradients, Signed, add, keep_range, output_error, signed
 from mlhw.maths.log_activations import KINK_SLOPE, LOG_2, LOG_ACTIVATIONS
 
 
@@ -101,14 +101,15 @@ def bipartite_gradients(
             d, power = _sum(s, power_delta, d, power)
         else:
             d, power = _scaled(s, power_delta)
-    first_slope = np.where(slope_sign[:, 0] == 0, -np.inf, slope_log[:, 0])
+    shown = slope_sign[:, 0, :FIRST], slope_log[:, 0, :FIRST]
+    first_slope = np.where(shown[0] == 0, -np.inf, shown[1])
     keep_range(sign, log)
     keep_range(z_first.sign, z_first.log)
     return LogGradients(
         sign.astype(np.int8),
         log,
-        z_first.log,
-        slope_sign[:, 0].astype(np.int8),
+        z_first.log[:, :FIRST].copy(),
+        slope_sign[:, 0, :FIRST].astype(np.int8),
         first_slope,
         unit_alive,
         layer_alive,

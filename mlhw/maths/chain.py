@@ -27,6 +27,9 @@ import numpy as np
 from mlhw.maths.arrays import Array
 from mlhw.maths.log_activations import BEYOND, KINK_SLOPE, LOG_ACTIVATIONS
 
+FIRST = 64
+"""Of so many draws the outputs and slopes of units are told; of the others gradients alone."""
+
 
 class Signed(NamedTuple):
     """sign · exp(log), elementwise; where the sign is 0 the number is 0 and ``log`` has no meaning."""
@@ -40,11 +43,12 @@ class LogGradients:
     """One pass forward and back through n draws of a network of L layers with H = L − 2 hidden ones.
 
     ``sign``, ``log`` (L−1, n): ∂E/∂w_11^(l) = sign · exp(log) in row l−1; an exact zero has sign 0
-    and log −inf, and a log of −BEYOND means that or less. ``z_log`` (L−1, n): log|z_1^(l)|, −inf for
-    zero. ``slope_sign``, ``slope_log`` (H, n): h'(a_1) of the hidden layers, in the same way.
-    ``unit_alive``, ``layer_alive`` (H, n): a > 0 at unit 1, at some unit of the hidden layer.
-    ``residue`` (n,): the sign of a^(L) − t, or y − t; ``error_log`` (n,): log|∂E/∂a^(L)|, which has no
-    meaning where that sign is 0. ``log`` − ``error_log`` is log|∂a^(L)/∂w_11^(l)|, the Jacobian.
+    and log −inf, and a log of −BEYOND means that or less. ``z_log`` (L−1, k): log|z_1^(l)| of the first
+    ``FIRST`` draws, −inf for zero. ``slope_sign``, ``slope_log`` (H, k): h'(a_1) of the hidden layers of
+    the same, in the same way. ``unit_alive``, ``layer_alive`` (H, n): a > 0 at unit 1, at some unit of
+    the hidden layer. ``residue`` (n,): the sign of a^(L) − t, or y − t; ``error_log`` (n,):
+    log|∂E/∂a^(L)|, which has no meaning where that sign is 0. ``log`` − ``error_log`` is
+    log|∂a^(L)/∂w_11^(l)|, the Jacobian.
     """
 
     sign: Array
@@ -154,9 +158,9 @@ def chain_gradients(
     return LogGradients(
         sign.astype(np.int8),
         log,
-        z_log,
-        slope_sign.astype(np.int8),
-        slope_log,
+        z_log[:, :FIRST].copy(),
+        slope_sign[:, :FIRST].astype(np.int8),
+        slope_log[:, :FIRST].copy(),
         alive,
         alive,
         residue.sign,

@@ -124,47 +124,66 @@ def losses_after(
     inputs = len(T)
     crossed = np.zeros((len(steps), len(units), inputs), bool) if network.kinked else None
     first = 0
-    a = np.zeros((len(steps), 0, inputs, network.layers[0]), steps.dtype)
+    a = np.zeros((len(steps), 0, inputs, 1), steps.dtype)
     for layer, here in enumerate(activity.a, start=2):
+        width = here.shape[-1]
+        moved = np.arange(max(units.start, first), min(units.stop, first + width)) - first
+        first += width
+        if first <= units.start:
+            continue
+        fresh = np.empty((len(steps), len(moved), inputs, width), steps.dtype)
+        fresh[:] = here
+        fresh[:, np.arange(len(moved)), :, moved] += steps[:, None]
         if a.shape[1]:
             z = with_bias(network, value(network, layer - 1, a))
             # One product of two matrices: NumPy multiplies stacks of small ones one by one.
             a = (z.reshape(-1, z.shape[-1]) @ weights[layer - 2].T).reshape(*z.shape[:-1], -1)
-        width = here.shape[-1]
-        moved = np.arange(max(units.start, first), min(units.stop, first + width)) - first
-        first += width
-        if len(moved):
-            fresh = np.empty((len(steps), len(moved), inputs, width), steps.dtype)
-            fresh[:] = here
-            fresh[:, np.arange(len(moved)), :, moved] += steps[:, None]
-            a = np.concatenate([a, fresh], axis=1) if a.shape[1] else fresh
+            fresh = np.concatenate([a, fresh], axis=1) if len(moved) else a
+        a = fresh
         if crossed is not None and network.kinked_at(layer):
             crossed[:, : a.shape[1]] |= ((a > 0) != (here > 0)).any(axis=-1)
     return losses(network, a, T), crossed
 
 
-def of_units(
-    network: Network,
-    activity: Activity,
-    entries: Sequence[Array],
-    slopes: Array,
-    share: Callable[[Array], Array] = lambda z: z,
-) -> Gradients:
-    """From what each E_n has by each activation, (units, N), what E has by weights and E_n by δ.
+class Movers:
+    """The weights that are due, the activation that each moves, and how fast.
 
-    A weight moves the activation of input n z_i times as fast, or ``share`` of z_i, and E is the mean of the
-    E_n. ``entries[l-1]`` holds the (j, i) of W^(l) that are due; other weights stay NaN.
+    ``entries[l-1]`` holds the (j, i) of W^(l); w_ji moves a_j of input n z_i times as fast as itself. Units
+    are numbered through from layer 2 on.
     """
-    found = empty_gradients(network, slopes.shape[1])
-    layers = np.split(slopes, np.cumsum(network.layers[1:-1]))
-    for k, (by_unit, part) in enumerate(zip(layers, entries, strict=True)):
-        found.deltas[k][:] = by_unit.T
-        j, i = part[:, 0], part[:, 1]
-        factor = share(with_bias(network, activity.z[k]))[:, i]
+
+    def __init__(self, network: Network, activity: Activity, entries: Sequence[Array]) -> None:
+        self.network = network
+        self._units = np.cumsum([0, *network.layers[1:]])
+        self._sizes = np.cumsum([0, *(rows * columns for rows, columns in network.shapes)])
+        moved, factors, places = [], [], []
+        for k, part in enumerate(entries):
+            j, i = part[:, 0], part[:, 1]
+            moved.append(self._units[k] + j)
+            factors.append(with_bias(network, activity.z[k])[:, i])
+            places.append(self._sizes[k] + j * network.shapes[k][1] + i)
+        self._moved, self._places = np.concatenate(moved), np.concatenate(places)
+        self._factors = np.concatenate(factors, axis=1)
+
+    def gradients(self, slopes: Array, share: Callable[[Array], Array] = lambda z: z) -> Gradients:
+        """From what each E_n has by each activation, (units, N), what E has by weights and E_n by δ.
+
+        E is the mean of the E_n, and a weight has ``share`` of z_i times what its activation has. Weights
+        that are not due stay NaN.
+        """
+        factors = share(self._factors)
         # Where z_i is 0 the derivative is exactly 0, whatever that by the activation.
-        each = np.where(factor != 0, by_unit[j].T * factor, 0.0)
-        found.weights[k][j, i] = each.mean(axis=0)
-    return found
+        each = np.where(factors != 0, slopes[self._moved].T * factors, 0.0)
+        found = np.full(self.network.size, np.nan)
+        found[self._places] = each.sum(axis=0) / len(each)
+        weights = [
+            found[start:stop].reshape(shape)
+            for start, stop, shape in zip(
+                self._sizes, self._sizes[1:], self.network.shapes, strict=False
+            )
+        ]
+        units = zip(self._units, self._units[1:], strict=False)
+        return Gradients(weights, [slopes[start:stop].T.copy() for start, stop in units])
 
 
 def losses_behind(
@@ -200,15 +219,7 @@ def complex_step(
         losses_after(network, weights, activity, T, units, np.array([1j * step]))[0].imag[0] / step
         for units in unit_pieces(network, len(X), 1)
     ]
-    return of_units(network, activity, entries, np.concatenate(slopes))
-
-
-def empty_gradients(network: Network, inputs: int) -> Gradients:
-    """Gradients of the right shapes, full of NaN."""
-    return Gradients(
-        [np.full(shape, np.nan) for shape in network.shapes],
-        [np.full((inputs, n), np.nan) for n in network.layers[1:]],
-    )
+    return Movers(network, activity, entries).gradients(np.concatenate(slopes))
 
 
 def complex_step_along(

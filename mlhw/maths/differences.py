@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from mlhw.maths.arrays import Array
-from mlhw.maths.derivatives import losses_after, of_units, unit_pieces
+from mlhw.maths.derivatives import Movers, losses_after, unit_pieces
 from mlhw.maths.network import Activity, Gradients, Network, forward, losses, with_bias
 
 WIDE_STEPS = 0.25 * 2.0 ** -np.arange(9)
@@ -67,11 +67,12 @@ def finite_differences(
         for units in unit_pieces(network, len(X), 2 * len(WIDE_STEPS))
     ]
     line = Slopes(*(np.concatenate(parts) for parts in zip(*map(astuple, lines), strict=True)))
-    found = of_units(network, activity, entries, line.derivative)
-    error = of_units(network, activity, entries, line.error, np.abs)
-    at_kink = of_units(network, activity, entries, line.at_kink.astype(float), _touched)
+    movers = Movers(network, activity, entries)
+    found = movers.gradients(line.derivative)
+    error = movers.gradients(line.error, np.abs)
+    at_kink = movers.gradients(line.at_kink.astype(float), _touched)
     for gradient in at_kink:
-        gradient[:] = np.sign(gradient)
+        np.sign(gradient, out=gradient)
     return Differences(found, error, at_kink, _kinks(network, activity, entries, line))
 
 

@@ -6,7 +6,7 @@ belongs to: an entry that nearly cancels has no accuracy of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -114,27 +114,24 @@ def differentiate(trial: Trial, rng: np.random.Generator) -> FourWays:
     differences = finite_differences(network, weights, X, T, entries)
     found["finite_difference"] = differences.found
     c = FourWays(trial, entries, analytic, found, kinks=differences.kinks)
+    loss, flat = loss_of(trial), _Flat(analytic)
     for way, gradients in found.items():
-        due = _due(c, way, differences)
-        c.errors[way] = Gradients([], [])
+        due, reference = flat.of(_due(c, way, differences)), flat.of(gradients)
+        error, scale = relative_errors(flat.values, reference, flat.starts)
+        error = np.where(due, np.where(np.isnan(error), np.inf, error), np.nan)
+        if way == "finite_difference":
+            # Where both are exactly 0 they agree, whatever the estimate.
+            scale = np.repeat(scale, flat.sizes)
+            coarse = (error > 0) & _hidden(error, flat.of(differences.error), scale, loss)
+            c.unresolved += int(coarse.sum())
+            error = np.where(coarse, np.nan, error)
+        parts = flat.parts(error)
+        c.errors[way] = Gradients(parts[: network.depth - 1], parts[network.depth - 1 :])
         c.worst[way] = Worst(0.0, trial.name)
-        for k, (a, b) in enumerate(zip(analytic, gradients, strict=True)):
-            error, scale = relative_errors(a, b)
-            error = np.where(due[k], np.where(np.isnan(error), np.inf, error), np.nan)
-            if way == "finite_difference":
-                # Where both are exactly 0 they agree, whatever the estimate.
-                coarse = (error > 0) & _hidden(
-                    error, list(differences.error)[k], scale, loss_of(trial)
-                )
-                c.unresolved += int(coarse.sum())
-                error = np.where(coarse, np.nan, error)
-            part = c.errors[way].weights if k < network.depth - 1 else c.errors[way].deltas
-            part.append(error)
-            if np.nanmax(error, initial=0.0) > c.worst[way].error:
-                at = np.unravel_index(np.nanargmax(error), error.shape)
-                name = c.name_of(k, [int(i) for i in at])
-                values = (float(error[at]), trial.name, name, float(a[at]), float(b[at]))
-                c.worst[way] = Worst(*values)
+        if _largest_known(error) > 0:
+            at = int(np.nanargmax(error))
+            values = (float(flat.values[at]), float(reference[at]))
+            c.worst[way] = Worst(float(error[at]), trial.name, c.name_of(*flat.place(at)), *values)
     if c.sampled:
         _along_directions(c, rng)
     return c
@@ -146,7 +143,7 @@ def loss_of(trial: Trial) -> float:
     return float(losses(trial.network, a[-1], trial.T).mean())
 
 
-def _hidden(error: Array, estimate: Array, scale: float, loss: float) -> Array:
+def _hidden(error: Array, estimate: Array, scale: Array, loss: float) -> Array:
     """Which entries a difference cannot decide: rounding hides them, and it is not off by more.
 
     ``error`` is relative to ``scale``, ``estimate`` is the difference's own of its error.
@@ -182,11 +179,51 @@ def entries_to_check(network: Network, rng: np.random.Generator) -> list[Array]:
     return entries
 
 
-def relative_errors(analytic: Array, reference: Array) -> tuple[Array, float]:
-    """|difference| over the largest entry of both, and that entry; 0 where both are 0 all over."""
-    scale = max(np.abs(analytic).max(), np.nanmax(np.abs(reference), initial=0.0))
-    difference: Array = np.abs(analytic - reference)
-    return (difference / scale if scale > 0 else difference), float(scale)
+class _Flat:
+    """Arrays of several shapes as one vector: on many small ones most time goes into calls."""
+
+    def __init__(self, arrays: Iterable[Array]) -> None:
+        every = list(arrays)
+        self.shapes = [array.shape for array in every]
+        self.sizes = np.array([array.size for array in every])
+        self.starts = np.cumsum(self.sizes) - self.sizes
+        self.values = self.of(every)
+
+    @staticmethod
+    def of(arrays: Iterable[Array]) -> Array:
+        """Others of the same shapes as such a vector."""
+        return np.concatenate([array.ravel() for array in arrays])
+
+    def parts(self, vector: Array) -> list[Array]:
+        """Such a vector as arrays again."""
+        ends = self.starts + self.sizes
+        return [
+            vector[start:end].reshape(shape)
+            for start, end, shape in zip(self.starts, ends, self.shapes, strict=True)
+        ]
+
+    def place(self, at: int) -> tuple[int, list[int]]:
+        """The number of the array and the index in it of an entry of the vector."""
+        k = int(np.searchsorted(self.starts, at, side="right")) - 1
+        return k, [int(i) for i in np.unravel_index(at - self.starts[k], self.shapes[k])]
+
+
+def relative_errors(
+    analytic: Array, reference: Array, starts: Sequence[int] | Array = (0,)
+) -> tuple[Array, Array]:
+    """|difference| over the largest entry of both, and that entry; 0 where both are 0 all over.
+
+    Of vectors (n,), and of each part of them that begins at one of ``starts``: (n,) and (len(starts),).
+    """
+    known = np.fmax(np.fmax.reduceat(np.abs(reference), starts), 0.0)
+    scale = np.maximum(np.maximum.reduceat(np.abs(analytic), starts), known)
+    each = np.repeat(scale, np.diff([*starts, len(analytic)]))
+    return np.abs(analytic - reference) / np.where(each > 0, each, 1.0), scale
+
+
+def _largest_known(values: Array) -> float:
+    """The largest of values from 0 up that are no NaN; 0 where none is."""
+    return float(np.fmax.reduce(values, axis=None, initial=0.0))
 
 
 def _along_directions(c: FourWays, rng: np.random.Generator) -> None:
@@ -216,7 +253,7 @@ def _along_directions(c: FourWays, rng: np.random.Generator) -> None:
             coarse = _hidden(error, estimates, scale, loss_of(p))
             c.unresolved += int(coarse.sum())
             error = np.where(coarse, np.nan, error)
-        if np.nanmax(error, initial=0.0) > c.worst[way].error:
+        if _largest_known(error) > c.worst[way].error:
             k = int(np.nanargmax(error))
             name = f"random direction {k + 1}"
             c.worst[way] = Worst(

@@ -94,7 +94,7 @@ def in_threads(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Fou
     BLAS has one thread in each of them meanwhile.
     """
     # Threads are made anew: those of a process that is forked are not in its child.
-    threads = ThreadPoolExecutor(_cpus())
+    threads = ThreadPoolExecutor(cpus())
     try:
         with _blas().limit(limits=1, user_api="blas"):
             return list(threads.map(work, items))
@@ -102,7 +102,8 @@ def in_threads(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Fou
         threads.shutdown(cancel_futures=True)
 
 
-def _cpus() -> int:
+def cpus() -> int:
+    """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -21,9 +21,7 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Literal
 
-import numpy as np
-
-from mlhw.maths.rational import ZERO, Vector, cross, dot, minus, over_root, to_float, unit
+from mlhw.maths.rational import ZERO, Vector, minus
 
 Plane = tuple[Fraction, Fraction, Fraction]
 """(w1, w2, b)."""
@@ -303,97 +301,3 @@ def _common(planes: Sequence[Plane]) -> Common | None:
         return None
     norm = n1 * n1 + n2 * n2
     return Common("line", (-c * n1 / norm, -c * n2 / norm), _upwards((-n2, n1)))
-
-
-# ------------------------------------------------------------------------------------- points
-
-
-# What rounding can add to, or take from, a side of ``_sides``: at most 85 halves of float64's epsilon.
-BLUR = 2.0**-46
-
-
-def region_of(envelope: Envelope, origin: Vector, offsets: np.ndarray) -> np.ndarray:
-    """The class in whose region each point lies, seen from the boundaries alone.
-
-    A point belongs to the region for which the nearest boundary line lies on the right side and
-    farthest away. Activations are not looked at, so this can be held against their arg max.
-
-    A point on a boundary, or so near to it that rounding decides, gets one of the two classes that
-    meet there. Where rounding leaves three regions or more, the exact sides decide: the point may
-    be near a vertex, in a region narrower than rounding, or behind the tip of one whose sides are
-    all but parallel.
-
-    Parameters
-    ----------
-    origin : the exact point from which ``offsets`` (N, 2) count, so that a small figure far from
-        (0, 0) loses no digits
-
-    Returns
-    -------
-    (N,), the first class of the region's group
-    """
-    regions = envelope.with_area
-    row_of = {region.index: row for row, region in enumerate(regions)}
-    reach = np.abs(offsets).max(axis=0, initial=0.0).tolist()
-    depth = np.full((len(regions), len(offsets)), np.inf)
-    for boundary in envelope.boundaries:
-        left, right = _left_and_right(envelope, boundary)
-        sides = _sides(boundary, origin, offsets, reach)
-        for row, side in ((row_of[left], sides), (row_of[right], -sides)):
-            np.minimum(depth[row], side, out=depth[row])
-    chosen = np.argmax(depth, axis=0)
-    unsure = np.flatnonzero(depth.max(axis=0) <= 2 * BLUR)
-    possible = depth[:, unsure] >= -4 * BLUR
-    for column in np.flatnonzero(possible.sum(axis=0) > 2):
-        n = unsure[column]
-        x1, x2 = (Fraction(value) for value in offsets[n].tolist())
-        point = (origin[0] + x1, origin[1] + x2)
-        rows = [chosen[n], *np.argsort(~possible[:, column], kind="stable")]
-        chosen[n] = next(row for row in rows if _contains(envelope, regions[row], point))
-    index = np.array([region.index for region in regions])
-    return np.asarray(index[chosen])
-
-
-def _sides(
-    boundary: Boundary, origin: Vector, offsets: np.ndarray, reach: Sequence[float]
-) -> np.ndarray:
-    """(N,), how far to the left of a boundary's line each point lies, right of it below 0.
-
-    The unit is what ``reach``, the largest |x1| and |x2| of the offsets, spans across the line, so
-    that rounding moves every side by ``BLUR`` at most, or leaves it far from 0.
-    """
-    u1, u2 = unit(boundary.direction).tolist()
-    span = abs(u1) * reach[1] + abs(u2) * reach[0]
-    start = minus(boundary.start, origin)
-    x1, x2 = map(to_float, start)
-    if abs(u1 * x2) + abs(u2 * x1) <= 16 * span:
-        left = u1 * (offsets[:, 1] - x2) - u2 * (offsets[:, 0] - x1)
-    else:
-        # Counted from a start so far away, the offsets would lose all their digits, and one beyond
-        # float64 is infinite. The distance from the origin to the line is rounded once.
-        square = dot(boundary.direction, boundary.direction)
-        left = (
-            u1 * offsets[:, 1]
-            - u2 * offsets[:, 0]
-            + over_root(cross(start, boundary.direction), square)
-        )
-    with np.errstate(over="ignore"):
-        return np.asarray(left / (span or 1.0))
-
-
-def _left_and_right(envelope: Envelope, boundary: Boundary) -> tuple[int, int]:
-    """The classes of a boundary: the one with the region to the left of its direction first."""
-    i, j = boundary.classes
-    rise = cross(boundary.direction, minus(envelope.planes[i][:2], envelope.planes[j][:2]))
-    return (i, j) if rise > 0 else (j, i)
-
-
-def _contains(envelope: Envelope, region: Region, point: Vector) -> bool:
-    """Whether a point lies in a region with area or on its edge, exactly."""
-    for n in region.boundaries:
-        boundary = envelope.boundaries[n]
-        side = cross(boundary.direction, minus(point, boundary.start))
-        left, _ = _left_and_right(envelope, boundary)
-        if (side if left == region.index else -side) < 0:
-            return False
-    return True

@@ -1,25 +1,31 @@
 """Stochastic gradient descent for two-class logistic regression, all rates as lanes of one loop.
 
-The sequential part, one update a sample (or a batch), is compiled; it also leaves behind each
-sample's e⁻|ᵐ| at the weights before its update, so that the logarithms of the losses can be taken
-outside it, as whole arrays. Work comes in blocks of well below half a second.
+The sequential part, one update a sample (or a batch), is compiled (``sgd_loop``). It adds up each sample's
+loss at the weights before its update too, and with the weights held the NLL of all data at the end of each
+epoch. Work comes in blocks of well below half a second.
+
+Where a rate is so large that the descent is chaotic, the last bit of one number decides the digits of
+those some epochs later. The same numbers are the rule for the same machine and versions, not beyond.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from mlhw.maths.descent import diverged
+from mlhw.maths.in_blocks import cpus
 from mlhw.maths.logistic import nll
 
 LANE_SAMPLES = 2_000_000
-"""Samples times rates in one block: some 30 ms of the loop and 16 MB of its record."""
+"""Samples times rates in one block: some 10 ms of the loop."""
+
+WIDE = 64
+"""Above so many columns activations are a product for BLAS, which then is most of the work."""
 
 _CACHED = 16_384  # numbers that are worked on at once, 128 kB
 
@@ -76,7 +82,8 @@ def stochastic_gradient_descent(
     while epoch < epochs and len(rates):
         rate = np.array([etas[i] for i in rates.tolist()])
         block = min(epochs - epoch, max(1, LANE_SAMPLES // (n * len(rates))))
-        orders = stream.permuted(np.tile(np.arange(n), (block, 1)), axis=1)
+        orders = np.tile(_numbers(n), (block, 1))
+        stream.permuted(orders, axis=1, out=orders)
         online, path = _run(X, signs, rate, orders, batch_size, W)
         full = _full_nll(X, t, path)
         with np.errstate(invalid="ignore"):
@@ -113,22 +120,18 @@ def _run(
     r = len(rate)
     W = W.copy()
     path = np.empty((epochs, X.shape[1], r))
-    online = np.zeros((epochs, r))
+    online, losses = np.zeros((2, epochs, r))
     piece = n
     if n * r > LANE_SAMPLES:
         piece = max(1, LANE_SAMPLES // r // batch_size) * batch_size
-    kernel = compiled_loop()
     for first in range(0, n, piece):
         part = np.ascontiguousarray(orders[:, first : first + piece])
-        tails = np.empty((epochs, part.shape[1], r))
-        hinges = np.empty((epochs, r))
-        kernel(X, signs, rate, part, batch_size, W, path, tails, hinges)
-        # A sample's loss softplus(−m) is max(−m, 0) + log1p(e⁻|ᵐ|).
-        online += hinges + np.einsum("emr->er", np.log1p(tails, out=tails))
+        make_updates(X, signs, rate, part, batch_size, W, path, losses)
+        online += losses
     return online / n, path
 
 
-def _loop(
+def make_updates(
     X: np.ndarray,
     signs: np.ndarray,
     rate: np.ndarray,
@@ -136,86 +139,98 @@ def _loop(
     batch_size: int,
     W: np.ndarray,
     path: np.ndarray,
-    tails: np.ndarray,
-    hinges: np.ndarray,
+    losses: np.ndarray,
 ) -> None:
-    """The sequential part, compiled before use.
+    """Updates one after another, by the compiled loop.
 
     X (n, d+1); signs (n,), +1 for t = 1, else −1; rate (r,); orders (epochs, m) sample numbers; W
     (d+1, r) is updated in place; path (epochs, d+1, r) gets the weights at the end of each row of
-    ``orders``; tails (epochs, m, r) gets e⁻|ᵐ| and hinges (epochs, r) the sum of max(−m, 0), with
-    the margin m = sign · a at the weights before the sample's update.
-
-    The gradient of a sample's loss is −sign σ(−m) x (PRML eq. 4.91 for one term).
+    ``orders``, losses (epochs, r) the sums of the losses, each at the weights before the sample's update.
     """
-    epochs, m = orders.shape
+    epochs = len(orders)
     d, r = W.shape
-    a = np.empty(r)
-    step = np.zeros((d, r))
-    for epoch in range(epochs):
-        hinges[epoch, :] = 0.0
-        waiting = 0
-        for k in range(m):
-            i = orders[epoch, k]
-            for lane in range(r):
-                a[lane] = 0.0
-            for j in range(d):
-                x = X[i, j]
-                for lane in range(r):
-                    a[lane] += x * W[j, lane]
-            s = signs[i]
-            for lane in range(r):
-                margin = s * a[lane]
-                tail = math.exp(-abs(margin))
-                tails[epoch, k, lane] = tail
-                if margin < 0.0:
-                    hinges[epoch, lane] -= margin
-                    a[lane] = s * rate[lane] / (1.0 + tail)
-                else:
-                    a[lane] = s * rate[lane] * tail / (1.0 + tail)
-            if batch_size == 1:
-                for j in range(d):
-                    x = X[i, j]
-                    for lane in range(r):
-                        W[j, lane] += x * a[lane]
-                continue
-            for j in range(d):
-                x = X[i, j]
-                for lane in range(r):
-                    step[j, lane] += x * a[lane]
-            waiting += 1
-            if waiting == batch_size or k == m - 1:
-                for j in range(d):
-                    for lane in range(r):
-                        W[j, lane] += step[j, lane] / waiting
-                        step[j, lane] = 0.0
-                waiting = 0
-        path[epoch] = W
+    lanes = _in_eights(W)
+    ends = np.empty((epochs, *lanes.shape))
+    sums = np.empty((epochs, len(lanes) * 8))
+    rates = _in_eights(rate[None]).ravel()
+    loop()(X, signs, rates, orders, batch_size, lanes.ravel(), ends.ravel(), sums.ravel())
+    path[:] = ends.transpose(0, 2, 1, 3).reshape(epochs, d, -1)[:, :, :r]
+    W[:] = path[-1]
+    losses[:] = sums[:, :r]
 
 
-@cache
-def compiled_loop() -> Any:
-    """``_loop`` compiled by numba, once in a process for each kind of arguments."""
-    import numba
+def _numbers(n: int) -> np.ndarray:
+    """0 … n − 1, in half the memory where that is enough."""
+    return np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)
 
-    return numba.njit(_loop)
+
+def _in_eights(W: np.ndarray) -> np.ndarray:
+    """(d, r) as (g, d, 8), groups of eight columns, the last filled up with zeros."""
+    d, r = W.shape
+    groups = -(-r // 8)
+    lanes = np.zeros((d, groups * 8))
+    lanes[:, :r] = W
+    return np.ascontiguousarray(lanes.reshape(d, groups, 8).transpose(1, 0, 2))
+
+
+def loop() -> Any:
+    """``sgd_loop``'s loop; numba is loaded where it is needed."""
+    from mlhw.maths.sgd_loop import compiled_loop
+
+    return compiled_loop()
 
 
 def _full_nll(X: np.ndarray, t: np.ndarray, path: np.ndarray) -> np.ndarray:
     """NLL over all data, (epochs, r), at the weights path (epochs, d+1, r).
 
-    The same numbers as ``logistic.nll``, in place and in pieces that stay in the processor's cache,
-    since this is half of the work.
+    The numbers of ``logistic.nll`` but for the last digits, by pieces of the rows, each in a thread
+    where there are several.
     """
     epochs, d, r = path.shape
+    signs = 2.0 * t - 1.0
     W = np.ascontiguousarray(path.transpose(1, 0, 2)).reshape(d, epochs * r)
-    total = np.zeros(epochs * r)
-    signed = (2.0 * t - 1.0)[:, None] * X
-    rows = max(1, _CACHED // (epochs * r))
-    buffers = np.empty((2, min(rows, len(X)), epochs * r))
+    size = max(1, LANE_SAMPLES // W.shape[1])
+    pieces = [slice(first, first + size) for first in range(0, len(X), size)]
+    part = _losses_of_wide if d > WIDE else _losses
+
+    def work(rows: slice) -> np.ndarray:
+        return part(X[rows], signs[rows], W)
+
+    if len(pieces) == 1:
+        total = work(pieces[0])
+    else:
+        loop()
+        # Threads are made anew: those of a process that is forked are not in its child.
+        threads = ThreadPoolExecutor(cpus())
+        try:
+            total = sum(threads.map(work, pieces), np.zeros(W.shape[1]))
+        finally:
+            threads.shutdown(cancel_futures=True)
+    return (total / len(X)).reshape(epochs, r)
+
+
+def _losses(X: np.ndarray, signs: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """Sums of the losses of the rows of X (m, d+1) at the columns of W (d+1, c); (c,)."""
+    m, d = X.shape
+    lanes = _in_eights(W)
+    order = _numbers(m)[None]
+    held = max(1, _CACHED // 8 // d)
+    sums = np.empty(len(lanes) * 8)
+    for first in range(0, len(lanes), held):
+        w = lanes[first : first + held].ravel()
+        total = sums[first * 8 : (first + held) * 8]
+        loop()(X, signs, total, order, 0, w, w, total)
+    return sums[: W.shape[1]]
+
+
+def _losses_of_wide(X: np.ndarray, signs: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """As ``_losses``, in place and in pieces that stay in the processor's cache."""
+    total = np.zeros(W.shape[1])
+    rows = max(1, _CACHED // W.shape[1])
+    buffers = np.empty((2, min(rows, len(X)), W.shape[1]))
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, len(X), rows):
-            part = signed[first : first + rows]
+            part = signs[first : first + rows, None] * X[first : first + rows]
             margins, work = buffers[0, : len(part)], buffers[1, : len(part)]
             np.matmul(part, W, out=margins)
             total -= np.minimum(margins, 0.0, out=work).sum(axis=0)
@@ -223,5 +238,4 @@ def _full_nll(X: np.ndarray, t: np.ndarray, path: np.ndarray) -> np.ndarray:
             np.exp(margins, out=margins)
             np.log1p(margins, out=margins)
             total += margins.sum(axis=0)
-    result: np.ndarray = (total / len(X)).reshape(epochs, r)
-    return result
+    return total

@@ -6,7 +6,6 @@ by its mathtext (``$\\eta$``); words from data go through ``plain`` or ``typeset
 
 from __future__ import annotations
 
-import io
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from mlhw.result.printing import printed_png, printed_svg
 from mlhw.system.files import write_whole
 from mlhw.text.words import printable
 
@@ -39,6 +39,8 @@ _STYLE: Any = {
     "figure.dpi": 110,
     "savefig.dpi": 110,
     "font.size": 10,
+    # matplotlib asks for each family at each text, and its own list has ten, most of them never there.
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "axes.titlesize": 11,
     "axes.labelsize": 10,
     "axes.spines.top": False,
@@ -112,7 +114,6 @@ def new_figure(width: float = 7.0, height: float = 4.4) -> Figure:
 @cache
 def _shown_figure() -> type[Figure]:
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     class ShownFigure(Figure):
@@ -120,7 +121,7 @@ def _shown_figure() -> type[Figure]:
 
         def _repr_png_(self) -> bytes:
             with matplotlib.rc_context(_STYLE):
-                return _bytes(FigureCanvasAgg(self).print_png)
+                return printed_png(self)
 
     return ShownFigure
 
@@ -268,15 +269,12 @@ class Printed(NamedTuple):
 
 def save(plot: Plot, folder: Path) -> Printed:
     """Write ``NAME.png`` and ``NAME.svg`` into ``folder`` and return what they hold."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
     folder.mkdir(exist_ok=True)
     with _drawn(plot) as figure:
-        png = _bytes(FigureCanvasAgg(figure).print_png)
+        png = printed_png(figure)
         # The layout is settled now; the second canvas need not work it out again.
         figure.set_layout_engine("none")
-        svg = _bytes(FigureCanvasSVG(figure).print_svg, metadata={"Date": None})
+        svg = printed_svg(figure)
     write_whole(folder / f"{plot.name}.png", png)
     write_whole(folder / f"{plot.name}.svg", svg)
     return Printed(png, svg)
@@ -284,10 +282,8 @@ def save(plot: Plot, folder: Path) -> Printed:
 
 def save_png(plot: Plot, folder: Path) -> None:
     """Write ``NAME.png`` alone into ``folder``."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     with _drawn(plot) as figure:
-        write_whole(folder / f"{plot.name}.png", _bytes(FigureCanvasAgg(figure).print_png))
+        write_whole(folder / f"{plot.name}.png", printed_png(figure))
 
 
 @contextmanager
@@ -302,12 +298,6 @@ def _drawn(plot: Plot) -> Iterator[Figure]:
         # A name in a script that the font lacks is a row of boxes in the PNG; the SVG has it as text.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield plot.draw()
-
-
-def _bytes(printer: Callable[..., Any], **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    printer(buffer, **options)
-    return buffer.getvalue()
 
 
 def panels(count: int, columns: int = 3) -> tuple[int, int]:

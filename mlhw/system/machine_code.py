@@ -7,6 +7,7 @@ until somebody deletes it, or a crash within the code itself.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import pickle
 import sys
 from importlib.metadata import version
@@ -36,6 +37,7 @@ def keep(dispatcher: Any) -> None:
     try:
         from numba.core.caching import NullCache
         from numba.core.compiler import CompileResult
+        from numba.core.runtime.nrt import rtsys
         from numba.core.serialize import dumps
     except ImportError:
         return
@@ -49,7 +51,9 @@ def keep(dispatcher: Any) -> None:
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             """The code for this signature; None for numba to make it."""
             try:
-                target_context.refresh()
+                # What code needs to run. All that numba can compile from, which it would load by itself,
+                # takes most of a second.
+                rtsys.initialize(target_context)
                 content = checked.recall(_path(dispatcher.py_func, sig, target_context.codegen()))
                 if content is None:
                     return None
@@ -69,13 +73,23 @@ def keep(dispatcher: Any) -> None:
 
 
 def _path(function: Any, sig: Any, codegen: Any) -> Path:
-    """A file for these instructions, argument types, versions and processor alone."""
+    """A file for these instructions, argument types, versions and processor alone.
+
+    What becomes part of the function when it is compiled, small functions of ``mlhw``, is there as text.
+    """
     code = function.__code__
+    parts = (function.__globals__.get(name) for name in code.co_names)
+    modules = {getattr(part, "__module__", None) or "" for part in parts}
+    inlined = sorted(name for name in modules if name.startswith("mlhw."))
     made_from = (
         (code.co_code, code.co_consts, code.co_names, code.co_varnames),
         sig,
         codegen.magic_tuple(),
         (version("numba"), version("llvmlite"), sys.version),
+        [
+            hashlib.sha256(inspect.getsource(sys.modules[name]).encode()).digest()
+            for name in inlined
+        ],
     )
     name = f"{function.__module__}.{function.__name__}".removeprefix("mlhw.")
     return folder() / f"{name}-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}"

@@ -124,7 +124,7 @@ def test_a_number_that_changes_turns_the_test_red() -> None:
     assert sentence in text
     assert re.sub(r"\d\b", lambda m: str((int(m[0]) + 1) % 10), sentence, count=1) not in text
     with pytest.raises(KeyError):
-        sys.modules["generate"].measured("<!-- bench sweeps.no_such .1f -->1.0<!-- / -->")
+        sys.modules["generate"].measured("<!-- bench finetune.no_such .1f -->1.0<!-- / -->")
 
 
 # ------------------------------------------------------------------------------------- the paths

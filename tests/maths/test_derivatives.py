@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.differentiate import derivative
 
-from mlhw.maths import four_ways
+from mlhw.maths import derivatives, four_ways
 from mlhw.maths.derivatives import complex_step, complex_step_along
 from mlhw.maths.differences import difference_along, finite_differences, richardson, slopes_along
 from mlhw.maths.four_ways import TOLERANCES, differentiate, entries_to_check
@@ -86,6 +86,66 @@ def test_a_kink_within_the_steps_is_told_from_one_beyond_them(a: float, kink: bo
             assert first.right == pytest.approx(2.0 * (0.0 - 3.0), abs=1e-3)
     else:
         np.testing.assert_allclose(found.found.weights[0], analytic.weights[0], rtol=1e-9)
+
+
+def test_a_kink_belongs_to_the_weights_whose_inputs_feel_it_and_has_their_slopes() -> None:
+    network = Network((3, 1, 1), ("relu",), "identity", HALF, False)
+    weights, T = [np.zeros((1, 3)), np.array([[2.0]])], np.array([[3.0], [-1.0]])
+    X = np.array([[1.0, 0.0, -0.5], [0.0, 2.0, 1e-3]])
+    found = finite_differences(network, weights, X, T, everything(network))
+    # E_n is ½ (2 z − t)²: of the first input it has the slope −6 where a rises, of the second 2.
+    expected = [(0, 0.0, -6.0), (1, 0.0, 4.0), (2, -0.5 * -6.0, 0.0), (2, 0.0, 2e-3)]
+    kinks = [k for k in found.kinks if k.of_weight]
+    assert [k.index for k in kinks] == [(0, i) for i, *_ in expected]
+    for kink, (_, left, right) in zip(kinks, expected, strict=True):
+        assert (kink.left, kink.right) == pytest.approx((left, right), rel=1e-3, abs=1e-4)
+    deltas = [k for k in found.kinks if not k.of_weight and k.layer == 2]
+    assert [k.index for k in deltas] == [(0, 0), (1, 0)]
+    # Of a weight that a single input reaches the other has no part.
+    assert np.isnan(found.found.weights[0]).all()
+    X[0] = [1.0, 1.0, 0.0]
+    weights[0] = np.array([[-1.0, 1.0, 1.0]])
+    found = finite_differences(network, weights, X, T, everything(network))
+    assert np.isnan(found.found.weights[0]).tolist() == [[True, True, False]]
+    assert found.at_kink.weights[0].tolist() == [[1.0, 1.0, 0.0]]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_weight_moved_for_all_inputs_at_once_gives_what_the_places_of_its_unit_give(
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    p = random_trial("x", rng, 5)
+    entries = everything(p.network)
+    found = finite_differences(p.network, p.weights, p.X, p.T, entries)
+    by_step = None if p.network.kinked else complex_step(p.network, p.weights, p.X, p.T, entries)
+    for k, part in enumerate(entries):
+        for j, i in part[rng.choice(len(part), min(3, len(part)), replace=False)]:
+            direction = [np.zeros(shape) for shape in p.network.shapes]
+            direction[k][j, i] = 1.0
+            slope, error = difference_along(p.network, p.weights, p.X, p.T, direction)
+            allowed = 10 * (error + found.error.weights[k][j, i])
+            assert abs(found.found.weights[k][j, i] - slope) <= allowed
+            if by_step is not None:
+                exact = complex_step_along(p.network, p.weights, p.X, p.T, direction)
+                scale = np.abs(by_step.weights[k]).max()
+                assert abs(by_step.weights[k][j, i] - exact) <= 1e-12 * scale
+
+
+@pytest.mark.parametrize("activation", ["gelu", "leaky_relu"])
+def test_in_pieces_of_units_all_is_the_same_to_rounding(
+    monkeypatch: pytest.MonkeyPatch, activation: str
+) -> None:
+    network = Network((3, 4, 5, 2), (activation, "tanh"), "softmax", "cross_entropy", True)
+    p = trial_of("x", network, 3, np.random.default_rng(1))
+    whole = finite_differences(network, p.weights, p.X, p.T, everything(network))
+    for at_once in (1, 3, 7):
+        monkeypatch.setattr(derivatives, "CHUNK", at_once * 18 * 3 * 5)
+        assert {len(part) for part in derivatives.unit_pieces(network, 3, 18)} >= {at_once}
+        found = finite_differences(network, p.weights, p.X, p.T, everything(network))
+        for a, b in zip(found.found, whole.found, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 def test_a_kink_that_the_loss_does_not_feel_is_none() -> None:

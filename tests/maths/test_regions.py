@@ -11,13 +11,13 @@ import scipy.spatial
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from mlhw.maths.locating import region_of
 from mlhw.maths.rational import ZERO
 from mlhw.maths.rays import middle_ray
 from mlhw.maths.regions import (
     Envelope,
     activations_at,
     largest_at,
-    region_of,
     upper_envelope,
 )
 from tests.maths.planes import (

@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from mlhw.maths import sgd
+from mlhw.maths import logistic, sgd
 from mlhw.maths.descent import gradient_descent, start_weights
 from mlhw.maths.sgd import permutation_stream, stochastic_gradient_descent
 from mlhw.points.config import PointsConfig
@@ -23,7 +23,7 @@ ETAS = [0.5, 0.1, 0.02]
 @pytest.fixture(scope="module", autouse=True)
 def compiled() -> None:
     """The loop as earlier tests have compiled it."""
-    keep(sgd.compiled_loop())
+    keep(sgd.loop())
 
 
 def run(
@@ -74,6 +74,43 @@ def test_every_rate_is_the_plain_loop_over_the_same_permutations() -> None:
         expected, w = homework_loop(X, t, eta, orders)
         np.testing.assert_allclose(online[:, lane], expected, rtol=1e-11)
         np.testing.assert_allclose(path[-1, :, lane], w, rtol=1e-10)
+
+
+@pytest.mark.parametrize("rates", [1, 7, 8, 9, 40])
+def test_any_number_of_rates_stands_side_by_side(rates: int) -> None:
+    X, t = overlapping(6)
+    etas = np.geomspace(0.3, 1e-3, rates).tolist()
+    together = run(X, t, etas, 3)
+    for lane in {0, rates // 2, rates - 1}:
+        alone = run(X, t, [etas[lane]], 3)
+        for one, all_rates in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one[..., 0], all_rates[..., lane])
+
+
+def test_losses_far_below_rounding_keep_their_digits() -> None:
+    """Of 1 + 1e-20 nothing would be left; softplus(−m) of m = 46 is e⁻⁴⁶."""
+    rng = np.random.default_rng(0)
+    n = 2_500
+    X = np.column_stack([rng.uniform(1.0, 1.5, n), np.ones(n)])
+    t = (rng.random(n) < 0.5).astype(float)
+    X[t == 0, 0] *= -1.0
+    w0 = np.array([46.0, 0.0])
+    (block,) = stochastic_gradient_descent(X, t, w0, [1e-300], 1, permutation_stream(0, 0))
+    losses = np.log1p(np.exp(-np.abs(X @ w0)))
+    assert losses.max() < 1e-19
+    np.testing.assert_allclose(block.nll_online[0], losses.mean(), rtol=1e-12)
+    np.testing.assert_allclose(block.nll[0], losses.mean(), rtol=1e-12)
+
+
+def test_the_nll_of_many_columns_by_blas_is_that_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, t = overlapping(7)
+    _, found, path = run(X, t, ETAS, 5)
+    monkeypatch.setattr(sgd, "WIDE", 1)
+    np.testing.assert_allclose(run(X, t, ETAS, 5)[1], found, rtol=1e-13)
+    expected = [logistic.nll(X, t, W) for W in path]
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 def test_mini_batches_are_torchs_with_a_smaller_last_one() -> None:

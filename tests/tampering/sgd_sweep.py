@@ -24,12 +24,12 @@ def with_rates(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[pytest.M
     """The compiled loop with other learning rates than it was given."""
 
     def tamper(monkeypatch: pytest.MonkeyPatch) -> None:
-        true = sgd.compiled_loop()
+        true = sgd.make_updates
 
         def loop(X: Any, signs: Any, rate: np.ndarray, *rest: Any) -> None:
             true(X, signs, change(rate), *rest)
 
-        monkeypatch.setattr(sgd, "compiled_loop", lambda: loop)
+        monkeypatch.setattr(sgd, "make_updates", loop)
 
     return tamper
 

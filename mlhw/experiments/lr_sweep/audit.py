@@ -26,7 +26,7 @@ STEPS = 400  # of one rate, evenly spread: more would take as long as the run it
 NUMBERS = 4_000_000  # in the matrices of one rate
 ALL_NUMBERS = 16_000_000  # in those of all rates
 LIMITS = 20  # of one rate: a singular value takes the cube of the smaller dimension
-ALL_LIMITS = 64_000_000  # numbers in the matrices whose singular values are found, of all rates
+ALL_LIMITS = 40_000_000  # numbers in the matrices whose singular values are found, of all rates
 
 
 def chosen(count: int, most: int) -> np.ndarray:

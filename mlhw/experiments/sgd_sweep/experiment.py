@@ -41,7 +41,7 @@ from mlhw.experiments.sweeps.problem import (
 from mlhw.experiments.sweeps.textbook import start_of
 from mlhw.maths.sgd import (
     Epochs,
-    compiled_loop,
+    loop,
     permutation_stream,
     stochastic_gradient_descent,
 )
@@ -162,7 +162,7 @@ def _descend(
     W = np.full((*shape[:2], problem.d + 1, len(etas)), np.nan)
     metrics = recorder.table("metrics", COLUMNS["metrics"] | problem.columns)
     runs: Runs = {}
-    keep(compiled_loop())
+    keep(loop())
     for repeat in range(repeats):
         blocks = stochastic_gradient_descent(
             problem.X,

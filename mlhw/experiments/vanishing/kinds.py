@@ -1,12 +1,13 @@
 """The kinds of networks that ``vanishing`` draws, block by block: memory does not grow with the draws.
 
 ``blocks`` draws the weights of one kind, ``block_gradients`` sends a block of them through
-``maths.chain`` or ``maths.bipartite``.
+``maths.plain_chain``, ``maths.chain`` or ``maths.bipartite``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from mlhw.maths import survival
 from mlhw.maths.arrays import Array
 from mlhw.maths.bipartite import bipartite_gradients
 from mlhw.maths.chain import LogGradients, chain_gradients
+from mlhw.maths.plain_chain import plain_chain_gradients
 from mlhw.maths.random_weights import draw_weights
 
 # A block has 2^20 weights (8 MB), or those of 256 draws if these are more, since with fewer NumPy spends
@@ -94,8 +96,23 @@ def blocks(network: NetworkKind, setting: Setting) -> Iterator[tuple[Array, ...]
     themselves, so that the weights are the same with and without.
 
     The same seed, depth and width give the same weights whatever the activation, so networks are
-    compared on equal draws, alone or in a comparison.
+    compared on equal draws, alone or in a comparison. While a block is worked on, the next one is drawn
+    in a thread: the streams are drawn from in the same order.
     """
+    drawn = _drawn_blocks(network, setting)
+    thread = ThreadPoolExecutor(1)
+    try:
+        coming = thread.submit(next, drawn, None)
+        while (block := coming.result()) is not None:
+            coming = thread.submit(next, drawn, None)
+            yield block
+            del block
+    finally:
+        thread.shutdown(cancel_futures=True)
+
+
+def _drawn_blocks(network: NetworkKind, setting: Setting) -> Iterator[tuple[Array, ...]]:
+    """``blocks`` one after another."""
     m, layers = network.width, network.depth - 2
     rng = np.random.default_rng([setting.seed, network.depth, m])
     bias_rng = np.random.default_rng([setting.seed, network.depth, m, 3])
@@ -145,6 +162,8 @@ def block_gradients(
         both = hidden_biases, last_bias
     if network.width == 1:
         b = None if both is None else np.concatenate([both[0][:, 0], both[1][None]])
+        if b is None and not residual:
+            return plain_chain_gradients(weights[0], x, t, name, output=output)
         return chain_gradients(weights[0], x, t, name, residual, biases=b, output=output)
     hidden, last = weights
     return bipartite_gradients(hidden, last, x, t, name, residual, biases=both, output=output)

@@ -117,7 +117,7 @@ def _held(g: LogGradients, k: int) -> Array:
     That is z in every layer, and of the layers behind ∂E/∂z and ∂E/∂a, the factors of their gradients
     ∂E/∂z · h'(a) · z. A zero counts as held.
     """
-    slope = np.concatenate([g.slope_log, np.zeros((1, g.log.shape[1]))])[:, :k]
+    slope = np.concatenate([g.slope_log[:, :k], np.zeros((1, k))])
     log, z_log = g.log[:, :k], g.z_log[:, :k]
     there = np.isfinite(log)
     sizes = np.zeros((3, *log.shape))

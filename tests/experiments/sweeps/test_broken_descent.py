@@ -41,17 +41,15 @@ def loop(
         batch_size: int,
         W: np.ndarray,
         path: np.ndarray,
-        tails: np.ndarray,
-        hinges: np.ndarray,
+        losses: np.ndarray,
     ) -> None:
         for epoch, rows in enumerate(order(orders)):
-            hinges[epoch] = 0.0
+            losses[epoch] = 0.0
             for first in range(0, len(rows), batch_size):
                 part = rows[first : first + batch_size]
                 margins = signs[part, None] * (X[part] @ W)
                 tail = np.exp(-np.abs(margins))
-                tails[epoch, first : first + len(part)] = tail
-                hinges[epoch] += np.maximum(-margins, 0.0).sum(axis=0)
+                losses[epoch] += np.sum(np.maximum(-margins, 0.0) + np.log1p(tail), axis=0)
                 slope = signs[part, None] * np.where(margins < 0, 1.0, tail) / (1.0 + tail)
                 W += update(X[part].T @ slope, rate, len(part))
             path[epoch] = W
@@ -87,7 +85,7 @@ def test_the_loop_as_it_is_written_here_fails_no_claim(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = loop(lambda g, rate, m: rate * g / m)
-    monkeypatch.setattr(sgd, "compiled_loop", lambda: right)
+    monkeypatch.setattr(sgd, "make_updates", right)
     with np.errstate(over="ignore", invalid="ignore"):
         assert failing(mlhw.sgd_sweep(**RUNS[kind])) == []
 
@@ -97,7 +95,7 @@ def test_the_loop_as_it_is_written_here_fails_no_claim(
 def test_a_broken_descent_fails_a_claim(
     kind: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sgd, "compiled_loop", lambda: BROKEN[how])
+    monkeypatch.setattr(sgd, "make_updates", BROKEN[how])
     with np.errstate(over="ignore", invalid="ignore"):
         assert failing(mlhw.sgd_sweep(**RUNS[kind])) != []
 
@@ -106,7 +104,7 @@ def test_gradient_ascent_is_called_neither_noise_nor_fluctuation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first claim of the course must not hold because the descent is ruined."""
-    monkeypatch.setattr(sgd, "compiled_loop", lambda: BROKEN["up the gradient"])
+    monkeypatch.setattr(sgd, "make_updates", BROKEN["up the gradient"])
     found = mlhw.sgd_sweep(etas=[0.5, 0.3, 0.1, 0.05], epochs=200)
     verdicts = {claim.id: claim.verdict for claim in found.claims}
     for id in ("as-the-formula", "distance-law", "not-always-faster", "keeps-fluctuating"):
@@ -115,12 +113,12 @@ def test_gradient_ascent_is_called_neither_noise_nor_fluctuation(
 
 def test_one_excused_comparison_excuses_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """A smallest rate that hardly moves lags after 10 passes, whatever is excused after 1."""
-    true = sgd.compiled_loop()
+    true = sgd.make_updates
 
     def slow(X: Any, signs: Any, rate: np.ndarray, *rest: Any) -> None:
         true(X, signs, 1e-4 * rate, *rest)
 
-    monkeypatch.setattr(sgd, "compiled_loop", lambda: slow)
+    monkeypatch.setattr(sgd, "make_updates", slow)
     found = mlhw.sgd_sweep(etas=[0.5, 0.01], epochs=100)
     claim = next(claim for claim in found.claims if claim.id == "faster-at-smallest")
     assert claim.verdict == "fails"
