@@ -136,7 +136,45 @@ def first_run(found: Found) -> str:
     return table(head, rows)
 
 
+def gpu(found: Found) -> str:
+    """Epochs of all layers on a GPU beside a bare loop's, and how often one waits."""
+    rows = []
+    for one in found["cases"].values():
+        times, bare = one["times"], one["times"]["bare loop"]
+        for who in (name for name in times if name != "bare loop"):
+            waits = f"{one['waits']} in {one['steps']:,} steps" if who == "mlhw" else ""
+            rows.append(
+                [
+                    cell(one["title"]),
+                    f"{'chosen: ' if who != 'mlhw' else ''}{one['computes'][who]}",
+                    seconds(times[who]),
+                    f"{one['images_per_s'][who]:,.0f}",
+                    seconds(bare),
+                    "{1:.2f} [{0:.2f}, {2:.2f}]".format(*one["rates"][who]),
+                    waits,
+                ]
+            )
+    head = ["what is trained", "how", "an epoch", "images/s", "bare loop", "ratio", "waits"]
+    return f"{table(head, rows)}\n\n{gpu_conditions(list(found['cases'].values()))}"
+
+
+def gpu_conditions(cases: list[Found]) -> str:
+    """Cards, machines, versions and days of the cases, in a sentence."""
+    cards, machines, days = (
+        "; ".join(dict.fromkeys(one[key] for one in cases)) for key in ("card", "machine", "date")
+    )
+    versions = "; ".join(
+        dict.fromkeys(", ".join(f"{k} {v}" for k, v in one["versions"].items()) for one in cases)
+    )
+    turns = [one["turns"] for one in cases]
+    return (
+        f"{cards}, {machines}; {versions}. Measured on {days}, {min(turns)} to {max(turns)} epochs "
+        "each, in turn, after one that is not counted. `python bench/gpu.py`."
+    )
+
+
 TABLES: dict[str, tuple[str, Callable[[Found], str]]] = {
+    "gpu": ("gpu", gpu),
     "closing": ("performance", closing),
     "checks": ("performance", checks),
     "growth": ("growth", growth),

@@ -156,10 +156,11 @@ class Loader:
         """All images on the device, where they are to be: for an epoch, and if changed, then there."""
         if changes is not None and not changes.at_once:
             return None
-        return self._all_held if 2 * count >= len(self) else None
+        return self.all_held if 2 * count >= len(self) else None
 
     @cached_property
-    def _all_held(self) -> Batch | None:
+    def all_held(self) -> Batch | None:
+        """Images, uint8 (n, 3, S, S), and labels, (n,), on the device; None where it holds none."""
         return held_images(self.images, self.preprocessing, self.compute.device)
 
     def _nothing(self) -> Batch:

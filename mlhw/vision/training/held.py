@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 Part = TypeVar("Part")
 
 # The part of the free memory of a device that images, or features, may take. What trains needs the rest.
-_SHARE = 0.2
-_AT_ONCE = 128 << 20  # bytes of batches, as floats, that are made in one go
-_FITTED = 1024  # images that are resized in one go
+MEMORY_SHARE = 0.2
+BYTES_AT_ONCE = 128 << 20  # bytes of batches, as floats, that are made in one go
+FITTED_AT_ONCE = 1024  # images that are resized in one go
 
 
 def in_groups(parts: Sequence[Part], sizes: Sequence[int]) -> list[list[Part]]:
@@ -35,7 +35,7 @@ def in_groups(parts: Sequence[Part], sizes: Sequence[int]) -> list[list[Part]]:
     groups: list[list[Part]] = []
     total = 0
     for part, size in zip(parts, sizes, strict=True):
-        if not groups or total + size > _AT_ONCE:
+        if not groups or total + size > BYTES_AT_ONCE:
             groups.append([])
             total = 0
         groups[-1].append(part)
@@ -49,7 +49,7 @@ def fits(device: torch.device, size: int) -> bool:
         return False
     free, _ = torch.cuda.mem_get_info(device)
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return size <= _SHARE * (free + unused)
+    return size <= MEMORY_SHARE * (free + unused)
 
 
 def held_images(
@@ -64,8 +64,8 @@ def held_images(
         return None
     shape = (count, size, size, 3)  # a pixel's three values side by side, which is channels last
     pixels = torch.empty(shape, dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
-    for start in range(0, count, _FITTED):
-        part = np.arange(start, min(start + _FITTED, count))
+    for start in range(0, count, FITTED_AT_ONCE):
+        part = np.arange(start, min(start + FITTED_AT_ONCE, count))
         pixels[part[0] : part[-1] + 1] = sent(preprocessing.fitted(images.images(part)), device)
     return pixels, sent(torch.tensor(images.labels), device)
 

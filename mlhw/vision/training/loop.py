@@ -182,7 +182,10 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
                 whole = task.weight(order[np.concatenate(of_step)])
                 own = [place[share.of(len(place))] for place in of_step]
                 last = max((k for k, place in enumerate(own) if len(place)), default=-1)
-                step_sums = torch.zeros_like(task.sums[:2])
+                whole_sums = task.sums[:2]
+                # One part alone is added to the epoch's sums themselves, to the same bits.
+                added_up = sums is not None or len(parts) > 1
+                step_sums = torch.zeros_like(whole_sums) if added_up else whole_sums
                 for k, ((inputs, labels), place) in enumerate(zip(parts, own, strict=True)):
                     if not (len(place) or config.sync_batch_norm):
                         continue
@@ -193,7 +196,8 @@ def train_epoch(task: Task, progress: Progress, recorder: Recorder) -> None:
                         task.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 if sums:
                     sums.finish(step_sums, sum(map(len, own)) / sum(map(len, of_step)))
-                task.sums[:2] += step_sums
+                if added_up:
+                    whole_sums.add_(step_sums)
                 if task.device.type == "cpu" or progress.step % STEPS_BETWEEN_CHECKS == 0:
                     require_finite(task, progress)
                 apply_gradients(task, learning)
@@ -219,8 +223,9 @@ def part_loss(
     if not len(labels):
         return logits.sum() * 0.0
     nll = functional.cross_entropy(logits, labels)
-    sums[0] += nll.detach() * len(labels)
-    sums[1] += hits(logits.detach(), labels).sum()
+    # In place, for "sums[0] += …" also makes a GPU copy what is there already.
+    sums[0].add_(nll.detach() * len(labels))
+    sums[1].add_(hits(logits.detach(), labels).sum())
     smoothing = task.config.optim.label_smoothing
     loss = minimised(nll, logits, labels, smoothing, task.class_weights)
     # The mean over all images of the step is that of each part by its share.

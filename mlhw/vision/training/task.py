@@ -23,6 +23,7 @@ from mlhw.vision.training.checkpoints import tensor_digests
 from mlhw.vision.training.compiling import compile_backbone
 from mlhw.vision.training.device import one_thread
 from mlhw.vision.training.objective import balanced_weights
+from mlhw.vision.training.optimizers import JoinedAdamW, JoinedSGD
 from mlhw.vision.training.sharing import Share, gathered, share_of
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Task:
         optim, compute = self.config.optim, self.train.compute
         groups = parameter_groups(self.network, self.backbone, self.plan, optim.weight_decay)
         if optim.name == "sgd":
-            self.optimizer = torch.optim.SGD(
+            self.optimizer = JoinedSGD(
                 groups,
                 optim.lr,
                 momentum=optim.momentum,
@@ -80,7 +81,7 @@ class Task:
                 fused=True,
             )
         else:
-            self.optimizer = torch.optim.AdamW(groups, optim.lr, fused=True)
+            self.optimizer = JoinedAdamW(groups, optim.lr, fused=True)
         # float16 has so few exponents that small gradients would be 0 without scaling the loss.
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision == "fp16")
         self.backbone_digests = tensor_digests(self.network.backbone.state_dict())

@@ -271,7 +271,7 @@ def test_what_a_gpu_has_trained_works_on_a_cpu(tmp_path: Path, mlhw: Mlhw) -> No
             "evaluate", "latest", "--data", "digits", "--device", device, "--json", env=env
         )
         assert judged.returncode == 0, judged.stderr
-        found[device] = json.loads(judged.stdout)["accuracy"]
+        found[device] = json.loads(judged.stdout)["metrics"]["accuracy"]
     assert found["cuda"] == pytest.approx(found["cpu"], abs=0.01)
     assert 0 < accuracy <= 1
     exported = mlhw("export", "latest", "--format", "safetensors", env=without)

@@ -36,15 +36,15 @@ def holding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images are held wherever they would be, and few batches are made in one go."""
     monkeypatch.setattr("mlhw.vision.training.held.fits", lambda device, size: True)
     monkeypatch.setattr("mlhw.vision.training.batches.fits", lambda device, size: True)
-    monkeypatch.setattr(held, "_AT_ONCE", 3 * 16**2 * 4 * 50)
-    monkeypatch.setattr(held, "_FITTED", 32)
+    monkeypatch.setattr(held, "BYTES_AT_ONCE", 3 * 16**2 * 4 * 50)
+    monkeypatch.setattr(held, "FITTED_AT_ONCE", 32)
 
 
 @given(sizes=st.lists(st.integers(1, 200), max_size=30))
 def test_groups_hold_every_part_in_order_and_more_than_one_only_within_the_limit(
     sizes: list[int],
 ) -> None:
-    unit = held._AT_ONCE // 100
+    unit = held.BYTES_AT_ONCE // 100
     groups = held.in_groups(range(len(sizes)), [size * unit for size in sizes])
     assert [part for group in groups for part in group] == list(range(len(sizes)))
     totals = [sum(sizes[part] for part in group) for group in groups]
@@ -84,7 +84,7 @@ def test_held_images_make_the_same_batches(
         )
     loader = Loader(images, backbone.preprocessing, replace(compute, device=device), 2)
     found = list(loader.batches(order, 8, **keys))
-    assert loader._all_held is not None
+    assert loader.all_held is not None
     assert len(found) == len(expected)
     for (pixels, labels), (others, theirs) in zip(found, expected, strict=True):
         assert pixels.device.type == labels.device.type == device.type
@@ -106,9 +106,9 @@ def test_what_v2_changes_one_by_one_and_a_few_images_are_not_held(
     changes = Changes(("flip", "jitter"), 0, 0, len(order))
     next(loader.batches(order, 8, changes=changes))
     next(loader.batches(order[: len(order) // 2 - 1], 8))
-    assert "_all_held" not in vars(loader)
+    assert "all_held" not in vars(loader)
     next(loader.batches(order, 8))
-    assert "_all_held" in vars(loader)
+    assert "all_held" in vars(loader)
 
 
 def test_a_cpu_holds_none(splits: ImageSplits) -> None:
@@ -123,7 +123,7 @@ def test_images_that_are_too_many_are_not_held(
     backbone = load_backbone("cifar_resnet20", "none", image_size=16)
     device = torch.device("cuda")
     assert held.held_images(splits.train, backbone.preprocessing, device) is not None
-    monkeypatch.setattr(held, "_SHARE", 1e-9)
+    monkeypatch.setattr(held, "MEMORY_SHARE", 1e-9)
     assert held.held_images(splits.train, backbone.preprocessing, device) is None
 
 
