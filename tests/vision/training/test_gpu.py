@@ -295,5 +295,6 @@ def test_predictions_do_not_depend_on_where_they_are_made(splits: ImageSplits) -
             task = prepare(config, Recorder(), device, 1, splits).task(Recorder())
             found.append(task.validate(0))
     assert np.array_equal(found[0].labels, found[1].labels)
-    assert found[0].logits == pytest.approx(found[1].logits, rel=1e-3, abs=1e-3)
-    assert found[0].loss == pytest.approx(found[1].loss, rel=1e-4)
+    # cuDNN multiplies in TF32 unless a run is deterministic: 11 bits of each number, over twenty layers.
+    assert found[0].logits == pytest.approx(found[1].logits, rel=1e-2, abs=1e-2)
+    assert found[0].loss == pytest.approx(found[1].loss, rel=1e-3)
