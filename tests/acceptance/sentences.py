@@ -249,7 +249,8 @@ def students_page() -> Sentences:
         f"({early['sgd_nll']:.3f} against {early['gd_nll']:.3f}) to the last "
         f"({late['sgd_nll']:.3f} against {late['gd_nll']:.3f})"
     )
-    yield f"it stands at {noisy['sgd_nll']:.3f} and gradient descent at {noisy['gd_nll']:.3f}"
+    assert noisy["sgd_nll"] > 1.5 * noisy["gd_nll"]  # how far is another number on another machine
+    yield f"far above gradient descent's {noisy['gd_nll']:.3f}"
     outer, middle, _ = summary(strip)["middles"]
     assert math.isclose(middle["limit"], math.e / (math.e + 2))
     yield f"p tends to {middle['limit']:.3f} = e/(e + 2), not to 1"
