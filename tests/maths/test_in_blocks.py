@@ -17,7 +17,7 @@ def test_blocks_have_the_numbers_of_logistic_whatever_the_threads(
     monkeypatch.setattr(in_blocks, "_BLOCK", 5 * 512)
     bits = []
     for cpus in (1, 3):
-        monkeypatch.setattr(in_blocks, "_cpus", lambda n=cpus: n)
+        monkeypatch.setattr(in_blocks, "cpus", lambda n=cpus: n)
         nll, slope = in_blocks.slopes_in_blocks(X, t, W)
         limits = in_blocks.limits_in_blocks(X, W)
         bits.append((nll.tobytes(), slope.tobytes(), limits.tobytes()))

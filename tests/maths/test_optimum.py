@@ -120,7 +120,7 @@ def test_blocks_of_many_points_have_the_same_minimum_with_any_number_of_threads(
     monkeypatch.setattr(optimum, "_minimise", None)  # the way of any points is not gone
     bits = []
     for cpus in (1, 3):
-        monkeypatch.setattr(in_blocks, "_cpus", lambda n=cpus: n)
+        monkeypatch.setattr(in_blocks, "cpus", lambda n=cpus: n)
         np.testing.assert_array_equal(Centred.of(X).Z, points.Z)
         minimum = found(X, t)
         bits.append((minimum.v.tobytes(), minimum.nll))

@@ -25,7 +25,7 @@ COMMANDS = {
     "beats-random": [
         *SMALL,
         *("--image-size", "32", "--epochs", "3", "--unfreeze-at", "1"),
-        *("--lr", "0.01", "--compare", "first-open"),
+        *("--lr", "0.01", "--backbone-lr", "0.001", "--compare", "first-open"),
     ],
 }
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mlhw.experiments.vanishing import sample
-from mlhw.maths import random_weights, survival
+from mlhw.maths import plain_chain, random_weights, survival
 from mlhw.maths.activations import LEAK
+from mlhw.maths.chain import chain_gradients
 from mlhw.maths.log_activations import KINK_SLOPE, LOG_ACTIVATIONS, Forms, log_leaky_relu
 
 COMMAND = ["--depth", "30", "--draws", "500"]
@@ -27,12 +29,30 @@ def scale_slope(monkeypatch: pytest.MonkeyPatch, name: str, factor: float) -> No
     monkeypatch.setitem(LOG_ACTIVATIONS, name, scaled)
 
 
+def change_plain_slope(monkeypatch: pytest.MonkeyPatch, changed: Callable[[Any, Any], Any]) -> None:
+    """e of h' = e z², in chains that are worked out in ordinary numbers, by e and z."""
+    true = plain_chain._forward
+
+    def wrong(w: Any, x: Any) -> Any:
+        z, e = true(w, x)
+        return z, changed(e, z[1:])
+
+    monkeypatch.setattr(plain_chain, "_forward", wrong)
+
+
 def sigmoid_slope_up_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
     scale_slope(monkeypatch, "sigmoid", 4.0)
+    change_plain_slope(monkeypatch, lambda e, z: 4.0 * e)
 
 
 def relu_leaks_in_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LOG_ACTIVATIONS, "relu", log_leaky_relu)
+    # No chain is at zero then, and none is left to ordinary numbers.
+    monkeypatch.setattr(
+        plain_chain,
+        "_of_relu",
+        lambda weights, x, t, output: chain_gradients(weights, x, t, "relu", output=output),
+    )
 
 
 def relu_slope_one_half(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +80,7 @@ def one_tail_of_the_logistic_slope(monkeypatch: pytest.MonkeyPatch) -> None:
         return h._replace(slope_log=(h.slope_log - size) / 2.0)
 
     monkeypatch.setitem(LOG_ACTIVATIONS, "sigmoid", wrong)
+    change_plain_slope(monkeypatch, lambda e, z: np.sqrt(e * np.minimum(e, 1.0 / e)) / z)
 
 
 def weights_a_tenth_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
