@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,11 +28,11 @@ from typing import Any
 
 import numpy as np
 from timing import RESULTS, machine
+from training_loops import Epoch, mlhw_epochs
 
 CLASSES = 10
-TIMEOUT = (
-    180.0  # seconds of a case; a compiler that hangs must not keep the others from being measured
-)
+# Seconds of a case: a compiler that hangs must not keep the others from being measured.
+TIMEOUT = 180.0
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,6 @@ CASES = {
 } | {
     "lite0-64": Case("efficientnet_lite0", "default", 128, 2_048, 64, False, 5),
 }
-
-Epoch = Callable[[], object]
 
 
 def tasks_of(case: Case, device: Any) -> tuple[dict[str, Any], dict[str, float]]:
@@ -116,22 +113,6 @@ def tasks_of(case: Case, device: Any) -> tuple[dict[str, Any], dict[str, float]]
         tasks[name] = prepare(config, Recorder(), device, 2, splits).task(Recorder())
         prepared[name] = time.perf_counter() - started
     return tasks, prepared
-
-
-def mlhw_epochs(task: Any) -> Epoch:
-    from mlhw.result.recorder import Recorder
-    from mlhw.vision.training.loop import train_epoch
-    from mlhw.vision.training.progress import Progress
-
-    progress, recorder = Progress(), Recorder()
-
-    def epoch() -> None:
-        train_epoch(task, progress, recorder)
-        progress.epoch, progress.batch = progress.epoch + 1, 0
-        progress.seconds = progress.training_seconds = 0.0
-        task.sums.zero_()
-
-    return epoch
 
 
 def bare_epochs(case: Case, task: Any) -> Epoch:

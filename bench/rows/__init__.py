@@ -9,6 +9,21 @@ may be missing, how far results are apart. ``TURNS`` may say how often. The file
 on its path.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class Skip(Exception):
     """Raised by a row that cannot be measured here; the text says what is missing."""
+
+
+def jax_in_double() -> tuple[Any, Any] | None:
+    """JAX and its NumPy with numbers of 64 bits; None where it is not installed."""
+    try:
+        import jax
+        import jax.numpy as jnp
+    except ImportError:
+        return None
+    jax.config.update("jax_enable_x64", True)
+    return jax, jnp

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from rows import jax_in_double
+
 ROW = "5"
 TITLE = "an iteration of gradient descent, 1,000,000 × 20, 32 rates: losses and gradients"
 GOAL = "at most 1.2 times the bare products, memory at most the data and 100 MB"
@@ -49,12 +51,10 @@ def works() -> dict[str, Callable[[], object]]:
 
 
 def _in_jax() -> Callable[[], object] | None:
-    try:
-        import jax
-        import jax.numpy as jnp
-    except ImportError:
+    found = jax_in_double()
+    if found is None:
         return None
-    jax.config.update("jax_enable_x64", True)
+    jax, jnp = found
     X, t, W = (jnp.asarray(part) for part in problem())
 
     @jax.jit

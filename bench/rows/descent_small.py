@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rows import jax_in_double
+
 ROW = "14"
 TITLE = "gradient descent, 200 points of 2 features, 5 rates, 500 iterations, every step recorded"
 GOAL = "at most 7 ms"
@@ -53,12 +55,10 @@ def works() -> dict[str, Callable[[], object]]:
 
 
 def _in_jax() -> Callable[[], object] | None:
-    try:
-        import jax
-        import jax.numpy as jnp
-    except ImportError:
+    found = jax_in_double()
+    if found is None:
         return None
-    jax.config.update("jax_enable_x64", True)
+    jax, jnp = found
     X, t = (jnp.asarray(part) for part in problem())
     eta, start = jnp.array(ETAS), jnp.repeat(jnp.array([[0.1], [0.0], [0.0]]), len(ETAS), axis=1)
 

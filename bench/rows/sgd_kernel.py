@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -59,29 +60,37 @@ def homework_loop(X: np.ndarray, t: np.ndarray) -> None:
             log.append((losses / len(X), *w))
 
 
+def plain_classifier() -> Callable[[float, int], Any] | None:
+    """scikit-learn's stochastic descent at a rate, so many epochs, without penalty; None without it."""
+    try:
+        from sklearn.linear_model import SGDClassifier
+    except ImportError:
+        return None
+    return lambda eta, epochs: SGDClassifier(
+        loss="log_loss",
+        penalty=None,
+        learning_rate="constant",
+        eta0=eta,
+        max_iter=epochs,
+        tol=None,
+        random_state=0,
+    )
+
+
 def works() -> dict[str, Callable[[], object]]:
     X, t = points()
     found: dict[str, Callable[[], object]] = {
         "mlhw": descents(X, t, ETAS, EPOCHS),
         "a homework script's loop": lambda: homework_loop(X, t),
     }
-    try:
-        from sklearn.linear_model import SGDClassifier
-    except ImportError:
+    classifier = plain_classifier()
+    if classifier is None:
         return found
 
     def scikit_learn() -> None:
         warnings.simplefilter("ignore")
         for eta in ETAS:
-            SGDClassifier(
-                loss="log_loss",
-                penalty=None,
-                learning_rate="constant",
-                eta0=eta,
-                max_iter=EPOCHS,
-                tol=None,
-                random_state=0,
-            ).fit(X[:, :-1], t)
+            classifier(eta, EPOCHS).fit(X[:, :-1], t)
 
     return found | {"scikit-learn": scikit_learn}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from rows.sgd_kernel import descents
+from rows.sgd_kernel import descents, plain_classifier
 
 ROW = "10"
 TITLE = "stochastic gradient descent, 1,000,000 points of 20 features, 5 rates, one epoch"
@@ -22,22 +22,13 @@ def works() -> dict[str, Callable[[], object]]:
     t = (Z @ rng.standard_normal(20) + rng.standard_normal(len(Z)) > 0).astype(float)
     X = np.column_stack([Z, np.ones(len(Z))])
     found: dict[str, Callable[[], object]] = {"mlhw": descents(X, t, ETAS, 1)}
-    try:
-        from sklearn.linear_model import SGDClassifier
-    except ImportError:
+    classifier = plain_classifier()
+    if classifier is None:
         return found
 
     def scikit_learn() -> None:
         for eta in ETAS:
-            SGDClassifier(
-                loss="log_loss",
-                penalty=None,
-                learning_rate="constant",
-                eta0=eta,
-                max_iter=1,
-                tol=None,
-                random_state=0,
-            ).partial_fit(Z, t, classes=[0.0, 1.0])
+            classifier(eta, 1).partial_fit(Z, t, classes=[0.0, 1.0])
 
     return found | {"scikit-learn": scikit_learn}
 

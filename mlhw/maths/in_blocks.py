@@ -93,11 +93,16 @@ def in_threads(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Fou
 
     BLAS has one thread in each of them meanwhile.
     """
+    with _blas().limit(limits=1, user_api="blas"):
+        return by_threads(work, items)
+
+
+def by_threads(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
+    """As ``in_threads`` for work that leaves BLAS alone: where it has threads of its own, it keeps them."""
     # Threads are made anew: those of a process that is forked are not in its child.
     threads = ThreadPoolExecutor(cpus())
     try:
-        with _blas().limit(limits=1, user_api="blas"):
-            return list(threads.map(work, items))
+        return list(threads.map(work, items))
     finally:
         threads.shutdown(cancel_futures=True)
 

@@ -119,9 +119,10 @@ def _separated(points: Centred, t: np.ndarray, found: Separation) -> Solution:
 
 
 @dataclass(frozen=True)
-class _State:
-    """At v (d+1,): means of loss, gradient and Hessian; the largest activation of the step to here; the
-    smallest σ(−m)."""
+class NewtonState:
+    """What one pass finds at v (d+1,): means of loss, gradient and Hessian; by how much the step there has
+    moved an activation; the smallest σ(−m).
+    """
 
     v: np.ndarray
     loss: float
@@ -173,7 +174,7 @@ def _minimum_of_many(Z: np.ndarray, t: np.ndarray, overlap: bool) -> Optimum | N
     return Optimum(now.loss, now.v, Z @ now.v, now.steepest)
 
 
-def _state_at(Z: np.ndarray, t: np.ndarray, v: np.ndarray, step: np.ndarray) -> _State:
+def _state_at(Z: np.ndarray, t: np.ndarray, v: np.ndarray, step: np.ndarray) -> NewtonState:
     n, columns = Z.shape
 
     def work(rows: slice) -> Parts:
@@ -181,7 +182,7 @@ def _state_at(Z: np.ndarray, t: np.ndarray, v: np.ndarray, step: np.ndarray) -> 
 
     ways = ("sum", "sum", "sum", "max", "min")
     loss, slope, hessian, moved, multiplier = in_blocks.summed_over_rows(n, columns, ways, work)
-    return _State(
+    return NewtonState(
         v, float(loss[0]) / n, slope / n, hessian / n, float(moved[0]), float(multiplier[0])
     )
 

@@ -13,13 +13,12 @@ With u = 2⁻⁵³ a product of 3L factors, each rounded, is right to 3Lu, and s
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from mlhw.maths.arrays import Array
 from mlhw.maths.chain import FIRST, LogGradients, Signed, chain_gradients, output_error, signed
-from mlhw.maths.in_blocks import cpus
+from mlhw.maths.in_blocks import by_threads, cpus
 from mlhw.maths.log_activations import LOG_2
 
 LARGEST, SMALLEST = 30.0, 1e-30
@@ -83,11 +82,7 @@ def _of_sigmoid(
     if len(starts) == 1:
         work(0)
     else:
-        threads = ThreadPoolExecutor(cpus())
-        try:
-            list(threads.map(work, starts))
-        finally:
-            threads.shutdown(cancel_futures=True)
+        by_threads(work, starts)
     ones = np.ones((steps - 1, min(n, FIRST)), dtype=np.int8)
     return LogGradients(sign, log, z_log, ones, slope_log, alive, alive, residue, error_log)
 

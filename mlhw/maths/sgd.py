@@ -11,14 +11,13 @@ those some epochs later. The same numbers are the rule for the same machine and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mlhw.maths.descent import diverged
-from mlhw.maths.in_blocks import cpus
+from mlhw.maths.in_blocks import by_threads
 from mlhw.maths.logistic import nll
 
 LANE_SAMPLES = 2_000_000
@@ -200,12 +199,7 @@ def _full_nll(X: np.ndarray, t: np.ndarray, path: np.ndarray) -> np.ndarray:
         total = work(pieces[0])
     else:
         loop()
-        # Threads are made anew: those of a process that is forked are not in its child.
-        threads = ThreadPoolExecutor(cpus())
-        try:
-            total = sum(threads.map(work, pieces), np.zeros(W.shape[1]))
-        finally:
-            threads.shutdown(cancel_futures=True)
+        total = sum(by_threads(work, pieces), np.zeros(W.shape[1]))
     return (total / len(X)).reshape(epochs, r)
 
 

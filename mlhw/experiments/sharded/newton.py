@@ -17,11 +17,12 @@ from mlhw.maths.optimum import (
     ARRIVED,
     GRADIENT_TOLERANCE,
     STEPS,
+    NewtonState,
     Optimum,
     Solution,
     least_norm_step,
 )
-from mlhw.maths.separation import Separation
+from mlhw.maths.separation import Separation, multipliers_are_certain
 
 _EPS = float(np.finfo(float).eps)
 _HALVINGS = 40
@@ -29,22 +30,10 @@ _SAME = 1e-12  # of the largest eigenvalue: one below belongs to a dependent col
 
 
 @dataclass(frozen=True)
-class State:
-    """What one pass finds at v (d+1,): means of loss, gradient and Hessian; by how much the step there has
-    moved an activation; the smallest σ(−m); whether all margins are positive beyond rounding.
-    """
+class State(NewtonState):
+    """With that, whether all margins are positive beyond rounding."""
 
-    v: np.ndarray
-    loss: float
-    slope: np.ndarray
-    hessian: np.ndarray
-    moved: float
-    multiplier: float
     separates: bool
-
-    @property
-    def steepest(self) -> float:
-        return float(np.max(np.abs(self.slope)))
 
 
 def state_at(team: Crew, v: np.ndarray, step: np.ndarray) -> State:
@@ -113,6 +102,5 @@ def _overlap(start: State, now: State, n: int) -> bool:
     gram = 4 * n * start.hessian
     values = np.linalg.eigvalsh(gram)
     smallest = float(np.sqrt(values[values > _SAME * values[-1]][0]))
-    rounding = 8 * n * _EPS * float(np.sqrt(np.trace(gram)))
-    residual = n * float(np.linalg.norm(now.slope))
-    return now.multiplier > 2 * (residual + rounding) / smallest
+    residual, size = n * float(np.linalg.norm(now.slope)), float(np.sqrt(np.trace(gram)))
+    return multipliers_are_certain(now.multiplier, residual, n, size, smallest)
