@@ -11,11 +11,21 @@ on its path.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
 class Skip(Exception):
     """Raised by a row that cannot be measured here; the text says what is missing."""
+
+
+def either(times: Mapping[str, float], seconds: float, fold: float, work: str = "mlhw") -> bool:
+    """Whether a goal in seconds is met, which is meant for one machine, or the same goal as a ratio.
+
+    ``fold``: what the older code took on that machine, over the goal. Its seconds here are in ``times``.
+    """
+    older = times.get(work.replace("mlhw", "before", 1), 0.0)
+    return times[work] <= seconds or older >= fold * times[work]
 
 
 def jax_in_double() -> tuple[Any, Any] | None:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rows import either
+
 ROW = "4"
 TITLE = "mlhw lr-sweep --no-plots, 250,000 × 20, 32 rates, 20 iterations, the whole process"
-GOAL = "at most 3 s"
+GOAL = "at most 3 s, or 6.5 times as fast as before"
 TURNS = 5
 
 ROWS, FEATURES = 250_000, 20
@@ -58,7 +60,7 @@ def works() -> dict[str, Callable[[], object]]:
 
 
 def goals(times: Mapping[str, float]) -> dict[str, bool]:
-    return {"at most 3 s": times["mlhw"] <= 3.0}
+    return {GOAL: either(times, 3.0, 6.5)}
 
 
 def checks() -> dict[str, float]:

@@ -8,11 +8,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from rows import either
+
 ROW = "7"
 TITLE = (
     "the five figures of `mlhw lr-sweep --etas 0.5,0.3,0.1`, a whole process with and without them"
 )
-GOAL = "at most 0.9 s more than without figures, no file of more than 200 kB"
+GOAL = "at most 0.9 s more than without figures or 1.85 times as fast as before, no file of more than 200 kB"
 
 _folder = tempfile.TemporaryDirectory()
 
@@ -39,8 +41,14 @@ def works() -> dict[str, Callable[[], object]]:
 
 def goals(times: Mapping[str, float]) -> dict[str, bool]:
     """The goals that hold, by median seconds."""
+    name = "mlhw, no figures"
+    more = {"mlhw": times["mlhw"] - times[name]}
+    if "before" in times:
+        more["before"] = times["before"] - times[name.replace("mlhw", "before")]
     return {
-        "at most 0.9 s more than without figures": times["mlhw"] - times["mlhw, no figures"] <= 0.9
+        "at most 0.9 s more than without figures, or 1.85 times as fast as before": (
+            either(more, 0.9, 1.85)
+        )
     }
 
 

