@@ -13,3 +13,4 @@ if "_MLHW_COMPLETE" in os.environ:
 elif early.is_program():
     # Here, since this is the first of mlhw that a command runs: the imports take the longest.
     early.install()
+    early.hurry()

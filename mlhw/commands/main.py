@@ -97,6 +97,7 @@ class _LazyGroup(Group):
             if name in (*EXPERIMENTS, GRADE):
                 rest = with_flags(rest, configuration_of(name))
             _calm_matplotlib()
+        early.arrived()
         return name, command, rest
 
 

@@ -83,20 +83,31 @@ def descend(
             loss, slope = slopes(W)
             if iteration == 0:
                 start = float(loss[0])
-            gone = diverged(loss, W, start)
             settled = np.abs(loss - before) < tolerance
             last = iteration == max_iterations - 1
-            stopped = {}
-            for i in np.flatnonzero(gone | settled | last):
-                reason = "diverged" if gone[i] else "tolerance" if settled[i] else "max_iterations"
-                stopped[int(rates[i])] = reason
-            finite = np.isfinite(loss) & np.isfinite(W).all(axis=0)
-            yield Step(iteration, rates[finite], loss[finite], W[:, finite], stopped)
-            go = ~(gone | settled)
-            if last or not go.any():
-                return
-            if not go.all():
-                rates, rate, loss = rates[go], rate[go], loss[go]
-                W, slope = W[:, go], slope[:, go]
+            # Most iterations end nothing, which a sum and a few numbers tell.
+            if (
+                last
+                or settled.any()
+                or not np.isfinite(W.sum())
+                or not loss.max() <= DIVERGED_FACTOR * start
+            ):
+                gone = diverged(loss, W, start)
+                stopped = {}
+                for i in np.flatnonzero(gone | settled | last):
+                    reason = (
+                        "diverged" if gone[i] else "tolerance" if settled[i] else "max_iterations"
+                    )
+                    stopped[int(rates[i])] = reason
+                finite = np.isfinite(loss) & np.isfinite(W).all(axis=0)
+                yield Step(iteration, rates[finite], loss[finite], W[:, finite], stopped)
+                go = ~(gone | settled)
+                if last or not go.any():
+                    return
+                if not go.all():
+                    rates, rate, loss = rates[go], rate[go], loss[go]
+                    W, slope = W[:, go], slope[:, go]
+            else:
+                yield Step(iteration, rates, loss, W, {})
             W = W - rate * slope
             before = loss

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlhw.maths.activations import logistic, softplus
+from mlhw.maths.activations import softplus
 
 HALVINGS = 12
 """The best length is found to a factor of 1.002, which moves the NLL by a millionth."""
@@ -42,10 +42,14 @@ def lowest_with_line(
         margins *= np.where(margins.mean(axis=0) < 0, -1.0, 1.0)
         low = np.full(margins.shape[1], np.log(SHORTEST))
         high = np.full(margins.shape[1], np.log(LONGEST))
+        # To find three digits, numbers of seven do, which take a third of the time.
+        short = margins.astype(np.float32)
         for _ in range(HALVINGS):
             middle = 0.5 * (low + high)
             # −dE/ds = mean of m σ(−s m): above 0 the NLL still falls.
-            falls = np.mean(margins * logistic(-np.exp(middle) * margins), axis=0) > 0
+            with np.errstate(over="ignore"):
+                waning = 1.0 / (1.0 + np.exp(np.exp(middle).astype(np.float32) * short))
+            falls = np.einsum("ij,ij->j", short, waning) > 0
             low, high = np.where(falls, middle, low), np.where(falls, high, middle)
         scaled = np.exp(0.5 * (low + high)) * margins
         lowest[part] = np.mean(softplus(-scaled), axis=0)

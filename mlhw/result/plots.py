@@ -6,6 +6,7 @@ by its mathtext (``$\\eta$``); words from data go through ``plain`` or ``typeset
 
 from __future__ import annotations
 
+import gc
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -294,10 +295,22 @@ def _drawn(plot: Plot) -> Iterator[Figure]:
 
     # Logarithmic axes leave room beyond their values, which at 1e300 lies beyond all numbers.
     roomy = np.errstate(over="ignore")
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings(), roomy:
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings(), roomy, _uncollected():
         # A name in a script that the font lacks is a row of boxes in the PNG; the SVG has it as text.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield plot.draw()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without looks for garbage: there is much to look through, and what a figure is made of goes with it."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def panels(count: int, columns: int = 3) -> tuple[int, int]:

@@ -7,16 +7,16 @@ colour of the text around it, its size in ``em`` and its baseline on the text's.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 from mlhw.system import checked
 from mlhw.system.files import cache_folder
+from mlhw.system.provenance import package_version
 
 UNIT = 100
 """Outlines have this many units to the em, matplotlib's own number for outlines of text."""
@@ -25,6 +25,12 @@ MARGIN = 4
 
 # Only what an outline is made of; a cached one that anything else has got into is drawn anew.
 _OUTLINE = re.compile(r"[MLQCZ0-9 -]*")
+# The same of MathML: its elements, attributes that say how they are set, and text.
+_MATHML = re.compile(
+    r"(?:</?m[a-z]+(?: (?:accent|columnalign|columnspacing|depth|display|displaystyle|fence|form|height"
+    r"|linethickness|lspace|mathvariant|maxsize|minsize|movablelimits|rowspacing|rspace|scriptlevel|separator"
+    r'|stretchy|width)="[\w .%-]*")* ?/?>|[^<>]+)*'
+)
 # A number of one run's own. What holds it is drawn for that run and not kept, or the cache would grow.
 _OWN_NUMBER = re.compile(r"\d\.\d{4}")
 
@@ -70,7 +76,23 @@ def svg(drawing: Drawing) -> str:
 
 
 def mathml(formula: str) -> str:
-    r"""A formula in LaTeX, ``\nabla E(w)``, as a MathML element."""
+    r"""A formula in LaTeX, ``\nabla E(w)``, as a MathML element, out of the cache as ``drawing_of``'s."""
+    if _OWN_NUMBER.search(formula):
+        return _converted(formula)
+    path = _place(f"{formula}\nMathML {package_version('latex2mathml')}", "mathml")
+    content = checked.recall(path)
+    if content is not None:
+        with contextlib.suppress(UnicodeDecodeError):
+            found = content.decode()
+            if _MATHML.fullmatch(found):
+                return found
+    made = _converted(formula)
+    if _MATHML.fullmatch(made):
+        checked.remember(path, made.encode())
+    return made
+
+
+def _converted(formula: str) -> str:
     from latex2mathml.converter import convert
 
     text: str = convert(formula, display="block")
@@ -87,8 +109,7 @@ def drawing_of(formula: str) -> Drawing:
     text = f"${_for_mathtext(formula)}$"
     if _OWN_NUMBER.search(text):
         return _drawn(text)
-    key = f"{text}\n{_version()}\n{UNIT}"
-    path = cache_folder("formulas") / f"{sha256(key.encode()).hexdigest()[:32]}.json"
+    path = _place(f"{text}\n{package_version('matplotlib')}\n{UNIT}", "json")
     found = _cached(path)
     if found is None:
         found = _drawn(text)
@@ -96,10 +117,8 @@ def drawing_of(formula: str) -> Drawing:
     return found
 
 
-@cache
-def _version() -> str:
-    """matplotlib's, which need not be imported for it."""
-    return version("matplotlib")
+def _place(made_from: str, ending: str) -> Path:
+    return cache_folder("formulas") / f"{sha256(made_from.encode()).hexdigest()[:32]}.{ending}"
 
 
 def _cached(path: Path) -> Drawing | None:

@@ -10,11 +10,12 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from mlhw.result.gallery import MOST_IMAGES, Gallery
-from mlhw.runs.html import template
-from mlhw.system.download import ProgressBar
+from mlhw.runs.pages import template
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from mlhw.system.download import ProgressBar
 
 GALLERY = "gallery.html"
 MOST_SCORES = 20  # of an image; all others are in predictions.csv

@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from mlhw.result.tables import Table
 from mlhw.runs import inlined
 from mlhw.runs.drawing import embedded
 from mlhw.runs.formulas import drawn_formula
+from mlhw.runs.pages import template
 from mlhw.system import provenance
 from mlhw.text import yaml12
 from mlhw.text.values import NOTHING, flat, is_nothing, number_text
@@ -266,21 +267,6 @@ def _keys(config: ExperimentConfig) -> list[dict[str, Any]]:
 
 def _texts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(key, number_text(value)) for key, value in environment.items()]
-
-
-@cache
-def template(name: str) -> Any:
-    """A page of the folder ``templates``, which escapes what is put into it."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mlhw.runs", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template(name)
 
 
 def _short(value: Any) -> str:

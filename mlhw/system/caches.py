@@ -48,6 +48,8 @@ def caches() -> list[Cache]:
     return [
         Cache("features", "outputs of frozen backbones, at most 4 GiB", cache_folder("features")),
         Cache("images", "what is known of own image files", cache_folder("images")),
+        Cache("formulas", "formulas of reports, drawn", cache_folder("formulas")),
+        Cache("pages", "the pages of reports, compiled", cache_folder("pages")),
         Cache("torch", "weights fetched for torchvision", torch_home / "hub" / "checkpoints"),
         Cache("hugging face", "networks and weights of the hub", hub),
         Cache("compiled", "the compiled loops of the sweeps", machine_code.folder()),

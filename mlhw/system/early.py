@@ -7,6 +7,7 @@ the documented exit code. Once a command has ended, a signal ends the program wi
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -39,6 +40,23 @@ def install() -> None:
         # nohup has it ignored.
         if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
             signal.signal(HANGUP, _end)
+
+
+def hurry() -> None:
+    """Spare the imports what takes time and finds nothing, until ``arrived``.
+
+    What they make stays, so there is no garbage to look for; and pydantic looks through all installed
+    packages for plugins, which no command has a use for.
+    """
+    gc.disable()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
+def arrived() -> None:
+    """The command is there: garbage is looked for from now on, in what comes up from now on."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def ended(code: int | None) -> None:

@@ -10,12 +10,12 @@ import hashlib
 import inspect
 import pickle
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from mlhw.system import checked
 from mlhw.system.files import cache_folder
+from mlhw.system.provenance import package_version
 
 _MOST_FILES = 16
 """One for each version, processor and kind of arguments."""
@@ -85,7 +85,7 @@ def _path(function: Any, sig: Any, codegen: Any) -> Path:
         (code.co_code, code.co_consts, code.co_names, code.co_varnames),
         sig,
         codegen.magic_tuple(),
-        (version("numba"), version("llvmlite"), sys.version),
+        (package_version("numba"), package_version("llvmlite"), sys.version),
         [
             hashlib.sha256(inspect.getsource(sys.modules[name]).encode()).digest()
             for name in inlined

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -17,24 +18,24 @@ _PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "torchvision", 
 
 def own_version() -> str | None:
     """mlhw's; None where it is not installed."""
-    return _installed("mlhw")
+    return package_version("mlhw")
 
 
 def version_line() -> str:
     """What ``mlhw --version`` prints."""
     return (
         f"mlhw {own_version()}, Python {platform.python_version()}, "
-        f"torch {_installed('torch') or 'not installed'}"
+        f"torch {package_version('torch') or 'not installed'}"
     )
 
 
 def environment() -> dict[str, Any]:
     """Versions, host, platform and git state, for ``run.json``."""
     versions: dict[str, str | None] = {
-        "mlhw": _installed("mlhw"),
+        "mlhw": package_version("mlhw"),
         "python": platform.python_version(),
     }
-    versions.update({name: _installed(name) for name in _PACKAGES})
+    versions.update({name: package_version(name) for name in _PACKAGES})
     return {
         "host": socket.gethostname(),
         "platform": f"{sys.platform} {platform.machine()}",
@@ -56,11 +57,15 @@ def usable_cpus() -> int:
 
 
 @cache
-def _installed(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """A package's, without importing it; None where it is not installed."""
     try:
-        return metadata.version(name)
+        found = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return None
+    # To parse all that is said of a package for one line of it takes most of ten milliseconds.
+    line = re.search(r"^Version:\s*(\S+)", found.read_text("METADATA") or "", re.MULTILINE)
+    return line[1] if line else found.version
 
 
 def git_state(folder: Path) -> dict[str, Any]:

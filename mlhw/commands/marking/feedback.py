@@ -16,7 +16,7 @@ from mlhw.grading.questions import QuestionPlan
 from mlhw.grading.submissions.names import stem
 from mlhw.maths.network import Network
 from mlhw.runs.formulas import drawn_formula
-from mlhw.runs.html import template
+from mlhw.runs.pages import template
 from mlhw.text.values import number_text
 from mlhw.text.words import printable
 

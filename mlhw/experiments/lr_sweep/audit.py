@@ -31,7 +31,9 @@ ALL_LIMITS = 40_000_000  # numbers in the matrices whose singular values are fou
 
 def chosen(count: int, most: int) -> np.ndarray:
     """Up to ``most`` of 0 … count − 1, evenly, the first and the last among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+    # Not np.unique, which has numpy.ma imported.
+    places = np.linspace(0, count - 1, min(count, most)).round().astype(int)
+    return places[np.diff(places, prepend=-1) > 0]
 
 
 def steps_looked_at(n: int, rates: int) -> int:
