@@ -22,6 +22,7 @@ from mlhw.experiments.sweeps.textbook import (
     over,
 )
 
+TOGETHER = 64  # weights
 STEPS = 400  # of one rate, evenly spread: more would take as long as the run itself
 NUMBERS = 4_000_000  # in the matrices of one rate
 ALL_NUMBERS = 16_000_000  # in those of all rates
@@ -41,28 +42,58 @@ def steps_looked_at(n: int, rates: int) -> int:
     return max(2, min(STEPS, NUMBERS // n, ALL_NUMBERS // (n * rates)))
 
 
-def nll_apart(problem: TwoClassProblem, one: Trajectory, most: int) -> np.ndarray:
-    """Recorded NLLs off those at up to so many of the recorded weights, over what rounding allows."""
-    k = chosen(len(one.nll), most)
-    nll, off = nll_at(problem.X, problem.t, one.W[k].T)
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(one.nll[k] - nll) / off
-    kept: np.ndarray = apart[np.isfinite(off)]
-    return kept
+def nlls_apart(
+    problem: TwoClassProblem, trajectories: Sequence[Trajectory], most: int
+) -> list[np.ndarray]:
+    """Of each rate, recorded NLLs off those at up to so many of the recorded weights, over what rounding
+    allows."""
+    found = []
+    for group in _groups(trajectories, most):
+        places = [chosen(len(one.nll), most) for one in group]
+        W = np.concatenate([one.W[k] for one, k in zip(group, places, strict=True)]).T
+        nll, off = nll_at(problem.X, problem.t, W)
+        recorded = np.concatenate([one.nll[k] for one, k in zip(group, places, strict=True)])
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(recorded - nll) / off
+        ends = np.cumsum([len(k) for k in places])[:-1]
+        for one, allowed in zip(np.split(apart, ends), np.split(off, ends), strict=True):
+            found.append(one[np.isfinite(allowed)])
+    return found
 
 
-def steps_apart(problem: TwoClassProblem, one: Trajectory, most: int) -> np.ndarray:
-    """Recorded updates off −η∇E at up to so many recorded weights, over what rounding allows."""
-    if len(one.nll) < 2:
-        return np.zeros(0)
-    k = chosen(len(one.nll) - 1, most)
-    before, after = one.W[k].T, one.W[k + 1].T
-    slope, off = gradient_at(problem.X, problem.t, before)
-    allowed = one.eta * off + 4 * EPS * (np.abs(before) + np.abs(after) + one.eta * np.abs(slope))
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = over(np.abs(after - (before - one.eta * slope)), allowed)
-    worst: np.ndarray = apart.max(axis=0)[np.isfinite(allowed).all(axis=0)]
-    return worst
+def steps_apart(
+    problem: TwoClassProblem, trajectories: Sequence[Trajectory], most: int
+) -> list[np.ndarray]:
+    """The same of recorded updates and −η∇E."""
+    found = []
+    for group in _groups(trajectories, most):
+        places = [chosen(len(one.nll) - 1, most) for one in group]
+        before = [one.W[k].T for one, k in zip(group, places, strict=True)]
+        slopes, offs = gradient_at(problem.X, problem.t, np.concatenate(before, axis=1))
+        ends = np.cumsum([len(k) for k in places])[:-1]
+        for one, k, w, slope, off in zip(
+            group,
+            places,
+            before,
+            np.split(slopes, ends, axis=1),
+            np.split(offs, ends, axis=1),
+            strict=True,
+        ):
+            after = one.W[k + 1].T
+            allowed = one.eta * off + 4 * EPS * (
+                np.abs(w) + np.abs(after) + one.eta * np.abs(slope)
+            )
+            with np.errstate(invalid="ignore", over="ignore"):
+                apart = over(np.abs(after - (w - one.eta * slope)), allowed)
+            found.append(apart.max(axis=0)[np.isfinite(allowed).all(axis=0)])
+    return found
+
+
+def _groups(trajectories: Sequence[Trajectory], most: int) -> list[Sequence[Trajectory]]:
+    """Rates whose weights are worked on together: of many points there are a few of each, and a pass over
+    the points serves them all."""
+    size = max(1, TOGETHER // most)
+    return [trajectories[first : first + size] for first in range(0, len(trajectories), size)]
 
 
 def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits) -> np.ndarray:
@@ -100,7 +131,7 @@ LOOKED = 64
 def steps_in_shards(
     problem: ShardedProblem, all_of_them: Sequence[Trajectory]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """``nll_apart`` and ``steps_apart`` of each rate, at a few iterations, from one pass over the rows."""
+    """``nlls_apart`` and ``steps_apart`` of each rate, at a few iterations, from one pass over the rows."""
     most = max(2, LOOKED // len(all_of_them))
     # Each with the one after it, where there is one.
     places = [chosen(max(1, len(one.nll) - 1), most) for one in all_of_them]

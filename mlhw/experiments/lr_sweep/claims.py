@@ -47,8 +47,8 @@ def steps_as_the_formula(e: Evidence) -> Claim:
         nlls, steps = audit.steps_in_shards(e.problem, e.trajectories)
     else:
         most = audit.steps_looked_at(e.problem.n, len(e.trajectories))
-        nlls = [audit.nll_apart(e.problem, one, most) for one in e.trajectories]
-        steps = [audit.steps_apart(e.problem, one, most) for one in e.trajectories]
+        nlls = audit.nlls_apart(e.problem, e.trajectories, most)
+        steps = audit.steps_apart(e.problem, e.trajectories, most)
     starts = [np.abs(one.W[0] - e.asked.w0).max() for one in e.trajectories]
     worst = {
         "NLL": max(float(np.max(apart, initial=0.0)) for apart in nlls),

@@ -93,7 +93,7 @@ def gradient_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray
         with np.errstate(over="ignore", invalid="ignore"):
             a, size = X[rows] @ W, np.abs(X[rows])
             y = logistic_of(a)
-            bend = 2 * len(W) * y * logistic_of(-a) * (size @ np.abs(W)) + 16
+            bend = 2 * len(W) * y * (1.0 - y) * (size @ np.abs(W)) + 16
             return X[rows].T @ (y - t[rows, None]), size.T @ bend
 
     slope, bend = _added(by_rows(X, W.shape[1], work))
