@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlhw.maths import survival
+from mlhw.maths import in_blocks, survival
 from mlhw.maths.arrays import Array
 from mlhw.maths.bipartite import bipartite_gradients
 from mlhw.maths.chain import LogGradients, chain_gradients
@@ -115,20 +115,27 @@ def _drawn_blocks(network: NetworkKind, setting: Setting) -> Iterator[tuple[Arra
     """``blocks`` one after another."""
     m, layers = network.width, network.depth - 2
     rng = np.random.default_rng([setting.seed, network.depth, m])
+    # To draw takes longer than what is worked out of it, but for a chain: every other layer has a stream
+    # of its own, so that two processors draw.
+    streams = [rng] if m == 1 else [rng, np.random.default_rng([setting.seed, network.depth, m, 4])]
     bias_rng = np.random.default_rng([setting.seed, network.depth, m, 3])
     size = block_size(network)
     for start in range(0, setting.draws, size):
         n = min(size, setting.draws - start)
 
-        def draws(count: int) -> Array:
-            return draw_weights(rng, setting.weights, setting.scale, (m, m, count), m, m)
+        def draws(count: int, stream: np.random.Generator = rng) -> Array:
+            return draw_weights(stream, setting.weights, setting.scale, (m, m, count), m, m)
 
         if network.alive and m > 1:
             hidden = survival.alive_layers(draws, m, layers, n, setting.x)
         else:
             hidden = np.empty((layers, m, m, n))
-            for layer in range(layers):
-                hidden[layer] = draws(n)
+
+            def fill(first: int, into: Array = hidden, count: int = n) -> None:
+                for layer in range(first, layers, len(streams)):
+                    into[layer] = draws(count, streams[first])
+
+            in_blocks.by_threads(fill, range(len(streams)))
         last = draw_weights(rng, setting.weights, setting.scale, (m, n), m, 1)
         biases: tuple[Array, ...] = ()
         if setting.biased:
