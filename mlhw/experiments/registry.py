@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlhw.result.result import Result
 
 _POSITION = re.compile(r"^POSITION = (\d+)", re.M)
+_ALONE = re.compile(r"^DRAWN_BESIDE = False$", re.M)
 
 
 def _questions() -> dict[str, str]:
@@ -125,7 +126,9 @@ class Experiment:
     @property
     def drawn_beside(self) -> bool:
         """Whether a process that waits for its figures beside a run takes nothing that the run needs."""
-        return getattr(self.part("experiment"), "DRAWN_BESIDE", True)
+        # Read and not imported: that process has to be started first of all.
+        path = Path(__file__).parent / module_name(self.name) / "experiment.py"
+        return path.exists() and not _ALONE.search(path.read_text(encoding="utf-8"))
 
     @property
     def better(self) -> Mapping[str, str]:

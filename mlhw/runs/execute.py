@@ -33,7 +33,7 @@ from mlhw.result.findings import finding_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs import html, trackers
-from mlhw.runs.figures import SecondProcess, draw_all
+from mlhw.runs.figures import SecondProcess, draw_all, second_process
 from mlhw.runs.folder import FolderRecorder, cut_short_status
 from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import Run
@@ -116,7 +116,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         Interrupts(repeats_end=of_environment() is None) as interrupts,
         interrupts.hold(),
         leading(config, interrupts) as group,
-        SecondProcess(experiment.name, options) as second,
+        second_process(experiment.name, options) as second,
     ):
         recorder = FolderRecorder(
             experiment.name,
@@ -124,7 +124,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
             options,
             screen,
             interrupts,
-            lambda recorder: _accompanied(recorder, experiment, second),
+            lambda recorder: _trackers(recorder, experiment),
         )
         recorder.group = group
         interrupts.last_words = lambda error: _cut_short(error, recorder)
@@ -191,15 +191,6 @@ def _cut_short(signalled: Interrupted, recorder: FolderRecorder) -> int:
             1, object_on_stdout(recorder.experiment, None, folder, end, error.exit_code) + "\n"
         )
     return error.exit_code
-
-
-def _accompanied(
-    recorder: FolderRecorder, experiment: Runnable, second: SecondProcess
-) -> list[trackers.Careful]:
-    """What goes beside a run from its beginning on: the process that will draw, and the trackers."""
-    with recorder.holding_interrupts():
-        second.start()
-    return _trackers(recorder, experiment)
 
 
 def _trackers(recorder: FolderRecorder, experiment: Runnable) -> list[trackers.Careful]:

@@ -1,14 +1,15 @@
 """The figures of a run, drawn by two processes: this one, and one that waits for them beside it.
 
 Drawing is Python's alone, in one thread, and of many a run the longest part. The other process
-(``drawing_process.py``) is started with the run, so that it has imported all when there is something to
-draw. It begins with the last figure, this one with the first, until they meet; only this one writes files.
+(``drawing_process.py``) is started with the program, so that it has imported all when there is something
+to draw. It begins with the last figure, this one with the first, until they meet; only this one writes files.
 Nothing depends on the other: whatever is not in hand here when its turn has come is drawn here, so that
 errors and warnings are the same with it and without.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import copyreg
 import os
@@ -44,6 +45,7 @@ _SENDING = 2.0  # seconds that all of it may take
 _PATIENCE = 2.0  # seconds, and three times the longest figure so far, that one is waited for
 _DYING = 1.0  # seconds that a killed process may take to be gone
 _FEWEST_FILES, _FEWEST_PROCESSES = 64, 512  # a limit below these leaves none for this
+_UNDRAWN = frozenset({"--help", "--no-plots", "--print-config"})
 
 
 def draw_all(
@@ -71,14 +73,13 @@ def draw_all(
 
 
 class SecondProcess:
-    """A process that draws beside this one, until the block ends; where none can be had, nothing is drawn.
+    """A process that draws beside this one, until the block ends; where there is none, nothing is drawn.
 
     ``name`` is the experiment whose figures it loads. What goes wrong with it ends it, and is said nowhere.
     """
 
-    def __init__(self, name: str, options: RunOptions) -> None:
-        self._name = name
-        self._wanted = is_worth_it(name, options)
+    def __init__(self, name: str) -> None:
+        self.name = name
         self._process: subprocess.Popen[bytes] | None = None
         self._received = frames.Received(0)
 
@@ -99,13 +100,11 @@ class SecondProcess:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start it, inside ``Interrupts.hold()``: a signal in the middle would leave it behind."""
-        if not self._wanted or self._process is not None:
-            return
+        """Start it, where that can be done."""
         with contextlib.suppress(OSError, ValueError, MemoryError, subprocess.SubprocessError):
             # In the group of this process, so that what kills the group kills it too.
             self._process = subprocess.Popen(
-                [*PROGRAM, self._name, plots.__file__],
+                [*PROGRAM, self.name, plots.__file__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -179,15 +178,45 @@ class SecondProcess:
         return process.stdin.fileno(), process.stdout.fileno()
 
 
-def is_worth_it(name: str, options: RunOptions) -> bool:
-    """Whether this run will draw, alone on its machine, and another processor and all it takes is there."""
+_early: list[SecondProcess] = []
+
+
+def start_early(name: str, words: Sequence[str]) -> None:
+    """Start the process before all else is imported that the command with these words needs.
+
+    A signal in the middle ends the program, and that the process.
+    """
+    if can_be_beside(name) and _UNDRAWN.isdisjoint(words):
+        one = SecondProcess(name)
+        one.start()
+        _early.append(one)
+        atexit.register(one.end)
+
+
+def second_process(name: str, options: RunOptions) -> SecondProcess:
+    """The process for a run of this experiment, the one that waits already or a new one.
+
+    Must be called inside ``Interrupts.hold()``: a signal in the middle would leave it behind.
+    """
+    drawn = options.plots and options.place is None  # a point of a grid shares its machine
+    while _early:
+        one = _early.pop()
+        if drawn and one.name == name:
+            return one
+        one.end()
+    one = SecondProcess(name)
+    if drawn and can_be_beside(name):
+        one.start()
+    return one
+
+
+def can_be_beside(name: str) -> bool:
+    """Whether this is the program, and another processor and all that the process takes is there."""
     return (
         os.name == "posix"
         and early.is_program()
-        and options.plots
-        and options.place is None
-        and of_environment() is None
         and usable_cpus() > 1
+        and of_environment() is None
         and _has_room()
         and name in EXPERIMENTS
         and experiment(name).drawn_beside

@@ -18,7 +18,7 @@ import pytest
 from mlhw.result import plots
 from mlhw.result.plots import Plot, Printed
 from mlhw.runs import figures, frames
-from mlhw.runs.figures import SecondProcess, draw_all, is_worth_it
+from mlhw.runs.figures import SecondProcess, can_be_beside, draw_all, second_process
 from mlhw.runs.options import Place, RunOptions
 from tests.conftest import PROGRAM, ROOT, smoke
 from tests.runs import drawings
@@ -41,9 +41,7 @@ def silent(*_: object) -> None: ...
 
 
 def started() -> SecondProcess:
-    second = SecondProcess(NAME, RunOptions())
-    second.start()
-    return second
+    return second_process(NAME, RunOptions())
 
 
 def from_beside(second: SecondProcess, index: int) -> Printed | None:
@@ -224,20 +222,32 @@ def test_words_that_make_no_sense_are_refused() -> None:
 
 
 def test_it_is_started_only_where_it_helps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert is_worth_it(NAME, RunOptions())
-    assert not is_worth_it("finetune", RunOptions())
-    assert not is_worth_it("all", RunOptions())
-    assert not is_worth_it(NAME, RunOptions(plots=False))
-    assert not is_worth_it(NAME, RunOptions(place=Place(tmp_path, "", 1)))
+    assert can_be_beside(NAME)
+    assert not can_be_beside("finetune")
+    assert not can_be_beside("all")
     with monkeypatch.context() as patched:
         patched.setattr("mlhw.runs.figures.usable_cpus", lambda: 1)
-        assert not is_worth_it(NAME, RunOptions())
-    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "localhost")):
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("MASTER_PORT", "1")
-    assert not is_worth_it(NAME, RunOptions())
-    monkeypatch.undo()
-    assert not is_worth_it(NAME, RunOptions())  # not the program
+        assert not can_be_beside(NAME)
+    with monkeypatch.context() as patched:
+        for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "localhost")):
+            patched.setenv(name, value)
+        patched.setenv("MASTER_PORT", "1")
+        assert not can_be_beside(NAME)
+    for options in (RunOptions(plots=False), RunOptions(place=Place(tmp_path, "", 1))):
+        assert second_process(NAME, options).pid is None
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    assert not can_be_beside(NAME)
+
+
+def test_one_that_waits_since_the_start_is_taken_or_ended() -> None:
+    figures.start_early(NAME, ["--no-plots"])
+    figures.start_early("sgd-sweep", [])
+    with second_process(NAME, RunOptions(plots=False)) as second:
+        assert second.pid is None
+    figures.start_early(NAME, [])
+    with second_process(NAME, RunOptions()) as second:
+        assert second.name == NAME
+        assert second.pid is not None
 
 
 # ------------------------------------------------------------------------------------- the whole program
