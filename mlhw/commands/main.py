@@ -81,6 +81,9 @@ class _LazyGroup(Group):
         if name is not None and of_environment() is not None:
             _require_shared(name)
         if name in EXPERIMENTS:
+            from mlhw.runs.figures import start_early
+
+            start_early(name, rest)
             from mlhw.commands.run import command_of
 
             command = command_of(experiment(name), without=("junit",))

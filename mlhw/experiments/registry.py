@@ -6,7 +6,7 @@ experiment; its modules are the same in all of them:
 - ``experiment.py``: a docstring (the question as its first line, the mathematics, the command, the number
   to expect), ``POSITION`` in the course, ``QUESTION``, ``Config``, ``run``; where they apply ``EXAMPLES``
   for its help, ``ACTIONS``, ``RESUMABLE``, ``GOING_ON`` and ``DRAWS``, and ``SHARED`` where several
-  processes can work on one run
+  processes can work on one run; ``DRAWN_BESIDE = False`` where a run needs the whole machine until it draws
 - ``claims.py``: ``CLAIMS``
 - ``observations.py``, where it has some: ``OBSERVATIONS``
 - ``report.py``: ``FORMULAS``, ``COLUMNS`` of every table, ``headlines``, summary and answers; where they
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlhw.result.result import Result
 
 _POSITION = re.compile(r"^POSITION = (\d+)", re.M)
+_ALONE = re.compile(r"^DRAWN_BESIDE = False$", re.M)
 
 
 def _questions() -> dict[str, str]:
@@ -121,6 +122,13 @@ class Experiment:
     def shared(self) -> bool:
         """Whether several processes can work on one run of it."""
         return getattr(self.part("experiment"), "SHARED", False)
+
+    @property
+    def drawn_beside(self) -> bool:
+        """Whether a process that waits for its figures beside a run takes nothing that the run needs."""
+        # Read and not imported: that process has to be started first of all.
+        path = Path(__file__).parent / module_name(self.name) / "experiment.py"
+        return path.exists() and not _ALONE.search(path.read_text(encoding="utf-8"))
 
     @property
     def better(self) -> Mapping[str, str]:

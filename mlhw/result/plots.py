@@ -271,14 +271,26 @@ class Printed(NamedTuple):
 def save(plot: Plot, folder: Path) -> Printed:
     """Write ``NAME.png`` and ``NAME.svg`` into ``folder`` and return what they hold."""
     folder.mkdir(exist_ok=True)
+    found = printed(plot)
+    write_printed(plot.name, found, folder)
+    return found
+
+
+def printed(plot: Plot) -> Printed:
+    """The figure drawn, and printed as both of its files."""
     with _drawn(plot) as figure:
         png = printed_png(figure)
         # The layout is settled now; the second canvas need not work it out again.
         figure.set_layout_engine("none")
         svg = printed_svg(figure)
-    write_whole(folder / f"{plot.name}.png", png)
-    write_whole(folder / f"{plot.name}.svg", svg)
     return Printed(png, svg)
+
+
+def write_printed(name: str, found: Printed, folder: Path) -> None:
+    """Write the two files of a figure that is drawn."""
+    folder.mkdir(exist_ok=True)
+    write_whole(folder / f"{name}.png", found.png)
+    write_whole(folder / f"{name}.svg", found.svg)
 
 
 def save_png(plot: Plot, folder: Path) -> None:

@@ -28,12 +28,12 @@ from mlhw.errors import (
 from mlhw.experiments.actions import Action
 from mlhw.experiments.curves import Curves
 from mlhw.experiments.going_on import GoingOn
-from mlhw.result import plots
 from mlhw.result.claims import verdicts_line
 from mlhw.result.findings import finding_lines
 from mlhw.result.recorder import Recorder
 from mlhw.result.result import Result
 from mlhw.runs import html, trackers
+from mlhw.runs.figures import SecondProcess, draw_all, second_process
 from mlhw.runs.folder import FolderRecorder, cut_short_status
 from mlhw.runs.gallery import GALLERY, gallery_page
 from mlhw.runs.history import Run
@@ -116,6 +116,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         Interrupts(repeats_end=of_environment() is None) as interrupts,
         interrupts.hold(),
         leading(config, interrupts) as group,
+        second_process(experiment.name, options) as second,
     ):
         recorder = FolderRecorder(
             experiment.name,
@@ -132,7 +133,7 @@ def execute(experiment: Runnable, config: ExperimentConfig, options: RunOptions)
         try:
             with interrupts.released():
                 result = experiment.run(config, recorder)
-                write_result(result, recorder, experiment.question)
+                write_result(result, recorder, experiment.question, second)
                 check_headlines(result, recorder)
                 recorder.close_tables()
                 interrupts.raise_pending()
@@ -229,17 +230,19 @@ def _so_far(recorder: FolderRecorder, question: str, end: _End) -> Result | None
     return result
 
 
-def write_result(result: Result, recorder: FolderRecorder, question: str) -> None:
+def write_result(
+    result: Result, recorder: FolderRecorder, question: str, second: SecondProcess | None = None
+) -> None:
     """Write ``result.json``, figures, gallery and report: a failing figure costs no numbers."""
     folder, options = recorder.folder, recorder.options
     assert folder is not None
     assert recorder.config is not None
     write_whole(folder / "result.json", json.dumps(result.as_dict(), indent=2) + "\n")
-    pictures = {}
-    if options.plots:
-        for done, plot in enumerate(result.plots):
-            recorder.progress(done, len(result.plots), "figures")
-            pictures[plot.name] = plots.save(plot, folder / "plots")
+    pictures = (
+        draw_all(result.plots, folder / "plots", recorder.progress, second) if options.plots else {}
+    )
+    if second is not None:
+        second.end()
     gallery = None
     if options.plots and result.gallery is not None:
         gallery = GALLERY

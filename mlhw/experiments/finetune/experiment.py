@@ -32,11 +32,21 @@ from mlhw.vision.config import Config
 if TYPE_CHECKING:
     from mlhw.vision.images.datasets import ImageSplits
 
-__all__ = ["GOING_ON", "POSITION", "QUESTION", "RESUMABLE", "SHARED", "Config", "run"]
+__all__ = [
+    "DRAWN_BESIDE",
+    "GOING_ON",
+    "POSITION",
+    "QUESTION",
+    "RESUMABLE",
+    "SHARED",
+    "Config",
+    "run",
+]
 
 POSITION = 6
 RESUMABLE = True
 SHARED = True
+DRAWN_BESIDE = False
 GOING_ON = GoingOn("epochs", ("data.name", "data.dir", "data.image_root"))
 QUESTION = (
     "Does a network that was trained on something else learn a new task faster than one that knows "
