@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mlhw.text.values import NOTHING, clock
@@ -48,7 +49,8 @@ def time_left(rows: Sequence[Sequence[Any]], plan: Plan, images: int) -> str:
     known = 0.0
     unknown = False
     for frozen in (True, False):
-        seen = [row for row in rows if plan.frozen(row[_EPOCH]) == frozen][-_RECENT:]
+        of_kind = (row for row in reversed(rows) if plan.frozen(row[_EPOCH]) == frozen)
+        seen = list(islice(of_kind, _RECENT))
         taken = [row[_SECONDS] for row in seen if row[_EPOCH] or not frozen]
         taken = taken or [images / row[_SPEED] for row in seen]
         if taken:

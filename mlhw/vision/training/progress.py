@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,21 @@ class Progress:
     recomputed_loss: float | None = None
     probe: dict[str, Any] | None = None
     warned: bool = False
+    _texts: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def saved(self) -> dict[str, Any]:
+        """The values as they are saved. Of the rows, which come one by one and stay, their JSON: a save would
+        otherwise take the longer the more epochs there have been."""
+        self._texts += [json.dumps(row) for row in self.rows[len(self._texts) :]]
+        found = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.init}
+        return {**found, "rows": f"[{', '.join(self._texts)}]"}
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Progress:
+        """From what was saved, by an earlier version too."""
+        rows = saved["rows"]
+        rows = json.loads(rows) if isinstance(rows, str) else rows
+        return cls(**{**saved, "rows": [with_all_columns(row) for row in rows]})
 
     @property
     def probed(self) -> Probe | None:
@@ -61,7 +77,7 @@ def state(task: Task, progress: Progress) -> dict[str, Any]:
     cuda = task.device.type == "cuda"
     return {
         "format": FORMAT,
-        "progress": dataclasses.asdict(progress),
+        "progress": progress.saved(),
         "sums": task.sums.cpu(),
         "network": task.network.state_dict(),
         "average": task.average.network.state_dict() if task.average else None,
@@ -78,8 +94,7 @@ def state(task: Task, progress: Progress) -> dict[str, Any]:
 def restore(task: Task, saved: Mapping[str, Any]) -> Progress:
     """Put ``task`` and torch's generators into a saved state, and give the progress made."""
     put_into(task, saved)
-    progress = Progress(**saved["progress"])
-    progress.rows = [with_all_columns(row) for row in progress.rows]
+    progress = Progress.restored(saved["progress"])
     if not progress.batch and task.plan.ends_stretch(progress.epoch - 1):
         progress.waited, progress.stopped = 0, False
     return progress
