@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mlhw.runs import formulas, pages
 from mlhw.vision.images.datasets import load_images
 from mlhw.vision.images.file_images import Survey, survey
 from tests.conftest import mlhw_in
@@ -180,6 +181,32 @@ def test_what_is_known_of_images_is_read_again_when_it_is_damaged(
         right = known(surveyed()) == expected
         ok = right and len(said) == 1 and str(path) in said[0]
         one.note(f"images {what}", "survived" if ok else "silent", str(said))
+
+
+def test_kept_pages_and_formulas_that_are_damaged_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tally: Tallies
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    one = tally("damaged_caches")
+
+    def page() -> bytes:
+        made = pages.template.__wrapped__("assignment.html")
+        return bytes(made.root_render_func.__code__.co_code)
+
+    makers: dict[str, Callable[[], object]] = {
+        "pages": page,
+        "mathml": lambda: formulas.mathml(r"\nabla E(w)"),
+        "formulas": lambda: formulas.drawing_of(r"\nabla E(w)"),
+    }
+    places = {"pages": "pages/*", "mathml": "formulas/*.mathml", "formulas": "formulas/*.json"}
+    for name, make in makers.items():
+        expected = make()
+        for path in sorted((tmp_path / "mlhw").glob(places[name])):
+            kept = path.read_bytes()
+            for what, data in damages(kept, name):
+                path.write_bytes(data)
+                ok = make() == expected and path.read_bytes() == kept
+                one.note(f"{name} {what}", "survived" if ok else "silent", str(path))
 
 
 # ------------------------------------------------------------------------------------- the command
