@@ -31,9 +31,25 @@ def nll(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> np.ndarray:
 
 
 def nll_and_gradient(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """NLL and its gradient Xᵀ(σ(a) − t) / n (PRML eq. 4.91 over n), the latter shaped like W."""
+    """NLL and its gradient Xᵀ(σ(a) − t) / n (PRML eq. 4.91 over n), the latter shaped like W.
+
+    Of many points some at a time, which a processor's cache holds with all that is made of them.
+    """
+    n, size = len(X), max(_FEWEST, _HELD // max(1, W[0].size))
+    loss, slope = _summed(X[:size], t[:size], W)
+    for first in range(size, n, size):
+        more, steeper = _summed(X[first : first + size], t[first : first + size], W)
+        loss, slope = loss + more, slope + steeper
+    return loss / n, slope / n
+
+
+_HELD, _FEWEST = 1 << 16, 1024  # numbers in an array of nll_and_gradient, and rows
+
+
+def _summed(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The losses of these rows in all (r,), and their gradient; in place, since of few points an iteration
+    is as long as its operations are many."""
     s, m = _margins(X, t, W)
-    # In place: of few points an iteration is as long as its operations are many.
     e = np.abs(m)
     np.negative(e, out=e)
     np.exp(e, out=e)  # the one exponential that both need
@@ -43,7 +59,7 @@ def nll_and_gradient(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.nd
     e += 1.0
     residual /= e
     residual *= -s  # σ(a) − t = −s σ(−m)
-    return losses.sum(axis=0) / len(X), X.T @ residual / len(X)
+    return losses.sum(axis=0), X.T @ residual
 
 
 def gradient(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> np.ndarray:

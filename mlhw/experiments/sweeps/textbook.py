@@ -51,15 +51,18 @@ def losses_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> np.ndarray:
 
 
 def by_rows(X: np.ndarray, r: int, work: Callable[[slice], Found]) -> list[Found]:
-    """What ``work`` finds in all rows, or where they are many in one block of them after the other.
+    """What ``work`` finds in one block of rows after the other, in threads where they are many.
 
     ``r`` numbers of each row are held at once beside its own.
     """
     n, width = len(X), X.shape[1] + r
-    if n * width < in_blocks.WORTH:
-        return [work(slice(0, n))]
     size = max(512, _HELD // width)
-    return in_blocks.in_threads(work, [slice(first, first + size) for first in range(0, n, size)])
+    blocks = [slice(first, first + size) for first in range(0, n, size)]
+    return (
+        in_blocks.in_threads(work, blocks)
+        if n * width >= in_blocks.WORTH
+        else list(map(work, blocks))
+    )
 
 
 _HELD = 1 << 18  # numbers of a block
