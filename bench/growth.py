@@ -114,7 +114,7 @@ def finetune(images: int) -> Run:
             weights="none",
             epochs=1,
             unfreeze_at=0,
-            backbone_lr=None,
+            optim={"backbone_lr": None},
             batch_size=100,
             compare="none",
             precision="fp32",
