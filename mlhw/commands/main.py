@@ -128,6 +128,7 @@ def _followed(arguments: Sequence[str], name: str, ranks: Ranks) -> int:
     from mlhw.runs.together import take_part
 
     _calm_matplotlib()
+    early.arrived()
     try:
         return take_part(experiment(name), ranks)
     except (MlhwError, Interrupted) as error:

@@ -20,13 +20,12 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlhw.experiments.registry import experiment
-from mlhw.result import plots
-from mlhw.result.plots import Plot, Printed
 from mlhw.runs import frames
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from mlhw.result.plots import Plot, Printed
 
 _CHANGES = frozenset(
     f"os.{name}"
@@ -42,6 +41,9 @@ def draw_for_run(name: str, file: str) -> None:
     source, answers = _own_streams()
     asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(source, asked), daemon=True).start()
+    # Here, for until it listens the process would outlive its run.
+    from mlhw.result import plots
+
     if os.path.realpath(plots.__file__) != os.path.realpath(file):
         return  # another version than that of the run
     sys.addaudithook(_refuse)
@@ -92,11 +94,16 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _load(name: str) -> None:
     """Import all that drawing needs, and what matplotlib looks up once, before there is something to draw."""
-    assert experiment(name).figures
+    from mlhw.experiments.registry import experiment
+    from mlhw.result.plots import Plot
+
+    _ = experiment(name).figures
     _printed(Plot("first", "", "", "", _first))
 
 
 def _first() -> Figure:
+    from mlhw.result import plots
+
     figure = plots.new_figure()
     axes = figure.add_subplot()
     axes.plot([1, 2], [1, 2], label=r"$\eta$")
@@ -130,6 +137,8 @@ def _give(waiting: queue.SimpleQueue[bytes | None], answers: int) -> None:
 
 def _printed(plot: Plot) -> Printed | None:
     """The figure; None where the run would have something to say beside it, or to raise."""
+    from mlhw.result import plots
+
     said = io.StringIO()
     try:
         with (

@@ -45,7 +45,7 @@ _SENDING = 2.0  # seconds that all of it may take
 _PATIENCE = 2.0  # seconds, and three times the longest figure so far, that one is waited for
 _DYING = 1.0  # seconds that a killed process may take to be gone
 _FEWEST_FILES, _FEWEST_PROCESSES = 64, 512  # a limit below these leaves none for this
-_UNDRAWN = frozenset({"--help", "--no-plots", "--print-config"})
+_UNDRAWN = frozenset({"-h", "--help", "--no-plots", "--print-config"})
 
 
 def draw_all(
@@ -184,7 +184,7 @@ _early: list[SecondProcess] = []
 def start_early(name: str, words: Sequence[str]) -> None:
     """Start the process before all else is imported that the command with these words needs.
 
-    A signal in the middle ends the program, and that the process.
+    A signal in the middle ends the program, and with it the process, whose stdin then ends.
     """
     if can_be_beside(name) and _UNDRAWN.isdisjoint(words):
         one = SecondProcess(name)

@@ -29,7 +29,7 @@ _OUTLINE = re.compile(r"[MLQCZ0-9 -]*")
 _MATHML = re.compile(
     r"(?:</?m[a-z]+(?: (?:accent|columnalign|columnspacing|depth|display|displaystyle|fence|form|height"
     r"|linethickness|lspace|mathvariant|maxsize|minsize|movablelimits|rowspacing|rspace|scriptlevel|separator"
-    r'|stretchy|width)="[\w .%-]*")* ?/?>|[^<>]+)*'
+    r'|stretchy|width)="[\w .%-]*")* ?/?>|[^<>])*'
 )
 # A number of one run's own. What holds it is drawn for that run and not kept, or the cache would grow.
 _OWN_NUMBER = re.compile(r"\d\.\d{4}")

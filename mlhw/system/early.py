@@ -46,7 +46,7 @@ def hurry() -> None:
     """Spare the imports what takes time and finds nothing, until ``arrived``.
 
     What they make stays, so there is no garbage to look for; and pydantic looks through all installed
-    packages for plugins, which no command has a use for.
+    packages for plugins, which no command has a use for, nor has a process that one starts.
     """
     gc.disable()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

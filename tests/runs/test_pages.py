@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,19 +63,43 @@ def test_mathml_is_made_once_and_never_believed_to_be_more_than_mathematics(cach
     assert formulas.mathml(FORMULA) == made
 
 
+def test_long_words_before_what_is_not_kept_take_no_time(cache: Path) -> None:
+    formula = rf"\text{{{'a' * 300}}} + \color{{red}}{{x}}"
+    assert "a" * 300 in formulas.mathml(formula)
+    assert not list((cache / "formulas").glob("*.mathml")), "mathcolor is none of the attributes"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no users here")
+def test_what_others_may_write_is_not_believed(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cache / "some"
+    checked.remember(path, b"code")
+    assert checked.recall(path) == b"code"
+    path.chmod(0o620)
+    assert checked.recall(path) is None
+    path.chmod(0o600)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    assert checked.recall(path) is None
+
+
 def test_a_formula_with_a_number_of_one_run_is_not_kept(cache: Path) -> None:
     assert "0.1234" in formulas.mathml("w = 0.1234")
     assert not (cache / "formulas").exists()
 
 
-def test_garbage_is_looked_for_again_once_a_command_is_there() -> None:
+@pytest.mark.parametrize("of_several", [False, True])
+def test_garbage_is_looked_for_again_once_a_command_is_there(of_several: bool) -> None:
+    code = (
+        "import gc, sys; sys.argv[0] = 'mlhw'; from mlhw.commands import main\n"
+        "from mlhw.runs import together; together.take_part = lambda *_: 0\n"
+        f"before = gc.isenabled(); main.main({['finetune'] if of_several else ['schema', 'lr-sweep']})\n"
+        "print(before, gc.isenabled(), file=sys.stderr)"
+    )
+    ranks = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     done = subprocess.run(
-        [
-            *(sys.executable, "-P", "-c"),
-            "import gc, sys; sys.argv[0] = 'mlhw'; from mlhw.commands import main\n"
-            "before = gc.isenabled(); main.main(['schema', 'lr-sweep'])\n"
-            "print(before, gc.isenabled(), file=sys.stderr)",
-        ],
+        [sys.executable, "-P", "-c", code],
+        env=os.environ | (ranks | {"MASTER_PORT": "29500"} if of_several else {}),
         capture_output=True,
         text=True,
         check=True,

@@ -67,7 +67,7 @@ def steps_apart(
     """The same of recorded updates and −η∇E."""
     found = []
     for group in _groups(trajectories, most):
-        places = [chosen(len(one.nll) - 1, most) for one in group]
+        places = [chosen(max(0, len(one.nll) - 1), most) for one in group]
         before = [one.W[k].T for one, k in zip(group, places, strict=True)]
         slopes, offs = gradient_at(problem.X, problem.t, np.concatenate(before, axis=1))
         ends = np.cumsum([len(k) for k in places])[:-1]

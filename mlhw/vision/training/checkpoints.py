@@ -47,7 +47,8 @@ from mlhw.system.files import write_whole
 from mlhw.text.plain_files import open_plain, read_plain
 from mlhw.vision.networks.weight_files import MOST_BYTES, Tensors
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, FORMAT)
 MODEL_FORMATS = (1, 2)
 """Of a model's file: 1 has no digest of itself, 2 has one."""
 BEST, LAST, PREVIOUS = "best.safetensors", "last.pt", "prev.pt"
@@ -117,7 +118,7 @@ class Checkpoints:
                 found = torch.load(
                     io.BytesIO(self._read(path)), map_location="cpu", weights_only=True
                 )
-                if not isinstance(found, dict) or found.get("format") != FORMAT:
+                if not isinstance(found, dict) or found.get("format") not in READABLE:
                     raise DataError(f"{path}: is no checkpoint of format {FORMAT}")
             except DataError as error:
                 problems.extend(error.lines)
