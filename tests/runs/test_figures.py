@@ -81,6 +81,18 @@ def test_the_other_process_draws_the_same_bytes(tmp_path: Path) -> None:
     assert is_gone(pid)
 
 
+def test_it_draws_too_where_matplotlib_has_no_folder_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    with started() as second:
+        second.take(some())
+        assert from_beside(second, COUNT - 1) is not None
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_files_and_their_order_are_those_of_one_process(tmp_path: Path) -> None:
     found = some()
     with started() as second:
