@@ -10,7 +10,6 @@ import sys
 import webbrowser
 from collections.abc import Callable
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ def findings(runs_dir: Path) -> dict[str, Any]:
         },
         "torch": torch,
         "cpus": provenance.usable_cpus(),
-        "extras": {name: _version_of(name) for name in EXTRAS},
+        "extras": {name: provenance.package_version(name) for name in EXTRAS},
         "caches": [_as_object(cache) for cache in caches()],
         "runs": {"path": str(runs_dir), "count": count},
         "browser": _browser(),
@@ -124,13 +123,6 @@ def _load_torchvision() -> None:
     from mlhw.vision.networks.torchvision_import import torchvision
 
     torchvision()
-
-
-def _version_of(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _browser() -> str | None:

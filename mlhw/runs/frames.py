@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
-from mlhw.result.plots import Printed
+if TYPE_CHECKING:
+    from mlhw.result.plots import Printed
 
 PIECE = 1 << 20
 """So many bytes of a pickle go at once."""
@@ -69,6 +71,9 @@ class Received:
 
     def add(self, piece: bytes) -> None:
         """Take in what has come. Raises ValueError for anything else than that."""
+        # The process that draws has to listen before it loads this.
+        from mlhw.result.plots import Printed
+
         self._rest += piece
         while len(self._rest) >= _HEAD.size:
             word, index, png, svg, checksum = _HEAD.unpack_from(self._rest)

@@ -5,7 +5,7 @@ Left out is only what float64 cannot hold: activations of weights that have gone
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -22,7 +22,10 @@ from mlhw.experiments.sweeps.textbook import (
     over,
 )
 
-TOGETHER = 64  # weights
+AtWeights = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Of points, classes and weights: values at each of the weights, and how far rounding may move them."""
+
+AT_ONCE = 64  # weights of several rates in one pass over the points
 STEPS = 400  # of one rate, evenly spread: more would take as long as the run itself
 NUMBERS = 4_000_000  # in the matrices of one rate
 ALL_NUMBERS = 16_000_000  # in those of all rates
@@ -47,17 +50,12 @@ def nlls_apart(
 ) -> list[np.ndarray]:
     """Of each rate, recorded NLLs off those at up to so many of the recorded weights, over what rounding
     allows."""
+    places = [chosen(len(one.nll), most) for one in trajectories]
     found = []
-    for group in _groups(trajectories, most):
-        places = [chosen(len(one.nll), most) for one in group]
-        W = np.concatenate([one.W[k] for one, k in zip(group, places, strict=True)]).T
-        nll, off = nll_at(problem.X, problem.t, W)
-        recorded = np.concatenate([one.nll[k] for one, k in zip(group, places, strict=True)])
+    for one, k, nll, off in _at_places(nll_at, problem, trajectories, places):
         with np.errstate(invalid="ignore"):
-            apart = np.abs(recorded - nll) / off
-        ends = np.cumsum([len(k) for k in places])[:-1]
-        for one, allowed in zip(np.split(apart, ends), np.split(off, ends), strict=True):
-            found.append(one[np.isfinite(allowed)])
+            apart = np.abs(one.nll[k] - nll) / off
+        found.append(apart[np.isfinite(off)])
     return found
 
 
@@ -65,35 +63,36 @@ def steps_apart(
     problem: TwoClassProblem, trajectories: Sequence[Trajectory], most: int
 ) -> list[np.ndarray]:
     """The same of recorded updates and −η∇E."""
+    places = [chosen(max(0, len(one.nll) - 1), most) for one in trajectories]
     found = []
-    for group in _groups(trajectories, most):
-        places = [chosen(max(0, len(one.nll) - 1), most) for one in group]
-        before = [one.W[k].T for one, k in zip(group, places, strict=True)]
-        slopes, offs = gradient_at(problem.X, problem.t, np.concatenate(before, axis=1))
-        ends = np.cumsum([len(k) for k in places])[:-1]
-        for one, k, w, slope, off in zip(
-            group,
-            places,
-            before,
-            np.split(slopes, ends, axis=1),
-            np.split(offs, ends, axis=1),
-            strict=True,
-        ):
-            after = one.W[k + 1].T
-            allowed = one.eta * off + 4 * EPS * (
-                np.abs(w) + np.abs(after) + one.eta * np.abs(slope)
-            )
-            with np.errstate(invalid="ignore", over="ignore"):
-                apart = over(np.abs(after - (w - one.eta * slope)), allowed)
-            found.append(apart.max(axis=0)[np.isfinite(allowed).all(axis=0)])
+    for one, k, slope, off in _at_places(gradient_at, problem, trajectories, places):
+        before, after = one.W[k].T, one.W[k + 1].T
+        size = np.abs(before) + np.abs(after) + one.eta * np.abs(slope)
+        allowed = one.eta * off + 4 * EPS * size
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = over(np.abs(after - (before - one.eta * slope)), allowed)
+        found.append(apart.max(axis=0)[np.isfinite(allowed).all(axis=0)])
     return found
 
 
-def _groups(trajectories: Sequence[Trajectory], most: int) -> list[Sequence[Trajectory]]:
-    """Rates whose weights are worked on together: of many points there are a few of each, and a pass over
-    the points serves them all."""
-    size = max(1, TOGETHER // most)
-    return [trajectories[first : first + size] for first in range(0, len(trajectories), size)]
+def _at_places(
+    formula: AtWeights,
+    problem: TwoClassProblem,
+    trajectories: Sequence[Trajectory],
+    places: Sequence[np.ndarray],
+) -> Iterator[tuple[Trajectory, np.ndarray, np.ndarray, np.ndarray]]:
+    """Each rate, its places, and what the formula and rounding give at the weights there.
+
+    Of many points there are a few places of each rate, and a pass over the points serves several rates.
+    """
+    size = max(1, AT_ONCE // max(1, *map(len, places)))
+    for first in range(0, len(trajectories), size):
+        group, of_group = trajectories[first : first + size], places[first : first + size]
+        W = np.concatenate([one.W[k] for one, k in zip(group, of_group, strict=True)]).T
+        values, offs = formula(problem.X, problem.t, W)
+        ends = np.cumsum([len(k) for k in of_group])[:-1]
+        parts = (np.split(found, ends, axis=-1) for found in (values, offs))
+        yield from zip(group, of_group, *parts, strict=True)
 
 
 def limits_apart(problem: TwoClassProblem, one: Trajectory, limits: LocalLimits) -> np.ndarray:
