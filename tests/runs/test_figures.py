@@ -64,11 +64,15 @@ def drawn_alone(found: list[Plot], folder: Path) -> dict[str, bytes]:
 
 
 def is_gone(pid: int | None) -> bool:
+    """Whether it has ended; nobody may have asked yet how."""
     try:
         os.kill(pid or 0, 0)
     except ProcessLookupError:
         return True
-    return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return Path("/proc/self/stat").exists()
 
 
 def test_the_other_process_draws_the_same_bytes(tmp_path: Path) -> None:
@@ -330,7 +334,7 @@ def test_a_signal_while_figures_are_drawn_ends_both_at_once(
     assert process.returncode == 128 + signum
     assert b'"status": "interrupted"' in next(tmp_path.glob("runs/2*/run.json")).read_bytes()
     assert error.decode().splitlines()[0].startswith("error: interrupted by ")
-    assert is_gone(other)
+    assert gone_within(other, 5)  # where the watcher ended the run, it ends by itself
 
 
 @linux

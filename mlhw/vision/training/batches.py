@@ -258,13 +258,14 @@ def ahead(make: Callable[[Piece], Made], parts: Sequence[Piece], workers: int) -
     if not workers:
         yield from map(make, parts)
         return
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            waiting = deque(pool.submit(make, part) for part in parts[: workers * _AHEAD])
-            for part in parts[workers * _AHEAD :]:
-                yield waiting.popleft().result()
-                waiting.append(pool.submit(make, part))
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        waiting = deque(pool.submit(make, part) for part in parts[: workers * _AHEAD])
+        for part in parts[workers * _AHEAD :]:
+            yield waiting.popleft().result()
+            waiting.append(pool.submit(make, part))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # Without waiting: one that is left in the middle may be collected in a thread of its own pool.
+        pool.shutdown(wait=False, cancel_futures=True)

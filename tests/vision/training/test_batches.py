@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlhw.vision.training.batches import pieces
+from mlhw.vision.training.batches import ahead, pieces
 
 
 @given(
@@ -24,3 +28,26 @@ def test_pieces_hold_every_sample_once_in_order_and_only_a_last_one_is_folded(
     assert all(np.array_equal(a, b) for a, b in zip(found[:-1], plain, strict=False))
     rest = pieces(indices, size, start, least)
     assert all(np.array_equal(a, b) for a, b in zip(rest, found[start:], strict=True))
+
+
+def test_work_that_is_left_may_be_collected_in_a_thread_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The collector runs in whatever thread it is due: an interrupt leaves the work in a cycle."""
+    held: list[Iterator[int]] = []
+    left, collected = threading.Event(), threading.Event()
+    errors: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", errors.append)
+
+    def make(part: int) -> int:
+        if part:
+            assert left.wait(10)
+            held.clear()
+            collected.set()
+        return part
+
+    held.append(ahead(make, [0, 1], 1))
+    assert next(held[0]) == 0
+    left.set()
+    assert collected.wait(10)
+    assert errors == []
