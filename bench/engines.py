@@ -3,9 +3,10 @@
 200 points that sleep one second each in the worker, by every engine with as many places, on workers that are
 warm: seconds over the ideal. Then grids of eight short points, by whose workers, machine or driver a random
 one is killed at a random moment: every point has to have one row, equal to those of an undisturbed grid, and
-one finished folder. Ray has two nodes on this machine.
+one finished folder. Ray and SLURM have two nodes each on this machine; for SLURM Debian's slurm-wlm and munge
+are needed.
 
-    python bench/engines.py [--points 200] [--kills 50] [--only overhead|kills] [--kinds worker driver]
+    python bench/engines.py [--points 200] [--kills 50] [--only overhead|kills] [--kinds worker slurm_job]
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from mlhw.grids.engines.local import LocalEngine
 from mlhw.grids.engines.ray import RayEngine
 from mlhw.grids.tasks import Engine, PointTask, Site
 from mlhw.grids.work import installed_version
+from tests.grids.batch_system import NODES, BatchSystem, jobs_in
 from tests.grids.cluster import Cluster
 from tests.grids.killing import Driven, attempts, kill_one, wrong
 
@@ -99,8 +101,13 @@ def ray_engine(cluster: Cluster, points: int) -> RayEngine:
 
 # ------------------------------------------------------------------------------------- kills
 
+Kill = Callable[[Driven, random.Random], int]
+"""Kills parts of the engine of a grid that is driven, and returns how many."""
 
-def kills(cluster: Cluster, count: int, kinds: Sequence[str]) -> dict[str, Any]:
+
+def kills(
+    engine: str, environment: dict[str, str], kinds: Mapping[str, Kill], count: int
+) -> dict[str, Any]:
     """What came of ``count`` kills of each of these kinds, beside what is known of the others."""
     path = RESULTS / "engines.json"
     found: dict[str, Any] = json.loads(path.read_text()).get("kills", {}) if path.exists() else {}
@@ -108,15 +115,14 @@ def kills(cluster: Cluster, count: int, kinds: Sequence[str]) -> dict[str, Any]:
         reference = Driven(Path(place, "reference"), "local:2", {})
         assert reference.wait()[0] == 0
         assert reference.folder is not None
-        for kind in kinds:
-            kill = KINDS[kind]
+        for kind, kill in kinds.items():
             row = found[kind] = {"kills": 0, "as_undisturbed": 0, "grids": 0, "wrong": []}
             row["attempts_lost"] = 0
             draw = random.Random(kind)
             while row["kills"] < count:
                 folder = Path(place, f"{kind}-{row['grids']}")
-                one = Driven(folder, f"ray://{cluster.address}", cluster.environment)
-                row["kills"] += kill(cluster, one, draw)
+                one = Driven(folder, engine, environment)
+                row["kills"] += kill(one, draw)
                 code, errors = one.wait()
                 assert one.folder is not None, errors
                 bad = wrong(one.folder, reference.folder) + ([errors] if code else [])
@@ -131,42 +137,43 @@ def kills(cluster: Cluster, count: int, kinds: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def of_a_worker(cluster: Cluster, one: Driven, draw: random.Random) -> int:
-    return several(lambda: kill_one(lambda: cluster.pids("ray::attempt"), one, draw))
+def of_one(pids: Callable[[Driven], list[int]]) -> Kill:
+    """Kills of one of some processes."""
+    return lambda one, draw: several(lambda: kill_one(lambda: pids(one), one, draw))
 
 
-def of_a_machine(cluster: Cluster, one: Driven, draw: random.Random) -> int:
-    def kill() -> bool:
-        if not one.until(lambda: bool(cluster.pids("ray::attempt"))):
+def of_a_machine(
+    pids: Callable[[Driven], list[int]], cluster: Cluster | BatchSystem, node: str
+) -> Kill:
+    """Kills of all of a node, which is started again."""
+
+    def kill(one: Driven, draw: random.Random) -> bool:
+        if not one.until(lambda: bool(pids(one))):
             return False
         time.sleep(draw.uniform(0, 2))
         if one.process.poll() is not None:
             return False
-        cluster.kill("b")
-        cluster.start("b")
+        cluster.kill(node)
+        cluster.start(node)
         return True
 
-    return several(kill)
+    return lambda one, draw: several(lambda: kill(one, draw))
 
 
-def of_the_driver(cluster: Cluster, one: Driven, draw: random.Random) -> int:
-    count = 0
-    for _ in range(KILLS_OF_A_GRID):
-        if one.until(lambda: one.folder is not None and bool(cluster.pids("ray::attempt"))):
-            time.sleep(draw.uniform(0, 2))
-            count += one.process.poll() is None
-            one.signal(signal.SIGKILL)
-            one.resume()
-    return count
+def of_the_driver(pids: Callable[[Driven], list[int]]) -> Kill:
+    """Kills of the command, which goes on by ``--resume``."""
 
+    def kill(one: Driven, draw: random.Random) -> int:
+        count = 0
+        for _ in range(KILLS_OF_A_GRID):
+            if one.until(lambda: one.folder is not None and bool(pids(one))):
+                time.sleep(draw.uniform(0, 2))
+                count += one.process.poll() is None
+                one.signal(signal.SIGKILL)
+                one.resume()
+        return count
 
-def of_the_desk(cluster: Cluster, one: Driven, draw: random.Random) -> int:
-    def kill() -> bool:
-        if not one.until(lambda: bool(cluster.pids("ray::attempt"))):
-            return False
-        return kill_one(lambda: cluster.pids("ray::Desk"), one, draw)
-
-    return several(kill)
+    return kill
 
 
 def several(kill: Callable[[], bool]) -> int:
@@ -174,12 +181,36 @@ def several(kill: Callable[[], bool]) -> int:
     return sum(kill() for _ in range(KILLS_OF_A_GRID))
 
 
-KINDS: dict[str, Callable[[Cluster, Driven, random.Random], int]] = {
-    "worker": of_a_worker,
-    "machine": of_a_machine,
-    "driver": of_the_driver,
-    "results": of_the_desk,
-}
+def ray_kinds(cluster: Cluster) -> dict[str, Kill]:
+    def workers(one: Driven) -> list[int]:
+        return cluster.pids("ray::attempt")
+
+    return {
+        "worker": of_one(workers),
+        "machine": of_a_machine(workers, cluster, "b"),
+        "driver": of_the_driver(workers),
+        "results": of_one(lambda one: cluster.pids("ray::Desk") if workers(one) else []),
+    }
+
+
+def slurm_kinds(system: BatchSystem) -> dict[str, Kill]:
+    def jobs(one: Driven) -> list[int]:
+        return jobs_in(one.folder)
+
+    return {
+        "slurm_job": of_one(jobs),
+        "slurm_node": of_a_machine(jobs, system, NODES[1]),
+        "slurm_driver": of_the_driver(jobs),
+    }
+
+
+KINDS = ("worker", "machine", "driver", "results", "slurm_job", "slurm_node", "slurm_driver")
+
+
+@contextmanager
+def batch_system() -> Iterator[BatchSystem]:
+    with tempfile.TemporaryDirectory(prefix="mlhw-") as folder, BatchSystem(Path(folder)) as system:
+        yield system
 
 
 @contextmanager
@@ -198,14 +229,20 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--only", choices=("overhead", "kills"))
-    parser.add_argument("--kinds", nargs="*", choices=tuple(KINDS), default=tuple(KINDS))
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=KINDS)
     asked = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    with two_nodes() as cluster:
-        if asked.only != "kills":
-            record("engines", {"overhead": overhead(cluster, asked.points)})
-        if asked.only != "overhead":
-            record("engines", {"kills": kills(cluster, asked.kills, asked.kinds)})
+    chosen = set(asked.kinds) if asked.only != "overhead" else set()
+    if asked.only != "kills" or not chosen.isdisjoint(KINDS[:4]):
+        with two_nodes() as cluster:
+            if asked.only != "kills":
+                record("engines", {"overhead": overhead(cluster, asked.points)})
+            kinds = {key: kill for key, kill in ray_kinds(cluster).items() if key in chosen}
+            kills(f"ray://{cluster.address}", cluster.environment, kinds, asked.kills)
+    if not chosen.isdisjoint(KINDS[4:]):
+        with batch_system() as system:
+            kinds = {key: kill for key, kill in slurm_kinds(system).items() if key in chosen}
+            kills("slurm", system.environment, kinds, asked.kills)
 
 
 if __name__ == "__main__":

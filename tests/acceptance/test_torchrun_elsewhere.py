@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.acceptance.test_documentation import blocks
 from tests.acceptance.test_torchrun import PROGRAMS, free_port
-from tests.conftest import smoke
+from tests.conftest import ROOT, mlhw_in, smoke
+from tests.grids.batch_system import BatchSystem, is_installed
 from tests.grids.cluster import Cluster
 
 pytestmark = pytest.mark.slow
@@ -98,6 +103,73 @@ def test_slurm_starts_the_processes_without_torchrun(tmp_path: Path) -> None:
     ended = [one.communicate(timeout=300) for one in tasks]
     assert [one.returncode for one in tasks] == [0, 0], ended
     of_two_processes(tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchSystem]:
+    if not is_installed():
+        pytest.skip("SLURM is not installed (slurm-wlm, munge)")
+    with BatchSystem(tmp_path_factory.mktemp("slurm")) as system:
+        yield system
+
+
+@pytest.mark.parametrize("way", ["torchrun on each node", "the processes themselves"])
+def test_a_batch_script_of_the_page_takes_two_nodes(
+    nodes: BatchSystem, tmp_path: Path, way: str
+) -> None:
+    done = submitted(nodes, tmp_path, way, shlex.join(COMMAND), "--wait")
+    assert done.returncode == 0, (tmp_path / "log").read_text()
+    of_two_processes(tmp_path / "runs")
+
+
+@pytest.mark.parametrize("way", ["torchrun on each node", "the processes themselves"])
+def test_what_scancel_stops_is_saved(nodes: BatchSystem, tmp_path: Path, way: str) -> None:
+    words = shlex.join((*COMMAND, "--epochs", "1000", "--patience", "null"))
+    job = submitted(nodes, tmp_path, way, words, "--parsable").stdout.strip()
+    until = time.monotonic() + 120
+    while not [*tmp_path.glob("runs/2*/checkpoints/last.pt")]:
+        assert time.monotonic() < until, (tmp_path / "log").read_text()
+        time.sleep(0.1)
+    nodes.said("scancel", job)
+    (run,) = (tmp_path / "runs").glob("2*")
+    while nodes.jobs():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["exit_code"]) == ("interrupted", 143)
+    done = mlhw_in(tmp_path)("runs", "verify", str(run))
+    assert done.returncode == 0, done.stderr
+
+
+def submitted(
+    nodes: BatchSystem, folder: Path, way: str, words: str, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """Hand the page's lines to sbatch, with ``words`` in place of its command and one process a node."""
+    page = next(b for b in blocks(ROOT / "docs/several-devices.md", "sh machines") if "srun" in b)
+    first, _, second = page.partition("# or with")
+    lines = first if way.startswith("torchrun") else second.partition("\n")[2]
+    for said, ours in {
+        "--nproc-per-node=8": "--nproc-per-node=1",
+        ":29500": f":{free_port()}",
+        "MASTER_PORT=29500": f"MASTER_PORT={free_port()}",
+        "srun torchrun": f"srun {PROGRAMS}/torchrun",
+        "mlhw finetune": f"{PROGRAMS}/mlhw {words}",
+    }.items():
+        lines = lines.replace(said, ours)
+    (folder / "job").write_text(f"#!/bin/bash\n{lines}\n")
+    return subprocess.run(
+        ["sbatch", "--nodes=2", "--ntasks-per-node=1", "--output=log", *options, "job"],
+        cwd=folder,
+        env={
+            **os.environ,
+            **nodes.environment,
+            "OMP_NUM_THREADS": "1",
+            "MLHW_RUNS_DIR": str(folder / "runs"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def of_two_processes(runs: Path) -> None:

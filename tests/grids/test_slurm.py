@@ -1,4 +1,4 @@
-"""``--engine slurm``: by submitit's local executor, and by commands that stand for SLURM's."""
+"""``--engine slurm``: by submitit's local executor, by stand-ins of SLURM's commands, and by SLURM."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mlhw.grids.engines.cluster.spool import Spool
 from mlhw.grids.tasks import PointTask
 from tests.acceptance.test_documentation import blocks
 from tests.conftest import ROOT, mlhw_in
+from tests.grids.batch_system import NODES, BatchSystem, is_installed, jobs_in
 from tests.grids.cluster import processes
 from tests.grids.killing import Driven, attempts, kill_one, wrong
 
@@ -70,9 +71,25 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return driven.folder
 
 
-@pytest.fixture
-def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """An environment with commands that stand for SLURM's; what they have started is gone after it."""
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchSystem]:
+    if not is_installed():
+        pytest.skip("SLURM is not installed (slurm-wlm, munge)")
+    with BatchSystem(tmp_path_factory.mktemp("slurm")) as system:
+        yield system
+
+
+@pytest.fixture(params=["stand-in", "slurm"])
+def slurm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An environment with commands of SLURM's, or stand-ins; what they have started is gone after it."""
+    if request.param == "slurm":
+        system: BatchSystem = request.getfixturevalue("nodes")
+        yield system.environment
+        until = time.monotonic() + 20
+        while system.jobs() and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not system.jobs()
+        return
     fake = tmp_path / "fake"
     fake.mkdir()
     for name, text in {
@@ -86,16 +103,6 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
         for pid, (session, _) in processes().items():
             if session in started:
                 os.kill(pid, signal.SIGKILL)
-
-
-def jobs_in(folder: Path | None) -> list[int]:
-    """The processes that work on a point of this grid, by submitit's name for them."""
-    mark = f"{folder}/.slurm/jobs"
-    return [
-        p
-        for p, (_, line) in processes().items()
-        if "submitit.core._submit" in line and mark in line
-    ]
 
 
 def ended(one: Driven, reference: Path) -> list[dict[str, str]]:
@@ -123,12 +130,11 @@ def test_an_array_is_collected_after_a_log_out(
     reference: Path, slurm: dict[str, str], tmp_path: Path
 ) -> None:
     one = Driven(tmp_path / "runs", "slurm:partition=short,time=7,mem_gb=1.5", slurm, GRID)
-    script = Path(slurm["FAKE"], "script")
-    assert one.until(
-        lambda: script.exists() and one.folder is not None and bool(jobs_in(one.folder))
-    )
+    assert one.until(lambda: one.folder is not None and bool(jobs_in(one.folder)))
     code, _ = one.signal(signal.SIGHUP)
     assert code == 129
+    assert one.folder is not None
+    script = next((one.folder / ".slurm" / "jobs").glob("*submission*.sh"))
     said = script.read_text()
     for line in (
         "array=0-3%4",
@@ -147,8 +153,20 @@ def test_an_array_is_collected_after_a_log_out(
     one.resume()
     rows = ended(one, reference)
     assert len(rows) == POINTS  # nothing has run twice
-    assert one.folder is not None
     assert not (one.folder / ".slurm").exists()
+
+
+@pytest.mark.slow
+def test_points_of_a_node_that_dies_run_again(
+    reference: Path, nodes: BatchSystem, tmp_path: Path
+) -> None:
+    one = Driven(tmp_path / "runs", "slurm", nodes.environment, GRID)
+    assert one.until(lambda: one.folder is not None and bool(jobs_in(one.folder)))
+    nodes.kill(NODES[1])
+    nodes.start(NODES[1])
+    rows = ended(one, reference)
+    died = [row for row in rows if row["status"] == "died"]
+    assert len(rows) == POINTS + len(died)
 
 
 @pytest.mark.slow
