@@ -49,6 +49,27 @@ def test_a_right_file_comes_back_with_its_prints_times_and_rung(runner: Runner) 
     assert found.seconds >= 0
 
 
+SLOW_TO_FLUSH = """
+import sys, time
+class Slow:
+    def write(self, text):
+        self.kept = getattr(self, "kept", "") + text
+    def flush(self, out=sys.stdout):
+        time.sleep(0.5)
+        out.write(self.kept)
+        out.flush()
+sys.stdout = Slow()
+print("how far it came")
+1 / 0
+"""
+
+
+def test_what_was_printed_before_an_error_is_kept(runner: Runner) -> None:
+    found = runner.run(job(SLOW_TO_FLUSH))
+    assert found.error == "ZeroDivisionError: division by zero (line 12)"
+    assert found.stdout == "how far it came\n"
+
+
 def test_what_is_printed_is_kept_up_to_a_limit(runner: Runner) -> None:
     found = runner.run(job("print('x' * 200_000)\n" + RIGHT))
     assert verdict(found) == "correct"

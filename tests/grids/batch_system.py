@@ -101,7 +101,7 @@ class BatchSystem:
     def start(self, node: str) -> None:
         """Start the daemon of a node, and wait until the controller sees it."""
         self._run(node, "slurmd", "-D", "-N", node)
-        self._until(lambda: "idle" in self.said("sinfo", "-h", "-n", node, "-o", "%t"), node)
+        self._until(lambda: self._is_up(node), node)
 
     def kill(self, node: str) -> None:
         """SIGKILL for all processes of a node, its jobs' too."""
@@ -127,6 +127,11 @@ class BatchSystem:
             command, capture_output=True, text=True, env={**os.environ, **self.environment}
         )
         return done.stdout
+
+    def _is_up(self, node: str) -> bool:
+        """Whether the controller hears of a node; a star is one that does not answer."""
+        state = self.said("sinfo", "-h", "-n", node, "-o", "%t").strip()
+        return state.rstrip("*") in {"idle", "mix", "alloc", "comp"} and "*" not in state
 
     def _run(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:

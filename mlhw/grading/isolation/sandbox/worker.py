@@ -53,10 +53,11 @@ def answer_all(request: int, channel: int, folder: str, program: dict[str, Any])
                 send({"form": form, "shapes": None})
             else:
                 send({"form": form, "shapes": [array.shape for array in found]}, found)
+        last = {"done": True}
     except BaseException as error:
-        send(program["describe"](error))
-    flush()
-    send({"done": True})
+        last = program["describe"](error)
+    flush()  # before the last message, after which this process may be gone at any moment
+    send(last)
 
 
 def _write(path: str, content: bytes) -> None:
