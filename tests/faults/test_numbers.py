@@ -54,6 +54,11 @@ def points(folder: Path) -> list[str]:
 
 
 RATES = ("1e-300,1e300", "5e-324", "0.1,1e150", "1e308,1e-308")
+DRAWN: list[Words] = [
+    ("--data", "constant.csv", "--etas", RATES[0]),
+    ("--data", "separable.csv", "--etas", RATES[3]),
+]
+"""With figures in the short form too: curves that end some hundred decades above the others."""
 SWEEPS: dict[str, Words] = {"lr-sweep": ("--max-iterations", "20"), "sgd-sweep": ("--epochs", "2")}
 
 
@@ -124,14 +129,14 @@ def test_rates_and_features_of_any_size(
     folder = tmp_path / "here"
     folder.mkdir()
     names = points(folder)
-    tries: list[Words] = [("--etas", rates) for rates in RATES]
+    tries: list[Words] = [*DRAWN, *(("--etas", rates) for rates in RATES)]
     tries += [("--w0", "1e99,-1e99,1e99"), ("--w0", "1e300,0,0")]
     for name in names:
         tries += [("--data", f"{name}.csv"), ("--data", f"{name}.csv", "--standardize")]
     if LONG:
         tries += [("--data", f"{name}.csv", "--etas", rates) for name in names for rates in RATES]
     for number, words in enumerate(tries):
-        plots = () if LONG or number < 2 else ("--no-plots",)
+        plots = () if LONG or number < 2 + len(DRAWN) else ("--no-plots",)
         words = (command, *words, *SWEEPS[command], *plots)
         judged(one, words, server.run(folder, *words, "--json"))
 

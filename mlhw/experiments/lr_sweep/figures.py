@@ -184,10 +184,17 @@ def _set_axes(e: Evidence, axes: Any, log_axis: str, less: float = 0.0) -> None:
         if axes.get_yscale() == "linear":
             axes.set_ylim(0, 1.1 * max(calm))
         else:
-            axes.set_ylim(top=30 * max(calm))
+            axes.set_ylim(_log_range(e, 30 * max(calm), less))
     # Settled before anything is placed by them.
     axes.set_xlim(axes.get_xlim())
     axes.set_ylim(axes.get_ylim())
+
+
+def _log_range(e: Evidence, top: float, less: float) -> tuple[float, float]:
+    """From a little below all that is drawn under ``top``, as on any axis, to ``top``."""
+    values = np.concatenate([one.nll - less for one in e.trajectories])
+    low = float(values[values > 0].min())
+    return low * (low / top) ** 0.05, top
 
 
 def _inset(e: Evidence, axes: Any) -> None:

@@ -86,7 +86,7 @@ def nll_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.
     value = losses / len(X)
     with np.errstate(over="ignore", invalid="ignore"):
         reach = sizes / len(X) @ np.abs(W)  # of a, in the mean
-    return value, EPS * (16 + (4 + len(X) / 2) * value + 2 * len(W) * reach)
+        return value, EPS * (16 + (4 + len(X) / 2) * value + 2 * len(W) * reach)
 
 
 def gradient_at(X: np.ndarray, t: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
