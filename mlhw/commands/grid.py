@@ -23,6 +23,7 @@ from mlhw.grids.grid import GridRun
 from mlhw.grids.plan import plan_of, with_absolute_paths
 from mlhw.grids.where import where_of
 from mlhw.runs.execute import execute
+from mlhw.runs.new_folder import check_name
 from mlhw.runs.options import RunOptions, command_line
 
 # A grid's points have figures, trackers and test cases of their own, if somebody runs them again.
@@ -100,6 +101,7 @@ def command(words: Sequence[str] = ()) -> Any:
 
     def function(**given: Any) -> int:
         run_options = RunOptions(command_line(("mlhw", *sys.argv[1:])), **options.run_values(given))
+        check_name(run_options.name)
         of_grid = _given(grid_keys, given)
         if given["resume"] is not None:
             if given["experiment"] is not None:

@@ -176,6 +176,11 @@ class Leaf:
         return tuple(dict.fromkeys(_plain_types(self.annotation)))
 
     @property
+    def nullable(self) -> bool:
+        """Whether null is one of its values."""
+        return _takes_none(self.annotation)
+
+    @property
     def has_option(self) -> bool:
         """Scalars have one unless marked otherwise; lists and sections where marked."""
         if self.marked(Option) is not None:
@@ -202,6 +207,15 @@ class Leaf:
     @property
     def scalar(self) -> bool:
         return all(t in (int, float, bool, str) for t in self.types)
+
+
+def _takes_none(annotation: Any) -> bool:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _takes_none(parts[0])
+    if origin in (Union, types.UnionType):
+        return any(map(_takes_none, parts))
+    return annotation in (None, type(None)) or (origin is Literal and None in parts)
 
 
 def _plain_types(annotation: Any) -> Iterator[type]:

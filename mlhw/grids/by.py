@@ -35,8 +35,12 @@ def typed_by(text: str | None, name: str) -> tuple[str | None, Direction | None]
     if text is None:
         return None, None
     key, colon, word = text.rpartition(":")
-    if not colon or word not in ("min", "max"):
-        key, word = text, ""
+    if not colon:
+        key = text
+    elif word not in ("min", "max") or not key.strip():
+        raise ConfigError(
+            f"--by {text}: must be KEY, KEY:min or KEY:max, with the name of a headline number"
+        )
     direction: Direction | None = {"min": "min", "max": "max"}.get(word)  # type: ignore[assignment]
     if direction is None and _usual(key, name) is None:
         known = ", ".join(experiment(name).better)

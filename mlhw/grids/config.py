@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from mlhw.config.model import ExperimentConfig, NoOption, Option
 from mlhw.errors import ConfigError
 from mlhw.experiments.registry import EXPERIMENTS
+from mlhw.grids.addresses import READERS
 from mlhw.grids.engines import ENGINES
 from mlhw.grids.tasks import Keep
 from mlhw.text import yaml12
@@ -52,6 +53,12 @@ def known_engine(text: str) -> str:
     return text
 
 
+def require_engine(text: str) -> None:
+    """Raise ConfigError where an engine cannot be asked for in these words; it is not opened."""
+    name, argument = engine_parts(text)
+    READERS[name](argument)
+
+
 class GridConfig(ExperimentConfig):
     """Which points, and how they are worked on."""
 
@@ -67,7 +74,7 @@ class GridConfig(ExperimentConfig):
         dict[str, Any], Field(description="its keys that are the same for every point")
     ] = {}
     over: Annotated[
-        dict[str, Annotated[list[Any], Field(min_length=1)]],
+        dict[str, list[Any]],
         BeforeValidator(_over),
         Option(metavar="KEY=VALUES", repeatable=True),
         Field(
@@ -142,6 +149,8 @@ class GridConfig(ExperimentConfig):
             raise ValueError(
                 "give a key and its values: --over KEY=VALUES, as in --over optim.lr=0.1,0.03"
             )
+        if empty := [key for key, values in over.items() if not values]:
+            raise ValueError(f"{empty[0]} has no values; give some: {empty[0]}=VALUE,VALUE")
         return over
 
     @field_validator("engine")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlhw.errors import FINISHED
 from mlhw.experiments.registry import experiment
-from mlhw.grids.config import engine_parts
+from mlhw.grids.config import engine_parts, require_engine
 from mlhw.grids.plan import GridPlan
 from mlhw.grids.rows import cells_of, finished_row, point_folder
 from mlhw.runs.history import Run, all_runs
@@ -20,7 +20,11 @@ from mlhw.text.words import quantity, text_table
 
 
 def print_plan(plan: GridPlan, folder: Path | None, options: RunOptions) -> int:
-    """List the points that would be run, of a grid in ``folder`` those that are left, and the time."""
+    """List the points that would be run, of a grid in ``folder`` those that are left, and the time.
+
+    Raises ConfigError for what a run would refuse too.
+    """
+    require_engine(plan.grid.engine)
     done = {
         point.number
         for point in plan.points

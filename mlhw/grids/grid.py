@@ -98,6 +98,8 @@ class GridRun:
             plan.grid.experiment,
             [point.config for point in plan.points],
         )
+        if recorder.resumes is not None:
+            _require_by(plan, recorder.resumes)
         with closing(engine_for(plan.grid.engine, site)) as engine:
             recorder.begin(plan.grid, device=plan.device, threads=plan.grid.threads)
             assert recorder.folder is not None
@@ -112,6 +114,13 @@ class GridRun:
         return grid_result(plan, drive.rows)
 
 
+def _require_by(plan: GridPlan, folder: Path) -> None:
+    """Raise ConfigError where finished points have no headline number that is to rank them."""
+    found = (finished_row(point_folder(folder, point), point.identity) for point in plan.points)
+    names = dict.fromkeys(name for row in found if row is not None for name in row.numbers)
+    by_of(plan.grid.by, plan.grid.experiment, list(names))
+
+
 class _Drive:
     """The points of one grid and what has become of them so far."""
 
@@ -121,10 +130,11 @@ class _Drive:
         self.plan, self.engine, self.recorder, self.folder = plan, engine, recorder, folder
         self.points: dict[int, Point] = {}
         self.rows: dict[int, Row] = {}
-        self._attempts = tables.attempts_in(folder)
+        self._attempts = tables.attempts_in(folder, recorder.warn)
         self._before = tables.rows_in(folder)
         self._tries: dict[int, int] = {}  # in this session
         self._open: set[int] = set()
+        self._warned = False
 
     # ------------------------------------------------------------------ what is there
 
@@ -294,7 +304,19 @@ class _Drive:
         self._open.discard(end.point)
         self.rows[end.point] = row or tables.ended_row(end)
         self.recorder.log(self._line(end))
+        self._warn_of_by(self.rows[end.point])
         return None
+
+    def _warn_of_by(self, row: Row) -> None:
+        """Say at the first point, and not after all, that it has no number of the name that ranks."""
+        if self._warned or not row.numbers:
+            return
+        self._warned = True
+        try:
+            by_of(self.plan.grid.by, self.plan.grid.experiment, list(row.numbers))
+        except ConfigError as error:
+            again = f"mlhw grid --resume {self.folder} --by KEY ranks them by another"
+            self.recorder.warn(f"{'; '.join(error.lines)} so far; {again}")
 
     def _line(self, end: PointEnd) -> str:
         """``point 3 of 24, optim.lr 0.03: finished, 1.2 s, lowest NLL 0.2``"""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from mlhw.config.model import InputFile, leaves
+from mlhw.errors import CLAIM_FAILS, FINISHED
 from mlhw.experiments.registry import experiment
 from mlhw.grids.config import GridConfig
 from mlhw.grids.plan import GridPlan, Point
@@ -16,7 +19,12 @@ from mlhw.grids.tasks import PointEnd
 from mlhw.grids.values import value_text
 from mlhw.result.tables import Table, csv_text
 from mlhw.runs.history import Run, run_at
+from mlhw.runs.verification import has_its_numbers
 from mlhw.system.files import write_whole
+from mlhw.text.plain_files import read_plain
+from mlhw.text.words import quantity
+
+_MOST_TABLE = 1 << 30
 
 PointStatus = Literal["finished", "failed", "killed", "timeout", "interrupted"]
 
@@ -57,9 +65,10 @@ def finished_row(folder: Path, identity: str) -> Row | None:
     if run.record.get("status") != "finished" or run.record.get("identity") != identity:
         return None
     code = run.record.get("exit_code")
-    if not run.result or not isinstance(code, int):
-        return None  # somebody has taken its numbers away
-    return Row("finished", code, _numbers(run), None, run.seconds)
+    # Somebody may have taken its numbers away, or put others there.
+    if not run.result or code not in (FINISHED, CLAIM_FAILS) or not has_its_numbers(run):
+        return None
+    return Row("finished", int(code), _numbers(run), None, run.seconds)
 
 
 def _numbers(run: Run) -> dict[str, Any]:
@@ -154,8 +163,8 @@ def attempt_cells(end: PointEnd) -> tuple[Any, ...]:
     )
 
 
-def attempts_in(folder: Path) -> list[tuple[Any, ...]]:
-    """The rows of the ``attempts.csv`` of a grid that goes on; what is no such row is left out."""
+def attempts_in(folder: Path, warn: Callable[[str], None]) -> list[tuple[Any, ...]]:
+    """The rows of the ``attempts.csv`` of a grid that goes on; what is no such row is left out, and said."""
     found = []
     for row in Run(folder, {}).table("attempts"):
         cells: list[Any] = [row.get(name) or None for name in ATTEMPTS]
@@ -164,6 +173,16 @@ def attempts_in(folder: Path) -> list[tuple[Any, ...]]:
         except (TypeError, ValueError):
             continue
         found.append(tuple(cells))
+    path = folder / "attempts.csv"
+    try:
+        text = read_plain(path, _MOST_TABLE).decode()
+        left_out = len(list(csv.reader(io.StringIO(text, newline="")))) - 1 - len(found)
+        if left_out:
+            warn(f"{path}: {quantity(left_out, 'row')} cannot be read; left out")
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, csv.Error):
+        warn(f"{path}: cannot be read; begun anew")
     return found
 
 

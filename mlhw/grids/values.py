@@ -90,6 +90,8 @@ def _are_texts_of(leaf: Leaf, values: Sequence[Any]) -> bool:
 def _item(leaf: Leaf | None, value: Any) -> Any:
     if leaf is None or leaf.is_section:
         return value  # that there is no such key is said where the points are validated
+    if value is None and leaf.nullable:
+        return value
     if leaf.types == (list,) and not isinstance(value, list):
         raise ValueError(
             f"must be a list, as the key is one: --over {leaf.key}=[…],[…] (got {value_text(value)})"

@@ -70,6 +70,10 @@ class Recorder:
         """A line for the log; ``screen=False`` keeps it from the screen unless ``--verbose``."""
         self.log_lines.append(message)
 
+    def log_nothing_saved(self) -> None:
+        """Say of a run that goes on that it has nothing to go on from."""
+        self.log("nothing was saved yet: the run starts from the beginning")
+
     def show(self, line: str) -> None:
         """A line for the screen alone, which the log has in another form."""
 

@@ -19,6 +19,7 @@ from mlhw.errors import ConfigError, MlhwError, reason_of
 from mlhw.experiments.registry import EXPERIMENTS, experiment
 from mlhw.result.claims import Claim
 from mlhw.result.observations import Observation
+from mlhw.system.digests import CONFIG
 from mlhw.system.files import regular_text
 from mlhw.system.temporaries import process_exists
 from mlhw.text import yaml12
@@ -306,7 +307,9 @@ def run_of(folder: Path, experiment: str) -> dict[str, Any]:
     record = _read_record(folder)
     if not record:
         kind = "a damaged run" if _NAME.match(folder.name) else "no run folder"
-        raise ConfigError(f"--resume {folder}: is {kind} ({_damage(folder / 'run.json')})")
+        config = folder / CONFIG
+        anew = f"; start anew: mlhw {experiment} -c {config}" if config.is_file() else ""
+        raise ConfigError(f"--resume {folder}: is {kind} ({_damage(folder / 'run.json')}){anew}")
     found = record.get("experiment", "?")
     if found != experiment:
         raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")

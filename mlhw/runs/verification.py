@@ -135,6 +135,11 @@ def changed_files(run: Run) -> list[str]:
     return [*found.named("changed"), *(f"{name} (gone)" for name in gone)]
 
 
+def has_its_numbers(run: Run) -> bool:
+    """Whether its record and all files with numbers that have a digest are as they were when it ended."""
+    return not any(name.removesuffix(" (gone)").endswith(_READ) for name in changed_files(run))
+
+
 def config_changed(path: Path) -> str:
     """The words for a configuration that is no longer the one its run has written; empty if it is.
 
@@ -156,6 +161,8 @@ def require_own_config(folder: Path, instead: str) -> None:
 
     ``instead`` is what can be done, for the end of the line.
     """
+    if not (folder / CONFIG).exists():
+        raise ConfigError(f"{folder / CONFIG}: is gone, and says what the run is; put it back")
     for path in (folder / CONFIG, *sorted(folder.glob(f"*/{CONFIG}"))):
         if words := config_changed(path):
             raise ConfigError(f"{words}, so it is not the run's; put it back, or {instead}")

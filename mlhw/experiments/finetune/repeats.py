@@ -68,6 +68,8 @@ def over_repeats(
     for number in range(config.repeats):
         one, name = variant(config, number)
         part = recorder.part(name, partial(of_all, repeats=config.repeats))
+        if number == 0 and recorder.resumes is not None and part.resumes is None:
+            recorder.log_nothing_saved()  # it died before its first part had begun
         recorder.log(f"{name}: run {number + 1} of {config.repeats}")
         result = run(one, part)
         part.end(result)

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlhw.errors import ConfigError
+from mlhw.grids.addresses import local_workers
 from mlhw.grids.tasks import PointEnd, PointTask, Site, from_json, without_word, worker_environment
 from mlhw.grids.work import GRACE
 from mlhw.grids.worker import BEGAN
@@ -30,7 +30,6 @@ from mlhw.system.provenance import usable_cpus
 PROGRAM = (sys.executable, "-P", "-m", "mlhw.grids.worker")
 """What a worker is; ``-P``: nothing in the current folder is imported, whatever it is called."""
 
-MOST = 1024
 _STOPPING = 8.0
 """Seconds from a signal to the end of a worker in good order; then it is killed."""
 
@@ -41,15 +40,9 @@ def open_engine(argument: str | None, site: Site) -> LocalEngine:
     Without N there are as many workers as the usable cores carry at ``site.threads`` each, and one where
     the points share an accelerator.
     """
-    if argument is None:
+    slots = local_workers(argument)
+    if slots is None:
         slots = usable_cpus() // site.threads if site.device == "cpu" else 1
-    else:
-        known = argument.isascii() and argument.isdecimal() and len(argument) < 6
-        slots = int(argument) if known else 0
-        if not 1 <= slots <= MOST:
-            raise ConfigError(
-                f"--engine local:{argument}: must be local, or local:N with 1 to {MOST:,} workers"
-            )
     return LocalEngine(max(1, min(slots, site.points)), site.threads, program_of(site))
 
 

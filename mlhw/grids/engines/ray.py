@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import socket
 import time
@@ -22,7 +21,7 @@ from typing import Any
 
 from mlhw.errors import ConfigError, RunError
 from mlhw.experiments.registry import experiment
-from mlhw.grids.addresses import Settings, amount, split
+from mlhw.grids.addresses import Settings, host_and_port, ray_address, ray_settings
 from mlhw.grids.engines.cluster.connection import CONNECT_S, Connection, Gone
 from mlhw.grids.engines.local import PROGRAM, program_of
 from mlhw.grids.materials import Material, materials
@@ -45,7 +44,7 @@ def open_engine(argument: str | None, site: Site) -> RayEngine:
 
     A point takes as many CPUs as it has threads, and a GPU where its device is one, unless said otherwise.
     """
-    settings = split("ray", argument, {"num_cpus": amount, "num_gpus": amount})
+    settings = ray_settings(argument)
     if find_spec("ray") is None:
         raise ConfigError("--engine ray: Ray is not installed; pip install 'mlhw[ray]'")
     address = _address(settings)
@@ -67,17 +66,13 @@ def open_engine(argument: str | None, site: Site) -> RayEngine:
 
 
 def _address(settings: Settings) -> str:
-    """Ray's own word for where the cluster is; raises ConfigError for one that nothing answers at."""
-    address = settings.place.removeprefix("//") or os.environ.get("RAY_ADDRESS", "auto")
+    """The word for the cluster; raises ConfigError for one that nothing answers at."""
+    address = ray_address(settings)
+    host, port = host_and_port(address)
     if address == "auto":
         return address
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535 or "/" in address:
-        raise ConfigError(
-            f"--engine ray://{address}: must be ray://HOST:PORT, such as ray://10.0.0.1:6379"
-        )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
+        socket.create_connection((host.strip("[]"), port), timeout=_REACH_S).close()
     except OSError as error:
         reason = "no answer" if isinstance(error, TimeoutError) else str(error.strerror or error)
         raise ConfigError(

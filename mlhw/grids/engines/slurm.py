@@ -14,13 +14,13 @@ import socket
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 from mlhw.errors import ConfigError, RunError
-from mlhw.grids.addresses import amount, count, split, word
+from mlhw.grids.addresses import slurm_settings
 from mlhw.grids.engines.cluster.spool import Spool, name_of, work_off
 from mlhw.grids.engines.local import PROGRAM, program_of
 from mlhw.grids.tasks import PointEnd, PointTask, Site, without_word
@@ -30,17 +30,6 @@ from mlhw.system.temporaries import process_exists
 from mlhw.text.plain_files import read_plain
 
 SPOOL = ".slurm"
-KEYS: dict[str, Callable[[str], Any]] = {
-    "partition": word,
-    "account": word,
-    "qos": word,
-    "constraint": word,
-    "time": count,
-    "mem_gb": amount,
-    "cpus": count,
-    "gpus": count,
-    "at_once": count,
-}
 _MINUTES = 60
 _AT_ONCE = 256
 _COMMAND_S = 30.0
@@ -51,11 +40,7 @@ _SETTLED_S = 15.0
 
 def open_engine(argument: str | None, site: Site) -> SlurmEngine:
     """The engine for ``slurm``, ``slurm:KEY=VALUE,…`` and ``slurm:local,KEY=VALUE,…``."""
-    settings = split("slurm", argument, KEYS)
-    if settings.place not in ("", "local"):
-        raise ConfigError(
-            f"--engine slurm:{settings.place}: must be slurm:local, or slurm:KEY=VALUE with {', '.join(KEYS)}"
-        )
+    settings = slurm_settings(argument)
     if find_spec("submitit") is None:
         raise ConfigError("--engine slurm: submitit is not installed; pip install 'mlhw[slurm]'")
     values = settings.values

@@ -44,7 +44,7 @@ def load_saved(config: Config, recorder: Recorder, splits: ImageSplits) -> dict[
     if not any(folder.glob("*.pt")):
         require_state_never_was(run)
         require_same_data(run, config.data.digest, splits)
-        recorder.log("nothing was saved yet: the run starts from the beginning")
+        recorder.log_nothing_saved()
         return None
     kept = Checkpoints(folder)
     saved = kept.load_last(recorder.warn)
