@@ -201,15 +201,18 @@ def grids(found: Found) -> str:
 
 
 KILLED = {
-    "worker": "a worker",
-    "machine": "a node",
-    "driver": "the driver, which comes back",
-    "results": "the process that keeps results",
+    "worker": "a worker of Ray",
+    "machine": "a node of Ray",
+    "driver": "the driver of Ray, which comes back",
+    "results": "Ray's process that keeps results",
+    "slurm_job": "a job of SLURM",
+    "slurm_node": "a node of SLURM",
+    "slurm_driver": "the driver of SLURM, which comes back",
 }
 
 
 def engines(found: Found) -> str:
-    """A Ray cluster of two nodes on this machine: what it costs, and what SIGKILL does to it."""
+    """Ray and SLURM, two nodes each on this machine: what Ray costs, and what SIGKILL does to them."""
     parts = []
     if "overhead" in found:
         rows = [
