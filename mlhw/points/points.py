@@ -43,6 +43,13 @@ def two_classes(points: Points) -> tuple[np.ndarray, np.ndarray, list[Label]]:
 
     Raises DataError unless there are exactly two classes.
     """
+    classes = checked_two(points)
+    t = np.array([float(label == classes[1]) for label in points.labels])
+    return np.column_stack([points.X, np.ones(len(points.X))]), t, classes
+
+
+def checked_two(points: Points) -> list[Label]:
+    """The two labels, in order. Raises DataError unless there are exactly two classes."""
     classes = points.classes
     if len(classes) < 2:
         raise DataError(f"{points.name}: only one class ({classes[0]}), two needed")
@@ -52,5 +59,4 @@ def two_classes(points: Points) -> tuple[np.ndarray, np.ndarray, list[Label]]:
             f"{points.name}: {len(classes)} classes, two needed ({some}); "
             "choose two with data.classes or --classes A,B, or the class's column with --label"
         )
-    t = np.array([float(label == classes[1]) for label in points.labels])
-    return np.column_stack([points.X, np.ones(len(points.X))]), t, classes
+    return classes

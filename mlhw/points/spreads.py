@@ -52,7 +52,7 @@ def without_constants(points: Points) -> Points:
 
     Raises DataError where all are constant.
     """
-    constant = np.ptp(points.X, axis=0) == 0
+    constant = points.X.min(axis=0) == points.X.max(axis=0)
     if not constant.any():
         return points
     names = [name for name, gone in zip(points.features, constant, strict=True) if gone]

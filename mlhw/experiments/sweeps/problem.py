@@ -175,8 +175,7 @@ def load_problem(config: SweepConfig) -> TwoClassProblem:
     if config.standardize:
         X[:, :-1], scaling = _standardized(points, centred)
     else:
-        sizes = np.max(np.abs(points.X), axis=0)
-        check_sizes(points.name, points.features, sizes, "--standardize scales it")
+        check_sizes_of(points)
     return TwoClassProblem(points, classes, X, t, start_weights(config.w0, d), scaling, centred)
 
 
@@ -186,6 +185,12 @@ def check_start(w0: list[float] | None, d: int) -> None:
         raise ConfigError(f"w0: {d + 1} weights needed ({d} features and the bias), got {len(w0)}")
     if w0 is not None and max(map(abs, w0)) >= LARGEST:
         raise ConfigError(f"w0: must be below {LARGEST:g} in size")
+
+
+def check_sizes_of(points: Points) -> None:
+    """Raise DataError for features that no sweep takes unless they are standardized."""
+    sizes = np.max(np.abs(points.X), axis=0)
+    check_sizes(points.name, points.features, sizes, "--standardize scales it")
 
 
 def check_sizes(name: str, features: Sequence[str], sizes: np.ndarray, remedy: str) -> None:
