@@ -100,7 +100,10 @@ def test_numbers_too_large_for_squares_are_described_and_refused_as_by_the_sweep
         ["head_injury.csv"],
         ["heart.csv", "--encode", "one-hot"],
         ["heart_scale"],
-        ["horse_colic.csv", "--label", "22", "--features", "3,4", "--missing", "drop"],
+        [
+            *("horse_colic.csv", "--label", "22", "--classes", "1,2"),
+            *("--features", "3,4", "--missing", "drop"),
+        ],
         [
             *("penguins.csv", "--label", "species", "--classes", "Adelie,Gentoo"),
             *("--encode", "one-hot", "--missing", "drop"),

@@ -51,6 +51,24 @@ def test_everybody_has_a_grade_and_a_wrong_one_is_no_failure(done: Graded) -> No
     }
 
 
+def test_who_handed_in_another_kind_of_file_has_a_row_and_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = {"ada/b.py": BATCHED, "bob/backprop.txt": BATCHED, "cyd/backprop.PY": BATCHED}
+    folder = hand_in(tmp_path / "class", work)
+    assert main(["grade", str(folder), "--runs-dir", str(tmp_path / "runs"), "--no-plots"]) == 0
+    run = tmp_path / "runs/latest"
+    assert "3 of 3 submissions are graded: 2 correct and 1 error" in capsys.readouterr().out
+    found = by_student(run)
+    assert {name: row["verdict"] for name, row in found.items()} == {
+        "ada": "correct",
+        "bob": "error",
+        "cyd": "correct",
+    }
+    assert "found backprop.txt" in (run / "feedback/bob.md").read_text()
+    assert "found backprop.txt" in (run / "failed.csv").read_text()
+
+
 def test_no_cell_is_a_formula_and_no_name_is_markup(done: Graded) -> None:
     for table in done.run.glob("*.csv"):
         for row in rows(table):

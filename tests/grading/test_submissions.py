@@ -39,7 +39,12 @@ def test_the_student_is_the_first_folder_or_the_stem(tmp_path: Path) -> None:
     put(tmp_path, "anna/src/backprop.py", "ben.py", "carl/hw.py", ".hidden/x.py", "dora/notes.txt")
     put(tmp_path, "carl/helper.py", "carl/__pycache__/hw.py", text="x = 1\n")
     handed = found(tmp_path)
-    assert mains(handed) == {"anna": "src/backprop.py", "ben": "ben.py", "carl": "hw.py"}
+    assert mains(handed) == {
+        "anna": "src/backprop.py",
+        "ben": "ben.py",
+        "carl": "hw.py",
+        "dora": "",
+    }
     carl = handed.submissions[2]
     assert sorted(carl.files) == ["helper.py", "hw.py"], "modules of the same student come along"
 
@@ -128,6 +133,44 @@ def test_names_of_files_differ_whatever_the_names_are() -> None:
     names = file_names(["../x", "x", "X", "...", "", "a" * 300, "a" * 299, "ü b", "CON"])
     assert len({name.casefold() for name in names.values()}) == len(names)
     assert all(0 < len(name) <= 64 and "/" not in name for name in names.values())
+
+
+def test_who_handed_in_nothing_to_judge_is_told_so_and_what_lies_beside_is_nobodys(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, "ada/b.py", "bob/backprop.txt", "cyd/backprop.PY", "cyd/Net.PY", "dan.IPYNB")
+    put(tmp_path, "eve.txt", "Fay_7_assignsubmission_file_hw.md", "gil/.hidden.py", "hal/README.md")
+    put(
+        tmp_path, "README", "readme.txt", "points.csv", "rubric.yaml", ".DS_Store", "__MACOSX/x.txt"
+    )
+    (tmp_path / "idle").mkdir()
+    (tmp_path / "joe").mkdir()
+    (tmp_path / "joe/hw.py").symlink_to(tmp_path / "ada/b.py")
+    put(tmp_path, "cyd/Net.PY", text="x = 1\n")
+    with zipfile.ZipFile(tmp_path / "kim.zip", "w"):
+        pass
+    handed = found(tmp_path)
+    assert mains(handed) == {
+        "ada": "b.py",
+        "bob": "",
+        "cyd": "backprop.py",
+        "dan": "dan.ipynb",
+        "eve": "",
+        "Fay": "",
+        "joe": "",
+        "kim": "",
+    }
+    problems = {one.student: one.problem for one in handed.submissions if one.problem}
+    assert problems["bob"] == (
+        "nothing to judge: found backprop.txt; wanted is a file *.py or *.ipynb"
+    )
+    assert problems["kim"] == "kim.zip: holds no files"
+    assert "it is a link" in problems["joe"]
+    assert handed.submissions[2].files.keys() == {"backprop.py", "Net.py"}
+    put(tmp_path, "other.py")
+    chosen = mains(found(tmp_path, pattern=["b.py"]))
+    assert "other" not in chosen, "programs beside each other are left out by the pattern"
+    assert (chosen["ada"], chosen["cyd"]) == ("b.py", "")
 
 
 def test_links_and_devices_in_folders_are_left_out(tmp_path: Path) -> None:

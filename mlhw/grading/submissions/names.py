@@ -30,6 +30,44 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(_ARCHIVES)
 
 
+# What lies in a folder and is nobody's work, by the name without its ending.
+_ABOUT = {"readme", "license", "licence", "copying", "changelog", "contributing", "makefile"}
+# What lies beside files of students and is none, by its ending.
+_BESIDE = (
+    *(".csv", ".tsv", ".xls", ".xlsx", ".ods", ".json", ".jsonl", ".yaml", ".yml", ".toml"),
+    *(
+        ".ini",
+        ".cfg",
+        ".xml",
+        ".log",
+        ".md",
+        ".sh",
+        ".bat",
+        ".lock",
+        ".lnk",
+        ".url",
+        ".bak",
+        ".old",
+    ),
+    *(".orig", ".tmp", ".npy", ".npz"),
+)
+
+
+def is_beside(name: str, *, alone: bool = False) -> bool:
+    """Whether a file's name is one of those that are nobody's work; ``alone``: one in no folder."""
+    if stem(name).casefold() in _ABOUT:
+        return True
+    return alone and (
+        "." not in name or name.lower().endswith(_BESIDE) or name == "requirements.txt"
+    )
+
+
+def usual_ending(path: str) -> str:
+    """``hw.py`` of ``hw.PY``, and so of notebooks: Windows takes them for the same."""
+    before, dot, ending = path.rpartition(".")
+    return before + dot + ending.lower() if ending.lower() in ("py", "ipynb") else path
+
+
 @dataclass(frozen=True)
 class Owner:
     """Whose a file is. ``id`` is Moodle's or Canvas' number, ``folder`` Moodle's own name for the folder.
