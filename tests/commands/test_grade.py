@@ -208,6 +208,9 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     done: Graded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
+    heading = "Identifier,Grade,Last modified (grade)\n"
+    (tmp_path / "open.csv").write_text(f'{heading}Participant 1,"1,\nParticipant 2,,\n')
+    (tmp_path / "wide.csv").write_text(f"{heading}Participant 1,,\nParticipant 2,,,x\n")
     (tmp_path / "no.yaml").write_text("deduct: {sgn: 1}\n")
     folder = str(done.handed_in)
     for arguments, words in {
@@ -216,6 +219,8 @@ def test_wrong_input_is_one_line_and_exit_code_2(
         (folder, "--rubric", f"{tmp_path}/no.yaml"): "there is no code sgn",
         (folder, "--overrides", f"{tmp_path}/no.csv"): "no column points and student",
         (folder, "--worksheet", f"{tmp_path}/no.csv"): "no column Identifier",
+        (folder, "--worksheet", f"{tmp_path}/open.csv"): "open.csv:2: a quote",
+        (folder, "--worksheet", f"{tmp_path}/wide.csv"): "wide.csv:3: 4 columns, 3 expected",
         (folder, "--only", "nobody"): "nobody of this name",
         (folder, "--function", "a b"): "must be the name of a function",
         (folder, "--jobs", "0"): "jobs",
