@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlhw.errors import ConfigError
+from mlhw.text.values import as_number, is_digits
 from mlhw.text.words import nearest
 
 
@@ -46,7 +47,7 @@ def split(engine: str, argument: str | None, keys: Mapping[str, Callable[[str], 
 def amount(text: str) -> float:
     """A number from 0 on."""
     try:
-        value = float(text)
+        value = as_number(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
@@ -56,7 +57,7 @@ def amount(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number from 1 on."""
-    if not (text.isascii() and text.isdecimal() and int(text[:9]) >= 1 and len(text) < 10):
+    if not (is_digits(text) and int(text[:9]) >= 1 and len(text) < 10):
         raise ValueError("must be a whole number from 1 on")
     return int(text)
 

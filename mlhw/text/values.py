@@ -36,6 +36,11 @@ def is_number(value: Any) -> TypeGuard[float]:
         return False
 
 
+def is_digits(text: str) -> bool:
+    """Whether a text is a whole number in the digits 0 to 9, without a sign."""
+    return text.isascii() and text.isdecimal()
+
+
 def as_number(text: str) -> float:
     """The number that a text is, in the digits 0 to 9. Raises ValueError for any other.
 

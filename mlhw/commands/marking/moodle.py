@@ -54,7 +54,7 @@ class Worksheet:
 
 def number_of(identifier: str) -> str:
     """``12345`` of ``Participant 12345``."""
-    found = re.search(r"(\d+)\s*$", identifier)
+    found = re.search(r"([0-9]+)\s*$", identifier)
     return found[1] if found else ""
 
 

@@ -17,6 +17,7 @@ from mlhw.experiments.sweeps.two_classes import Minimum, TwoClasses
 from mlhw.maths import in_blocks, logistic, optimum, row_blocks
 from mlhw.maths.centring import Centred
 from mlhw.maths.descent import start_weights
+from mlhw.points.cells import brief
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
 from mlhw.points.load import change_warning, load_points
 from mlhw.points.points import Label, Points, two_classes
@@ -200,7 +201,8 @@ def check_sizes(name: str, features: Sequence[str], sizes: np.ndarray, remedy: s
         if what is not None:
             limit = f"at most {LARGEST:g}" if what == "large" else f"at least {SMALLEST:g}"
             raise DataError(
-                f"{name}: the feature '{feature}' is too {what} to work with ({limit} in size); {remedy}"
+                f"{name}: the feature '{brief(feature)}' is too {what} to work with ({limit} in size); "
+                f"{remedy}"
             )
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 # Moodle, "Download all submissions": NAME_ID_assignsubmission_file, with a last underscore before version
 # 4.1; a folder of that name, or the beginning of a file's where folders are off.
 _MOODLE = re.compile(
-    r"(?P<name>[^_]*)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)(?:_(?P<rest>.*))?", re.S
+    r"(?P<name>[^_]*)_(?P<id>[0-9]+)_assignsubmission_(?:file|onlinetext)(?:_(?P<rest>.*))?", re.S
 )
 # Canvas, "Download submissions": NAME_USER_SUBMISSION_FILE, LATE_ before the numbers where it was.
-_CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<id>\d+)_\d+_(?P<rest>.+)", re.S | re.I)
+_CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<id>[0-9]+)_[0-9]+_(?P<rest>.+)", re.S | re.I)
 # Canvas numbers what was handed in again: derivation-2.py.
-_AGAIN = re.compile(r"(?P<stem>.+)-(?P<number>\d{1,3})")
+_AGAIN = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{1,3})")
 
 LONGEST = 80
 

@@ -26,6 +26,7 @@ from mlhw.grids.tasks import PointEnd, PointTask, Site, from_json, without_word,
 from mlhw.grids.work import GRACE
 from mlhw.grids.worker import BEGAN
 from mlhw.system.provenance import usable_cpus
+from mlhw.text.values import is_digits
 
 PROGRAM = (sys.executable, "-P", "-m", "mlhw.grids.worker")
 """What a worker is; ``-P``: nothing in the current folder is imported, whatever it is called."""
@@ -44,7 +45,7 @@ def open_engine(argument: str | None, site: Site) -> LocalEngine:
     if argument is None:
         slots = usable_cpus() // site.threads if site.device == "cpu" else 1
     else:
-        known = argument.isascii() and argument.isdecimal() and len(argument) < 6
+        known = is_digits(argument) and len(argument) < 6
         slots = int(argument) if known else 0
         if not 1 <= slots <= MOST:
             raise ConfigError(

@@ -29,6 +29,7 @@ from mlhw.grids.materials import Material, materials
 from mlhw.grids.tasks import PointEnd, PointTask, Site, from_json, without_word
 from mlhw.system.files import discard, write_whole
 from mlhw.text.plain_files import read_plain
+from mlhw.text.values import is_digits
 
 DESK = ".ray.json"
 """In a grid's folder, while a cluster works on it or has results for it: the name of its desk."""
@@ -72,7 +73,7 @@ def _address(settings: Settings) -> str:
     if address == "auto":
         return address
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535 or "/" in address:
+    if not host or not is_digits(port) or int(port) > 65535 or "/" in address:
         raise ConfigError(
             f"--engine ray://{address}: must be ray://HOST:PORT, such as ray://10.0.0.1:6379"
         )
