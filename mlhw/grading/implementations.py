@@ -12,7 +12,7 @@ from pathlib import Path
 from mlhw.errors import DataError, reason_of
 from mlhw.grading.adapters.sources import decoded, notebook_source
 from mlhw.text.plain_files import read_plain
-from mlhw.text.words import hint, nearest
+from mlhw.text.words import hint, nearest, not_there
 
 DEFAULT_FUNCTION = "backprop"
 _MOST_BYTES = 1 << 20
@@ -102,8 +102,7 @@ def find_implementations(items: list[str], *, named: bool = True) -> list[Implem
     for item in items:
         path, function = _split(item)
         if not os.path.exists(path):  # Path.exists raises for a name that is too long
-            near = nearest(path.name, _python_files(path.parent))
-            errors.append(f"--implementation {path}: no such file{hint(near)}")
+            errors.append(f"--implementation {path}: {not_there(str(path), _near_python)}")
         elif path.is_dir():
             files = [path / name for name in _python_files(path)]
             if not files:
@@ -126,6 +125,10 @@ def _split(item: str) -> tuple[Path, str]:
     if colon and all(map(str.isidentifier, function.split("."))) and not os.path.exists(item):
         return Path(path), function
     return Path(item), DEFAULT_FUNCTION
+
+
+def _near_python(path: str) -> str:
+    return hint(nearest(Path(path).name, _python_files(Path(path).parent)))
 
 
 def _python_files(folder: Path) -> list[str]:

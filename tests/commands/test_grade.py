@@ -208,6 +208,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     done: Graded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
     heading = "Identifier,Grade,Last modified (grade)\n"
     (tmp_path / "open.csv").write_text(f'{heading}Participant 1,"1,\nParticipant 2,,\n')
     (tmp_path / "wide.csv").write_text(f"{heading}Participant 1,,\nParticipant 2,,,x\n")
@@ -216,6 +217,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     for arguments, words in {
         (): "SUBMISSIONS: give the folder of a class",
         (folder, "--rubric", "nosuch.yaml"): "no such file",
+        (folder, "--rubric", f"{tmp_path}/loop"): "loop: is a link that leads nowhere",
         (folder, "--rubric", f"{tmp_path}/no.yaml"): "there is no code sgn",
         (folder, "--overrides", f"{tmp_path}/no.csv"): "no column points and student",
         (folder, "--worksheet", f"{tmp_path}/no.csv"): "no column Identifier",

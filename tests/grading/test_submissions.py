@@ -248,6 +248,9 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
             found(*(tmp_path / item for item in items))
         assert len(caught.value.lines) == 1
         assert words in caught.value.lines[0]
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(DataError, match=r"loop: is a link that leads nowhere$"):
+        found(tmp_path / "loop")
     with pytest.raises(DataError, match="nobody of this name, did you mean 'anna'"):
         found(tmp_path / "class", only=["ana"])
 

@@ -69,8 +69,7 @@ def find_submissions(
             _gather(Path(item), item, of, counted)
         except (OSError, ValueError) as error:
             reason = reason_of(error) if isinstance(error, OSError) else str(error)
-            near = near_file(item) if isinstance(error, FileNotFoundError) else ""
-            errors.append(f"SUBMISSIONS {item}: {reason}{near}")
+            errors.append(f"SUBMISSIONS {item}: {reason}")
     if counted.files > MOST_FILES:
         errors.append(
             f"SUBMISSIONS: more than {MOST_FILES:,} files; give the folder of the class alone"
@@ -95,7 +94,9 @@ def find_submissions(
 
 def _gather(path: Path, place: str, of: dict[Owner, list[Member]], counted: Counted) -> None:
     if not os.path.lexists(path):
-        raise FileNotFoundError(2, "no such file or folder")
+        raise FileNotFoundError(2, f"no such file or folder{near_file(place)}")
+    if not os.path.exists(path):
+        raise FileNotFoundError(2, "is a link that leads nowhere")
     for member in members_of(path, counted):
         owner, below = owner_of(member.parts, place)
         member.parts = below
