@@ -29,12 +29,12 @@ from mlhw.runs.new_folder import point_latest
 from mlhw.runs.options import RunOptions
 from mlhw.system.screen import print_fitting
 from mlhw.text.values import number_text
-from mlhw.text.words import hint, nearest, printable
+from mlhw.text.words import hint, nearest, not_there, printable
 
 
 def _existing(path: str | None) -> str | None:
     if path is not None and not os.path.isfile(path):
-        raise ValueError(f"{printable(path)}: no such file")
+        raise ValueError(printable(f"{path}: {not_there(path)}"))
     return path
 
 

@@ -21,6 +21,9 @@ from mlhw.text.words import text_table
 if TYPE_CHECKING:
     import numpy as np
 
+    from mlhw.points.points import Points
+
+_SMALLER = 2.0**-600  # squares of such numbers, and sums of many, are finite
 _SHOWN = 40  # columns in the table on the screen; --json has all
 
 
@@ -69,7 +72,8 @@ def command() -> Any:
     parameters["json"] = (options.Json, False)
     help = (
         "What a file of points holds: columns, class, missing cells, spreads, separability. Nothing is "
-        "run and nothing written. Exit codes: 0 the sweeps can use it; 2 they cannot, with the reasons."
+        "run and nothing written. Exit codes: 0 the sweeps can use it; 2 they cannot, with the reasons and "
+        "what else can."
     )
     shown = (
         ("mlhw data points.csv", "what is in a file of one's own"),
@@ -80,11 +84,11 @@ def command() -> Any:
 
 
 def described(config: PointsConfig) -> dict[str, Any]:
-    """What is in the file and what is taken of it; ``errors`` are the lines why nothing can be.
+    """What is in the file and what is taken of it; ``errors`` are the lines why no sweep can use it.
 
     DataError where the file cannot be read at all.
     """
-    from mlhw.experiments.sweeps.separability import separability
+    from mlhw.experiments.sweeps.separability import separability, why_unfit
     from mlhw.points.load import load_table, points_of
     from mlhw.points.spreads import spread_ratio
 
@@ -113,6 +117,7 @@ def described(config: PointsConfig) -> dict[str, Any]:
     counts = Counter(points.labels)
     spread = spread_ratio(points)
     separable, sentence = separability(points)
+    unfit = why_unfit(points)
     advice = [spread.advice] if spread is not None and spread.advice else []
     return found | {
         "points": len(points.labels),
@@ -122,7 +127,18 @@ def described(config: PointsConfig) -> dict[str, Any]:
         "spread_ratio": None if spread is None else spread.ratio,
         "separable": separable,
         "separability": sentence,
+        "errors": [] if unfit is None else [f"{line}{_who_can(points)}" for line in unfit.lines],
     }
+
+
+def _who_can(points: Points) -> str:
+    """For the end of an error: the command that takes points with more classes than two."""
+    from mlhw.experiments.softmax_regions.planes import MAX_CLASSES
+
+    count = len(points.classes)
+    if not 2 < count <= MAX_CLASSES:
+        return ""
+    return f"; softmax-regions --fit takes all {count} with two of the features"
 
 
 def _columns(table: Any) -> list[dict[str, Any]]:
@@ -165,11 +181,17 @@ def _numbers_of(X: np.ndarray) -> dict[str, list[float | None]]:
 
     masked = np.ma.masked_invalid(X)
     with np.errstate(all="ignore"):
+        mean, deviation = masked.mean(axis=0), masked.std(axis=0)
+        # Sums of squares overflow where the numbers themselves do not; a power of two loses no digit.
+        large = ~np.ma.getmaskarray(masked.min(axis=0)) & np.ma.getmaskarray(deviation)
+        for j in np.flatnonzero(large):
+            small = X[np.isfinite(X[:, j]), j] * _SMALLER
+            mean[j], deviation[j] = small.mean() / _SMALLER, small.std() / _SMALLER
         return {
             "min": masked.min(axis=0).tolist(),
             "max": masked.max(axis=0).tolist(),
-            "mean": masked.mean(axis=0).tolist(),
-            "deviation": masked.std(axis=0).tolist(),
+            "mean": mean.tolist(),
+            "deviation": deviation.tolist(),
         }
 
 

@@ -242,7 +242,7 @@ class _Grading:
         path = Path(self.config.overrides) if self.config.overrides else None
         if path is None and folder is not None and (folder / NAME).is_file():
             path = folder / NAME
-        return {} if path is None else read_overrides(path, self.handed.everyone)
+        return {} if path is None else read_overrides(path, self.handed.everyone, self._out_of)
 
     def _own_overrides(self) -> str:
         """The text of the run's own file: a copy of the one that was named, or empty with its heading."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from mlhw.errors import ConfigError, reason_of
 from mlhw.text import yaml12
 from mlhw.text.plain_files import read_plain
-from mlhw.text.words import hint, near_file, nearest
+from mlhw.text.words import hint, near_file, nearest, not_there
 
 
 def shipped(name: str) -> str | None:
@@ -87,13 +88,13 @@ def read_file(path: str) -> tuple[dict[str, Any], dict[yaml12.KeyPath, int]]:
     """
     try:
         text = read_plain(path, yaml12.MAX_BYTES).decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file{_near(path)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a UTF-8 text file (byte {error.start})") from None
     except ValueError:
         raise ConfigError(f"{path}: a path cannot hold a NUL character") from None
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            raise ConfigError(f"{path}: {not_there(path, _near)}") from None
         raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from None
     value, lines = yaml12.parse(text, path)
     if value is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlhw.errors import DataError, reason_of
 from mlhw.grading.adapters.sources import decoded, notebook_source
 from mlhw.text.plain_files import read_plain
-from mlhw.text.words import hint, nearest
+from mlhw.text.words import hint, nearest, not_there
 
 DEFAULT_FUNCTION = "backprop"
 _MOST_BYTES = 1 << 20
@@ -48,7 +48,7 @@ class Implementation:
         """The bytes of its files; OSError where the file cannot be read."""
         if self.files is not None:
             return self.files
-        most = _MOST_NOTEBOOK if self.path.suffix == ".ipynb" else _MOST_BYTES
+        most = _MOST_NOTEBOOK if self.path.suffix.lower() == ".ipynb" else _MOST_BYTES
         found = {self.main: read_plain(self.path, most)}
         todo = [self.main] if self.together else []
         while todo and len(found) < _MOST_FILES:
@@ -66,9 +66,9 @@ class Implementation:
             return []
         found: list[bytes | str] = []
         for name, content in contents.items():
-            if name.endswith(".py"):
+            if name.lower().endswith(".py"):
                 found.append(content)
-            elif name.endswith(".ipynb"):
+            elif name.lower().endswith(".ipynb"):
                 with contextlib.suppress(SyntaxError, RecursionError, MemoryError):
                     parts = notebook_source(content, name).parts
                     found.append("\n".join(ast.unparse(part.tree) for part in parts))
@@ -102,8 +102,7 @@ def find_implementations(items: list[str], *, named: bool = True) -> list[Implem
     for item in items:
         path, function = _split(item)
         if not os.path.exists(path):  # Path.exists raises for a name that is too long
-            near = nearest(path.name, _python_files(path.parent))
-            errors.append(f"--implementation {path}: no such file{hint(near)}")
+            errors.append(f"--implementation {path}: {not_there(str(path), _near_python)}")
         elif path.is_dir():
             files = [path / name for name in _python_files(path)]
             if not files:
@@ -128,11 +127,17 @@ def _split(item: str) -> tuple[Path, str]:
     return Path(item), DEFAULT_FUNCTION
 
 
+def _near_python(path: str) -> str:
+    return hint(nearest(Path(path).name, _python_files(Path(path).parent)))
+
+
 def _python_files(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(
-        f.name for f in folder.iterdir() if f.suffix in (".py", ".ipynb") and f.name[0] not in "._"
+        f.name
+        for f in folder.iterdir()
+        if f.suffix.lower() in (".py", ".ipynb") and f.name[0] not in "._"
     )
 
 
@@ -141,7 +146,7 @@ def _missing(path: Path, function: str) -> str | None:
 
     None also for a file that is no Python: its error comes when it is run.
     """
-    if path.suffix == ".ipynb":
+    if path.suffix.lower() == ".ipynb":
         return None
     try:
         tree = ast.parse(decoded(read_plain(path, _MOST_BYTES))[0])

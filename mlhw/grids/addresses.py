@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlhw.errors import ConfigError
+from mlhw.text.values import as_number, is_digits
 from mlhw.text.words import nearest
 
 
@@ -47,7 +48,7 @@ def split(engine: str, argument: str | None, keys: Mapping[str, Callable[[str], 
 def amount(text: str) -> float:
     """A number from 0 on."""
     try:
-        value = float(text) if text.isascii() else -1.0
+        value = as_number(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
@@ -57,7 +58,7 @@ def amount(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number from 1 on."""
-    if not (text.isascii() and text.isdecimal() and int(text[:9]) >= 1 and len(text) < 10):
+    if not (is_digits(text) and int(text[:9]) >= 1 and len(text) < 10):
         raise ValueError("must be a whole number from 1 on")
     return int(text)
 
@@ -90,7 +91,7 @@ def local_workers(argument: str | None) -> int | None:
     """How many are asked for; None for as many as there is room for. Raises ConfigError."""
     if argument is None:
         return None
-    known = argument.isascii() and argument.isdecimal() and len(argument) < 6
+    known = is_digits(argument) and len(argument) < 6
     if not known or not 1 <= int(argument) <= MOST_WORKERS:
         raise ConfigError(
             f"--engine local:{argument}: must be local, or local:N with 1 to {MOST_WORKERS:,} workers"
@@ -126,7 +127,7 @@ def host_and_port(address: str) -> tuple[str, int]:
     if address == "auto":
         return "", 0
     host, _, port = address.rpartition(":")
-    known = port.isascii() and port.isdecimal() and len(port) < 6
+    known = is_digits(port) and len(port) < 6
     if not host or not known or int(port) > 65535 or "/" in address:
         raise ConfigError(
             f"--engine ray://{address}: must be ray://HOST:PORT, such as ray://10.0.0.1:6379"

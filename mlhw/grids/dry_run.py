@@ -15,7 +15,7 @@ from mlhw.runs.history import Run, all_runs
 from mlhw.runs.options import RunOptions
 from mlhw.system.provenance import usable_cpus
 from mlhw.system.screen import print_fitting, table_width
-from mlhw.text.values import clock, number_text
+from mlhw.text.values import clock, is_digits, number_text
 from mlhw.text.words import quantity, text_table
 
 
@@ -90,7 +90,7 @@ def _slots(plan: GridPlan, points: int) -> int | None:
     if name != "local":
         return None
     slots = usable_cpus() // plan.grid.threads if plan.device == "cpu" else 1
-    if argument is not None and argument.isdecimal():
+    if argument is not None and is_digits(argument):
         slots = int(argument)
     return max(1, min(slots, points))
 

@@ -32,6 +32,8 @@ EXACT_FEATURES = 12
 """And so many features: the integers have some 53 binary digits more with each."""
 MARGIN = 1e-6
 """The linear programme's margins are right to about 1e-7; a margin beyond this is a real one."""
+MOST_WEIGHT = 1 << 500
+"""No weight of a normal found in integers is larger, so that products of it are finite."""
 VANISHED = 1e-7
 """Where the loss has almost no slope, a point with a smaller residual may have been separated."""
 
@@ -192,9 +194,11 @@ def in_integers(points: Centred, s: np.ndarray, varying: np.ndarray) -> Separati
         return None
     weights = np.zeros(points.X.shape[1])
     # One unit of the integers' column, in units of the centred one, is known from their ranges.
-    for j, column in enumerate(varying.tolist()):
-        extent = float(np.ptp(points.Z[:, column]))
-        weights[column] = float(u[j] * (max(whole[:, j]) - min(whole[:, j]))) / extent
+    ranges = [u[j] * (max(whole[:, j]) - min(whole[:, j])) for j in range(len(varying))]
+    # Values from 1 to 1e308 make integers of which a ratio is no float; a normal has any length.
+    unit = max(1, *map(abs, ranges)) // MOST_WEIGHT + 1
+    for size, column in zip(ranges, varying.tolist(), strict=True):
+        weights[column] = float(size / unit) / float(np.ptp(points.Z[:, column]))
     return Separation(strict[which.reshape(-1)], weights)
 
 
@@ -227,7 +231,10 @@ def by_linear_programmes(points: Centred, s: np.ndarray) -> Separation | None:
         if not beside.any():
             break
         direction = np.where(np.abs(direction) > MARGIN, direction, 0.0)
-        weights = _weighted_sum(s[:, None] * points.Z, weights, direction)
+        with np.errstate(over="ignore", invalid="ignore"):
+            weights = _weighted_sum(s[:, None] * points.Z, weights, direction)
+        if not np.isfinite(weights).all():  # rows some 1e300 apart, which integers can still tell
+            return None
         left = left[~beside]
     if len(left) == len(s):
         return None

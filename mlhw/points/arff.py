@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from mlhw.errors import DataError
+from mlhw.points.cells import brief
 from mlhw.points.dialect import MAX_COLUMNS, Row
 from mlhw.points.heading import Heading, find_heading
 from mlhw.points.table import ReadTable, table_of_rows
+from mlhw.text.values import is_digits
 
 _ATTRIBUTE = re.compile(r"""@attribute\s+('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\S+)\s+(.+)""", re.I)
 _PLAIN = ("real", "numeric", "integer", "string", "date")
@@ -66,10 +68,10 @@ def _attributes(path: str, numbered: Iterator[tuple[int, str]]) -> tuple[list[st
                 values = _cells(kind.strip("{} ")) if kind.startswith("{") else ["0"]
                 nominal.append(values[0])
             except (csv.Error, IndexError):
-                raise DataError(f"{path}:{number}: '{bare[:40]}' names no values") from None
+                raise DataError(f"{path}:{number}: '{brief(bare)}' names no values") from None
         elif bare and not bare.startswith("%") and word != "@relation":
             raise DataError(
-                f"{path}:{number}: '{bare[:40]}' stands before @data; is it no ARFF file?"
+                f"{path}:{number}: '{brief(bare)}' stands before @data; is it no ARFF file?"
             )
     raise DataError(f"{path}:{max(number, 1)}: ends without @data")
 
@@ -85,7 +87,7 @@ def _data(path: str, numbered: Iterator[tuple[int, str]], nominal: list[str]) ->
             else:
                 yield number, _cells(bare)
         except (csv.Error, ValueError, IndexError):
-            raise DataError(f"{path}:{number}: '{bare[:40]}' is no row of ARFF") from None
+            raise DataError(f"{path}:{number}: '{brief(bare)}' is no row of ARFF") from None
 
 
 def _sparse(pairs: list[str], nominal: list[str]) -> list[str]:
@@ -93,7 +95,7 @@ def _sparse(pairs: list[str], nominal: list[str]) -> list[str]:
     cells = list(nominal)
     for pair in filter(None, pairs):
         index, _, value = pair.partition(" ")
-        cells[int(index) if index.isdecimal() else len(cells)] = _unquoted(value.strip())
+        cells[int(index) if is_digits(index) else len(cells)] = _unquoted(value.strip())
     return cells
 
 

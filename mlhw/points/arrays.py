@@ -9,12 +9,13 @@ from typing import IO, cast
 import numpy as np
 
 from mlhw.errors import DataError
-from mlhw.points.cells import as_labels, is_missing, tidy
+from mlhw.points.cells import as_labels, brief, is_missing, tidy
 from mlhw.points.content import Content, seekable
 from mlhw.points.dialect import MAX_COLUMNS
 from mlhw.points.heading import LABEL
 from mlhw.points.points import Label
 from mlhw.points.table import MAX_NUMBERS, Fault, ReadTable
+from mlhw.text.words import in_short
 
 _FEATURES = ("X", "x", "data", "features", "X_train", "x_train", "inputs", "train_X", "train_x")
 _LABELS = (
@@ -33,14 +34,14 @@ def read_arrays(content: Content, label: int | str | None) -> ReadTable:
     """
     path = content.path
     with seekable(content.open(), path) as stream:
-        arrays = _loaded(path, stream)
+        arrays = _loaded(path, stream, "NPY" if content.suffix == ".npy" else "NPZ")
     if isinstance(arrays, np.ndarray) or (len(arrays) == 1 and "X" not in arrays):
         only = arrays if isinstance(arrays, np.ndarray) else next(iter(arrays.values()))
         return _of_matrix(path, only, label)
     return _of_two(path, arrays, label)
 
 
-def _loaded(path: str, stream: IO[bytes]) -> np.ndarray | dict[str, np.ndarray]:
+def _loaded(path: str, stream: IO[bytes], form: str) -> np.ndarray | dict[str, np.ndarray]:
     try:
         _refuse_large(path, stream)
         stream.seek(0)
@@ -68,8 +69,7 @@ def _loaded(path: str, stream: IO[bytes]) -> np.ndarray | dict[str, np.ndarray]:
             raise DataError(
                 f"{path}: holds pickled objects, which are refused; save plain arrays X and y"
             ) from None
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path}: not a readable NPZ file ({reason})") from None
+        raise DataError(f"{path}: not a readable {form} file ({in_short(error)})") from None
 
 
 def _refuse_large(what: str, stream: IO[bytes]) -> None:
@@ -102,7 +102,9 @@ def _of_two(path: str, arrays: dict[str, np.ndarray], label: int | str | None) -
     """X and y by their names, or the only two that fit."""
     y_key = _chosen(arrays, _LABELS, str(label) if label is not None else None)
     if label is not None and y_key is None:
-        raise DataError(f"{path}: label: no array '{label}' (it holds {', '.join(arrays)})")
+        raise DataError(
+            f"{path}: label: no array '{label}' (it holds {', '.join(map(brief, arrays))})"
+        )
     X_key = _chosen(arrays, _FEATURES, None)
     if len(arrays) == 2 and X_key is None:
         rest = [key for key in arrays if key != y_key]
@@ -111,7 +113,7 @@ def _of_two(path: str, arrays: dict[str, np.ndarray], label: int | str | None) -
         y_key = next(key for key in arrays if key != X_key)
     if X_key is None or y_key is None or X_key == y_key:
         lacking = "X" if X_key is None else "y"
-        held = ", ".join(arrays) or "nothing"
+        held = ", ".join(map(brief, arrays)) or "nothing"
         raise DataError(f"{path}: no array '{lacking}' (it holds {held})")
     X, y = arrays[X_key], arrays[y_key]
     if X.ndim > 2:
@@ -132,7 +134,10 @@ def _of_two(path: str, arrays: dict[str, np.ndarray], label: int | str | None) -
             f"{path}: {y_key} must hold {len(X)} labels, not {y.dtype} {y.shape}{remedy}"
         )
     unread = [key for key in arrays if key not in (X_key, y_key)]
-    said = [f"arrays {X_key} and {y_key}" + (f"; not read: {', '.join(unread)}" if unread else "")]
+    said = [
+        f"arrays {X_key} and {y_key}"
+        + (f"; not read: {', '.join(map(brief, unread))}" if unread else "")
+    ]
     names = tuple(f"x{i}" for i in range(1, X.shape[1] + 1))
     return _table(path, X, y, (names, X_key, y_key), said)
 
@@ -148,7 +153,9 @@ def _of_matrix(path: str, array: np.ndarray, label: int | str | None) -> ReadTab
         numbers = [array.dtype[name].kind in "fiub" for name in columns]
         target = columns.index(str(label)) if str(label) in columns else len(columns) - 1
         if (label is not None and str(label) not in columns) or array.ndim != 1:
-            raise DataError(f"{path}: label: no column '{label}' (there are {', '.join(columns)})")
+            raise DataError(
+                f"{path}: label: no column '{label}' (there are {', '.join(map(brief, columns))})"
+            )
         names = tuple(name for i, name in enumerate(columns) if i != target)
         wrong = next(
             (
@@ -160,7 +167,7 @@ def _of_matrix(path: str, array: np.ndarray, label: int | str | None) -> ReadTab
         )
         if wrong is not None:
             raise DataError(f"{path}: {wrong}: is not a number but {array.dtype[wrong]}")
-        X = np.column_stack([array[name].astype(float) for name in names])
+        X = np.column_stack([_as_floats(array[name]) for name in names])
         return _table(path, X, array[columns[target]], (names, "", columns[target]), ["one array"])
     if array.ndim != 2 or array.dtype.kind not in "fiub" or array.shape[1] < 2:
         raise DataError(
@@ -189,7 +196,7 @@ def _table(
     names, X_name, y_name = named
     if len(X) == 0:
         raise DataError(f"{path}: no rows")
-    X = np.ascontiguousarray(X, dtype=float)
+    X = np.ascontiguousarray(_as_floats(X))
     missing: dict[str, Fault] = {}
     wrong: dict[str, Fault] = {}
     if not np.isfinite(X).all():
@@ -233,4 +240,10 @@ def _labels_of(y: np.ndarray) -> list[Label | None]:
         return [None if is_missing(text) else next(there) for text in texts]
     if y.dtype.kind in "iub":
         return [int(v) for v in y]
-    return [tidy(float(v)) if np.isfinite(v) else None for v in y]
+    return [tidy(v) if math.isfinite(v) else None for v in _as_floats(y).tolist()]
+
+
+def _as_floats(array: np.ndarray) -> np.ndarray:
+    """As float64; what a wider kind has beyond its range is infinite, which is refused by its place."""
+    with np.errstate(over="ignore"):
+        return np.asarray(array, float)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from mlhw.points.points import Label
+from mlhw.text.values import as_number
+from mlhw.text.words import shortened
 
 MISSING = frozenset(
     (
@@ -48,10 +50,15 @@ NO_NUMBER = frozenset(
 """What else stands for one where only a number could stand, in any case."""
 
 # Fortran's double precision; without a point it could be somebody's name for something.
-_FORTRAN = re.compile(r"([-+]?(?:\d+\.\d*|\.\d+))[dD]([-+]?\d+)")
-_WHOLE = re.compile(r"[-+]?\d{1,400}")
-_LEADING_ZERO = re.compile(r"[-+]?0\d+")
-_THOUSANDS = re.compile(r"[-+]?\d+(?:[,.' ]\d{3})+(?:[.,]\d+)?")
+_FORTRAN = re.compile(r"([-+]?(?:\d+\.\d*|\.\d+))[dD]([-+]?\d+)", re.ASCII)
+_WHOLE = re.compile(r"[-+]?\d{1,400}", re.ASCII)
+_LEADING_ZERO = re.compile(r"[-+]?0\d+", re.ASCII)
+_THOUSANDS = re.compile(r"[-+]?\d+(?:[,.' ]\d{3})+(?:[.,]\d+)?", re.ASCII)
+
+
+def brief(text: object) -> str:
+    """What a file holds, for a message: sixty characters of it at most."""
+    return shortened(str(text), 60)
 
 
 def is_missing(text: str, *, number: bool = False) -> bool:
@@ -60,16 +67,14 @@ def is_missing(text: str, *, number: bool = False) -> bool:
 
 
 def cell_number(text: str, *, decimal_comma: bool = False) -> float | None:
-    """The number that ``text`` is, or None; Python's ``1_000`` is none."""
-    plain = text.replace("\u2212", "-")
+    """The number that ``text`` is, or None; Python's ``1_000`` is none, nor are other scripts' digits."""
+    plain = text.replace("\u2212", "-").strip()
     if decimal_comma:
         if "." in plain:
             return None
         plain = plain.replace(",", ".", 1)
-    if "_" in plain:
-        return None
     try:
-        return float(plain)
+        return as_number(plain)
     except ValueError:
         fortran = _FORTRAN.fullmatch(plain)
         return float(f"{fortran[1]}e{fortran[2]}") if fortran else None
@@ -79,7 +84,7 @@ def why_no_number(text: str) -> str:
     """What to do about a cell that is no number, where its form says it; else empty."""
     if text.endswith("%"):
         return "write it without the % sign"
-    if re.fullmatch(r"[-+]?\d*,\d+", text):
+    if re.fullmatch(r"[-+]?[0-9]*,[0-9]+", text):
         return "write it with a decimal point, and thousands without separators"
     if _THOUSANDS.fullmatch(text):
         return "write thousands without separators"

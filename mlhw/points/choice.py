@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 
 from mlhw.errors import DataError
-from mlhw.points.cells import why_no_number
+from mlhw.points.cells import brief, why_no_number
 from mlhw.points.dialect import MAX_COLUMNS
 from mlhw.points.heading import counts_rows
 from mlhw.points.points import Label, Points
 from mlhw.points.table import Fault, ReadTable, also
-from mlhw.text.words import listing, nearest
+from mlhw.text.words import listing, nearest, shortened
 
 Encode = Literal["none", "yes-no", "one-hot"]
 Missing = Literal["fail", "drop"]
@@ -64,10 +64,10 @@ def columns_of(table: ReadTable, features: Sequence[int | str] | None = None) ->
     if table.row_numbers and len(names) > 1 and first not in wanted:
         names.remove(first)
         left_out[first] = "it holds the row numbers"
-        notes.append(f"the row numbers '{first}' are left out (--features brings them back)")
+        notes.append(f"the row numbers '{brief(first)}' are left out (--features brings them back)")
     elif len(table) > 2 and first not in wanted and _counts(table, first):
         notes.append(
-            f"'{first}' counts the rows and is taken as a feature (--drop '{first}' if not)"
+            f"'{brief(first)}' counts the rows and is taken as a feature (--drop '{first}' if not)"
         )
     ones = [name for name in names if _is_one(table.column(name))]
     if ones:
@@ -123,7 +123,7 @@ def choose(table: ReadTable, choice: Choice) -> tuple[Points, np.ndarray | None]
 
 def _said(table: ReadTable, names: Sequence[str]) -> str:
     """What was taken as header, as class and as features."""
-    some = " ".join((", ".join(names[:6]) + (", …" if len(names) > 6 else "")).split())
+    some = " ".join((", ".join(map(brief, names[:6])) + (", …" if len(names) > 6 else "")).split())
     count = f"{len(names):,} feature{'s' * (len(names) != 1)}"
     return f"{table.said[0]}; {table.class_said}; {count}: {some}"
 
@@ -147,7 +147,7 @@ def kept_numbers(path: str, columns: Columns, choice: Choice) -> list[int]:
         raise DataError(f"{path}: data.features: a feature stands twice")
     both = [columns.shown[i] for i in kept if i in gone]
     if both:
-        raise DataError(f"{path}: data.drop: '{both[0]}' is among the features wanted too")
+        raise DataError(f"{path}: data.drop: '{brief(both[0])}' is among the features wanted too")
     return kept
 
 
@@ -164,7 +164,7 @@ def _number_of(path: str, columns: Columns, feature: int | str, key: str) -> int
     hint = f", did you mean '{near}'?" if near else ""
     raise DataError(
         f"{path}: data.{key}: no feature '{name}'{hint} "
-        f"(there are {', '.join(columns.shown[:10])}, numbered from 0)"
+        f"(there are {', '.join(map(brief, columns.shown[:10]))}, numbered from 0)"
     )
 
 
@@ -200,7 +200,7 @@ def _placed(table: ReadTable, name: str, fault: Fault, wrong: str) -> str:
 
 def _classless_line(table: ReadTable) -> str:
     fault = table.missing[table.target]
-    what = f"the class '{fault.text}' is missing" if fault.text else "the class is empty"
+    what = f"the class '{brief(fault.text)}' is missing" if fault.text else "the class is empty"
     return _placed(table, table.target, fault, f"{what}; --missing drop leaves such rows out")
 
 
@@ -209,18 +209,18 @@ def _wrong_line(table: ReadTable, name: str) -> str:
     infinite = fault.text.lower().strip("+-") in ("inf", "infinity") or fault.text[:1].isdigit()
     is_number = infinite and not np.isnan(table.column(name)[fault.rows[0]])
     if is_number or fault.text.lower().strip("+-") in ("inf", "infinity"):
-        wrong = f"{fault.text} is not a finite number"
+        wrong = f"{brief(fault.text)} is not a finite number"
     else:
         hint = why_no_number(fault.text) or f"--drop {_quoted(name)} leaves the column out"
-        wrong = f"'{fault.text[:40]}' is not a number; {hint}"
+        wrong = f"'{brief(fault.text)}' is not a number; {hint}"
     return _placed(table, name, fault, wrong)
 
 
 def _missing_line(table: ReadTable, name: str) -> str:
     fault = table.missing[name]
-    what = "is empty" if not fault.text else f"'{fault.text}' is not a number"
+    what = "is empty" if not fault.text else f"'{brief(fault.text)}' is not a number"
     if fault.text.lower().strip("-") == "nan":
-        what = f"{fault.text} is not a finite number"
+        what = f"{brief(fault.text)} is not a finite number"
     wrong = f"{what}; --missing drop leaves such rows out, --drop {_quoted(name)} the column"
     return _placed(table, name, fault, wrong)
 
@@ -239,7 +239,7 @@ def _word_lines(table: ReadTable, name: str, choice: Choice) -> list[tuple[int, 
         )
         if table.named and len(kinds) <= 20 < len(set(table.labels)):
             hint += f", --label {_quoted(name)} makes it the class"
-        wrong = f"'{fault.text[:40]}' is not a number; {hint}"
+        wrong = f"'{brief(fault.text)}' is not a number; {hint}"
         found.append((fault.rows[0], partial(_placed, table, name, fault, wrong)))
     elif len(kinds) > _MOST_VALUES:
         row = next(i for i, text in enumerate(texts) if text is not None)
@@ -264,6 +264,7 @@ def _fault_of(texts: Sequence[str | None], *, missing: bool) -> Fault:
 
 
 def _quoted(name: str) -> str:
+    name = shortened(name, 200)  # for a command, which a name cut short would not do for
     return f"'{name}'" if " " in name or "," in name else name
 
 
@@ -367,7 +368,7 @@ def choose_classes(points: Points, wanted: Sequence[Label]) -> tuple[list[int], 
             hint = f", did you mean '{near}'?" if near else ""
             raise DataError(
                 f"{points.name}: data.classes: no class '{label}'{hint} "
-                f"(there are {', '.join(map(str, known[:10]))})"
+                f"(there are {', '.join(map(brief, known[:10]))})"
             )
     wanted_ones = set(chosen)
     rows = [i for i, label in enumerate(points.labels) if label in wanted_ones]

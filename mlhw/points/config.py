@@ -150,7 +150,7 @@ class PointsConfig(Section):
     def from_text(text: str) -> dict[str, Any]:
         """``--data X``: a file where X exists, has a suffix or a folder, or is ``-``; else a name."""
         is_file = text not in BUILT_IN_POINTS and (
-            text == "-" or "/" in text or os.path.splitext(text)[1] or os.path.exists(text)
+            text == "-" or "/" in text or os.path.splitext(text)[1] or os.path.lexists(text)
         )
         return {"name": None, "file": text} if is_file else {"name": text, "file": None}
 

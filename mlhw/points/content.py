@@ -18,7 +18,7 @@ from typing import IO, Any, cast
 
 from mlhw.errors import DataError
 from mlhw.text.plain_files import open_plain
-from mlhw.text.words import listing, near_file
+from mlhw.text.words import in_short, listing, not_there
 
 STDIN = "-"
 
@@ -122,7 +122,8 @@ class Content:
                     UnicodeError
                 ) as error:  # UTF-16 and -32 without the mark that they begin with
                     raise DataError(
-                        f"{self.path}: not {name.upper()} text ({error}); say --encoding {name}-le or -be"
+                        f"{self.path}: not {name.upper()} text ({in_short(error)}); "
+                        f"say --encoding {name}-le or -be"
                     ) from None
                 if not line:
                     return
@@ -152,7 +153,7 @@ def content_of(path: str) -> Content:
         if os.path.isdir(path):
             raise DataError(f"{path}: is a folder, not a file of points")
         if not os.path.exists(path):
-            raise DataError(f"{path}: no such file{near_file(path)}")
+            raise DataError(f"{path}: {not_there(path)}")
         if not os.path.isfile(path):
             raise DataError(
                 f"{path}: is no plain file; what a program writes is read with | … --data -"

@@ -21,9 +21,9 @@ _LOOKED_AT = 20_000  # characters of a line in which cells are tried as numbers
 _BLANKS = " "
 _SEP = re.compile(r'"?sep=(.)"?\1*', re.I)
 _COMMENT = ("#", "%")
-_DOT = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?")
-_COMMA = re.compile(r"[-+\u2212]?\d*,\d+([eE][-+]?\d+)?")
-_THOUSANDS = re.compile(r"[-+\u2212]?[1-9]\d{0,2}(,\d{3})+")
+_DOT = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?", re.ASCII)
+_COMMA = re.compile(r"[-+\u2212]?\d*,\d+([eE][-+]?\d+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[-+\u2212]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from mlhw.points.dialect import Dialect, Rows, excel_delimiter, find_dialect, sa
 from mlhw.points.heading import find_heading
 from mlhw.points.quick import Above, quick_table
 from mlhw.points.table import ReadTable, table_of_rows
+from mlhw.text.words import in_short, not_there
 
 _TRIED_ROWS = 200  # by which a header is told from a point
 _TRIED_CELLS = 400_000
@@ -53,11 +54,10 @@ def read_table(path: str, layout: Layout | None = None) -> ReadTable:
             return arrays.read_arrays(content, layout.label)
         return _from_text(content, layout)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{path}: {not_there(path)}") from None
     except (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
         what = "not a readable NPZ file" if path.lower().endswith(".npz") else "is damaged"
-        raise DataError(f"{path}: {what} ({said})") from None
+        raise DataError(f"{path}: {what} ({in_short(error)})") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
 

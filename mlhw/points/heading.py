@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlhw.errors import DataError
-from mlhw.points.cells import cell_number, is_missing
+from mlhw.points.cells import brief, cell_number, is_missing
 from mlhw.points.dialect import Row
+from mlhw.text.values import as_number
 from mlhw.text.words import nearest
 
 LABEL = "label"
@@ -39,7 +40,7 @@ class Heading:
     def class_said(self) -> str:
         """What was taken as the class."""
         if self.named:
-            return f"the class is '{self.names[self.target]}'"
+            return f"the class is '{brief(self.names[self.target])}'"
         last = self.target == len(self.names) - 1
         return f"the class is {'the last column' if last else f'column {self.target}'}"
 
@@ -163,7 +164,8 @@ def _is_header(path: str, line: int, first: list[str], rest: list[list[str]]) ->
         if len(first) == 2 and first[0] == "1":
             return False
         raise DataError(
-            f"{path}:{line}: {','.join(first[:4])} may be a header of numbers or a point; {_WAY_OUT}"
+            f"{path}:{line}: {','.join(map(brief, first[:4]))} may be a header of numbers or a point; "
+            f"{_WAY_OUT}"
         )
     if not rest:
         return any(j < len(first) - 1 for j in words)
@@ -178,7 +180,7 @@ def _is_header(path: str, line: int, first: list[str], rest: list[list[str]]) ->
             return True
         word = first[over_numbers[0]]
         raise DataError(
-            f"{path}:{line}: '{word[:40]}' is not a number; if the line is the header, say --header, "
+            f"{path}:{line}: '{brief(word)}' is not a number; if the line is the header, say --header, "
             "if it is a point, mend it"
         )
     if again:
@@ -192,7 +194,7 @@ def _is_header(path: str, line: int, first: list[str], rest: list[list[str]]) ->
     below = [cells[words[-1]] for cells in rest]
     if counts and len(set(below)) < len(below):
         raise DataError(
-            f"{path}:{line}: {','.join(first[:4])} may be a header or a point; {_WAY_OUT}"
+            f"{path}:{line}: {','.join(map(brief, first[:4]))} may be a header or a point; {_WAY_OUT}"
         )
     return False
 
@@ -205,7 +207,7 @@ def _is_numeric(cells: list[str]) -> bool:
 
 def _is_count(cells: list[str]) -> bool:
     """Whether names are numbers as pandas gives them: 0, 1, 2 or 1, 2, 3."""
-    if len(cells) < 1 or not all(re.fullmatch(r"\d{1,6}", cell) for cell in cells):
+    if len(cells) < 1 or not all(re.fullmatch(r"[0-9]{1,6}", cell) for cell in cells):
         return False
     values = [int(cell) for cell in cells]
     return (values[0] in (0, 1) or len(values) > 4) and values == list(
@@ -231,7 +233,7 @@ def _names_by_form(first: list[str], numbers: list[int], rest: list[list[str]]) 
 def counts_rows(cells: Sequence[str] | Sequence[float]) -> bool:
     """Whether a column holds 0, 1, …, n − 1 or 1, 2, …, n."""
     try:
-        values = [float(cell) for cell in cells]
+        values = [as_number(cell) if isinstance(cell, str) else cell for cell in cells]
     except ValueError:
         return False
     if len(values) < 2 or values[0] not in (0.0, 1.0):
@@ -268,7 +270,7 @@ def _names(path: str, line: int, first: list[str]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         seen: set[str] = set()
         twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise DataError(f"{path}:{line}: two columns are called '{twice}'; rename one")
+        raise DataError(f"{path}:{line}: two columns are called '{brief(twice)}'; rename one")
     return tuple(names)
 
 
@@ -286,7 +288,7 @@ def _target(path: str, line: int, first: list[str], label: int | str | None) -> 
     near = nearest(str(label), first)
     hint = f", did you mean '{near}'?" if near else ""
     raise DataError(
-        f"{path}:{line}: label: no column '{label}'{hint} (there are {', '.join(first[:10])})"
+        f"{path}:{line}: label: no column '{label}'{hint} (there are {', '.join(map(brief, first[:10]))})"
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlhw.errors import DataError
+from mlhw.text.words import shortened
 
 Label = int | float | str
 
@@ -43,14 +44,23 @@ def two_classes(points: Points) -> tuple[np.ndarray, np.ndarray, list[Label]]:
 
     Raises DataError unless there are exactly two classes.
     """
+    classes = checked_two(points)
+    t = np.array([float(label == classes[1]) for label in points.labels])
+    return np.column_stack([points.X, np.ones(len(points.X))]), t, classes
+
+
+def checked_two(points: Points) -> list[Label]:
+    """The two labels, in order. Raises DataError unless there are exactly two classes."""
     classes = points.classes
     if len(classes) < 2:
-        raise DataError(f"{points.name}: only one class ({classes[0]}), two needed")
+        raise DataError(
+            f"{points.name}: only one class ({shortened(str(classes[0]), 60)}), two needed"
+        )
     if len(classes) > 2:
-        some = ", ".join(map(str, classes[:5])) + (", …" if len(classes) > 5 else "")
+        shown = [shortened(str(label), 60) for label in classes[:5]]
+        some = ", ".join(shown) + (", …" if len(classes) > 5 else "")
         raise DataError(
             f"{points.name}: {len(classes)} classes, two needed ({some}); "
             "choose two with data.classes or --classes A,B, or the class's column with --label"
         )
-    t = np.array([float(label == classes[1]) for label in points.labels])
-    return np.column_stack([points.X, np.ones(len(points.X))]), t, classes
+    return classes

@@ -20,6 +20,7 @@ import numpy as np
 
 from mlhw.errors import DataError, reason_of
 from mlhw.points.heading import LABEL
+from mlhw.text.words import in_short, not_there
 
 LIST = ".list"
 """The suffix of a text that names one file a line, from its own folder."""
@@ -60,7 +61,7 @@ def _listed(text: str) -> list[str]:
     try:
         lines = Path(text).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise DataError(f"{text}: no such file") from None
+        raise DataError(f"{text}: {not_there(text)}") from None
     except UnicodeDecodeError:
         raise DataError(f"{text}: is no text; it should name one file a line") from None
     except OSError as error:
@@ -79,7 +80,7 @@ def open_rows(path: str) -> RowFile | None:
         with open(path, "rb") as file:
             begin = file.read(6)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{path}: {not_there(path)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
     if begin == b"\x93NUMPY":
@@ -108,7 +109,7 @@ class NpyRows:
                 self.offset = file.tell()
                 size = os.fstat(file.fileno()).st_size
         except ValueError as error:
-            raise DataError(f"{path}: not a readable NPY file ({error})") from None
+            raise DataError(f"{path}: not a readable NPY file ({in_short(error)})") from None
         if len(shape) != 2 or shape[1] < 2 or self.dtype.kind not in "fiub":
             raise DataError(
                 f"{path}: must be numbers of shape (n, d+1), the class the last column, not "
@@ -159,7 +160,8 @@ def _picked(content: np.ndarray, columns: Sequence[int]) -> tuple[np.ndarray, np
         X = content[:, first : first + len(features)]
     else:
         X = content[:, features]
-    return np.asarray(X, float), content[:, target]
+    with np.errstate(over="ignore"):  # what a wider kind has beyond float64 is refused as infinite
+        return np.asarray(X, float), content[:, target]
 
 
 # ------------------------------------------------------------------------------------- Parquet
@@ -180,7 +182,7 @@ class ParquetRows:
             with parquet.ParquetFile(path) as file:
                 found, self.names = file.metadata, tuple(file.schema_arrow.names)
         except self._failures as error:
-            raise DataError(f"{path}: not a readable Parquet file ({_first(error)})") from None
+            raise DataError(f"{path}: not a readable Parquet file ({in_short(error)})") from None
         self._metadata, self.rows = found, found.num_rows
         self._ends = np.cumsum(
             [found.row_group(i).num_rows for i in range(found.num_row_groups)], dtype=np.int64
@@ -216,7 +218,7 @@ class ParquetRows:
                 with parquet.ParquetFile(self.path, metadata=self._metadata) as file:
                     table = file.read_row_group(number, names, use_threads=False)
             except self._failures as error:
-                raise DataError(f"{self.path}: cannot be read: {_first(error)}") from None
+                raise DataError(f"{self.path}: cannot be read: {in_short(error)}") from None
             kept = self._thread.kept = (number, columns, table)
         return kept[2]
 
@@ -238,10 +240,6 @@ class ParquetRows:
 
     def ahead(self, start: int, stop: int) -> None:
         pass
-
-
-def _first(error: BaseException) -> str:
-    return " ".join((str(error) or type(error).__name__).split())[:200]
 
 
 # ------------------------------------------------------------------------------------- in memory

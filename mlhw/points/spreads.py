@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlhw.errors import DataError
+from mlhw.points.cells import brief
 from mlhw.points.points import Points
 from mlhw.text.words import listing
 
@@ -28,8 +29,8 @@ class SpreadRatio:
         if self.ratio <= LARGE_RATIO:
             return None
         return (
-            f"the standard deviations of '{self.largest}' and '{self.smallest}' differ by a factor of "
-            f"{self.ratio:.3g}; --standardize brings all features to 1"
+            f"the standard deviations of '{brief(self.largest)}' and '{brief(self.smallest)}' differ "
+            f"by a factor of {self.ratio:.3g}; --standardize brings all features to 1"
         )
 
 
@@ -52,14 +53,17 @@ def without_constants(points: Points) -> Points:
 
     Raises DataError where all are constant.
     """
-    constant = np.ptp(points.X, axis=0) == 0
+    constant = points.X.min(axis=0) == points.X.max(axis=0)
     if not constant.any():
         return points
     names = [name for name, gone in zip(points.features, constant, strict=True) if gone]
     if constant.all():
-        raise DataError(f"{points.name}: every feature is constant ({', '.join(names[:5])})")
+        raise DataError(
+            f"{points.name}: every feature is constant ({', '.join(map(brief, names[:5]))})"
+        )
     some = listing(
-        [f"'{name}'" for name in names[:5]] + ([f"{len(names) - 5} more"] if len(names) > 5 else [])
+        [f"'{brief(name)}'" for name in names[:5]]
+        + ([f"{len(names) - 5} more"] if len(names) > 5 else [])
     )
     note = f"{some} {'is' if len(names) == 1 else 'are'} constant: left out by standardize"
     return replace(

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mlhw.errors import DataError
-from mlhw.points.cells import as_labels, cell_number, is_missing
+from mlhw.points.cells import as_labels, brief, cell_number, is_missing
 from mlhw.points.dialect import MAX_COLUMNS
 from mlhw.points.heading import LABEL
 from mlhw.points.table import MAX_NUMBERS, ReadTable
+from mlhw.text.values import is_digits
 
-_LINE = re.compile(r"\S+(\s+qid:\d+)?(\s+\d+:\S+)*\s*")
-_PAIR = re.compile(r"\s\d+:[-+.\d]")
+_LINE = re.compile(r"\S+(\s+qid:[0-9]+)?(\s+[0-9]+:\S+)*\s*")
+_PAIR = re.compile(r"\s[0-9]+:[-+.0-9]")
 
 
 def is_svmlight(sample: Sequence[str]) -> bool:
@@ -92,10 +93,10 @@ def _pairs(path: str, number: int, words: list[str]) -> tuple[list[int], list[fl
         if index == "qid":
             continue
         value = cell_number(text)
-        if not colon or not index.isdecimal() or len(index) > 12 or value is None:
-            raise DataError(f"{path}:{number}: '{word[:40]}' is no pair INDEX:VALUE")
+        if not colon or not is_digits(index) or len(index) > 12 or value is None:
+            raise DataError(f"{path}:{number}: '{brief(word)}' is no pair INDEX:VALUE")
         if value - value != 0.0:
-            raise DataError(f"{path}:{number}: x{index}: {text} is not a finite number")
+            raise DataError(f"{path}:{number}: x{index}: {brief(text)} is not a finite number")
         if indices and int(index) <= indices[-1]:
             raise DataError(f"{path}:{number}: the index {index} comes after {indices[-1]}")
         indices.append(int(index))

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from mlhw.errors import DataError
-from mlhw.points.cells import as_labels, cell_number, is_missing
+from mlhw.points.cells import as_labels, brief, cell_number, is_missing
 from mlhw.points.dialect import Row
 from mlhw.points.heading import Heading, counts_rows
 from mlhw.points.points import Label
@@ -116,7 +116,7 @@ class _Cells:
     def _all_numbers(self, here: list[str]) -> list[float] | None:
         """The numbers of a row where all of it are numbers, the quick way."""
         joined = "".join(here)
-        if "_" in joined or (self.comma and "." in joined):
+        if "_" in joined or not joined.isascii() or (self.comma and "." in joined):
             return None
         try:
             values = (
@@ -274,7 +274,7 @@ def assembled(
         [None if label in without else next(there) for label in labels] if without else list(there),
         target,
         (heading.said,),
-        lambda row, column: f"{path}:{lines[row]}: {column}",
+        lambda row, column: f"{path}:{lines[row]}: {brief(column)}",
         lines,
         named=heading.named,
         class_said=heading.class_said,

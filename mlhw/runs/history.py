@@ -24,7 +24,7 @@ from mlhw.system.files import regular_text
 from mlhw.system.temporaries import process_exists
 from mlhw.text import yaml12
 from mlhw.text.plain_files import read_plain
-from mlhw.text.values import is_number
+from mlhw.text.values import is_digits, is_number
 
 GRID = "grid"
 """The name of the command whose runs have points, in place of an experiment's."""
@@ -203,7 +203,7 @@ class Run:
 
 
 def _number(path: Path) -> tuple[int, str]:
-    return int(path.name) if path.name.isdecimal() else 0, path.name
+    return int(path.name) if is_digits(path.name) else 0, path.name
 
 
 def _list(value: Any) -> list[Any]:
@@ -239,7 +239,7 @@ def all_runs(runs_dir: Path) -> list[Run]:
 def _order(run: Run) -> tuple[str, int, str]:
     """A key that sorts runs by the time in their names, then by the number behind equal times."""
     stem, _, last = run.name.rpartition("-")
-    numbered = stem.endswith(run.experiment) and last.isdigit()
+    numbered = stem.endswith(run.experiment) and is_digits(last)
     return run.name[:15], int(last) if numbered else 1, run.name
 
 
@@ -277,7 +277,7 @@ def _named(name: str, runs_dir: Path) -> Run:
     runs = all_runs(runs_dir)
     word, _, back = name.partition("~")
     if word in ("latest", *TOGETHER, GRID, *EXPERIMENTS) and (
-        not back or (back.isdecimal() and len(back) < 10)
+        not back or (is_digits(back) and len(back) < 10)
     ):
         # Of damaged ones nothing is known; who means one names it.
         these = [run for run in runs if run.record and word in ("latest", run.experiment)]
@@ -317,7 +317,7 @@ def run_of(folder: Path, experiment: str) -> dict[str, Any]:
 
 
 # 20261124-115632-lr-sweep, as ``new_folder.create_folder`` names them.
-_NAME = re.compile(r"\d{8}-\d{6}-")
+_NAME = re.compile(r"\d{8}-\d{6}-", re.ASCII)
 
 
 def _experiment_in(name: str) -> str | None:

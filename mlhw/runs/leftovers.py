@@ -26,7 +26,7 @@ DELETED = ".deleted-"
 UNNEEDED = "unneeded"
 """Key of a finished run's record: the files that it removes after that, by their paths in its folder."""
 
-_RUN = re.compile(r"\d{8}-\d{6}-")
+_RUN = re.compile(r"\d{8}-\d{6}-", re.ASCII)
 # A start looks through so many runs: a save of the last ones may have been cut off, and a folder of
 # thousands must not slow it down.
 _NEWEST = 32

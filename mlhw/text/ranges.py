@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-_RANGE = re.compile(r"([^:]+):([^:]+):(log|lin)(\d+)")
+_RANGE = re.compile(r"([^:]+):([^:]+):(log|lin)([0-9]+)")
 
 
 def range_parts(text: str) -> tuple[str, str, str, int] | None:

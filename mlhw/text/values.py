@@ -36,6 +36,21 @@ def is_number(value: Any) -> TypeGuard[float]:
         return False
 
 
+def is_digits(text: str) -> bool:
+    """Whether a text is a whole number in the digits 0 to 9, without a sign."""
+    return text.isascii() and text.isdecimal()
+
+
+def as_number(text: str) -> float:
+    """The number that a text is, in the digits 0 to 9. Raises ValueError for any other.
+
+    Python's ``float`` also takes ``1_000`` and the digits of other scripts, which most readers do not.
+    """
+    if not text.isascii() or "_" in text:
+        raise ValueError(text)
+    return float(text)
+
+
 def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested mappings as dotted keys."""
     for key, value in values.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, zip_longest
 
 # Control characters but for tab and newline, what turns the direction of writing, line ends of Unicode's,
@@ -261,10 +261,27 @@ def near_file(path: str) -> str:
     """``, did you mean 'x.yaml'?`` for a file that is not there, if one of a like name is."""
     folder, name = os.path.split(path)
     try:
-        near = nearest(name, [one for one in os.listdir(folder or ".") if one[0] != "."])
+        there = [one for one in os.listdir(folder or ".") if one[0] != "." and one != name]
+        near = nearest(name, there)
     except OSError:
         near = None
     return hint(os.path.join(folder, near) if near else None)
+
+
+def not_there(path: str, near: Callable[[str], str] = near_file) -> str:
+    """What is to be said of a path that cannot be followed: a link without an end, or no such file."""
+    if os.path.islink(path):
+        return "is a link that leads nowhere"
+    return f"no such file{near(path)}"
+
+
+_ADDRESS = re.compile(r"<(?:\w+\.)*(\w+) object at 0x[0-9a-fA-F]+>")
+
+
+def in_short(error: BaseException) -> str:
+    """An error's first line, without the addresses of objects, in 200 characters at most."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return shortened(_ADDRESS.sub(r"\1", first), 200)
 
 
 def shortened(name: str, length: int) -> str:

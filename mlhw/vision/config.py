@@ -17,6 +17,7 @@ from mlhw.config.model import (
     Synonyms,
     comma_list,
 )
+from mlhw.text.values import is_digits
 from mlhw.vision.data_settings import DataSettings
 from mlhw.vision.idle_keys import idle_keys
 from mlhw.vision.names import (
@@ -69,7 +70,7 @@ def _widths(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     items = [item for item in comma_list(value, read=str) if item]
-    if not all(item.isdecimal() for item in items):
+    if not all(map(is_digits, items)):
         raise ValueError(f"must be whole numbers such as 64,32 (got {value})")
     return [int(item) for item in items]
 

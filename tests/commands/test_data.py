@@ -61,8 +61,34 @@ def test_built_in_points_and_the_options_of_experiments_are_taken(
 ) -> None:
     assert main(["data", "iris", "--classes", "0,1", "--features", "0,2"]) == 0
     assert "the classes are separable" in capsys.readouterr().out
-    assert main(["data", "iris"]) == 0
-    assert "separability is judged for two classes; here there are 3" in capsys.readouterr().out
+
+
+def test_what_some_command_alone_can_use_says_which_and_has_the_exit_code_of_the_sweeps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "iris"]) == 2
+    shown = capsys.readouterr()
+    assert "separability is judged for two classes; here there are 3" in shown.out
+    assert "error: iris: 3 classes, two needed (0, 1, 2); choose two with" in shown.err
+    assert "softmax-regions --fit takes all 3 with two of the features" in shown.err
+    one = written(tmp_path, "one.csv", "a,b,label\n1,2,0\n2,3,0\n")
+    assert main(["data", str(one)]) == 2
+    assert capsys.readouterr().err == f"error: {one}: only one class (0), two needed\n"
+
+
+def test_numbers_too_large_for_squares_are_described_and_refused_as_by_the_sweeps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "p.csv", "a,b,label\n1e308,-1e308,0\n-1e308,1,1\n1,2,0\n2,5,1\n")
+    assert main(["data", str(path)]) == 2
+    shown = capsys.readouterr()
+    assert "-1e+308 to 1e+308, mean 0.75, standard deviation 7.07107e+307" in shown.out
+    assert shown.err == (
+        f"error: {path}: the feature 'a' is too large to work with (at most 1e+100 in size); "
+        "--standardize scales it\n"
+    )
+    assert main(["data", str(path), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["columns"][0]["deviation"] > 7e307
 
 
 @pytest.mark.parametrize(
@@ -74,10 +100,16 @@ def test_built_in_points_and_the_options_of_experiments_are_taken(
         ["head_injury.csv"],
         ["heart.csv", "--encode", "one-hot"],
         ["heart_scale"],
-        ["horse_colic.csv", "--label", "22", "--features", "3,4", "--missing", "drop"],
-        ["penguins.csv", "--label", "species", "--encode", "one-hot", "--missing", "drop"],
+        [
+            *("horse_colic.csv", "--label", "22", "--classes", "1,2"),
+            *("--features", "3,4", "--missing", "drop"),
+        ],
+        [
+            *("penguins.csv", "--label", "species", "--classes", "Adelie,Gentoo"),
+            *("--encode", "one-hot", "--missing", "drop"),
+        ],
         ["wdbc.data", "--missing", "drop"],
-        ["winequality.csv"],
+        ["winequality.csv", "--classes", "5,6"],
     ],
     ids=lambda arguments: arguments[0],
 )

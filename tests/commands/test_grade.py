@@ -51,6 +51,24 @@ def test_everybody_has_a_grade_and_a_wrong_one_is_no_failure(done: Graded) -> No
     }
 
 
+def test_who_handed_in_another_kind_of_file_has_a_row_and_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = {"ada/b.py": BATCHED, "bob/backprop.txt": BATCHED, "cyd/backprop.PY": BATCHED}
+    folder = hand_in(tmp_path / "class", work)
+    assert main(["grade", str(folder), "--runs-dir", str(tmp_path / "runs"), "--no-plots"]) == 0
+    run = tmp_path / "runs/latest"
+    assert "3 of 3 submissions are graded: 2 correct and 1 error" in capsys.readouterr().out
+    found = by_student(run)
+    assert {name: row["verdict"] for name, row in found.items()} == {
+        "ada": "correct",
+        "bob": "error",
+        "cyd": "correct",
+    }
+    assert "found backprop.txt" in (run / "feedback/bob.md").read_text()
+    assert "found backprop.txt" in (run / "failed.csv").read_text()
+
+
 def test_no_cell_is_a_formula_and_no_name_is_markup(done: Graded) -> None:
     for table in done.run.glob("*.csv"):
         for row in rows(table):
@@ -190,14 +208,21 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     done: Graded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    heading = "Identifier,Grade,Last modified (grade)\n"
+    (tmp_path / "open.csv").write_text(f'{heading}Participant 1,"1,\nParticipant 2,,\n')
+    (tmp_path / "wide.csv").write_text(f"{heading}Participant 1,,\nParticipant 2,,,x\n")
     (tmp_path / "no.yaml").write_text("deduct: {sgn: 1}\n")
     folder = str(done.handed_in)
     for arguments, words in {
         (): "SUBMISSIONS: give the folder of a class",
         (folder, "--rubric", "nosuch.yaml"): "no such file",
+        (folder, "--rubric", f"{tmp_path}/loop"): "loop: is a link that leads nowhere",
         (folder, "--rubric", f"{tmp_path}/no.yaml"): "there is no code sgn",
         (folder, "--overrides", f"{tmp_path}/no.csv"): "no column points and student",
         (folder, "--worksheet", f"{tmp_path}/no.csv"): "no column Identifier",
+        (folder, "--worksheet", f"{tmp_path}/open.csv"): "open.csv:2: a quote",
+        (folder, "--worksheet", f"{tmp_path}/wide.csv"): "wide.csv:3: 4 columns, 3 expected",
         (folder, "--only", "nobody"): "nobody of this name",
         (folder, "--function", "a b"): "must be the name of a function",
         (folder, "--jobs", "0"): "jobs",

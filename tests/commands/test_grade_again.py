@@ -100,6 +100,19 @@ def test_points_changed_by_hand_are_kept(again: Path, capsys: pytest.CaptureFixt
         "5: student: 'ben' has a row already",
     ]
     assert by_student(again) == after, "nothing is lost"
+    (again / "overrides.csv").write_text(
+        'student,points,reason\nben,10,"two\nlines"\nanna,99,x\ndora,\uff19,x\n', "utf-8"
+    )
+    assert resume(again) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("overrides.csv:")[2] for line in lines] == [
+        "4: points: must be at most 10, the rubric's total (got '99')",
+        "5: points: must be a number of at least 0 (got '\uff19')",
+    ]
+    (again / "overrides.csv").write_text('student,points\nben,2\n"anna,1\ndora,1\n')
+    assert resume(again) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith('overrides.csv:3: a quote (") is opened and not closed; take it out')
 
 
 def test_a_torn_or_changed_line_of_the_journal_is_graded_anew(again: Path) -> None:

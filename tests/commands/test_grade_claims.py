@@ -9,6 +9,7 @@ import pytest
 
 from mlhw.commands.marking.claims import CLAIMS, OBSERVATIONS
 from mlhw.commands.marking.marked import ClassGrades, marked_of
+from mlhw.commands.marking.overrides import Override
 from mlhw.grading.graded import Graded, LayerErrors
 from mlhw.grading.questions import plan
 from mlhw.grading.rubric import Rubric, scored
@@ -78,6 +79,10 @@ def more_than_there_are(e: ClassGrades) -> None:
     e.marked[0] = replace(one, score=replace(one.score, parts=[first, *one.score.parts[1:]]))
 
 
+def more_by_hand_than_there_are(e: ClassGrades) -> None:
+    e.marked[0] = replace(e.marked[0], override=Override(99.0))
+
+
 def a_reference_that_loses(e: ClassGrades) -> None:
     e.reference = scored(WRONG, e.rubric, COURSE)
 
@@ -93,6 +98,7 @@ def a_reference_that_loses(e: ClassGrades) -> None:
         (correct_with_wrong_entries, "correct-within-tolerance"),
         (points_from_nowhere, "scores-add-up"),
         (more_than_there_are, "scores-add-up"),
+        (more_by_hand_than_there_are, "scores-add-up"),
         (a_reference_that_loses, "reference"),
     ],
 )

@@ -215,6 +215,11 @@ def test_pythons_own_values_are_taken_at_any_depth(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     written(tmp_path, "")
     assert "no such file, did you mean" in errors(files=str(tmp_path / "y.yaml"))[0]
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    (tmp_path / "broken.yaml").symlink_to(tmp_path / "nosuch.yaml")
+    for name in ("loop.yaml", "broken.yaml"):
+        link = str(tmp_path / name)
+        assert errors(files=link) == [f"{link}: is a link that leads nowhere"]
     assert "is a directory" in errors(files=str(tmp_path))[0]
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
     assert "not a UTF-8 text file" in errors(files=str(tmp_path / "b.yaml"))[0]

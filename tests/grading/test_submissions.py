@@ -39,7 +39,12 @@ def test_the_student_is_the_first_folder_or_the_stem(tmp_path: Path) -> None:
     put(tmp_path, "anna/src/backprop.py", "ben.py", "carl/hw.py", ".hidden/x.py", "dora/notes.txt")
     put(tmp_path, "carl/helper.py", "carl/__pycache__/hw.py", text="x = 1\n")
     handed = found(tmp_path)
-    assert mains(handed) == {"anna": "src/backprop.py", "ben": "ben.py", "carl": "hw.py"}
+    assert mains(handed) == {
+        "anna": "src/backprop.py",
+        "ben": "ben.py",
+        "carl": "hw.py",
+        "dora": "",
+    }
     carl = handed.submissions[2]
     assert sorted(carl.files) == ["helper.py", "hw.py"], "modules of the same student come along"
 
@@ -130,6 +135,44 @@ def test_names_of_files_differ_whatever_the_names_are() -> None:
     assert all(0 < len(name) <= 64 and "/" not in name for name in names.values())
 
 
+def test_who_handed_in_nothing_to_judge_is_told_so_and_what_lies_beside_is_nobodys(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, "ada/b.py", "bob/backprop.txt", "cyd/backprop.PY", "cyd/Net.PY", "dan.IPYNB")
+    put(tmp_path, "eve.txt", "Fay_7_assignsubmission_file_hw.md", "gil/.hidden.py", "hal/README.md")
+    put(
+        tmp_path, "README", "readme.txt", "points.csv", "rubric.yaml", ".DS_Store", "__MACOSX/x.txt"
+    )
+    (tmp_path / "idle").mkdir()
+    (tmp_path / "joe").mkdir()
+    (tmp_path / "joe/hw.py").symlink_to(tmp_path / "ada/b.py")
+    put(tmp_path, "cyd/Net.PY", text="x = 1\n")
+    with zipfile.ZipFile(tmp_path / "kim.zip", "w"):
+        pass
+    handed = found(tmp_path)
+    assert mains(handed) == {
+        "ada": "b.py",
+        "bob": "",
+        "cyd": "backprop.py",
+        "dan": "dan.ipynb",
+        "eve": "",
+        "Fay": "",
+        "joe": "",
+        "kim": "",
+    }
+    problems = {one.student: one.problem for one in handed.submissions if one.problem}
+    assert problems["bob"] == (
+        "nothing to judge: found backprop.txt; wanted is a file *.py or *.ipynb"
+    )
+    assert problems["kim"] == "kim.zip: holds no files"
+    assert "it is a link" in problems["joe"]
+    assert handed.submissions[2].files.keys() == {"backprop.py", "Net.py"}
+    put(tmp_path, "other.py")
+    chosen = mains(found(tmp_path, pattern=["b.py"]))
+    assert "other" not in chosen, "programs beside each other are left out by the pattern"
+    assert (chosen["ada"], chosen["cyd"]) == ("b.py", "")
+
+
 def test_links_and_devices_in_folders_are_left_out(tmp_path: Path) -> None:
     put(tmp_path / "class", "anna.py")
     put(tmp_path, "secret.py")
@@ -205,6 +248,9 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
             found(*(tmp_path / item for item in items))
         assert len(caught.value.lines) == 1
         assert words in caught.value.lines[0]
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(DataError, match=r"loop: is a link that leads nowhere$"):
+        found(tmp_path / "loop")
     with pytest.raises(DataError, match="nobody of this name, did you mean 'anna'"):
         found(tmp_path / "class", only=["ana"])
 

@@ -52,6 +52,19 @@ def test_the_separated_rows_are_those_of_a_linear_programme(
         assert solution.infimum == pytest.approx(inner.nll * (~expected).mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("largest", [1e150, 1e308])
+def test_values_from_one_to_the_largest_float_are_separated_in_integers(largest: float) -> None:
+    X = np.array(
+        [[1, -1], [-1, 1 / largest], [1 / largest, 2 / largest], [2 / largest, 5 / largest]]
+    )
+    X = np.vstack([X, [3 / largest, 1 / largest]]) * largest
+    t = np.array([0.0, 1.0, 0.0, 1.0, 0.0])
+    found = optimum.solve(Centred.of(X), t).separation
+    assert found is not None
+    assert found.strict.all()
+    assert np.isfinite(found.weights).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 100_000), st.integers(2, 12), st.integers(1, 3))
 def test_the_integers_and_the_linear_programmes_say_the_same(seed: int, n: int, d: int) -> None:

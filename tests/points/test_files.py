@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mlhw.errors import DataError
 from mlhw.points.points import two_classes
+from mlhw.points.row_files import open_rows
 from tests.points.reading import read, written
 
 
@@ -197,6 +198,76 @@ def test_a_missing_file_names_its_neighbour_and_a_folder_is_no_file(tmp_path: Pa
         read(tmp_path / "point.csv")
     with pytest.raises(DataError, match="is a folder"):
         read(tmp_path)
+
+
+def test_a_link_that_leads_nowhere_is_one_and_suggests_no_file(tmp_path: Path) -> None:
+    for name, target in (("loop.csv", "loop.csv"), ("broken.csv", "nosuch.csv")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+        with pytest.raises(DataError, match=rf"{name}: is a link that leads nowhere$"):
+            read(tmp_path / name)
+
+
+def test_what_a_message_quotes_of_a_file_is_bounded(tmp_path: Path) -> None:
+    long = "9" * 5000
+    for text in (
+        f"a,b,label\n1,2,0\n{long},3,1\n4,4,0\n",
+        f"a{long},b,label\n1,2,0\nx,3,1\n4,4,0\n",
+        f"a{long},a{long},label\n1,2,0\n",
+        f"a,b,label\n1,2,x{long}\n1,3,y{long}\n1,4,NA\n",
+        f"1 1:{long}\n0 1:2\n",
+    ):
+        with pytest.raises(DataError) as caught:
+            read(written(tmp_path, "p.txt", text))
+        assert all(len(line) < 600 + len(str(tmp_path)) for line in caught.value.lines)
+
+
+@pytest.mark.parametrize("cell", ["\u0661", "3.\uff11", "\uff19e2", "1_000"])
+def test_digits_of_other_scripts_are_no_numbers(tmp_path: Path, cell: str) -> None:
+    rows = "".join(f"{i}.5,{i % 3},{i % 2}\n" for i in range(30))
+    path = written(tmp_path, "p.csv", f"a,b,label\n{rows}{cell},2,1\n\u22122,1,0\n\xa04,1,0\n")
+    with pytest.raises(DataError) as caught:
+        read(path)
+    assert caught.value.lines == (
+        f"{path}:32: a: '{cell}' is not a number; --drop a leaves the column out",
+    )
+
+
+def test_what_a_wider_kind_holds_beyond_float64_is_refused_without_a_warning(
+    tmp_path: Path,
+) -> None:
+    if np.finfo(np.longdouble).max == np.finfo(float).max:
+        pytest.skip("long doubles are float64 here")
+    huge = np.full((4, 2), np.longdouble("1e600"))
+    y = np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "X.npz", X=huge, y=y)
+    np.savez(tmp_path / "y.npz", X=np.eye(4), y=huge[:, 0] * y)
+    np.save(tmp_path / "both.npy", np.column_stack([huge, y]))
+    for name, words in {
+        "X.npz": "X[0, 0]: inf is not a finite number",
+        "y.npz": "y[1]: the class '1e+600' is missing",
+        "both.npy": "array[0, 0]: inf is not a finite number",
+    }.items():
+        with pytest.raises(DataError) as caught:
+            read(tmp_path / name)
+        assert words in caught.value.lines[0]
+
+
+def test_a_damaged_npy_file_is_called_one_and_no_address_is_shown(tmp_path: Path) -> None:
+    np.save(tmp_path / "whole.npy", np.eye(9))
+    content = (tmp_path / "whole.npy").read_bytes()
+    cut = written(tmp_path, "cut.npy", content[:200])
+    with pytest.raises(DataError, match="not a readable NPY file"):
+        read(cut)
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': exit(1)}".ljust(117) + b"\n"
+    called = written(
+        tmp_path, "called.npy", content[:8] + len(header).to_bytes(2, "little") + header
+    )
+    with pytest.raises(DataError) as caught:
+        read(called)
+    (line,) = caught.value.lines
+    assert line == f"{called}: not a readable NPY file (malformed node or string on line 1: Call)"
+    with pytest.raises(DataError, match=r"malformed node or string on line 1: Call\)"):
+        open_rows(str(called))
 
 
 @given(

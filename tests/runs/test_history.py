@@ -219,6 +219,8 @@ def test_an_experiments_name_is_its_newest_run_and_a_tilde_counts_back() -> None
             find(wrong, runs)
     with pytest.raises(ConfigError, match="no run 'latest~x'"):
         find("latest~x", runs)
+    with pytest.raises(ConfigError, match="no run 'latest~\u0661'"):
+        find("latest~\u0661", runs)
 
 
 def test_runs_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,7 @@ def correct_within_tolerance(e: ClassGrades) -> Claim:
 
 @CLAIMS.claim(
     "scores-add-up",
-    "every score is the sum of its parts, and lies between 0 and the rubric's total",
+    "every score is the sum of its parts, or changed by hand, and lies between 0 and the rubric's total",
 )
 def scores_add_up(e: ClassGrades) -> Claim:
     off = []
@@ -57,6 +57,7 @@ def scores_add_up(e: ClassGrades) -> Claim:
         total = sum(part.points for part in (*one.score.parts, *one.score.deducted))
         within = all(0 <= part.points <= part.of + 1e-9 for part in one.score.parts)
         bounded = min(max(total, 0.0), one.score.of)
+        within = within and -1e-9 <= one.points <= one.score.of + 1e-9
         if not within or abs(bounded - one.score.points) > e.rubric.round_to / 2 + 1e-6:
             off.append(one.student)
     return check(

@@ -15,6 +15,7 @@ from mlhw.grading.options import AskingConfig
 from mlhw.grids.config import known_engine
 from mlhw.grids.engines import ENGINES
 from mlhw.system.provenance import usable_cpus
+from mlhw.text.words import not_there
 
 MOST_JOBS = 256
 
@@ -119,7 +120,7 @@ def existing(config: GradeConfig) -> Sequence[str]:
     """A line for each file of the configuration that is not there."""
     named = {key: getattr(config, key) for key in ("rubric", "reference", "overrides", "worksheet")}
     return [
-        f"--{key} {path}: no such file"
+        f"--{key} {path}: {not_there(path)}"
         for key, path in named.items()
         if path and not os.path.isfile(path)
     ]

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlhw.commands.marking.cells import safe_cell
+from mlhw.commands.marking.cells import csv_rows, safe_cell
 from mlhw.errors import DataError, reason_of
 from mlhw.system.files import encoded, whole
 from mlhw.text.plain_files import read_plain
-from mlhw.text.values import number_text
+from mlhw.text.values import as_number, number_text
 from mlhw.text.words import listing, printable
 
 NAME, ZIP = "moodle.csv", "moodle-feedback.zip"
@@ -54,7 +54,7 @@ class Worksheet:
 
 def number_of(identifier: str) -> str:
     """``12345`` of ``Participant 12345``."""
-    found = re.search(r"(\d+)\s*$", identifier)
+    found = re.search(r"([0-9]+)\s*$", identifier)
     return found[1] if found else ""
 
 
@@ -65,24 +65,30 @@ def read_worksheet(path: Path, out_of: float) -> Worksheet:
     """
     try:
         text = read_plain(path, _MOST).decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except OSError as error:
         raise DataError(printable(f"{path}: cannot be read: {reason_of(error)}")) from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise DataError(printable(f"{path}: is no CSV in UTF-8: {error}")) from None
-    columns = [*rows[0]] if rows else []
+    found = csv_rows(path, text)
+    columns = found[0][1] if found[1:] else []
     missing = [name for name in (_ID, _GRADE, _MODIFIED) if name not in columns]
-    if missing or None in columns:
+    if missing:
         raise DataError(
             printable(
                 f"{path}: no column {listing(missing)}; download Moodle's grading worksheet in English "
                 "(Grading action, Download grading worksheet)"
             )
         )
-    for number, row in enumerate(rows, 2):
-        row.update({key: value or "" for key, value in row.items()})
+    rows = []
+    for number, cells in found[1:]:
+        if len(cells) > len(columns):
+            raise DataError(
+                printable(f"{path}:{number}: {len(cells)} columns, {len(columns)} expected")
+            )
+        row = dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False))
+        rows.append(row)
         try:
-            full = float((row.get(_FULL) or str(out_of)).replace(",", "."))
+            full = as_number((row.get(_FULL) or str(out_of)).replace(",", "."))
         except ValueError:
             continue
         if abs(full - out_of) > 1e-9:

@@ -6,16 +6,15 @@ holds when the run goes on.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlhw.commands.marking.cells import plain_cell
+from mlhw.commands.marking.cells import csv_rows, plain_cell
 from mlhw.errors import DataError, reason_of
 from mlhw.text.plain_files import read_plain
+from mlhw.text.values import as_number, number_text
 from mlhw.text.words import hint, nearest, printable
 
 NAME = "overrides.csv"
@@ -31,16 +30,17 @@ class Override:
     reason: str = ""
 
 
-def read_overrides(path: Path, everyone: Collection[str]) -> dict[str, Override]:
+def read_overrides(path: Path, everyone: Collection[str], out_of: float) -> dict[str, Override]:
     """By student. A semicolon or a tab between columns and a decimal comma are taken too.
 
-    Raises DataError with a line for each row that cannot be used, a student whom nobody knows among them.
+    ``out_of``: the rubric's total, beyond which nobody gets points. Raises DataError with a line for each
+    row that cannot be used, a student whom nobody knows among them.
     """
     text = _text(path)
     lines = text.splitlines()
     between = max(",;\t", key=lines[0].count) if lines else ","
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
-    header = [cell.strip().casefold() for cell in rows[0]] if rows else []
+    rows = csv_rows(path, text, between)
+    header = [cell.strip().casefold() for cell in rows[0][1]] if rows else []
     missing = {"student", "points"} - {*header}
     if missing:
         words = " and ".join(sorted(missing))
@@ -49,7 +49,7 @@ def read_overrides(path: Path, everyone: Collection[str]) -> dict[str, Override]
         )
     found: dict[str, Override] = {}
     errors = []
-    for number, row in enumerate(rows[1:], 2):
+    for number, row in rows[1:]:
         cells = dict(zip(header, (plain_cell(cell.strip()) for cell in row), strict=False))
         student, points = cells.get("student", ""), cells.get("points", "")
         if not student and not points:
@@ -61,6 +61,11 @@ def read_overrides(path: Path, everyone: Collection[str]) -> dict[str, Override]
                 f"{path}:{number}: points: must be a number of at least 0 (got {points!r})"
             )
             continue
+        if value > out_of + 1e-9:
+            errors.append(
+                f"{path}:{number}: points: must be at most {number_text(out_of)}, the rubric's total "
+                f"(got {points!r})"
+            )
         if student not in everyone:
             near = hint(nearest(student, list(everyone)))
             errors.append(f"{path}:{number}: student: nobody is called {student!r}{near}")
@@ -73,7 +78,7 @@ def read_overrides(path: Path, everyone: Collection[str]) -> dict[str, Override]
 
 
 def _points(text: str) -> float:
-    value = float(text.replace(",", "."))
+    value = as_number(text.replace(",", "."))
     if not math.isfinite(value) or value < 0:
         raise ValueError(text)
     return value

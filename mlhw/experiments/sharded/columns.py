@@ -11,7 +11,7 @@ from mlhw.experiments.sharded import passes
 from mlhw.experiments.sharded.team import Crew
 from mlhw.experiments.sweeps.problem import check_sizes
 from mlhw.maths.centring import exponents
-from mlhw.points.cells import tidy
+from mlhw.points.cells import brief, tidy
 from mlhw.points.points import Label
 from mlhw.points.row_files import RowFiles
 from mlhw.points.spreads import LARGE_RATIO, SpreadRatio
@@ -165,9 +165,9 @@ def _check_cells(files: RowFiles, names: tuple[str, ...], cell: float) -> None:
 
 def _check_classes(name: str, labels: np.ndarray) -> None:
     if len(labels) < 2:
-        raise DataError(f"{name}: only one class ({labels[0]}), two needed")
+        raise DataError(f"{name}: only one class ({brief(labels[0])}), two needed")
     if len(labels) > 2:
-        some = ", ".join(map(str, labels[:5])) + (", …" if len(labels) > 5 else "")
+        some = ", ".join(map(brief, labels[:5])) + (", …" if len(labels) > 5 else "")
         raise DataError(
             f"{name}: more than two classes, two needed ({some}); which column is the class says --label"
         )

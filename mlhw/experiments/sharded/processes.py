@@ -19,6 +19,7 @@ from mlhw.maths import row_blocks
 from mlhw.maths.tree import Parts, up_the_tree
 from mlhw.system.machine_code import keep
 from mlhw.system.provenance import usable_cpus
+from mlhw.text.values import is_digits
 
 if TYPE_CHECKING:
     from mlhw.system.ranks import ProcessGroup
@@ -76,7 +77,7 @@ class Muster:
 def processes_here() -> int:
     """How many of the processes are on this machine, as torchrun says."""
     said = os.environ.get("LOCAL_WORLD_SIZE", "")
-    return int(said) if said.isdecimal() and int(said) else 1
+    return int(said) if is_digits(said) and int(said) else 1
 
 
 def _keep_code() -> None:

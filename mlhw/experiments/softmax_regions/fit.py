@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from mlhw.config.model import NoOption
 from mlhw.errors import DataError
 from mlhw.experiments.softmax_regions.planes import LIMIT, MAX_CLASSES
+from mlhw.points.cells import brief
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
 from mlhw.points.load import change_warning, load_points
 from mlhw.points.points import Label, Points
@@ -110,7 +111,7 @@ def fit_planes(config: FitConfig) -> FittedPlanes:
     loaded = _two_features(config)
     classes = loaded.classes
     if not 2 <= len(classes) <= MAX_CLASSES:
-        hint = "; is the last column a class?" if len(classes) > 2 else f" ({classes[0]})"
+        hint = "; is the last column a class?" if len(classes) > 2 else f" ({brief(classes[0])})"
         raise DataError(
             f"{loaded.name}: {len(classes)} {'class' if len(classes) == 1 else 'classes'}, "
             f"2 to {MAX_CLASSES} needed{hint}"
@@ -120,11 +121,11 @@ def fit_planes(config: FitConfig) -> FittedPlanes:
         spread = np.ptp(loaded.X, axis=0)
     for column, name in enumerate(loaded.features):
         if spread[column] == 0:
-            raise DataError(f"{loaded.name}: the feature '{name}' is constant")
+            raise DataError(f"{loaded.name}: the feature '{brief(name)}' is constant")
         if not 1 / LIMIT <= deviation[column] <= LIMIT:
             size = "small" if deviation[column] < 1 else "large"
             raise DataError(
-                f"{loaded.name}: the feature '{name}' is too {size} to work with; rescale it to a "
+                f"{loaded.name}: the feature '{brief(name)}' is too {size} to work with; rescale it to a "
                 f"standard deviation of {1 / LIMIT:g} to {LIMIT:g}"
             )
     number = {label: k for k, label in enumerate(classes)}
@@ -143,7 +144,9 @@ def _two_features(config: FitConfig) -> Points:
         # The keys are the same, under another name than in the sweeps.
         raise DataError(*(line.replace(" data.", " fit.") for line in error.lines)) from None
     if len(loaded.features) != 2:
-        some = ", ".join(loaded.features[:6]) + (", …" if len(loaded.features) > 6 else "")
+        some = ", ".join(map(brief, loaded.features[:6])) + (
+            ", …" if len(loaded.features) > 6 else ""
+        )
         raise DataError(
             f"{loaded.name}: {len(loaded.features)} features, two needed ({some}); choose two by name "
             "or number from 0 with fit.features or --features A,B"

@@ -17,6 +17,7 @@ from mlhw.experiments.sweeps.two_classes import Minimum, TwoClasses
 from mlhw.maths import in_blocks, logistic, optimum, row_blocks
 from mlhw.maths.centring import Centred
 from mlhw.maths.descent import start_weights
+from mlhw.points.cells import brief
 from mlhw.points.config import BUILT_IN_POINTS, PointsConfig
 from mlhw.points.load import change_warning, load_points
 from mlhw.points.points import Label, Points, two_classes
@@ -175,8 +176,7 @@ def load_problem(config: SweepConfig) -> TwoClassProblem:
     if config.standardize:
         X[:, :-1], scaling = _standardized(points, centred)
     else:
-        sizes = np.max(np.abs(points.X), axis=0)
-        check_sizes(points.name, points.features, sizes, "--standardize scales it")
+        check_sizes_of(points)
     return TwoClassProblem(points, classes, X, t, start_weights(config.w0, d), scaling, centred)
 
 
@@ -188,6 +188,12 @@ def check_start(w0: list[float] | None, d: int) -> None:
         raise ConfigError(f"w0: must be below {LARGEST:g} in size")
 
 
+def check_sizes_of(points: Points) -> None:
+    """Raise DataError for features that no sweep takes unless they are standardized."""
+    sizes = np.max(np.abs(points.X), axis=0)
+    check_sizes(points.name, points.features, sizes, "--standardize scales it")
+
+
 def check_sizes(name: str, features: Sequence[str], sizes: np.ndarray, remedy: str) -> None:
     """Raise DataError for features too large or too small to work with, by their largest values (d,)."""
     for feature, size in zip(features, sizes, strict=True):
@@ -195,7 +201,8 @@ def check_sizes(name: str, features: Sequence[str], sizes: np.ndarray, remedy: s
         if what is not None:
             limit = f"at most {LARGEST:g}" if what == "large" else f"at least {SMALLEST:g}"
             raise DataError(
-                f"{name}: the feature '{feature}' is too {what} to work with ({limit} in size); {remedy}"
+                f"{name}: the feature '{brief(feature)}' is too {what} to work with ({limit} in size); "
+                f"{remedy}"
             )
 
 

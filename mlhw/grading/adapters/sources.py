@@ -37,7 +37,7 @@ def source_of(path: str) -> Source:
     """
     with open(path, "rb") as file:
         data = file.read()
-    if path.endswith(".ipynb"):
+    if path.lower().endswith(".ipynb"):
         return notebook_source(data, os.path.basename(path))
     text, note = decoded(data)
     return Source([CodePart(path, ast.parse(text, path))], [note] if note else [])

@@ -75,10 +75,14 @@ def members_of(path: Path, counted: Counted) -> Iterator[Member]:
 
 
 def _below(folder: Path, counted: Counted) -> Iterator[Member]:
+    closed: list[Member] = []
+
     def refuse(error: OSError) -> None:
         if str(error.filename) == str(folder):
             raise error
         counted.notes.append(f"{error.filename}: left out: {reason_of(error)}")
+        parts = Path(error.filename).relative_to(folder).parts
+        closed.append(Member((*parts, "…"), problem=f"{parts[-1]}: {reason_of(error)}"))
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(n for n in folders if wanted((n,)))
@@ -90,7 +94,10 @@ def _below(folder: Path, counted: Counted) -> Iterator[Member]:
                 return
             path = Path(parent, name)
             if not stat.S_ISREG(path.lstat().st_mode):
-                counted.notes.append(f"{path}: left out: it is a link or no plain file")
+                why = "left out: it is a link or no plain file"
+                counted.notes.append(f"{path}: {why}")
+                if above:  # its student has handed something in
+                    yield Member((*above, name), problem=f"{name}: {why}")
                 continue
             if not is_archive(name):
                 yield Member((*above, name), *_read(path))
@@ -100,6 +107,7 @@ def _below(folder: Path, counted: Counted) -> Iterator[Member]:
                     yield from _unpacked(file, name, (*above, name), counted, 1)
             except OSError as error:
                 yield Member((*above, name), problem=f"{name}: {reason_of(error)}")
+    yield from closed
 
 
 def _read(path: Path) -> tuple[bytes, str]:
@@ -130,6 +138,8 @@ def _unpacked(
     ) as error:
         words = " ".join(str(error).split()) or type(error).__name__
         raise OSError(0, f"is no archive that can be read: {words[:120]}") from None
+    if below and not found:
+        yield Member(below, problem=f"{name}: holds no files")
     for member in _without_wrapper(found) if not below else found:
         inner = member.parts[-1]
         parts = (*below, *member.parts)

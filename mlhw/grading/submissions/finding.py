@@ -10,7 +10,15 @@ from pathlib import Path
 
 from mlhw.errors import DataError, reason_of
 from mlhw.grading.submissions.archives import MOST_FILES, Counted, Member, members_of
-from mlhw.grading.submissions.names import Owner, file_names, is_archive, owner_of, told_apart
+from mlhw.grading.submissions.names import (
+    Owner,
+    file_names,
+    is_archive,
+    is_beside,
+    owner_of,
+    told_apart,
+    usual_ending,
+)
 from mlhw.grading.submissions.submission import MOST_SOURCE, Submission, without_outputs
 from mlhw.text.values import bytes_text
 from mlhw.text.words import hint, near_file, nearest, printable, quantity
@@ -44,7 +52,8 @@ def find_submissions(
 
     ``function``: what the file that is judged has to define; empty: anything, as an adapter takes it.
     ``pattern``: a file is judged only where its name, or its path below the student's folder, matches one
-    of these; others come along as modules. ``only``: these students alone.
+    of these; others come along as modules. Who has none gets a submission that says so, but for what
+    lies beside everybody's work (READMEs, tables, settings). ``only``: these students alone.
 
     Raises
     ------
@@ -60,17 +69,16 @@ def find_submissions(
             _gather(Path(item), item, of, counted)
         except (OSError, ValueError) as error:
             reason = reason_of(error) if isinstance(error, OSError) else str(error)
-            near = near_file(item) if isinstance(error, FileNotFoundError) else ""
-            errors.append(f"SUBMISSIONS {item}: {reason}{near}")
+            errors.append(f"SUBMISSIONS {item}: {reason}")
     if counted.files > MOST_FILES:
         errors.append(
             f"SUBMISSIONS: more than {MOST_FILES:,} files; give the folder of the class alone"
         )
     if errors:
         raise DataError(*map(printable, errors))
-    of = {owner: found for owner, found in of.items() if any(_matches(m, pattern) for m in found)}
-    if not of:
+    if not any(_matches(m, pattern) for found in of.values() for m in found):
         raise DataError(printable(_nothing(items, pattern, counted)))
+    of = {owner: found for owner, found in of.items() if _is_work(owner, found, pattern)}
     names = told_apart(of)
     _check_only(only, list(names.values()))
     # Of all, so that a student has the same one whoever else is graded.
@@ -86,7 +94,9 @@ def find_submissions(
 
 def _gather(path: Path, place: str, of: dict[Owner, list[Member]], counted: Counted) -> None:
     if not os.path.lexists(path):
-        raise FileNotFoundError(2, "no such file or folder")
+        raise FileNotFoundError(2, f"no such file or folder{near_file(place)}")
+    if not os.path.exists(path):
+        raise FileNotFoundError(2, "is a link that leads nowhere")
     for member in members_of(path, counted):
         owner, below = owner_of(member.parts, place)
         member.parts = below
@@ -112,9 +122,35 @@ def _check_only(only: Sequence[str], names: Sequence[str]) -> None:
 def _matches(member: Member, pattern: Sequence[str]) -> bool:
     path = "/".join(member.parts)
     last = member.parts[-1]
-    named = any(fnmatch.fnmatch(last, p) or fnmatch.fnmatch(path, p) for p in pattern)
+    names = {last, path, usual_ending(last), usual_ending(path)}
     # What could not be opened may have held it.
-    return named or (bool(member.problem) and is_archive(last))
+    return any(fnmatch.fnmatch(name, p) for name in names for p in pattern) or (
+        bool(member.problem) and is_archive(last)
+    )
+
+
+def _is_work(owner: Owner, members: Sequence[Member], pattern: Sequence[str]) -> bool:
+    """Whether these are somebody's files, even if none of them can be judged."""
+    if any(_matches(member, pattern) for member in members):
+        return True
+    if owner.id or owner.key.endswith("/"):  # a folder, or a download's name
+        return any(not is_beside(member.parts[-1]) for member in members)
+    # Programs that lie beside each other and do not match are those that the pattern leaves out.
+    return not any(
+        is_beside(member.parts[-1], alone=True)
+        or usual_ending(member.parts[-1]).endswith((".py", ".ipynb"))
+        for member in members
+    )
+
+
+def _nothing_judged(members: Sequence[Member], pattern: Sequence[str]) -> str:
+    """What was found of somebody, and what would have been judged."""
+    for member in members:
+        if member.problem:
+            return member.problem
+    names = ["/".join(member.parts) for member in members]
+    some = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    return f"nothing to judge: found {some}; wanted is a file {' or '.join(pattern)}"
 
 
 def _submission(
@@ -127,8 +163,11 @@ def _submission(
 ) -> Submission:
     found = Submission(student, owner, file_name, {})
     candidates, total = [], 0
+    paths = {"/".join(member.parts) for member in members}
     for member in members:
         path = "/".join(member.parts)
+        if usual_ending(path) not in paths:
+            path = usual_ending(path)
         matches = _matches(member, pattern)
         problem = member.problem or _too_much(path, member, total, len(found.files))
         if problem:
@@ -145,6 +184,8 @@ def _submission(
     if candidates:
         found.problem = ""
         found.choose(candidates, function)
+    elif not found.problem:
+        found.problem = _nothing_judged(members, pattern)
     return found
 
 

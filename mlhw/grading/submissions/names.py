@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 # Moodle, "Download all submissions": NAME_ID_assignsubmission_file, with a last underscore before version
 # 4.1; a folder of that name, or the beginning of a file's where folders are off.
 _MOODLE = re.compile(
-    r"(?P<name>[^_]*)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)(?:_(?P<rest>.*))?", re.S
+    r"(?P<name>[^_]*)_(?P<id>[0-9]+)_assignsubmission_(?:file|onlinetext)(?:_(?P<rest>.*))?", re.S
 )
 # Canvas, "Download submissions": NAME_USER_SUBMISSION_FILE, LATE_ before the numbers where it was.
-_CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<id>\d+)_\d+_(?P<rest>.+)", re.S | re.I)
+_CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<id>[0-9]+)_[0-9]+_(?P<rest>.+)", re.S | re.I)
 # Canvas numbers what was handed in again: derivation-2.py.
-_AGAIN = re.compile(r"(?P<stem>.+)-(?P<number>\d{1,3})")
+_AGAIN = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{1,3})")
 
 LONGEST = 80
 
@@ -28,6 +28,44 @@ _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 def is_archive(name: str) -> bool:
     return name.lower().endswith(_ARCHIVES)
+
+
+# What lies in a folder and is nobody's work, by the name without its ending.
+_ABOUT = {"readme", "license", "licence", "copying", "changelog", "contributing", "makefile"}
+# What lies beside files of students and is none, by its ending.
+_BESIDE = (
+    *(".csv", ".tsv", ".xls", ".xlsx", ".ods", ".json", ".jsonl", ".yaml", ".yml", ".toml"),
+    *(
+        ".ini",
+        ".cfg",
+        ".xml",
+        ".log",
+        ".md",
+        ".sh",
+        ".bat",
+        ".lock",
+        ".lnk",
+        ".url",
+        ".bak",
+        ".old",
+    ),
+    *(".orig", ".tmp", ".npy", ".npz"),
+)
+
+
+def is_beside(name: str, *, alone: bool = False) -> bool:
+    """Whether a file's name is one of those that are nobody's work; ``alone``: one in no folder."""
+    if stem(name).casefold() in _ABOUT:
+        return True
+    return alone and (
+        "." not in name or name.lower().endswith(_BESIDE) or name == "requirements.txt"
+    )
+
+
+def usual_ending(path: str) -> str:
+    """``hw.py`` of ``hw.PY``, and so of notebooks: Windows takes them for the same."""
+    before, dot, ending = path.rpartition(".")
+    return before + dot + ending.lower() if ending.lower() in ("py", "ipynb") else path
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ def test_a_logarithmic_range_has_equal_ratios_and_exact_ends() -> None:
         ("fast", "rate 1 must be a number (got fast)"),
         ([True], "rate 1 must be a number (got True)"),
         ("0.1:1:geo5", "rate 1 must be START:STOP:logN or START:STOP:linN (got 0.1:1:geo5)"),
+        ("0.1:0.5:lin\uff13", "rate 1 must be START:STOP:logN or START:STOP:linN"),
+        ("0.1,\uff11", "rate 2 must be a number"),
         ("0.1:1:log1", "rate 1 must be a range of 2 to 1000 rates (got 1)"),
         ("0:1:log5", "rate 1 must be greater than 0 (got 0)"),
         ({"a": 1}, "must be a list of numbers"),
