@@ -174,6 +174,10 @@ def evaluate_command(
     from mlhw.vision.images.scales import beyond_words
     from mlhw.vision.saved import load_model
 
+    if data is not None and not data.strip():
+        raise ConfigError("--data: is empty; give a name, folder:PATH or csv:PATH")
+    if data in OWN_DATA:
+        raise ConfigError(f"--data: is empty behind '{data}'; give {data}PATH")
     own = data is not None and data.startswith(OWN_DATA)
     refuse_idle(
         {

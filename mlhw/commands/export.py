@@ -67,6 +67,8 @@ def export_command(
     """
     from mlhw.vision.export import FORMATS, export
 
+    if out == "":
+        raise ConfigError("--out: is empty; give a file")
     suffix = Path(out).suffix.lower().removeprefix(".") if out else ""
     form = format or next((each for each in FORMATS if each == suffix), None)
     if form is None:

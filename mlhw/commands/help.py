@@ -11,6 +11,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from mlhw.errors import ConfigError
 from mlhw.text.words import wrapped
 
 WHOLE_WIDTH = {"help_option_names": ["-h", "--help"], "max_content_width": 10_000}
@@ -36,6 +37,11 @@ def examples(*lines: tuple[str, str]) -> str:
 class Command(TyperCommand):
     """A command whose help is laid out as this module says. Its epilog are its ``examples``."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        left = super().parse_args(ctx, args)
+        require_folders(self, ctx)
+        return left
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [self.options_metavar or "", *map(_place, _arguments(self, ctx))]
 
@@ -48,6 +54,17 @@ class Command(TyperCommand):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         lines = [line.partition("\t") for line in (self.epilog or "").splitlines()]
         write_rows(formatter, "Examples", [(line, meaning) for line, _, meaning in lines])
+
+
+_FOLDERS = ("DIR", "FOLDER")
+"""How options name a value that is a folder; an empty one would be the current folder."""
+
+
+def require_folders(command: Any, ctx: Any) -> None:
+    """Raise ConfigError for an option that was typed with nothing where a folder has to be."""
+    for option in command.get_params(ctx):
+        if option.metavar in _FOLDERS and ctx.params.get(option.name) == "":
+            raise ConfigError(f"{option.opts[0]}: is empty; give a folder")
 
 
 class Group(TyperGroup):

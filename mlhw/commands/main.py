@@ -242,7 +242,12 @@ def _with_help(arguments: list[str]) -> list[str]:
 def script() -> None:
     """The console script."""
     streams.guard()
-    code = main()
+    # For windows, which mlhw opens none of; a name that matplotlib does not know would end the run.
+    os.environ.pop("MPLBACKEND", None)
+    try:
+        code = main()
+    except SystemExit as end:  # completion ends the program itself
+        code = end.code if isinstance(end.code, int) else FAILED if end.code else FINISHED
     error = streams.lost()
     if error is not None:
         code = worst([code, FAILED])

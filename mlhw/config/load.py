@@ -78,6 +78,8 @@ def _absolute_paths(layers: Layers) -> list[str]:
                 wrong = "is empty; give a path"
                 wrong = "a path cannot hold a NUL character" if "\0" in item else wrong
                 errors.append(placed(layers, where, wrong))
+            elif item in mark.prefixes:
+                errors.append(placed(layers, where, f"is empty behind '{item}'; give {item}PATH"))
             items[key] = absolute_path(item, mark, source.folder)
         if isinstance(value, list):
             section[leaf.path[-1]] = list(items.values())

@@ -43,7 +43,8 @@ def _line(layers: Layers, path: KeyPath, errors: Sequence[Any]) -> str:
         return placed(layers, path, _problem(errors, _value_synonyms(layers.model, path)))
     key = str(path[-1])
     known = _known_keys(layers.model, path[:-1])
-    near = hint(nearest(key, known, key_synonyms(layers.model, path[:-1])))
+    meant = nearest(key, known, key_synonyms(layers.model, path[:-1]))
+    near = hint(meant if meant != key else None)
     sentence = f"unknown key '{key}'" + (near or f" (known: {', '.join(known)})")
     return placed(layers, path[:-1], sentence, layers.source(path))
 

@@ -287,7 +287,10 @@ def key_synonyms(model: type[BaseModel], section: Sequence[Any]) -> dict[str, st
         names = list(mark.names) if mark is not None else []
         if leaf.has_option and not here:
             names.append(leaf.option)
-        found |= dict.fromkeys(names, leaf.path[-1] if here else leaf.key)
+        key = leaf.path[-1] if here else leaf.key
+        if leaf.path == tuple(section):  # whose own option means its name: data.data is data.name
+            key += ".name"
+        found |= dict.fromkeys(names, key)
     return found
 
 

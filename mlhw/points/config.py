@@ -168,6 +168,9 @@ class PointsConfig(Section):
         if self.file is None and self.name is None:
             raise ValueError(f"give a name or a file (built in: {', '.join(BUILT_IN_POINTS)})")
         if self.file is None and self.name not in BUILT_IN_POINTS:
+            if not str(self.name).strip():
+                built_in = ", ".join(BUILT_IN_POINTS)
+                raise ValueError(f"is empty; give a name or a file (built in: {built_in})")
             near = nearest(str(self.name), BUILT_IN_POINTS)
             hint = f", did you mean '{near}'?" if near else ""
             raise ValueError(

@@ -13,17 +13,19 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from mlhw.errors import DataError, reason_of
 from mlhw.points.heading import LABEL
+from mlhw.system.patterns import matches
+from mlhw.text.plain_files import is_utf16, read_plain
 from mlhw.text.words import in_short, not_there
 
 LIST = ".list"
 """The suffix of a text that names one file a line, from its own folder."""
+_MOST_LIST = 1 << 26
 
 
 class RowFile(Protocol):
@@ -51,7 +53,7 @@ def paths_of(text: str) -> list[str]:
         return _listed(text)
     if not is_many(text):
         return [text]
-    found = sorted(glob.glob(text, recursive=True))
+    found = matches(text)
     if not found:
         raise DataError(f"{text}: no file fits the pattern")
     return found
@@ -59,7 +61,10 @@ def paths_of(text: str) -> list[str]:
 
 def _listed(text: str) -> list[str]:
     try:
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
+        content = read_plain(text, _MOST_LIST)
+        if is_utf16(content):
+            raise DataError(f"{text}: is UTF-16; save it as UTF-8")
+        lines = content.decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise DataError(f"{text}: {not_there(text)}") from None
     except UnicodeDecodeError:

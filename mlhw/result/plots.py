@@ -114,14 +114,13 @@ def new_figure(width: float = 7.0, height: float = 4.4) -> Figure:
 
 @cache
 def _shown_figure() -> type[Figure]:
-    import matplotlib
     from matplotlib.figure import Figure
 
     class ShownFigure(Figure):
         """A figure with the picture that notebooks ask objects for."""
 
         def _repr_png_(self) -> bytes:
-            with matplotlib.rc_context(_STYLE):
+            with in_style():
                 return printed_png(self)
 
     return ShownFigure
@@ -255,10 +254,18 @@ class Figures(Generic[Evidence]):
 
 def draw(plot: Plot) -> Figure:
     """The figure of ``plot``, drawn in the project's style."""
+    with in_style():
+        return plot.draw()
+
+
+def in_style() -> Any:
+    """A context of the project's style alone: what a user's ``matplotlibrc`` says holds again after it."""
     import matplotlib
 
-    with matplotlib.rc_context(_STYLE):
-        return plot.draw()
+    defaults = matplotlib.rcParamsDefault
+    # The window system is no matter of style, and setting it would load it.
+    style = {key: defaults[key] for key in defaults if not key.startswith("backend")}
+    return matplotlib.rc_context({**style, **_STYLE})
 
 
 class Printed(NamedTuple):
@@ -302,12 +309,11 @@ def save_png(plot: Plot, folder: Path) -> None:
 @contextmanager
 def _drawn(plot: Plot) -> Iterator[Figure]:
     """The figure in the project's style, which holds in the block too, where it is printed."""
-    import matplotlib
     import numpy as np
 
     # Logarithmic axes leave room beyond their values, which at 1e300 lies beyond all numbers.
     roomy = np.errstate(over="ignore")
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings(), roomy, _uncollected():
+    with in_style(), warnings.catch_warnings(), roomy, _uncollected():
         # A name in a script that the font lacks is a row of boxes in the PNG; the SVG has it as text.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield plot.draw()

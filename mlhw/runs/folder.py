@@ -23,6 +23,7 @@ from mlhw.result.tables import Table, cell, csv_text
 from mlhw.runs import leftovers
 from mlhw.runs.new_folder import create_exactly, create_folder, point_latest
 from mlhw.runs.options import RunOptions
+from mlhw.runs.own_folder import require_no_links
 from mlhw.runs.trackers import Careful
 from mlhw.system import provenance, temporaries
 from mlhw.system.digests import (
@@ -34,7 +35,7 @@ from mlhw.system.digests import (
     sha256,
     with_own_digest,
 )
-from mlhw.system.files import naming, overwrite, write_whole
+from mlhw.system.files import in_place, naming, overwrite, write_whole
 from mlhw.system.interrupts import UNWINDING, Interrupts
 from mlhw.system.screen import Screen
 from mlhw.text.values import bytes_text
@@ -76,6 +77,7 @@ class FolderRecorder(Recorder):
         self.trackers: list[Careful] = []
         self._seconds_before = 0.0
         if options.resume is not None:
+            require_no_links(options.resume)
             self._lock_file = self._open_log(options.resume)
             leftovers.sweep_own(options.resume)
 
@@ -338,7 +340,7 @@ class FolderRecorder(Recorder):
 
     def _open(self, path: Path, same: IO[str] | None = None) -> IO[str]:
         # The same file that is open already, lock included, under the name that it has now.
-        again = None if same is None or same.closed else lambda *_: os.dup(same.fileno())
+        again = in_place if same is None or same.closed else lambda *_: os.dup(same.fileno())
         # As in ``files.encoded``.
         file = open(  # noqa: SIM115 - kept open
             path, "a", encoding="utf-8", errors="backslashreplace", newline="", opener=again
@@ -350,8 +352,7 @@ class FolderRecorder(Recorder):
         try:
             file = self._open(folder / "log.txt", same)
         except OSError as error:
-            reason = reason_of(error)
-            raise UsageError(f"{folder} cannot be written: {reason}") from None
+            raise UsageError(f"{folder} cannot be written: {reason_of(error)}") from None
         if not temporaries.lock(file):
             file.close()
             raise UsageError(f"{folder}: another process is working on this run")

@@ -144,6 +144,37 @@ def cache_folder(name: str) -> Path:
     return Path(base) / "mlhw" / name
 
 
+def in_place(path: str, flags: int) -> int:
+    """An opener for files that are written where they are: a plain file, which has no other name.
+
+    A folder that came from somebody else may have a link there, and what is written would land where that
+    leads. Raises OSError.
+    """
+    if os.path.lexists(path):
+        _require_own(os.lstat(path), path)
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        _require_own(os.fstat(descriptor), path)  # another may have its place by now
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _require_own(status: os.stat_result, path: str) -> None:
+    name = os.path.basename(path)
+    if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
+        what = (
+            "is a link"
+            if stat.S_ISLNK(status.st_mode)
+            else "has another name elsewhere (a hard link)"
+        )
+        remedy = "what is written would land there too; remove it, or put a copy in its place"
+        raise OSError(errno.ELOOP, f"{name} {what}, and {remedy}", path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, f"{name} is no plain file", path)
+
+
 def overwrite(path: Path, text: str) -> bool:
     """Write over a file in place, where a full disk has no room for a second one.
 
@@ -153,7 +184,7 @@ def overwrite(path: Path, text: str) -> bool:
     """
     data = encoded(text)
     try:
-        with open(path, "r+b", buffering=0) as file:
+        with open(path, "r+b", buffering=0, opener=in_place) as file:
             if len(data) > min(os.fstat(file.fileno()).st_blocks * 512, _longest_file()):
                 return False
             file.write(data)

@@ -54,7 +54,12 @@ def is_temporary(name: str) -> bool:
 def opened(temporary: Path) -> Iterator[IO[bytes]]:
     """The new file of this name, locked until the block ends, where there are locks."""
     while True:
-        file = open(temporary, "wb")  # noqa: SIM115 - closed below
+        try:
+            # New: a link of this name, which somebody has made, would lead elsewhere.
+            file = open(temporary, "xb")  # noqa: SIM115 - closed below
+        except FileExistsError:  # of a process that was killed and had the same number
+            temporary.unlink(missing_ok=True)
+            continue
         lock(file)
         # Between the two lines above somebody may have taken it for a leftover.
         if not _LOCKS or os.fstat(file.fileno()).st_nlink:

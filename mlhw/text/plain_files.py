@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -56,6 +57,16 @@ def read_plain(path: str | Path, most: int) -> bytes:
     if len(content) > most:
         raise too_large
     return content
+
+
+def is_utf16(content: bytes) -> bool:
+    """Whether the beginning of a text has the mark of UTF-16, or lines of letters with a NUL each."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    # Names of one letter between NULs, as of find -print0, have no line ends.
+    start = content[:4096]
+    ends = (b"\n\0", start[1::2]), (b"\0\n", start[::2])
+    return any(end in start and 2 * half.count(0) > len(half) for end, half in ends)
 
 
 def _require_plain(mode: int, path: str | Path) -> None:

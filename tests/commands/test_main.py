@@ -80,6 +80,14 @@ def test_python_dash_m_is_the_same_program(tmp_path: Path) -> None:
         (["lr-sweep", "--etas"], "option '--etas' requires an argument"),
         (["lr-sweep", "extra"], "got unexpected extra argument"),
         (["lr-sweep", "--set", "max_iters=3"], "--set: unknown key 'max_iters', did you mean"),
+        (["lr-sweep", "--set", "data.data=iris"], "'data', did you mean 'data.name'?"),
+        (["lr-sweep", "--runs-dir", ""], "--runs-dir: is empty; give a folder"),
+        (["lr-sweep", "--data", ""], "--data: is empty; give a name or a file"),
+        (["finetune", "--data", "csv:"], "--data: is empty behind 'csv:'; give csv:PATH"),
+        (["evaluate", "latest", "--data", "folder:"], "--data: is empty behind 'folder:'; give"),
+        (["evaluate", "latest", "--out", ""], "--out: is empty; give a folder"),
+        (["export", "latest", "--out", ""], "--out: is empty; give a file"),
+        (["predict", "latest", ""], "IMAGE|FOLDER: is empty; give a path"),
         (["lr-sweep", "--max-iterations", "many"], "--max-iterations: must be a whole number"),
         (["lr-sweep", "--tolerance", "-1"], "--tolerance: must be at least 0 (got -1)"),
         (["lr-sweep", "--etas", "0.5,-1"], "--etas: rate 2 must be greater than 0 (got -1)"),
@@ -109,6 +117,32 @@ def test_bad_usage_is_one_plain_line_and_exit_2(
     assert line in found.stderr
     assert "\x1b" not in found.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_start_that_is_too_large_is_named_with_its_line(mlhw: Mlhw, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("seed: 1\nw0: [1e308, 1e308, 0]\n")
+    found = mlhw("lr-sweep", "-c", "x.yaml")
+    assert (found.returncode, found.stderr) == (
+        2,
+        "error: x.yaml:2: w0: must be below 1e+100 in size\n",
+    )
+
+
+def test_an_empty_variable_for_the_runs_folder_is_none(mlhw: Mlhw) -> None:
+    assert mlhw("runs", "list", env={"MLHW_RUNS_DIR": ""}).stdout == "no runs in runs\n"
+
+
+def test_what_a_user_has_for_other_figures_ends_no_run_and_changes_no_figure(
+    mlhw: Mlhw, tmp_path: Path
+) -> None:
+    plain = ("lr-sweep", "-q", "--set", "max_iterations=2", "--runs-dir")
+    assert mlhw(*plain, "a").returncode == 0
+    (tmp_path / "matplotlibrc").write_text("figure.dpi: banana\nno line\nxtick.color: red\n")
+    assert mlhw(*plain, "b", env={"MPLBACKEND": "foo"}).returncode == 0
+    before = sorted((tmp_path / "a" / "latest" / "plots").glob("*.png"))
+    after = sorted((tmp_path / "b" / "latest" / "plots").glob("*.png"))
+    assert before
+    assert [one.read_bytes() for one in before] == [one.read_bytes() for one in after]
 
 
 def test_with_json_the_error_is_an_object_on_stdout(mlhw: Mlhw) -> None:

@@ -72,6 +72,11 @@ def test_a_pattern_or_a_list_names_files_in_their_order(tmp_path: Path) -> None:
     assert paths_of(f"{tmp_path}/*.npy") == list(map(str, paths))
     (tmp_path / "some.list").write_text("# parts\nc.npy\n\na.npy\n")
     assert paths_of(f"{tmp_path}/some.list") == [f"{tmp_path}/c.npy", f"{tmp_path}/a.npy"]
+    (tmp_path / "some.list").write_text("c.npy\n", encoding="utf-8-sig")
+    assert paths_of(f"{tmp_path}/some.list") == [f"{tmp_path}/c.npy"]
+    (tmp_path / "some.list").write_text("c.npy\n", encoding="utf-16")
+    with pytest.raises(DataError, match="is UTF-16; save it as UTF-8"):
+        paths_of(f"{tmp_path}/some.list")
     (tmp_path / "odd[1].npy").write_bytes(paths[0].read_bytes())
     assert not is_many(f"{tmp_path}/odd[1].npy")  # a file that is there is no pattern
 

@@ -78,3 +78,12 @@ def test_names_from_data_are_shown_literally_and_letters_with_numbers_as_symbols
     assert plots.number(-0.25) == "−0.25"
     assert plots.number(1e-5) == "$10^{-5}$"
     assert plots.number(2.5e9) == r"$2.5 \times 10^{9}$"
+
+
+def test_a_users_own_style_draws_no_figure_here_and_stays_for_theirs() -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"axes.facecolor": "red"}):
+        figure = plots.draw(plot_of(lambda: plots.new_figure().add_subplot().figure))
+        assert figure.axes[0].get_facecolor() == (1, 1, 1, 1)
+        assert matplotlib.rcParams["axes.facecolor"] == "red"

@@ -99,3 +99,29 @@ def test_a_record_that_somebody_edited_is_mended(tmp_path: Path, stopped: Path) 
     record = json.loads((stopped / "run.json").read_text())
     assert len(record["resumed"]) == 1
     assert record["seconds"] >= 0
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard"])
+def test_a_log_that_is_a_link_is_refused_and_its_target_stays(
+    tmp_path: Path, stopped: Path, kind: str
+) -> None:
+    victim, log = tmp_path / "victim", stopped / "log.txt"
+    victim.write_text("mine\n")
+    log.unlink()
+    if kind == "symbolic":
+        log.symlink_to(victim)
+    else:
+        log.hardlink_to(victim)
+    with pytest.raises(UsageError, match=r"cannot be written: log\.txt .*link.*; remove it"):
+        recorder(tmp_path, stopped)
+    assert victim.read_text() == "mine\n"
+    log.unlink()
+    recorder(tmp_path, stopped).close()
+
+
+def test_a_folder_of_a_run_that_is_a_link_is_refused(tmp_path: Path, stopped: Path) -> None:
+    (tmp_path / "others").mkdir()
+    (stopped / "points").mkdir()
+    (stopped / "points" / "1").symlink_to(tmp_path / "others")
+    with pytest.raises(UsageError, match=r"points.1: is a link to another folder"):
+        recorder(tmp_path, stopped)

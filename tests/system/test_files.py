@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlhw.system.files import cache_folder, point, whole, write_whole
+from mlhw.system.files import cache_folder, overwrite, point, whole, write_whole
 from mlhw.system.temporaries import temporary_of
 
 
@@ -74,3 +74,14 @@ def test_an_error_about_the_new_file_names_the_one_that_was_asked_for(tmp_path: 
     with pytest.raises(OSError, match="mine") as caught, whole(target):
         pytest.fail("there is no folder to write into")
     assert caught.value.filename == str(target)
+
+
+def test_what_is_written_in_place_or_beside_does_not_follow_a_link(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "run.json"
+    victim.write_text("mine, and long enough")
+    path.symlink_to(victim)
+    assert not overwrite(path, "{}")
+    temporary_of(path).symlink_to(victim)
+    write_whole(path, "{}")
+    assert (victim.read_text(), path.read_text()) == ("mine, and long enough", "{}")
+    assert not path.is_symlink()

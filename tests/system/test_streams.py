@@ -37,7 +37,15 @@ def full() -> str:
 
 @pytest.mark.parametrize(
     "arguments",
-    [QUICK, f"{QUICK} --json", "lr-sweep --print-config", "runs list", "--help", "--version"],
+    [
+        QUICK,
+        f"{QUICK} --json",
+        "lr-sweep --print-config",
+        "runs list",
+        "--help",
+        "--version",
+        "--show-completion bash",
+    ],
 )
 def test_results_that_cannot_be_printed_are_one_line_and_exit_1(
     tmp_path: Path, arguments: str, full: str

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mlhw.grading.graded import Graded
-from mlhw.system.files import naming
+from mlhw.system.files import in_place, naming, write_whole
 from mlhw.text.plain_files import read_plain
 
 NAME = "graded.jsonl"
@@ -51,12 +51,11 @@ class Journal:
 
     def __init__(self, folder: Path, kept: dict[str, Graded]) -> None:
         self._path = folder / NAME
-        temporary = folder / f".{NAME}.new"
-        with naming(self._path), open(temporary, "w", encoding="utf-8") as file:
-            for key, graded in kept.items():
-                file.write(_line(key, graded))
-        temporary.replace(self._path)
-        self._file: IO[str] = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - kept open
+        with naming(self._path):
+            write_whole(self._path, "".join(_line(key, graded) for key, graded in kept.items()))
+            self._file: IO[str] = open(  # noqa: SIM115 - kept open
+                self._path, "a", encoding="utf-8", opener=in_place
+            )
 
     def add(self, key: str, graded: Graded) -> None:
         """Add one, flushed."""

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from typing import Annotated
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from mlhw.config.model import ExperimentConfig, Option, comma_list
 from mlhw.errors import ConfigError, DataError
@@ -33,6 +33,12 @@ SMALLEST = 1e-100
 """The largest value of a feature has to be larger, so that squares and products do not vanish."""
 
 
+def _small_enough(w0: list[float] | None) -> list[float] | None:
+    if w0 and max(map(abs, w0)) >= LARGEST:
+        raise ValueError(f"must be below {LARGEST:g} in size")
+    return w0
+
+
 class SweepConfig(ExperimentConfig):
     """The keys that both sweeps have."""
 
@@ -50,6 +56,7 @@ class SweepConfig(ExperimentConfig):
     w0: Annotated[
         list[float] | None,
         BeforeValidator(comma_list),
+        AfterValidator(_small_enough),
         Option(metavar="LIST"),
         Field(description="start, w1,…,wd,bias; null: 0.1,0,…,0"),
     ] = None
@@ -181,11 +188,9 @@ def load_problem(config: SweepConfig) -> TwoClassProblem:
 
 
 def check_start(w0: list[float] | None, d: int) -> None:
-    """Raise ConfigError for a start of another number of weights than d and the bias, or too large."""
+    """Raise ConfigError for a start of another number of weights than d and the bias."""
     if w0 is not None and len(w0) != d + 1:
         raise ConfigError(f"w0: {d + 1} weights needed ({d} features and the bias), got {len(w0)}")
-    if w0 is not None and max(map(abs, w0)) >= LARGEST:
-        raise ConfigError(f"w0: must be below {LARGEST:g} in size")
 
 
 def check_sizes_of(points: Points) -> None:

@@ -286,7 +286,7 @@ def _numbers(count: int) -> list[str]:
 
 
 def _unknown(spec: str) -> ConfigError:
-    near = nearest(spec, DATA_SETS)
+    near = nearest(spec, DATA_SETS) if spec.strip() else ""
     path = Path(spec)
     if path.is_dir():
         near = f"folder:{spec}"

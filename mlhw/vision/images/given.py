@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlhw.errors import ConfigError, reason_of
-from mlhw.text.plain_files import read_plain
+from mlhw.system.patterns import any_depth, matches, once
+from mlhw.text.plain_files import is_utf16, read_plain
 from mlhw.vision.images.decode import SUFFIXES
 
 STDIN = "-"
@@ -60,6 +61,8 @@ def given_images(given: list[str], note: Note, stdin: int = 0) -> Iterator[list[
 
 
 def _of_word(word: str, note: Note) -> list[Path]:
+    if not word:
+        raise ConfigError("IMAGE|FOLDER: is empty; give a path, or '.' for the current folder")
     path = Path(word)
     if os.path.lexists(path):
         if not os.path.exists(path):
@@ -68,18 +71,26 @@ def _of_word(word: str, note: Note) -> list[Path]:
     if word.startswith("@"):
         return _of_list(word, Path(word[1:]).expanduser(), note)
     if glob.has_magic(word):
-        matches = list(map(Path, sorted(glob.glob(os.path.expanduser(word), recursive=True))))
-        if not matches:
-            raise ConfigError(f"{word}: matches no file or folder")
-        # ** matches folders and what is in them, which is not to come twice.
-        opened = {folder for match in matches for folder in match.parents}
-        return [
-            found
-            for match in matches
-            if match not in opened
-            for found in (_of_folder(match, note) if match.is_dir() else [match])
-        ]
+        return _of_pattern(word, note)
     raise ConfigError(f"{word}: no such file or folder")
+
+
+def _of_pattern(word: str, note: Note) -> list[Path]:
+    matched = list(map(Path, matches(os.path.expanduser(word))))
+    if not matched:
+        raise ConfigError(f"{word}: matches no file or folder")
+    # ** matches folders and what is in them, which is not to come twice.
+    opened = {folder for match in matched for folder in match.parents}
+    found = [
+        path
+        for match in matched
+        if match not in opened
+        for path in (_of_folder(match, note) if match.is_dir() else [match])
+    ]
+    if not any_depth(word):
+        return found
+    kept = set(once(map(str, found)))
+    return [path for path in found if str(path) in kept]
 
 
 def _of_path(path: Path, note: Note) -> list[Path]:
@@ -136,6 +147,7 @@ def _of_list(word: str, file: Path, note: Note) -> list[Path]:
         content = read_plain(file, _MOST_LIST)
     except OSError as error:
         raise ConfigError(f"{word}: the list cannot be read: {reason_of(error)}") from None
+    _require_bytes(word, content)
     content = content.removeprefix(_BOM)
     found = [
         path
@@ -161,6 +173,7 @@ def _arriving(descriptor: int, note: Note) -> Iterator[list[Path]]:
         chunk = os.read(descriptor, _CHUNK)
         rest += chunk
         if not separator:
+            _require_bytes(STDIN, rest)
             rest = rest.removeprefix(_BOM)
             separator = _separator(rest) if b"\0" in rest or b"\n" in rest else b""
         end = rest.rfind(separator) + 1 if chunk and separator else 0 if chunk else len(rest)
@@ -177,6 +190,12 @@ def _arriving(descriptor: int, note: Note) -> Iterator[list[Path]]:
             break
     if not any_came:
         raise ConfigError(f"{STDIN}: no path came through stdin")
+
+
+def _require_bytes(word: str, content: bytes) -> None:
+    """Raise ConfigError for text whose letters have two bytes, one of them what may divide a list."""
+    if is_utf16(content):
+        raise ConfigError(f"{word}: the list is UTF-16; save it as UTF-8")
 
 
 def _separator(content: bytes) -> bytes:

@@ -34,7 +34,9 @@ from safetensors.torch import save as save_safetensors
 from mlhw.errors import ConfigError, DataError, reason_of
 from mlhw.system.digests import (
     COMING,
+    CONFIG,
     MANIFEST,
+    RECORD,
     UNSEALED,
     file_sha256,
     manifest_entries,
@@ -210,14 +212,23 @@ def best_in(run: Path) -> Path:
 def load_best(path: Path) -> Best:
     """The best model in a file: where a run keeps it, or a copy of it elsewhere.
 
-    Raises DataError if it cannot be read, is damaged, or is not the one that the manifest beside it lists.
+    Raises DataError if it cannot be read, is damaged, or is not the one that the manifest beside it lists,
+    which it has to have where a run keeps it.
     """
     if beginning_of(path)[8:] != b"{":  # before gigabytes of something else are read
         raise DataError(f"{path}: is no model that mlhw finetune saved, or incomplete")
     data = bytes_of(path)
     found = read_best(path, data)
-    entries = manifest_entries(path.parent) if path.name == BEST else {}
-    if entries or (found.metadata["mlhw_format"] == 1 and (path.parent / MANIFEST).exists()):
+    manifest, folder = path.parent / MANIFEST, path.absolute().parent
+    of_run = folder.name == "checkpoints" and any(
+        (folder.parent / name).is_file() for name in (RECORD, CONFIG)
+    )
+    if path.name == BEST and (of_run or os.path.lexists(manifest)):
+        if not manifest_entries(path.parent):
+            raise DataError(
+                f"{manifest}: is missing, damaged or empty, so nothing tells that {BEST} is this run's; if "
+                "you trust it, give a copy of it in another folder"
+            )
         _require_listed(path, data)
     return found
 

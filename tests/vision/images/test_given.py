@@ -152,3 +152,30 @@ def test_an_empty_or_a_second_stdin_is_an_error(photos: Path) -> None:
     os.close(reading)
     with pytest.raises(ConfigError, match="can be read once"):
         named("-", "-")
+
+
+@pytest.mark.parametrize("pattern", ["photos/**/*.jpeg", "photos/**/*", "photos/**", "**/*.jpeg"])
+def test_a_pattern_enters_each_linked_folder_once(photos: Path, pattern: str) -> None:
+    for name in ("self", "again"):
+        (photos / "sub" / name).symlink_to(".")
+    (photos / "sub" / "up").symlink_to("..")
+    assert [p for p in named(pattern)[0] if p.endswith("d.jpeg")] == ["photos/sub/d.jpeg"]
+
+
+def test_an_empty_word_is_no_folder(photos: Path) -> None:
+    with pytest.raises(ConfigError, match="is empty; give a path"):
+        named("")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_a_list_in_utf_16_is_named(photos: Path, encoding: str) -> None:
+    (photos / "list.txt").write_bytes("a.jpg\r\nsub\r\n".encode(encoding))
+    with pytest.raises(ConfigError, match="is UTF-16; save it as UTF-8"):
+        named("@photos/list.txt")
+    reading, writing = os.pipe()
+    os.write(writing, "a.jpg\r\n".encode(encoding))
+    os.close(writing)
+    with pytest.raises(ConfigError, match="is UTF-16; save it as UTF-8"):
+        named("-", stdin=reading)
+    (photos / "list.txt").write_bytes(b"1\x002\x003\x00")  # find -print0
+    assert named("@photos/list.txt")[0] == ["photos/1", "photos/2", "photos/3"]

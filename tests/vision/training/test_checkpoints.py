@@ -243,7 +243,7 @@ def test_a_model_of_before_is_read_and_in_its_run_held_against_the_manifest(
     with pytest.raises(DataError, match="or not the one saved"):
         module.load_best(path)
     (kept.folder / "manifest.json").write_text("{")
-    with pytest.raises(DataError, match="or not the one saved"):
+    with pytest.raises(DataError, match=r"manifest\.json: is missing, damaged or empty"):
         module.load_best(path)
     (kept.folder / "manifest.json").unlink()
     assert module.load_best(path).metadata["epoch"] == 2
@@ -257,10 +257,21 @@ def test_the_model_of_another_run_is_not_taken_for_the_one_saved(kept: Checkpoin
         module.load_best(path)
 
 
-def test_a_damaged_manifest_costs_no_model_that_is_whole(kept: Checkpoints) -> None:
+@pytest.mark.parametrize("manifest", ["<!doctype html>", '{"files": {}}', None])
+def test_a_model_that_no_manifest_vouches_for_is_refused_in_its_run_and_a_copy_of_it_read(
+    kept: Checkpoints, manifest: str | None, tmp_path: Path
+) -> None:
     assert kept.folder is not None
-    (kept.folder / "manifest.json").write_text("<!doctype html>")
-    assert module.load_best(kept.folder / "best.safetensors").metadata["epoch"] == 2
+    path = kept.folder / "best.safetensors"
+    (kept.folder / "manifest.json").unlink()
+    (tmp_path / "run.json").touch()
+    if manifest is not None:
+        (kept.folder / "manifest.json").write_text(manifest)
+    with pytest.raises(DataError, match=r"manifest\.json: .*; if you trust it, give a copy"):
+        module.load_best(path)
+    (tmp_path / "elsewhere").mkdir()
+    copy = path.rename(tmp_path / "elsewhere" / path.name)
+    assert module.load_best(copy).metadata["epoch"] == 2
 
 
 def test_without_a_folder_the_best_is_kept_in_memory() -> None:
