@@ -148,7 +148,7 @@ def adapter_of(given: str) -> Adapter:
         )
         raise ConfigError(f"adapter: there is no preset '{given}'{near}")
     try:
-        text = read_plain(path, _MOST_BYTES).decode()
+        text = read_plain(path, _MOST_BYTES).decode("utf-8-sig")
         tree = compile(text, str(path), "exec", dont_inherit=True)
     except OSError as error:
         raise ConfigError(f"adapter: {given}: {reason_of(error)}") from None

@@ -198,3 +198,9 @@ def test_what_is_no_adapter_is_one_line(given: str, words: str, tmp_path: Path) 
         adapter_of(str(tmp_path / given) if "." in given else given)
     (line,) = caught.value.lines
     assert words in line
+
+
+def test_an_adapter_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "adapter.py"
+    path.write_text("def adapt(module, weights, x, t):\n    return weights\n", encoding="utf-8-sig")
+    assert adapter_of(str(path)).text.startswith("def adapt")
