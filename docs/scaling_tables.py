@@ -220,7 +220,12 @@ def engines(found: Found) -> str:
             for name, one in found["overhead"].items()
             if isinstance(one, dict)
         ]
-        head = [f"{found['overhead']['points']} points of one second", "s", "over the ideal"]
+        over = found["overhead"]
+        head = [
+            f"{over['points']} points of one second, {over['places']} places",
+            "s",
+            "over the ideal",
+        ]
         parts.append(table(head, rows))
     rows = [
         [KILLED[kind], f"{one['kills']}", f"{one['as_undisturbed']} of {one['grids']}"]

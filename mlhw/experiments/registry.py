@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mlhw.result.result import Result
 
 _POSITION = re.compile(r"^POSITION = (\d+)", re.M)
-_ALONE = re.compile(r"^DRAWN_BESIDE = False$", re.M)
+_ALONE = re.compile(r"^DRAWN_BESIDE\b[^=\n]*= *False\b", re.M)
 
 
 def _questions() -> dict[str, str]:

@@ -90,10 +90,13 @@ def _number(value: Any) -> Any:
 
 
 def _printed(grade: Grade) -> str:
-    """What a submission printed, its errors apart."""
-    errors = f"--- stderr\n{grade.stderr}" if grade.stderr else ""
-    between = "" if not grade.stdout or grade.stdout.endswith("\n") else "\n"
-    return f"{grade.stdout}{between}{errors}"
+    """What a submission printed, its errors apart, each as far as it is kept."""
+    out, errors = (
+        text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}\n…"
+        for text in (grade.stdout, grade.stderr)
+    )
+    between = "" if not errors or not out or out.endswith("\n") else "\n"
+    return f"{out}{between}--- stderr\n{errors}" if errors else out
 
 
 def graded_of(grade: Grade, network: Network, inputs: int) -> Graded:
@@ -133,6 +136,6 @@ def graded_of(grade: Grade, network: Network, inputs: int) -> Graded:
         once,
         [[e.quantity, e.row, e.column, e.got, e.expected] for e in grade.wrong[:MOST_ENTRIES]],
         round(grade.loading + grade.seconds, 3),
-        _printed(grade)[:MOST_TEXT],
+        _printed(grade),
         grade.rung,
     )

@@ -98,7 +98,7 @@ class GridConfig(ExperimentConfig):
         Field(
             ge=1,
             le=1_000_000,
-            description="so many that Optuna's TPE sampler chooses one after the other, by --by",
+            description="so many that Optuna's TPE sampler chooses, four at a time, by --by",
         ),
     ] = None
     by: Annotated[

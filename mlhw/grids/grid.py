@@ -65,7 +65,7 @@ class GridRun:
             "four settings",
         ),
         ("mlhw grid finetune --over optim.lr=1e-4:1e-2:log5 --dry-run", "what would be run"),
-        ("mlhw grid --resume latest", "what is missing, failed or was interrupted"),
+        ("mlhw grid --resume grid", "what is missing, failed or was interrupted"),
     )
     Config = GridConfig
     actions: Sequence[Action] = ()

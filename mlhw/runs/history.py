@@ -312,7 +312,10 @@ def run_of(folder: Path, experiment: str) -> dict[str, Any]:
         raise ConfigError(f"--resume {folder}: is {kind} ({_damage(folder / 'run.json')}){anew}")
     found = record.get("experiment", "?")
     if found != experiment:
-        raise ConfigError(f"--resume {folder}: is a run of {found}, not of {experiment}")
+        raise ConfigError(
+            f"--resume {folder}: is a run of {found}, not of {experiment}; "
+            f"'{experiment}' is the newest of those"
+        )
     return record
 
 

@@ -302,6 +302,14 @@ def test_a_class_by_an_adapter_of_the_teachers(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_of_what_is_printed_each_stream_has_its_share(tmp_path: Path) -> None:
+    printing = "import sys\nprint('x' * 20_000)\nprint('not right yet', file=sys.stderr)\n"
+    handed_in = hand_in(tmp_path / "handed-in", {"anna.py": printing})
+    assert main(["grade", str(handed_in), "-q", "--no-plots", "--runs-dir", str(tmp_path)]) == 0
+    printed = (tmp_path / "latest" / "printed" / "anna.txt").read_text()
+    assert printed == "x" * 4000 + "\n…\n--- stderr\nnot right yet\n"
+
+
 @pytest.mark.parametrize("rung", RUNGS)
 def test_the_isolation_that_is_asked_for_is_named(rung: str, done: Graded, tmp_path: Path) -> None:
     if reason := why_no_rung(rung):

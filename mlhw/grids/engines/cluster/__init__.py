@@ -1,1 +1,1 @@
-"""What runs on a Ray cluster, or is connected to one, for ``--engine ray``."""
+"""What works on the nodes of a cluster: for Ray a desk, its liaison and attempts, for SLURM a spool."""
