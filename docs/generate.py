@@ -54,9 +54,9 @@ whole number is due, `1e3` is one. A key stands once. Unknown keys are errors th
 neighbour, also of what others call a key (`lr` for `etas`); all errors are reported at once, each with
 its place: `error: my.yaml:12: optim.lr: must be greater than 0 (got -0.1)`. Paths in a file start from
 the file's folder, paths on the command line from the working directory. An option, or a `--set`, that
-would do nothing beside the other keys (`--momentum` with adamw) is an error (but `--seed`, which every experiment takes,
-also where nothing is drawn); in a file it may stand, so that
-a saved configuration runs again with others changed.
+would do nothing beside the other keys (`--momentum` with adamw) is an error (but `--seed`, which every
+experiment takes, also where nothing is drawn); in a file it may stand, so that a saved configuration runs
+again with others changed.
 
 `mlhw init COMMAND` writes a commented file with every key at its default, and writes over none. Editors with
 a YAML language server complete keys and mark what is wrong by the schema in the file's first line, which
