@@ -76,7 +76,8 @@ def main() -> None:
         f"{several} processes with a thread each make {ratio:.2f} times the images of one "
         f"({medians[several]:.0f} and {medians[1]:.0f} a second, medians of {given.pairs} pairs of runs; "
         f"CIFAR-ResNet-20, {given.size} × {given.size} pixels, batch 128, gloo); each adds "
-        f"{sent / 1e6:.2f} MB a step. With random weights that all learn, training losses after {given.epochs} epochs differ by "
+        f"{sent / 1e6:.2f} MB a step. With random weights that all learn, training losses after "
+        f"{given.epochs} epochs differ by "
         f"{apart:.0e} (relative). {machine()}, under other load."
     )
     norm = (
