@@ -78,7 +78,7 @@ def main() -> None:
         f"CIFAR-ResNet-20, {given.size} × {given.size} pixels, batch 128, gloo); each adds "
         f"{sent / 1e6:.2f} MB a step. With random weights that all learn, training losses after "
         f"{given.epochs} epochs differ by "
-        f"{apart:.0e} (relative). {machine()}, under other load."
+        f"{apart:.0e} (relative). {machine()}."
     )
     norm = (
         f"training losses of {', '.join(f'{v:.4f}' for v in learns[several])} in two epochs with {several} "
