@@ -69,14 +69,14 @@ def _of_sigmoid(
     def work(first: int) -> None:
         part = slice(first, first + size)
         w = weights[:, part]
-        z, e = _forward(w, inputs[part])
+        minus_z, e = _forward(w, inputs[part])
         if not first:
-            np.log(np.abs(z[:, :FIRST]), out=z_log)
-            np.log(e[:, :FIRST] * z[1:, :FIRST] ** 2, out=slope_log)
-        found, delta = output_error(signed(w[-1] * z[-1]), t, output)
+            np.log(np.abs(minus_z[:, :FIRST]), out=z_log)
+            np.log(e[:, :FIRST] * minus_z[1:, :FIRST] ** 2, out=slope_log)
+        found, delta = output_error(signed(-(w[-1] * minus_z[-1])), t, output)
         residue[part], error_log[part] = found.sign, delta.log
         _signs_backward(w, inputs[part], delta.sign, sign[:, part])
-        _logs_backward(w, z, e, delta, reach, log[:, part])
+        _logs_backward(w, minus_z, e, delta, reach, log[:, part])
 
     starts = range(0, n, size)
     if len(starts) == 1:
@@ -88,17 +88,16 @@ def _of_sigmoid(
 
 
 def _forward(w: Array, x: Array) -> tuple[Array, Array]:
-    """z^(l) in row l−1 and e^−a^(l+1), so that h' = e^−a z²."""
+    """−z^(l) in row l−1 and e^−a^(l+1), so that h' = e^−a z²: −z is what e^−a and the next layer take."""
     steps, n = w.shape
-    z, e = np.empty((steps, n)), np.empty((steps - 1, n))
-    z[0] = x
+    minus_z, e = np.empty((steps, n)), np.empty((steps - 1, n))
+    np.negative(x, out=minus_z[0])
     for row in range(steps - 1):
-        np.multiply(w[row], z[row], out=e[row])
-        np.negative(e[row], out=e[row])
+        np.multiply(w[row], minus_z[row], out=e[row])
         np.exp(e[row], out=e[row])
-        np.add(e[row], 1.0, out=z[row + 1])
-        np.divide(1.0, z[row + 1], out=z[row + 1])
-    return z, e
+        np.add(e[row], 1.0, out=minus_z[row + 1])
+        np.divide(-1.0, minus_z[row + 1], out=minus_z[row + 1])
+    return minus_z, e
 
 
 def _signs_backward(w: Array, x: Array, delta: Array, sign: Array) -> None:
@@ -114,20 +113,23 @@ def _signs_backward(w: Array, x: Array, delta: Array, sign: Array) -> None:
     sign[:, delta == 0] = 0
 
 
-def _logs_backward(w: Array, z: Array, e: Array, delta: Signed, reach: float, log: Array) -> None:
+def _logs_backward(
+    w: Array, minus_z: Array, e: Array, delta: Signed, reach: float, log: Array
+) -> None:
     """The logarithms of the gradients, into ``log``."""
     n = w.shape[1]
-    np.log(z[-1], out=log[-1])
+    np.log(-minus_z[-1], out=log[-1])
     log[-1] += delta.log
     # No factor is further from 1 than this.
     bits = (reach + math.log(4.0) - math.log(SMALLEST)) / LOG_2
     rows = max(1, min(int(_BITS / bits), _CACHED // n))
-    product, powers = np.abs(w[-1]), np.zeros(n)
+    # Below 0 as −z is, so that what a logarithm is taken of is above it.
+    product, powers = -np.abs(w[-1]), np.zeros(n)
     slopes, factors, numbers = np.empty((3, rows, n))
     for stop in range(len(w) - 1, 0, -rows):
         start = max(0, stop - rows)
         slope, factor, here = (part[: stop - start] for part in (slopes, factors, numbers))
-        np.multiply(z[start + 1 : stop + 1], z[start + 1 : stop + 1], out=slope)
+        np.multiply(minus_z[start + 1 : stop + 1], minus_z[start + 1 : stop + 1], out=slope)
         slope *= e[start:stop]
         np.abs(w[start:stop], out=factor)
         factor *= slope
@@ -138,7 +140,7 @@ def _logs_backward(w: Array, z: Array, e: Array, delta: Signed, reach: float, lo
         for row in range(stop - start - 2, -1, -1):
             np.multiply(here[row + 1], factor[row + 1], out=here[row])
         np.multiply(here[0], factor[0], out=product)
-        slope *= z[start:stop]
+        slope *= minus_z[start:stop]
         here *= slope
         if start == 0:
             np.abs(here[0], out=here[0])
