@@ -34,8 +34,8 @@ def change_plain_slope(monkeypatch: pytest.MonkeyPatch, changed: Callable[[Any, 
     true = plain_chain._forward
 
     def wrong(w: Any, x: Any) -> Any:
-        z, e = true(w, x)
-        return z, changed(e, z[1:])
+        minus_z, e = true(w, x)
+        return minus_z, changed(e, -minus_z[1:])
 
     monkeypatch.setattr(plain_chain, "_forward", wrong)
 
