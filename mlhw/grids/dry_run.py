@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
 from mlhw.errors import FINISHED
 from mlhw.experiments.registry import experiment
 from mlhw.grids.config import engine_parts, require_engine
 from mlhw.grids.plan import GridPlan
-from mlhw.grids.rows import cells_of, finished_row, point_folder
+from mlhw.grids.rows import Row, cells_of, finished_rows
 from mlhw.runs.history import Run, all_runs
 from mlhw.runs.options import RunOptions
 from mlhw.system.provenance import usable_cpus
@@ -25,16 +26,12 @@ def print_plan(plan: GridPlan, folder: Path | None, options: RunOptions) -> int:
     Raises ConfigError for what a run would refuse too.
     """
     require_engine(plan.grid.engine)
-    done = {
-        point.number
-        for point in plan.points
-        if folder is not None and finished_row(point_folder(folder, point), point.identity)
-    }
+    done = finished_rows(plan, folder)
     left = [point for point in plan.points if point.number not in done]
     chosen_later = plan.total - len(plan.points)
     count = len(left) + chosen_later
     cells = cells_of(plan)
-    seconds, source = seconds_of_one(plan, folder, Path(options.runs_dir))
+    seconds, source = seconds_of_one(plan, done.values(), Path(options.runs_dir))
     slots = _slots(plan, count)
     together = None if seconds is None or slots is None else seconds * -(-count // slots)
     if options.json:
@@ -95,17 +92,14 @@ def _slots(plan: GridPlan, points: int) -> int | None:
     return max(1, min(slots, points))
 
 
-def seconds_of_one(plan: GridPlan, folder: Path | None, runs_dir: Path) -> tuple[float | None, str]:
+def seconds_of_one(
+    plan: GridPlan, finished: Iterable[Row], runs_dir: Path
+) -> tuple[float | None, str]:
     """How long a point takes and where that is known from: this grid's finished points, or another run.
 
     Of the runs of the experiment it is the newest finished one with the fewest keys that differ.
     """
-    rows = [
-        finished_row(point_folder(folder, point), point.identity)
-        for point in (plan.points if folder is not None else ())
-        if folder is not None
-    ]
-    known = [row.seconds for row in rows if row is not None and row.seconds is not None]
+    known = [row.seconds for row in finished if row.seconds is not None]
     if known:
         return statistics.median(known), f"the median of {quantity(len(known), 'finished point')}"
     runs = [

@@ -11,7 +11,6 @@ import importlib
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlhw.errors import ConfigError, Interrupted, RunError
@@ -21,7 +20,7 @@ from mlhw.grids.by import by_of
 from mlhw.grids.config import GridConfig, engine_parts
 from mlhw.grids.plan import GridPlan, Point, plan_of
 from mlhw.grids.report import grid_result, ranked_by
-from mlhw.grids.rows import Row, finished_row, point_folder
+from mlhw.grids.rows import Row, finished_row, finished_rows, point_folder
 from mlhw.grids.search import require_optuna, rounds_of
 from mlhw.grids.tasks import Engine, PointEnd, PointTask, Site, to_be_tried_again
 from mlhw.grids.where import same_cell
@@ -98,12 +97,12 @@ class GridRun:
             plan.grid.experiment,
             [point.config for point in plan.points],
         )
-        if recorder.resumes is not None:
-            _require_by(plan, recorder.resumes)
+        finished = finished_rows(plan, recorder.resumes)
+        names = dict.fromkeys(name for row in finished.values() for name in row.numbers)
+        by_of(plan.grid.by, plan.grid.experiment, list(names))  # before anything is written
         with closing(engine_for(plan.grid.engine, site)) as engine:
             recorder.begin(plan.grid, device=plan.device, threads=plan.grid.threads)
-            assert recorder.folder is not None
-            drive = _Drive(plan, engine, recorder, recorder.folder)
+            drive = _Drive(plan, engine, recorder, finished)
             recorder.so_far = lambda: grid_result(plan, drive.rows)
             drive.go(self.where)
         try:
@@ -114,20 +113,19 @@ class GridRun:
         return grid_result(plan, drive.rows)
 
 
-def _require_by(plan: GridPlan, folder: Path) -> None:
-    """Raise ConfigError where finished points have no headline number that is to rank them."""
-    found = (finished_row(point_folder(folder, point), point.identity) for point in plan.points)
-    names = dict.fromkeys(name for row in found if row is not None for name in row.numbers)
-    by_of(plan.grid.by, plan.grid.experiment, list(names))
-
-
 class _Drive:
-    """The points of one grid and what has become of them so far."""
+    """The points of one grid and what has become of them so far.
+
+    ``finished``: the rows of those that were before.
+    """
 
     def __init__(
-        self, plan: GridPlan, engine: Engine, recorder: FolderRecorder, folder: Path
+        self, plan: GridPlan, engine: Engine, recorder: FolderRecorder, finished: dict[int, Row]
     ) -> None:
+        assert recorder.folder is not None
+        folder = recorder.folder
         self.plan, self.engine, self.recorder, self.folder = plan, engine, recorder, folder
+        self._finished = finished
         self.points: dict[int, Point] = {}
         self.rows: dict[int, Row] = {}
         self._attempts = tables.attempts_in(folder, recorder.warn)
@@ -147,7 +145,9 @@ class _Drive:
         self.points |= {point.number: point for point in points}
         working = self.engine.working
         for point in points:
-            row = finished_row(point_folder(self.folder, point), point.identity)
+            row = self._finished.get(point.number) or finished_row(
+                point_folder(self.folder, point), point.identity
+            )
             if row is not None:
                 self.rows[point.number] = row
         self._tell_changed(points)

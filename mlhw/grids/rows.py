@@ -71,6 +71,14 @@ def finished_row(folder: Path, identity: str) -> Row | None:
     return Row("finished", int(code), _numbers(run), None, run.seconds)
 
 
+def finished_rows(plan: GridPlan, folder: Path | None) -> dict[int, Row]:
+    """By number the rows of all points of a grid in ``folder`` that are finished; none without a folder."""
+    if folder is None:
+        return {}
+    found = {p.number: finished_row(point_folder(folder, p), p.identity) for p in plan.points}
+    return {number: row for number, row in found.items() if row is not None}
+
+
 def _numbers(run: Run) -> dict[str, Any]:
     return {name: value for name, value in run.headlines().items() if value is not None}
 

@@ -137,7 +137,9 @@ def changed_files(run: Run) -> list[str]:
 
 def has_its_numbers(run: Run) -> bool:
     """Whether its record and all files with numbers that have a digest are as they were when it ended."""
-    return not any(name.removesuffix(" (gone)").endswith(_READ) for name in changed_files(run))
+    return verified(
+        run, lambda name: name.endswith(_READ) and _CHECKPOINTS not in Path(name).parts
+    ).sound
 
 
 def config_changed(path: Path) -> str:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from tests.acceptance.test_documentation import blocks
 from tests.acceptance.test_torchrun import PROGRAMS, free_port
 from tests.conftest import ROOT, mlhw_in, smoke
-from tests.grids.batch_system import BatchSystem, is_installed
+from tests.grids.batch_system import BatchSystem, batch_system
 from tests.grids.cluster import Cluster
 
 pytestmark = pytest.mark.slow
@@ -105,12 +104,7 @@ def test_slurm_starts_the_processes_without_torchrun(tmp_path: Path) -> None:
     of_two_processes(tmp_path / "runs")
 
 
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchSystem]:
-    if not is_installed():
-        pytest.skip("SLURM is not installed (slurm-wlm, munge)")
-    with BatchSystem(tmp_path_factory.mktemp("slurm")) as system:
-        yield system
+nodes = pytest.fixture(scope="module", name="nodes")(batch_system)
 
 
 @pytest.mark.parametrize("way", ["torchrun on each node", "the processes themselves"])

@@ -13,13 +13,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mlhw.system.provenance import usable_cpus
-from tests.grids.cluster import REAPER, processes
+from tests.grids.cluster import Reaper, processes
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 NODES = ("127.0.0.1", "127.0.0.2")
@@ -94,9 +96,7 @@ class BatchSystem:
         )
         (folder / "state").mkdir()
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
-        self._reaper = subprocess.Popen(
-            [sys.executable, "-c", REAPER], stdin=subprocess.PIPE, start_new_session=True
-        )
+        self._reaper = Reaper()
 
     def start(self, node: str) -> None:
         """Start the daemon of a node, and wait until the controller sees it."""
@@ -144,9 +144,7 @@ class BatchSystem:
                 cwd=self.folder,
                 env={**os.environ, **self.environment},
             )
-        assert self._reaper.stdin is not None
-        self._reaper.stdin.write(f"{daemon.pid}\n".encode())
-        self._reaper.stdin.flush()
+        self._reaper.watch(daemon.pid)
         self._daemons[name] = daemon
 
     def _until(self, holds: Any, name: str) -> None:
@@ -178,11 +176,17 @@ class BatchSystem:
         for pid in [*{_parent_daemon(pid) for pid in left}, *left]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        assert self._reaper.stdin is not None
-        self._reaper.stdin.close()
-        self._reaper.wait()
+        self._reaper.close()
         for daemon in self._daemons.values():
             daemon.wait()
+
+
+def batch_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchSystem]:
+    """For a fixture: a cluster, where its daemons are installed."""
+    if not is_installed():
+        pytest.skip("SLURM is not installed (slurm-wlm, munge)")
+    with BatchSystem(tmp_path_factory.mktemp("slurm")) as system:
+        yield system
 
 
 def _free_ports(count: int) -> list[int]:

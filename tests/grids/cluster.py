@@ -35,6 +35,26 @@ for _ in range(100):
 """
 
 
+class Reaper:
+    """A process that ends every session that it was told of when this process is gone, or has closed it."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", REAPER], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def watch(self, session: int) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{session}\n".encode())
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        """Return when all of them are gone."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
 def processes() -> dict[int, tuple[int, str]]:
     """Session and command line of every process."""
     found = {}
@@ -71,9 +91,7 @@ class Cluster:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
-        self._reaper = subprocess.Popen(
-            [sys.executable, "-c", REAPER], stdin=subprocess.PIPE, start_new_session=True
-        )
+        self._reaper = Reaper()
 
     @property
     def address(self) -> str:
@@ -115,9 +133,7 @@ class Cluster:
                 cwd=self.folder,
                 env={**os.environ, **self.environment},
             )
-        assert self._reaper.stdin is not None
-        self._reaper.stdin.write(f"{node.pid}\n".encode())
-        self._reaper.stdin.flush()
+        self._reaper.watch(node.pid)
         self.nodes[name] = node
         until = time.monotonic() + READY_S
         while b"Ray runtime started" not in log.read_bytes():
@@ -153,8 +169,6 @@ class Cluster:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        assert self._reaper.stdin is not None
-        self._reaper.stdin.close()
-        self._reaper.wait()
+        self._reaper.close()
         for node in self.nodes.values():
             node.wait()

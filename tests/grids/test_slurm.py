@@ -18,7 +18,7 @@ from mlhw.grids.engines.cluster.spool import Spool
 from mlhw.grids.tasks import PointTask
 from tests.acceptance.test_documentation import blocks
 from tests.conftest import ROOT, mlhw_in
-from tests.grids.batch_system import NODES, BatchSystem, is_installed, jobs_in
+from tests.grids.batch_system import NODES, BatchSystem, batch_system, jobs_in
 from tests.grids.cluster import processes
 from tests.grids.killing import Driven, attempts, kill_one, wrong
 
@@ -71,12 +71,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return driven.folder
 
 
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchSystem]:
-    if not is_installed():
-        pytest.skip("SLURM is not installed (slurm-wlm, munge)")
-    with BatchSystem(tmp_path_factory.mktemp("slurm")) as system:
-        yield system
+nodes = pytest.fixture(scope="module", name="nodes")(batch_system)
 
 
 @pytest.fixture(params=["stand-in", "slurm"])
