@@ -251,8 +251,7 @@ def test_a_cluster_of_a_block_that_is_killed_is_gone(tmp_path: Path) -> None:
     """Also where the process that has started it is killed: its end of a pipe ends."""
     cluster = Cluster(tmp_path)
     sleeper = os.posix_spawn("/bin/sh", ["sh", "-c", "sleep 100"], os.environ, setsid=True)
-    assert cluster._reaper.stdin is not None
-    cluster._reaper.stdin.write(f"{sleeper}\n".encode())
+    cluster._reaper.watch(sleeper)
     cluster.__exit__()
     assert os.waitpid(sleeper, 0)[1] == signal.SIGKILL
     assert sleeper not in processes()
